@@ -1,0 +1,68 @@
+/* One API server as one identity: requests with credentials, answers with Kubernetes' meaning. Keeps the token fresh (re-read each
+ * minute and after a 401, once), certificates and CA files too. Knows no resource types. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/kube/kubeconfig.h"
+#include "agent/net/http.h"
+
+struct kube_client;
+
+/** Copies what it needs of `config`. `label` names the cluster in texts ("source", or the target cluster's name).
+ *  @return ERR_OK, ERR_NOMEM, ERR_INVALID, ERR_TLS (a PEM that cannot be read). */
+enum err_code kube_client_new(struct http *http, struct loop *loop, const struct kubeconfig *config, const char *label,
+                              struct kube_client **ret_client, struct err *reterr) MUST_USE;
+/** Cancels every request without calling back. Takes NULL. */
+void kube_client_free(struct kube_client *client);
+const char *kube_client_label(const struct kube_client *client);
+const char *kube_client_server(const struct kube_client *client);
+/** When the first of certificate and token expires, microseconds since 1970; 0 when unknown. */
+int64_t kube_client_expires_us(const struct kube_client *client);
+
+/** Per request: how the server answered, for metrics. `verb` "get","list","watch","create","update","patch","delete". */
+typedef void (*kube_observe_fn)(void *context, const struct kube_client *client, const char *verb, const char *resource, int status,
+                                uint64_t latency_us);
+void kube_client_observe(struct kube_client *client, kube_observe_fn fn, void *context);
+/** Each distinct Warning header (299) of the server, once. */
+typedef void (*kube_warning_fn)(void *context, const struct kube_client *client, const char *text);
+void kube_client_on_warning(struct kube_client *client, kube_warning_fn fn, void *context);
+
+/** What came back when it was not what was asked for; err.text reads "create Service ns/name in cluster source: ...". */
+struct kube_failure {
+    struct err error;
+    int status;             /* HTTP status, 0 when none */
+    char reason[64];        /* Status.reason, e.g. "AlreadyExists"; "" when none */
+    int64_t retry_after_ms; /* -1 when the server named none */
+};
+
+/** One request; embedded in its owner. Same contract as struct http_call: on_done exactly once or never after cancel. */
+struct kube_request {
+    /* -- set before kube_start() -- */
+    const char *verb;         /* as for kube_observe_fn; decides the HTTP method: create POST, update PUT, patch PATCH, ... */
+    const char *resource;     /* plural, for metrics and texts: "services" */
+    const char *path;         /* "/api/v1/namespaces/x/services/y?fieldManager=svcmirror", encoded; copied */
+    const char *content_type; /* of the body; NULL: application/json */
+    const char *body;         /* copied */
+    size_t body_bytes;
+    uint32_t timeout_ms;      /* 0: 30 s */
+    /* `object` is the decoded answer (borrowed; NULL when the body was empty); `failure` is NULL on 2xx. */
+    void (*on_done)(struct kube_request *request, json_t *object, const struct kube_failure *failure);
+    void *context;
+    /* -- private -- */
+    struct kube_client *client;
+    struct http_call call;
+    char *copied_body;
+    char *copied_path;
+    char authorization_index;
+    bool retried_unauthorized;
+    uint64_t started_us;
+    struct kube_request *next, *previous;
+};
+enum err_code kube_start(struct kube_client *client, struct kube_request *request, struct err *reterr) MUST_USE;
+void kube_cancel(struct kube_request *request); /* idempotent */
+
+/** URL-encodes a query value into the arena, e.g. for labelSelector. */
+const char *kube_query_escape(struct arena *arena, const char *value);

@@ -1,0 +1,36 @@
+/* JSON <-> the structs of mirror/. Decoding borrows strings from the json_t and arrays from the arena: keep the json_t while the struct is
+ * used, or copy (service_copy()). Lenient in what is optional, strict in what is read: a field of the wrong type is an error that names it. */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/strbuf.h"
+#include "mirror/link.h"
+#include "mirror/object.h"
+
+enum err_code codec_service(struct arena *arena, const json_t *json, struct service *ret_service, struct err *reterr) MUST_USE;
+enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice *ret_slice, struct err *reterr) MUST_USE;
+enum err_code codec_namespace(struct arena *arena, const json_t *json, struct namespace_object *ret_namespace,
+                              struct err *reterr) MUST_USE;
+enum err_code codec_link(struct arena *arena, const json_t *json, struct link_resource *ret_link, struct err *reterr) MUST_USE;
+/** A credentials Secret: `ret_kubeconfig` is data.kubeconfig decoded from base64, in the arena (NULL when the key is absent). */
+enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_secret *ret_secret, const char **ret_type,
+                           const char **ret_kubeconfig, size_t *ret_kubeconfig_bytes, struct err *reterr) MUST_USE;
+/** Only metadata, for objects of any kind. */
+enum err_code codec_meta(struct arena *arena, const json_t *json, struct object_meta *ret_meta, struct err *reterr) MUST_USE;
+
+/* Encoding: JSON text appended to `body`; failures are the buffer's. */
+/** A whole Service for POST: no status, no clusterIP (unless headless: "None"). */
+void codec_write_service(struct strbuf *body, const struct service *service);
+/** A JSON merge patch (RFC 7396) that makes labels, annotations and ports of `old` those of `wanted`, with resourceVersion and uid of `old` as
+ *  precondition. Keys of `old` that `wanted` lacks become null. */
+void codec_write_service_patch(struct strbuf *body, const struct service *old, const struct service *wanted);
+/** A whole EndpointSlice for POST or PUT (with uid and resourceVersion when meta has them). */
+void codec_write_slice(struct strbuf *body, const struct slice *slice);
+void codec_write_namespace(struct strbuf *body, const struct namespace_object *namespace);
+/** DeleteOptions with preconditions and Background propagation. "" for either precondition leaves it out. */
+void codec_write_delete_options(struct strbuf *body, const char *uid, const char *resource_version);
+/** A JSON string with quotes and escapes. */
+void codec_write_string(struct strbuf *body, const char *text);

@@ -1,0 +1,36 @@
+/* Cuts a stream of JSON text into the pieces that are worth decoding by themselves, without decoding it: each top-level value of a watch
+ * stream, or each element of the top-level "items" array of a list. So a list of 10,000 objects is decoded object by object, never held
+ * twice and never stalls the loop. Bounded: a piece over `limit_bytes` is ERR_LIMIT. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/strbuf.h"
+
+enum json_split_mode { JSON_SPLIT_VALUES, JSON_SPLIT_LIST };
+
+/** A piece: `text` is NUL-terminated, borrowed for the call. In list mode `is_item` tells an element of items; the remaining document (with
+ *  "items":[]) comes last, with is_item false, from json_split_finish(). */
+typedef enum err_code (*json_split_fn)(void *context, const char *text, size_t bytes, bool is_item, struct err *reterr);
+
+struct json_split {
+    enum json_split_mode mode;
+    json_split_fn fn;
+    void *context;
+    size_t limit_bytes;
+    struct strbuf piece, rest;
+    /* lexer state; private */
+    int depth;
+    bool in_string, escaped, in_items, item_started, expect_items;
+    unsigned key_matched;
+    char key[8];
+};
+
+void json_split_init(struct json_split *split, enum json_split_mode mode, size_t limit_bytes, json_split_fn fn, void *context);
+void json_split_done(struct json_split *split);
+/** Feeds bytes; calls back for each completed piece. @return ERR_OK, ERR_LIMIT, ERR_NOMEM, ERR_PROTOCOL (not JSON), or what `fn` returned. */
+enum err_code json_split_feed(struct json_split *split, const char *data, size_t bytes, struct err *reterr) MUST_USE;
+/** The stream ended. @return ERR_PROTOCOL when it ended inside a value. */
+enum err_code json_split_finish(struct json_split *split, struct err *reterr) MUST_USE;

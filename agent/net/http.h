@@ -1,0 +1,85 @@
+/* HTTP requests on the loop, by libcurl's multi interface. Knows connections, TLS, proxies and deadlines; knows nothing of
+ * Kubernetes.
+ *
+ * An *origin* is one server with one TLS identity: its calls share connections with each other and with nobody else. A *call* is
+ * one request, embedded in its owner. Contract of a call: on_done runs exactly once, or never after http_cancel(); never from
+ * inside http_start(); what it is given is borrowed for the callback; the owner may free the call in it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/loop/loop.h"
+#include "agent/net/dns.h"
+#include "base/err.h"
+#include "base/strbuf.h"
+
+struct http;
+struct http_origin;
+
+/** @return new engine, or NULL with reterr. One per process. */
+struct http *http_new(struct loop *loop, struct dns *dns, struct err *reterr);
+void http_free(struct http *http);
+
+/** PEM texts and names; all borrowed (copied by http_origin_new), all optional. */
+struct http_origin_config {
+    const char *base_url; /* "https://host:port[/prefix]" or http; required */
+    const char *ca_pem;   /* trusted roots instead of the system's */
+    const char *cert_pem, *key_pem;
+    const char *tls_server_name;
+    bool insecure_skip_verify;
+    const char *proxy_url; /* http://, https://, socks5://; NULL: environment (HTTPS_PROXY, NO_PROXY with CIDRs); "": none */
+    const char *user_agent;
+    uint32_t max_connections; /* 0: 64 */
+    uint32_t connect_timeout_ms; /* TCP and TLS together; 0: 10 s */
+    bool http2;               /* default is HTTP/1.1 */
+};
+enum err_code http_origin_new(struct http *http, const struct http_origin_config *config, struct http_origin **ret_origin,
+                              struct err *reterr) MUST_USE;
+/** Cancels its calls without calling back. Takes NULL. */
+void http_origin_free(struct http_origin *origin);
+const char *http_origin_url(const struct http_origin *origin);
+
+enum { HTTP_MAX_HEADERS = 8 };
+
+struct http_call {
+    /* -- set by the owner before http_start(); zero-initialise first; strings borrowed until on_done -- */
+    const char *method; /* "GET" when NULL */
+    const char *path;   /* "/api/v1/services?watch=1", already encoded; copied */
+    const char *headers[HTTP_MAX_HEADERS]; /* "Name: value", NULL-terminated unless full; copied */
+    const char *body;
+    size_t body_bytes; /* body is borrowed until on_done */
+    uint32_t timeout_ms;      /* whole call; 0: none (watches) */
+    uint32_t idle_timeout_ms; /* no byte received for so long ends the call with ERR_TIMEOUT; 0: none */
+    size_t max_body_bytes;    /* over it the call fails with ERR_LIMIT; 0: 16 MiB. Not applied when on_data is set */
+    /* Streaming: called for each piece of a 2xx body as it arrives instead of collecting it. A code other than ERR_OK ends the call
+     * with that code. May not free the call; may http_cancel() it only by returning ERR_CANCELLED. */
+    enum err_code (*on_data)(struct http_call *call, const char *data, size_t bytes, struct err *reterr);
+    /* `error` is NULL when an HTTP answer was received completely (any status). */
+    void (*on_done)(struct http_call *call, const struct err *error);
+    void *context;
+
+    /* -- result, valid in on_done -- */
+    int status;          /* HTTP status; 0 when none was received; set before the first on_data */
+    struct strbuf body;  /* collected body (also of non-2xx answers in streaming calls, up to 64 KiB) */
+    char content_type[64];
+    int64_t retry_after_ms; /* -1 when absent */
+    char warning[256];      /* first Warning header, "" when none (RFC 7234 299) */
+    char peer[64];          /* "ip:port" connected to, "" when never connected */
+    uint64_t received_bytes;
+
+    /* -- private -- */
+    struct http_origin *origin;
+    void *transfer;
+    struct http_call *next, *previous;
+};
+
+/** Starts the call. On anything but ERR_OK nothing was started and on_done will not be called. */
+enum err_code http_start(struct http_origin *origin, struct http_call *call, struct err *reterr) MUST_USE;
+/** Ends the call at once without calling back; idempotent; also frees what the result holds. */
+void http_cancel(struct http_call *call);
+/** Frees the result of a finished call (body); http_start() on a finished call does it too. */
+void http_call_done(struct http_call *call);
+/** Calls under way on this origin. */
+uint32_t http_origin_in_flight(const struct http_origin *origin);

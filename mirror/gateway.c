@@ -1,0 +1,207 @@
+#include "mirror/gateway.h"
+
+#include <string.h>
+
+#include "base/text.h"
+#include "mirror/names.h"
+
+/* Constants of Linkerd that its own link-gen never writes, honoured when present. */
+#define PROBE_FAILURE_THRESHOLD "mirror.linkerd.io/probe-failure-threshold"
+#define PROBE_TIMEOUT "mirror.linkerd.io/probe-timeout"
+
+enum {
+    SERVICE_PERIOD_MS = 3000,
+    SERVICE_TIMEOUT_MS = 5000, /* above the 3 s after which Edge Stack answers 504 for a silent 8877 */
+    SERVICE_THRESHOLD = 3,
+    MIN_PERIOD_MS = 100,
+    MAX_PERIOD_MS = 3600 * 1000,
+};
+
+static const struct service_port *port_named(const struct service *service, const char *name)
+{
+    for (uint32_t i = 0; i < service->port_count; i++)
+        if (strcmp(service->ports[i].name, name) == 0)
+            return &service->ports[i];
+    return NULL;
+}
+
+bool gateway_is_declared(const struct service *service)
+{
+    return kv_get(&service->meta.annotations, L5D_MULTICLUSTER_GATEWAY) != NULL || port_named(service, L5D_GATEWAY_PORT_NAME) != NULL;
+}
+
+static void add_warning(struct arena *arena, struct gateway_spec *spec, const char *text)
+{
+    spec->warning = spec->warning[0] == '\0' ? text : arena_printf(arena, "%s; %s", spec->warning, text);
+    if (spec->warning == NULL)
+        spec->warning = "";
+}
+
+static void read_period(struct arena *arena, const struct service *service, struct gateway_spec *spec)
+{
+    const char *text = kv_get(&service->meta.annotations, L5D_PROBE_PERIOD);
+    uint64_t ms = SERVICE_PERIOD_MS;
+    struct err error = {0};
+    if (text != NULL && (text_parse_period_ms(text, &ms, &error) != ERR_OK || ms < MIN_PERIOD_MS || ms > MAX_PERIOD_MS)) {
+        add_warning(arena, spec,
+                    arena_printf(arena, "annotation " L5D_PROBE_PERIOD " \"%s\" is not a period between 100ms and 1h: 3s is used", text));
+        ms = SERVICE_PERIOD_MS;
+    }
+    spec->probe.period_ms = (uint32_t)ms;
+}
+
+static void read_bounds(struct arena *arena, const struct service *service, struct gateway_spec *spec)
+{
+    const char *timeout = kv_get(&service->meta.annotations, PROBE_TIMEOUT);
+    const char *threshold = kv_get(&service->meta.annotations, PROBE_FAILURE_THRESHOLD);
+    uint64_t value = 0;
+    struct err error = {0};
+    if (timeout != NULL && text_parse_period_ms(timeout, &value, &error) == ERR_OK && value > 0 && value <= 600 * 1000)
+        spec->probe.timeout_ms = (uint32_t)value;
+    else if (timeout != NULL)
+        add_warning(arena, spec, arena_printf(arena, "annotation " PROBE_TIMEOUT " \"%s\" is not a duration up to 10m: 5s is used", timeout));
+    if (threshold != NULL && text_parse_u64(threshold, 1, 100, PROBE_FAILURE_THRESHOLD, &value, &error) == ERR_OK)
+        spec->probe.failure_threshold = (uint32_t)value;
+    else if (threshold != NULL)
+        add_warning(arena, spec,
+                    arena_printf(arena, "annotation " PROBE_FAILURE_THRESHOLD " \"%s\" is not a number from 1 to 100: 3 is used", threshold));
+}
+
+static void read_probe(struct arena *arena, const struct service *service, struct gateway_spec *spec)
+{
+    const struct service_port *port = port_named(service, L5D_PROBE_PORT_NAME);
+    const char *path = kv_get(&service->meta.annotations, L5D_PROBE_PATH);
+    spec->probe = (struct probe_spec){.path = path != NULL ? path : "", .timeout_ms = SERVICE_TIMEOUT_MS,
+                                      .failure_threshold = SERVICE_THRESHOLD};
+    read_period(arena, service, spec);
+    read_bounds(arena, service, spec);
+    if (port == NULL)
+        add_warning(arena, spec, "the gateway Service has no port named " L5D_PROBE_PORT_NAME ": it is not probed and counts as alive");
+    else if (spec->probe.path[0] == '\0')
+        add_warning(arena, spec, "the gateway Service has no annotation " L5D_PROBE_PATH ": it is not probed and counts as alive");
+    spec->probe.port = port != NULL ? port->port : 0;
+    spec->probe.enabled = port != NULL && spec->probe.path[0] != '\0';
+}
+
+static void read_addresses(struct arena *arena, const struct service *service, struct gateway_spec *spec)
+{
+    const char **addresses = arena_array(arena, service->ingress_count, sizeof(*addresses));
+    uint32_t count = 0;
+    for (uint32_t i = 0; addresses != NULL && i < service->ingress_count && count < LINK_MAX_GATEWAY_ADDRESSES; i++) {
+        const struct ingress *entry = &service->ingress[i];
+        const char *address = entry->ip[0] != '\0' ? entry->ip : entry->hostname;
+        if (address[0] != '\0')
+            addresses[count++] = address;
+    }
+    spec->addresses = addresses;
+    spec->address_count = count;
+}
+
+static const char *format_period(struct arena *arena, uint32_t period_ms)
+{
+    char text[32];
+    if (period_ms % 1000 == 0)
+        return arena_printf(arena, "%u", period_ms / 1000);
+    text_format_duration_ms(period_ms, text, sizeof(text));
+    return arena_strdup(arena, text);
+}
+
+struct gateway_spec gateway_from_service(struct arena *arena, const struct service *service)
+{
+    const struct service_port *port = port_named(service, L5D_GATEWAY_PORT_NAME);
+    const char *identity = kv_get(&service->meta.annotations, L5D_GATEWAY_IDENTITY);
+    struct gateway_spec spec = {
+        .exists = true,
+        .namespace = service->meta.namespace,
+        .name = service->meta.name,
+        .resource_version = service->meta.resource_version,
+        .identity = identity != NULL ? identity : "",
+        .port = port != NULL ? port->port : 0,
+        .problem = "",
+        .warning = "",
+    };
+    read_probe(arena, service, &spec);
+    read_addresses(arena, service, &spec);
+    spec.probe_period_text = format_period(arena, spec.probe.period_ms);
+    if (port == NULL)
+        spec.problem = arena_printf(arena, "gateway Service %s/%s has no port named " L5D_GATEWAY_PORT_NAME ": name its port 4143 so",
+                                    spec.namespace, spec.name);
+    else if (spec.address_count == 0)
+        spec.problem = arena_printf(arena, "gateway Service %s/%s has no load balancer address (status.loadBalancer.ingress is empty)",
+                                    spec.namespace, spec.name);
+    return spec;
+}
+
+struct gateway_spec gateway_from_link(struct arena *arena, const struct link *link)
+{
+    return (struct gateway_spec){
+        .exists = link->has_gateway,
+        .namespace = link->namespace,
+        .name = link->name,
+        .resource_version = "",
+        .addresses = link->has_gateway ? link->gateway_addresses : NULL,
+        .address_count = link->has_gateway ? link->gateway_address_count : 0,
+        .port = link->gateway_port,
+        .identity = link->gateway_identity,
+        .probe = link->probe,
+        .probe_period_text = format_period(arena, link->probe.period_ms),
+        .problem = link->has_gateway ? "" : "the Link names no usable gateway: set spec.gatewayAddress and spec.gatewayPort",
+        .warning = "",
+    };
+}
+
+struct gateway_spec gateway_missing(struct arena *arena, const char *namespace, const char *name)
+{
+    return (struct gateway_spec){
+        .namespace = namespace,
+        .name = name,
+        .resource_version = "",
+        .identity = "",
+        .probe = {.path = ""},
+        .probe_period_text = "",
+        .problem = arena_printf(arena, "gateway Service %s/%s does not exist in the target cluster", namespace, name),
+        .warning = "",
+    };
+}
+
+static bool addresses_equal(const struct gateway_spec *a, const struct gateway_spec *b)
+{
+    if (a->address_count != b->address_count)
+        return false;
+    for (uint32_t i = 0; i < a->address_count; i++)
+        if (strcmp(a->addresses[i], b->addresses[i]) != 0)
+            return false;
+    return true;
+}
+
+bool gateway_probing_equal(const struct gateway_spec *a, const struct gateway_spec *b)
+{
+    return addresses_equal(a, b) && a->probe.enabled == b->probe.enabled && a->probe.port == b->probe.port &&
+           a->probe.period_ms == b->probe.period_ms && a->probe.timeout_ms == b->probe.timeout_ms &&
+           a->probe.failure_threshold == b->probe.failure_threshold && strcmp(a->probe.path, b->probe.path) == 0;
+}
+
+bool gateway_spec_equal(const struct gateway_spec *a, const struct gateway_spec *b)
+{
+    return a->exists == b->exists && gateway_probing_equal(a, b) && a->port == b->port && strcmp(a->identity, b->identity) == 0 &&
+           strcmp(a->resource_version, b->resource_version) == 0 && strcmp(a->problem, b->problem) == 0 &&
+           strcmp(a->warning, b->warning) == 0;
+}
+
+struct gateway_spec gateway_spec_copy(struct arena *arena, const struct gateway_spec *spec)
+{
+    struct gateway_spec copy = *spec;
+    const char **addresses = arena_array(arena, spec->address_count, sizeof(*addresses));
+    for (uint32_t i = 0; addresses != NULL && i < spec->address_count; i++)
+        addresses[i] = arena_strdup(arena, spec->addresses[i]);
+    copy.addresses = addresses;
+    copy.namespace = arena_strdup(arena, spec->namespace);
+    copy.name = arena_strdup(arena, spec->name);
+    copy.resource_version = arena_strdup(arena, spec->resource_version);
+    copy.identity = arena_strdup(arena, spec->identity);
+    copy.probe.path = arena_strdup(arena, spec->probe.path);
+    copy.probe_period_text = arena_strdup(arena, spec->probe_period_text);
+    copy.problem = arena_strdup(arena, spec->problem);
+    copy.warning = arena_strdup(arena, spec->warning);
+    return copy;
+}

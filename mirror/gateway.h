@@ -1,0 +1,42 @@
+/* What is known of a gateway from its declaration: the gateway Service in the target (2.8), or a Link's fields. Whether it is alive is health/'s
+ * business; the world joins both. Pure. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "mirror/link.h"
+#include "mirror/object.h"
+
+/** One gateway as declared. Texts are borrowed from the Service or Link it was made from, or in the arena. */
+struct gateway_spec {
+    bool exists;                  /* false: nothing declares it (any more); `problem` says what is missing */
+    const char *namespace, *name; /* of the gateway Service; the Link's for LINK_RESOURCE */
+    const char *resource_version; /* of the gateway Service, "" for Links */
+    const char *const *addresses; /* literals or host names; may be empty: no load balancer address yet */
+    uint32_t address_count;
+    uint16_t port;                /* mc-gateway */
+    const char *identity;         /* "" when none */
+    struct probe_spec probe;
+    const char *probe_period_text; /* for the gateway mirror's annotation: whole seconds as a number where possible, as 2.8 wrote */
+    const char *problem;          /* why mirrors of it have no endpoints, "" when they have */
+    const char *warning;          /* what is odd but works, "" when nothing */
+};
+
+/** Whether a Service of a target says of itself that it is a gateway. */
+bool gateway_is_declared(const struct service *service);
+
+/** Reads a gateway Service: ports by the names mc-gateway and mc-probe, annotations, load balancer addresses. Faults leave `problem` or `warning`.
+ *  Failures are the arena's. */
+struct gateway_spec gateway_from_service(struct arena *arena, const struct service *service);
+/** The gateway that a Link names. */
+struct gateway_spec gateway_from_link(struct arena *arena, const struct link *link);
+/** The gateway "namespace/name" that is not there. */
+struct gateway_spec gateway_missing(struct arena *arena, const char *namespace, const char *name);
+
+/** Whether addresses, port, or anything about probing differs. */
+bool gateway_probing_equal(const struct gateway_spec *a, const struct gateway_spec *b);
+bool gateway_spec_equal(const struct gateway_spec *a, const struct gateway_spec *b);
+struct gateway_spec gateway_spec_copy(struct arena *arena, const struct gateway_spec *spec);

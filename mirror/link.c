@@ -1,0 +1,298 @@
+#include "mirror/link.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "mirror/names.h"
+
+enum {
+    DEFAULT_PERIOD_MS = 3000,   /* Linkerd's chart: gateway.probe.seconds */
+    DEFAULT_TIMEOUT_MS = 30000, /* the Link CRD's default */
+    DEFAULT_THRESHOLD = 3,      /* the Link CRD's default */
+    MIN_PERIOD_MS = 100,
+    MAX_PERIOD_MS = 3600 * 1000,
+    MAX_TIMEOUT_MS = 600 * 1000,
+    LINK_BYTES = 1024 * 1024, /* a Link is one API object: 1.5 MiB at most, and only its spec is kept */
+};
+
+/* What is wrong but does not stop the link, joined as it is found. */
+struct judge {
+    struct arena *arena;
+    const char *warning;
+};
+
+__attribute__((format(printf, 2, 3))) static void warn(struct judge *judge, const char *format, ...)
+{
+    char text[ERR_TEXT_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    const char *joined = judge->warning[0] == '\0' ? arena_strdup(judge->arena, text)
+                                                   : arena_printf(judge->arena, "%s; %s", judge->warning, text);
+    if (joined != NULL)
+        judge->warning = joined;
+}
+
+static bool is_given(const char *text) { return text != NULL && text[0] != '\0'; }
+
+static const char *text_or(const char *text, const char *otherwise) { return is_given(text) ? text : otherwise; }
+
+static uint16_t judge_port(struct judge *judge, const char *field, const char *text, const char *consequence)
+{
+    uint64_t port = 0;
+    struct err error = {0};
+    if (is_given(text) && text_parse_u64(text, 1, 65535, field, &port, &error) == ERR_OK)
+        return (uint16_t)port;
+    if (is_given(text))
+        warn(judge, "%s \"%s\" is not a port (1-65535): %s", field, text, consequence);
+    else
+        warn(judge, "%s is missing: %s", field, consequence);
+    return 0;
+}
+
+static uint32_t judge_duration(struct judge *judge, const char *field, const char *text, uint32_t otherwise, uint32_t min, uint32_t max)
+{
+    if (!is_given(text))
+        return otherwise;
+    uint64_t ms = 0;
+    struct err error = {0};
+    if (text_parse_period_ms(text, &ms, &error) != ERR_OK || ms == 0) {
+        warn(judge, "%s \"%s\" is not a positive duration: %u ms is used", field, text, otherwise);
+        return otherwise;
+    }
+    if (ms < min || ms > max) {
+        uint32_t clamped = ms < min ? min : max;
+        warn(judge, "%s \"%s\" is outside %u ms to %u ms: %u ms is used", field, text, min, max, clamped);
+        return clamped;
+    }
+    return (uint32_t)ms;
+}
+
+static uint32_t judge_threshold(struct judge *judge, const char *field, const char *text)
+{
+    uint64_t threshold = DEFAULT_THRESHOLD;
+    struct err error = {0};
+    if (is_given(text) && text_parse_u64(text, 1, 100, field, &threshold, &error) != ERR_OK)
+        warn(judge, "%s \"%s\" is not a number from 1 to 100: %d is used", field, text, DEFAULT_THRESHOLD);
+    return (uint32_t)threshold;
+}
+
+static struct probe_spec judge_probe(struct judge *judge, const struct link_resource *resource)
+{
+    struct probe_spec probe = {.path = "", .period_ms = DEFAULT_PERIOD_MS, .failure_threshold = DEFAULT_THRESHOLD,
+                               .timeout_ms = DEFAULT_TIMEOUT_MS};
+    if (!resource->has_probe_spec || !is_given(resource->probe_path))
+        return probe;
+    probe.path = arena_strdup(judge->arena, resource->probe_path);
+    probe.port = judge_port(judge, "spec.probeSpec.port", resource->probe_port, "the gateway is not probed and counts as alive");
+    probe.period_ms = judge_duration(judge, "spec.probeSpec.period", resource->probe_period, DEFAULT_PERIOD_MS, MIN_PERIOD_MS, MAX_PERIOD_MS);
+    probe.timeout_ms = judge_duration(judge, "spec.probeSpec.timeout", resource->probe_timeout, DEFAULT_TIMEOUT_MS, 1, MAX_TIMEOUT_MS);
+    probe.failure_threshold = judge_threshold(judge, "spec.probeSpec.failureThreshold", resource->probe_failure_threshold);
+    probe.enabled = probe.port != 0;
+    return probe;
+}
+
+/* "203.0.113.7, gw.example.com" into its parts, without empties. */
+static void split_addresses(struct judge *judge, const char *list, struct link *link)
+{
+    const char **addresses = arena_array(judge->arena, LINK_MAX_GATEWAY_ADDRESSES, sizeof(*addresses));
+    if (addresses == NULL)
+        return;
+    uint32_t count = 0;
+    for (const char *at = list; *at != '\0';) {
+        size_t skip = strspn(at, ", \t");
+        size_t length = strcspn(at + skip, ", \t");
+        if (length > 0 && count == LINK_MAX_GATEWAY_ADDRESSES) {
+            warn(judge, "spec.gatewayAddress names more than %d addresses: the first %d are used", LINK_MAX_GATEWAY_ADDRESSES,
+                 LINK_MAX_GATEWAY_ADDRESSES);
+            break;
+        }
+        if (length > 0)
+            addresses[count++] = arena_printf(judge->arena, "%.*s", (int)length, at + skip);
+        at += skip + length;
+    }
+    link->gateway_addresses = addresses;
+    link->gateway_address_count = count;
+}
+
+static void judge_gateway(struct judge *judge, const struct link_resource *resource, struct link *link)
+{
+    link->gateway_identity = arena_strdup(judge->arena, text_or(resource->gateway_identity, ""));
+    link->probe = judge_probe(judge, resource);
+    if (!is_given(resource->gateway_address))
+        return;
+    split_addresses(judge, resource->gateway_address, link);
+    link->gateway_port = judge_port(judge, "spec.gatewayPort", resource->gateway_port, "mirrors of this link get no endpoints");
+    link->has_gateway = link->gateway_port != 0 && link->gateway_address_count > 0;
+}
+
+static const char *const *copy_list(struct arena *arena, const char *const *texts, uint32_t count)
+{
+    const char **copies = arena_array(arena, count, sizeof(*copies));
+    for (uint32_t i = 0; copies != NULL && i < count; i++)
+        copies[i] = arena_strdup(arena, texts[i]);
+    return copies;
+}
+
+static enum err_code judge_cluster_name(const char *field, const char *name, struct err *reterr)
+{
+    if (!is_given(name))
+        return err_set(reterr, ERR_INVALID, "%s is empty: set it to the target cluster's name", field);
+    if (!text_is_dns1123_label(name))
+        return err_set(reterr, ERR_INVALID,
+                       "%s \"%s\" cannot end a Service name: use at most 63 of a-z, 0-9 and -, beginning and ending with a letter or digit",
+                       field, name);
+    return ERR_OK;
+}
+
+static void judge_selector(struct judge *judge, const struct link_resource *resource, struct link *link)
+{
+    struct err error = {0};
+    if (resource->selector_error != NULL)
+        warn(judge, "spec.selector: %s: no service is selected", resource->selector_error);
+    else if (selector_check(&resource->selector, &error) != ERR_OK)
+        warn(judge, "spec.selector: %s: no service is selected", error.text);
+    else
+        link->selector = selector_copy(judge->arena, &resource->selector);
+}
+
+enum err_code link_from_resource(struct arena *arena, const struct link_resource *resource, const struct link **ret_link,
+                                 struct err *reterr)
+{
+    TRY(judge_cluster_name("spec.targetClusterName", resource->target_cluster_name, reterr));
+    struct link *link = ARENA_NEW(arena, struct link);
+    if (link == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    struct judge judge = {arena, ""};
+    const char *cluster = resource->target_cluster_name;
+    *link = (struct link){
+        .kind = LINK_RESOURCE,
+        .id = arena_printf(arena, "link/%s", resource->name),
+        .namespace = arena_strdup(arena, resource->namespace),
+        .name = arena_strdup(arena, resource->name),
+        .uid = arena_strdup(arena, text_or(resource->uid, "")),
+        .created_us = resource->created_us,
+        .cluster_name = arena_strdup(arena, cluster),
+        .cluster_domain = arena_strdup(arena, text_or(resource->target_cluster_domain, "cluster.local")),
+        .credentials_secret = is_given(resource->cluster_credentials_secret)
+                                  ? arena_strdup(arena, resource->cluster_credentials_secret)
+                                  : arena_printf(arena, "cluster-credentials-%s", cluster),
+        .excluded_annotations = copy_list(arena, resource->excluded_annotations, resource->excluded_annotation_count),
+        .excluded_annotation_count = resource->excluded_annotation_count,
+        .excluded_labels = copy_list(arena, resource->excluded_labels, resource->excluded_label_count),
+        .excluded_label_count = resource->excluded_label_count,
+    };
+    judge_gateway(&judge, resource, link);
+    judge_selector(&judge, resource, link);
+    link->warning = judge.warning;
+    if (arena_failed(arena))
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    *ret_link = link;
+    return ERR_OK;
+}
+
+enum err_code link_from_secret(struct arena *arena, const struct link_secret *secret, const struct link **ret_link, struct err *reterr)
+{
+    if (!is_given(secret->cluster_name))
+        return err_set(reterr, ERR_INVALID, "annotation " L5D_SECRET_CLUSTER_NAME " is missing: set it to the target cluster's name");
+    TRY(judge_cluster_name("annotation " L5D_SECRET_CLUSTER_NAME, secret->cluster_name, reterr));
+    if (!is_given(secret->cluster_domain))
+        return err_set(reterr, ERR_INVALID,
+                       "annotation " L5D_SECRET_CLUSTER_DOMAIN " is missing: set it to the target's cluster domain, e.g. cluster.local");
+    struct link *link = ARENA_NEW(arena, struct link);
+    if (link == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    *link = (struct link){
+        .kind = LINK_SECRET,
+        .id = arena_printf(arena, "secret/%s", secret->name),
+        .namespace = arena_strdup(arena, secret->namespace),
+        .name = arena_strdup(arena, secret->name),
+        .uid = arena_strdup(arena, text_or(secret->uid, "")),
+        .created_us = secret->created_us,
+        .cluster_name = arena_strdup(arena, secret->cluster_name),
+        .cluster_domain = arena_strdup(arena, secret->cluster_domain),
+        .credentials_secret = arena_strdup(arena, secret->name),
+        .gateway_identity = "",
+        .probe = {.path = ""},
+        /* 2.8.0 demanded this annotation although its mirror never used the value: a Secret without it works here, with a word. */
+        .warning = is_given(secret->linkerd_namespace) ? "" : "annotation " L5D_SECRET_L5D_NS " is missing: Linkerd 2.8 itself would refuse this Secret",
+    };
+    if (arena_failed(arena))
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    *ret_link = link;
+    return ERR_OK;
+}
+
+static bool lists_equal(const char *const *a, uint32_t a_count, const char *const *b, uint32_t b_count)
+{
+    if (a_count != b_count)
+        return false;
+    for (uint32_t i = 0; i < a_count; i++)
+        if (strcmp(a[i], b[i]) != 0)
+            return false;
+    return true;
+}
+
+static bool probe_equal(const struct probe_spec *a, const struct probe_spec *b)
+{
+    return a->enabled == b->enabled && strcmp(a->path, b->path) == 0 && a->port == b->port && a->period_ms == b->period_ms &&
+           a->failure_threshold == b->failure_threshold && a->timeout_ms == b->timeout_ms;
+}
+
+bool link_equal(const struct link *a, const struct link *b)
+{
+    return a->kind == b->kind && strcmp(a->id, b->id) == 0 && strcmp(a->uid, b->uid) == 0 && a->created_us == b->created_us &&
+           strcmp(a->cluster_name, b->cluster_name) == 0 && strcmp(a->cluster_domain, b->cluster_domain) == 0 &&
+           strcmp(a->credentials_secret, b->credentials_secret) == 0 && strcmp(a->warning, b->warning) == 0 &&
+           selector_equal(&a->selector, &b->selector) && a->has_gateway == b->has_gateway && a->gateway_port == b->gateway_port &&
+           strcmp(a->gateway_identity, b->gateway_identity) == 0 && probe_equal(&a->probe, &b->probe) &&
+           lists_equal(a->gateway_addresses, a->gateway_address_count, b->gateway_addresses, b->gateway_address_count) &&
+           lists_equal(a->excluded_annotations, a->excluded_annotation_count, b->excluded_annotations, b->excluded_annotation_count) &&
+           lists_equal(a->excluded_labels, a->excluded_label_count, b->excluded_labels, b->excluded_label_count);
+}
+
+struct link_block {
+    struct link link; /* first: link_free() finds the block by it */
+    struct arena arena;
+};
+
+struct link *link_copy(const struct link *link)
+{
+    struct link_block *block = NEW(struct link_block);
+    if (block == NULL)
+        return NULL;
+    struct arena *arena = &block->arena;
+    arena_init(arena, LINK_BYTES);
+    block->link = *link;
+    block->link.id = arena_strdup(arena, link->id);
+    block->link.namespace = arena_strdup(arena, link->namespace);
+    block->link.name = arena_strdup(arena, link->name);
+    block->link.uid = arena_strdup(arena, link->uid);
+    block->link.cluster_name = arena_strdup(arena, link->cluster_name);
+    block->link.cluster_domain = arena_strdup(arena, link->cluster_domain);
+    block->link.credentials_secret = arena_strdup(arena, link->credentials_secret);
+    block->link.selector = selector_copy(arena, &link->selector);
+    block->link.gateway_addresses = copy_list(arena, link->gateway_addresses, link->gateway_address_count);
+    block->link.gateway_identity = arena_strdup(arena, link->gateway_identity);
+    block->link.probe.path = arena_strdup(arena, link->probe.path);
+    block->link.excluded_annotations = copy_list(arena, link->excluded_annotations, link->excluded_annotation_count);
+    block->link.excluded_labels = copy_list(arena, link->excluded_labels, link->excluded_label_count);
+    block->link.warning = arena_strdup(arena, link->warning);
+    if (arena_failed(arena)) {
+        link_free(&block->link);
+        return NULL;
+    }
+    return &block->link;
+}
+
+void link_free(struct link *link)
+{
+    if (link == NULL)
+        return;
+    struct link_block *block = (struct link_block *)link;
+    arena_done(&block->arena);
+    mem_free(block);
+}

@@ -1,0 +1,94 @@
+/* What a link declares, however it was declared: a Link resource, or a 2.8 credentials Secret. Immutable once made; a change of the
+ * declaration makes a new one. Pure; decoding from JSON is agent/kube/codec's business, judging the values is done here. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/kv.h"
+#include "mirror/selector.h"
+
+enum link_kind {
+    LINK_SECRET,   /* Linkerd 2.8: a Secret of type mirror.linkerd.io/remote-kubeconfig; gateway named by each exported service */
+    LINK_RESOURCE, /* links.multicluster.linkerd.io: one gateway, services chosen by label selectors */
+};
+
+/** spec.probeSpec, or the gateway Service's annotations. Validated: every number in range. */
+struct probe_spec {
+    bool enabled;               /* false: the gateway counts as alive without probes */
+    const char *path;           /* as declared, "" when absent */
+    uint16_t port;
+    uint32_t period_ms;
+    uint32_t failure_threshold; /* [1, 100] */
+    uint32_t timeout_ms;        /* bounds a slow answer */
+};
+
+/** Texts of a Link's spec as they stand in the API object; NULL when absent. Input of link_from_resource(). */
+struct link_resource {
+    const char *namespace, *name, *uid, *resource_version;
+    int64_t created_us;
+    int64_t generation;
+    bool deleting;
+    const char *target_cluster_name, *target_cluster_domain, *target_cluster_linkerd_namespace;
+    const char *cluster_credentials_secret, *gateway_address, *gateway_port, *gateway_identity;
+    bool has_probe_spec;
+    const char *probe_path, *probe_port, *probe_period, *probe_failure_threshold, *probe_timeout;
+    struct selector selector; /* empty: nothing */
+    struct selector remote_discovery_selector, federated_service_selector;
+    const char *selector_error; /* NULL, or why a selector could not be read: it then selects nothing */
+    const char *const *excluded_annotations;
+    uint32_t excluded_annotation_count;
+    const char *const *excluded_labels;
+    uint32_t excluded_label_count;
+};
+
+/** Texts of a credentials Secret; NULL when absent. Input of link_from_secret(). */
+struct link_secret {
+    const char *namespace, *name, *uid, *resource_version;
+    int64_t created_us;
+    const char *cluster_name, *cluster_domain, *linkerd_namespace; /* the three annotations */
+};
+
+enum { LINK_MAX_GATEWAY_ADDRESSES = 64 };
+
+struct link {
+    enum link_kind kind;
+    const char *id;                   /* unique in the process: "link/<name>" or "secret/<name>" */
+    const char *namespace, *name;     /* of the declaring object */
+    const char *uid;
+    int64_t created_us;
+    const char *cluster_name;         /* label value; suffix of mirror names */
+    const char *cluster_domain;       /* "cluster.local" when absent */
+    const char *credentials_secret;   /* name, in the link's namespace */
+    /* LINK_RESOURCE only */
+    struct selector selector;
+    bool has_gateway;                 /* gatewayAddress was given */
+    const char *const *gateway_addresses; /* literals or host names, as declared, without empties */
+    uint32_t gateway_address_count;
+    uint16_t gateway_port;
+    const char *gateway_identity;     /* "" when none */
+    struct probe_spec probe;
+    const char *const *excluded_annotations;
+    uint32_t excluded_annotation_count;
+    const char *const *excluded_labels;
+    uint32_t excluded_label_count;
+    /* What is wrong with the declaration but does not stop the link: "" when nothing. For the condition and an Event. */
+    const char *warning;
+};
+
+/** Judges a Link resource. Faulty parts are turned off one by one, with a warning (a period of 0s is clamped, a port of 70000 leaves the
+ *  link without gateway endpoints); only a link that cannot work at all is refused.
+ *  @param[out] ret_link  in the arena. @return ERR_OK, ERR_INVALID (text names the field, its value and the remedy), ERR_NOMEM. */
+enum err_code link_from_resource(struct arena *arena, const struct link_resource *resource, const struct link **ret_link,
+                                 struct err *reterr) MUST_USE;
+enum err_code link_from_secret(struct arena *arena, const struct link_secret *secret, const struct link **ret_link,
+                               struct err *reterr) MUST_USE;
+
+/** Whether two declarations differ in nothing that matters (identity, metadata versions and the like ignored). */
+bool link_equal(const struct link *a, const struct link *b);
+
+/** A copy whose memory is its own: new arena-backed block; release with link_free(). NULL when out of memory. */
+struct link *link_copy(const struct link *link) MUST_USE;
+void link_free(struct link *link);

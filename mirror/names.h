@@ -1,0 +1,51 @@
+/* The names that Linkerd gives to things: labels, annotations, resource types. Source: linkerd2 stable-2.8.0 and edge-26.8.3,
+ * pkg/k8s/labels.go and multicluster/; Kubernetes API documents. Constants only. */
+#pragma once
+
+/* labels of mirrors */
+#define L5D_MIRRORED_SERVICE "mirror.linkerd.io/mirrored-service"
+#define L5D_CLUSTER_NAME "mirror.linkerd.io/cluster-name"
+#define L5D_REMOTE_GATEWAY_NAME "mirror.linkerd.io/remote-gateway-name"
+#define L5D_REMOTE_GATEWAY_NS "mirror.linkerd.io/remote-gateway-ns"
+#define L5D_MIRRORED_GATEWAY "mirror.linkerd.io/mirrored-gateway"
+
+/* annotations of mirrors */
+#define L5D_REMOTE_RESOURCE_VERSION "mirror.linkerd.io/remote-resource-version"
+#define L5D_REMOTE_SVC_FQ_NAME "mirror.linkerd.io/remote-svc-fq-name"
+#define L5D_REMOTE_GATEWAY_RESOURCE_VERSION "mirror.linkerd.io/remote-gateway-resource-version"
+#define L5D_REMOTE_GATEWAY_IDENTITY "mirror.linkerd.io/remote-gateway-identity"
+#define L5D_MIRRORED_GATEWAY_REMOTE_NAME "mirror.linkerd.io/mirrored-gateway-remote-name"
+#define L5D_MIRRORED_GATEWAY_REMOTE_NAMESPACE "mirror.linkerd.io/mirrored-gateway-remote-namespace"
+#define L5D_MIRRORED_GATEWAY_PROBE_PATH "mirror.linkerd.io/mirrored-gateway-probe-path"
+#define L5D_MIRRORED_GATEWAY_PROBE_PERIOD "mirror.linkerd.io/mirrored-gateway-probe-period"
+
+/* on exported services */
+#define L5D_GATEWAY_NAME "mirror.linkerd.io/gateway-name"
+#define L5D_GATEWAY_NS "mirror.linkerd.io/gateway-ns"
+#define L5D_EXPORTED "mirror.linkerd.io/exported"
+
+/* on gateway Services in the target */
+#define L5D_MULTICLUSTER_GATEWAY "mirror.linkerd.io/multicluster-gateway"
+#define L5D_GATEWAY_IDENTITY "mirror.linkerd.io/gateway-identity"
+#define L5D_PROBE_PATH "mirror.linkerd.io/probe-path"
+#define L5D_PROBE_PERIOD "mirror.linkerd.io/probe-period"
+#define L5D_GATEWAY_PORT_NAME "mc-gateway"
+#define L5D_PROBE_PORT_NAME "mc-probe"
+
+/* credentials Secrets */
+#define L5D_SECRET_TYPE "mirror.linkerd.io/remote-kubeconfig"
+#define L5D_SECRET_KEY "kubeconfig"
+#define L5D_SECRET_CLUSTER_NAME "mirror.linkerd.io/cluster-name"
+#define L5D_SECRET_CLUSTER_DOMAIN "mirror.linkerd.io/remote-cluster-domain"
+#define L5D_SECRET_L5D_NS "mirror.linkerd.io/remote-cluster-l5d-ns"
+
+#define L5D_PREFIX "mirror.linkerd.io"
+#define L5D_OPAQUE_PORTS "config.linkerd.io/opaque-ports"
+#define L5D_LINK_GROUP "multicluster.linkerd.io"
+#define L5D_STATUS_CONTROLLER "linkerd.io/service-mirror"
+
+/* Kubernetes */
+#define K8S_SERVICE_NAME "kubernetes.io/service-name"
+#define K8S_MANAGED_BY "endpointslice.kubernetes.io/managed-by"
+#define K8S_HEADLESS "service.kubernetes.io/headless"
+#define SLICE_MANAGED_BY "svcmirror" /* value of K8S_MANAGED_BY on our slices */

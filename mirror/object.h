@@ -1,0 +1,110 @@
+/* The parts of Kubernetes objects that mirroring needs, as plain immutable data.
+ *
+ * Two lives of an object: *decoded* or *planned*, its strings and arrays borrowed from an arena; and *kept*, copied by
+ * service_copy() and its like into one single block that one mem_free() releases. Structs are never modified after they were made.
+ * All strings are UTF-8, NUL-terminated and, unless said otherwise, never NULL ("" when absent in the API object). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/kv.h"
+#include "base/text.h"
+
+struct object_meta {
+    const char *namespace; /* "" for cluster-scoped objects */
+    const char *name;
+    const char *uid;              /* "" in planned objects that do not exist yet */
+    const char *resource_version; /* likewise; opaque: compare for equality only */
+    struct kv_list labels, annotations;
+    int64_t created_us; /* creationTimestamp, microseconds since 1970 */
+    bool deleting;      /* deletionTimestamp is set */
+    bool made_by_us;    /* managedFields name our field manager, OBJECT_FIELD_MANAGER */
+    const char *owner_uid; /* uid of the owning Service (ownerReferences), "" when none */
+};
+
+/** fieldManager of every write; also how objects that this program made are told from others' (made_by_us). */
+#define OBJECT_FIELD_MANAGER "svcmirror"
+
+enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_SCTP };
+const char *protocol_name(enum protocol protocol); /* "TCP" ... */
+
+struct service_port {
+    const char *name;         /* "" when unnamed */
+    enum protocol protocol;
+    uint16_t port;            /* 1-65535 */
+    const char *target_port;  /* "8080" or a port name; "" when absent */
+    bool target_port_is_name; /* written as a JSON string even if it looks like a number */
+    const char *app_protocol; /* "" when absent */
+    uint16_t node_port;       /* 0 when none */
+};
+
+/** One entry of status.loadBalancer.ingress: one of the two is "". */
+struct ingress {
+    const char *ip, *hostname;
+};
+
+enum service_type { SERVICE_CLUSTER_IP, SERVICE_NODE_PORT, SERVICE_LOAD_BALANCER, SERVICE_EXTERNAL_NAME };
+
+struct service {
+    struct object_meta meta;
+    enum service_type type;
+    bool headless;     /* spec.clusterIP is "None" */
+    bool has_selector; /* spec.selector is not empty */
+    const char *cluster_ip; /* "" when none yet */
+    const struct service_port *ports;
+    uint32_t port_count;
+    const struct ingress *ingress;
+    uint32_t ingress_count;
+    const char *const *external_ips; /* spec.externalIPs */
+    uint32_t external_ip_count;
+};
+
+enum address_type { ADDRESS_IPV4, ADDRESS_IPV6, ADDRESS_FQDN };
+const char *address_type_name(enum address_type type); /* "IPv4" ... */
+
+struct slice_endpoint {
+    const char *address;  /* the first of `addresses`: the only one whose meaning is defined by the API */
+    const char *hostname; /* "" when none */
+    bool ready;           /* conditions.ready, true when absent (API rule) */
+    bool serving, terminating;
+};
+
+struct slice_port {
+    const char *name;
+    enum protocol protocol;
+    uint16_t port; /* 0 when absent ("all ports") */
+    const char *app_protocol;
+};
+
+struct slice {
+    struct object_meta meta;
+    const char *service_name; /* label kubernetes.io/service-name, "" when absent */
+    const char *managed_by;   /* label endpointslice.kubernetes.io/managed-by */
+    enum address_type address_type;
+    const struct slice_endpoint *endpoints;
+    uint32_t endpoint_count;
+    const struct slice_port *ports;
+    uint32_t port_count;
+};
+
+struct namespace_object {
+    struct object_meta meta;
+    bool terminating; /* status.phase Terminating or deletionTimestamp set */
+};
+
+/** Copies into one new block (mem_free() releases it); NULL when out of memory. */
+struct service *service_copy(const struct service *service) MUST_USE;
+struct slice *slice_copy(const struct slice *slice) MUST_USE;
+
+/** "namespace/name", the key of every map of objects; @return new in the arena, NULL when it failed. */
+const char *object_key(struct arena *arena, const char *namespace, const char *name);
+
+/** Longest key: two DNS names and a slash, NUL included. */
+enum { OBJECT_KEY_BYTES = 256 + 256 };
+/** Writes the key into `buffer`; overlong input (the API refuses it) is cut. */
+void object_key_format(char buffer[OBJECT_KEY_BYTES], const char *namespace, const char *name);
+/** Splits "ns/name": copies the namespace into `ret_namespace` and @return the name, borrowed from `key`. */
+const char *object_key_split(const char *key, char ret_namespace[OBJECT_KEY_BYTES]);

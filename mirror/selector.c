@@ -1,0 +1,158 @@
+#include "mirror/selector.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+bool selector_is_empty(const struct selector *selector) { return selector->count == 0; }
+
+static bool requirement_has_value(const struct selector_requirement *requirement, const char *value)
+{
+    for (uint32_t i = 0; i < requirement->value_count; i++)
+        if (strcmp(requirement->values[i], value) == 0)
+            return true;
+    return false;
+}
+
+/* NotIn holds for objects without the key too: apimachinery's labels.Requirement.Matches. */
+static bool requirement_matches(const struct selector_requirement *requirement, const struct kv_list *labels)
+{
+    const char *value = kv_get(labels, requirement->key);
+    switch (requirement->op) {
+    case SELECTOR_IN:
+        return value != NULL && requirement_has_value(requirement, value);
+    case SELECTOR_NOT_IN:
+        return value == NULL || !requirement_has_value(requirement, value);
+    case SELECTOR_EXISTS:
+        return value != NULL;
+    case SELECTOR_DOES_NOT_EXIST:
+        return value == NULL;
+    }
+    return false;
+}
+
+bool selector_matches(const struct selector *selector, const struct kv_list *labels)
+{
+    for (uint32_t i = 0; i < selector->count; i++)
+        if (!requirement_matches(&selector->requirements[i], labels))
+            return false;
+    return selector->count > 0;
+}
+
+static bool requirement_equal(const struct selector_requirement *a, const struct selector_requirement *b)
+{
+    if (a->op != b->op || a->value_count != b->value_count || strcmp(a->key, b->key) != 0)
+        return false;
+    for (uint32_t i = 0; i < a->value_count; i++)
+        if (strcmp(a->values[i], b->values[i]) != 0)
+            return false;
+    return true;
+}
+
+bool selector_equal(const struct selector *a, const struct selector *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (uint32_t i = 0; i < a->count; i++)
+        if (!requirement_equal(&a->requirements[i], &b->requirements[i]))
+            return false;
+    return true;
+}
+
+static const char *values_format(struct arena *arena, const struct selector_requirement *requirement)
+{
+    const char *list = "";
+    for (uint32_t i = 0; i < requirement->value_count && list != NULL; i++)
+        list = arena_printf(arena, "%s%s%s", list, i > 0 ? "," : "", requirement->values[i]);
+    return list;
+}
+
+static const char *requirement_format(struct arena *arena, const struct selector_requirement *requirement)
+{
+    const char *values = values_format(arena, requirement);
+    if (values == NULL)
+        return NULL;
+    switch (requirement->op) {
+    case SELECTOR_IN:
+        if (requirement->value_count == 1)
+            return arena_printf(arena, "%s=%s", requirement->key, values);
+        return arena_printf(arena, "%s in (%s)", requirement->key, values);
+    case SELECTOR_NOT_IN:
+        return arena_printf(arena, "%s notin (%s)", requirement->key, values);
+    case SELECTOR_EXISTS:
+        return requirement->key;
+    case SELECTOR_DOES_NOT_EXIST:
+        return arena_printf(arena, "!%s", requirement->key);
+    }
+    return NULL;
+}
+
+const char *selector_format(struct arena *arena, const struct selector *selector)
+{
+    const char *text = "";
+    for (uint32_t i = 0; i < selector->count && text != NULL; i++) {
+        const char *part = requirement_format(arena, &selector->requirements[i]);
+        text = part == NULL ? NULL : arena_printf(arena, "%s%s%s", text, i > 0 ? "," : "", part);
+    }
+    return text;
+}
+
+static bool is_label_key(const char *key)
+{
+    const char *slash = strchr(key, '/');
+    if (slash == NULL)
+        return key[0] != '\0' && text_is_label_value(key);
+    char prefix[254];
+    size_t bytes = (size_t)(slash - key);
+    if (bytes >= sizeof(prefix))
+        return false;
+    memcpy(prefix, key, bytes);
+    prefix[bytes] = '\0';
+    return text_is_dns1123_subdomain(prefix) && slash[1] != '\0' && text_is_label_value(slash + 1);
+}
+
+static enum err_code requirement_check(const struct selector_requirement *requirement, struct err *reterr)
+{
+    bool wants_values = requirement->op == SELECTOR_IN || requirement->op == SELECTOR_NOT_IN;
+    if (!is_label_key(requirement->key))
+        return err_set(reterr, ERR_INVALID, "selector key \"%s\" is not a label name", requirement->key);
+    if (wants_values && requirement->value_count == 0)
+        return err_set(reterr, ERR_INVALID, "selector key \"%s\": In and NotIn need at least one value", requirement->key);
+    if (!wants_values && requirement->value_count > 0)
+        return err_set(reterr, ERR_INVALID, "selector key \"%s\": Exists and DoesNotExist take no values", requirement->key);
+    for (uint32_t i = 0; i < requirement->value_count; i++)
+        if (!text_is_label_value(requirement->values[i]))
+            return err_set(reterr, ERR_INVALID, "selector key \"%s\": \"%s\" is not a label value", requirement->key,
+                           requirement->values[i]);
+    return ERR_OK;
+}
+
+enum err_code selector_check(const struct selector *selector, struct err *reterr)
+{
+    for (uint32_t i = 0; i < selector->count; i++)
+        TRY(requirement_check(&selector->requirements[i], reterr));
+    return ERR_OK;
+}
+
+static const char *const *copy_values(struct arena *arena, const struct selector_requirement *requirement)
+{
+    const char **values = arena_array(arena, requirement->value_count, sizeof(*values));
+    if (values == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < requirement->value_count; i++)
+        values[i] = arena_strdup(arena, requirement->values[i]);
+    return values;
+}
+
+struct selector selector_copy(struct arena *arena, const struct selector *selector)
+{
+    struct selector_requirement *copies = arena_array(arena, selector->count, sizeof(*copies));
+    if (copies == NULL)
+        return (struct selector){0};
+    for (uint32_t i = 0; i < selector->count; i++) {
+        copies[i] = selector->requirements[i];
+        copies[i].key = arena_strdup(arena, selector->requirements[i].key);
+        copies[i].values = copy_values(arena, &selector->requirements[i]);
+    }
+    return (struct selector){copies, selector->count};
+}

@@ -1,0 +1,169 @@
+/* Everything that is known of the source cluster, the links and their targets, and which mirrors it concerns. Events from watches, probes
+ * and people only change what is known and mark mirrors dirty; plan.h decides, one mirror at a time, looking at the state as it is then.
+ *
+ * A *mirror key* is the "namespace/name" of a Service in the source cluster that something claims (an exported service, a gateway) or
+ * that carries a mirror's labels. Everything about that name hangs on one struct mirror.
+ *
+ * Pure: no input or output, no clock. Objects given to the world_*_object functions are borrowed and copied. On ERR_NOMEM the fact was not
+ * recorded; the caller reads the collection again. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "mirror/gateway.h"
+#include "mirror/link.h"
+#include "mirror/object.h"
+
+struct world;
+struct world_link;    /* a link and what is known of its target */
+struct world_gateway; /* a gateway of a link */
+struct mirror;        /* one mirror key */
+struct claim;         /* one reason for a mirror to exist */
+
+/** The collections that watches keep up to date. */
+enum world_collection {
+    WORLD_SOURCE_SERVICES,   /* those labelled mirror.linkerd.io/mirrored-service=true */
+    WORLD_SOURCE_SLICES,     /* likewise */
+    WORLD_SOURCE_NAMESPACES, /* all */
+    WORLD_TARGET_SERVICES,   /* of one link */
+    WORLD_TARGET_SLICES,     /* of one link */
+    WORLD_COLLECTIONS
+};
+
+/** What the view of a collection is worth. */
+enum world_knowledge {
+    WORLD_UNKNOWN,     /* not listed yet: absence proves nothing */
+    WORLD_LISTED,      /* listed completely at least once */
+    WORLD_UNAVAILABLE, /* cannot be read (forbidden, not served): decide without it */
+};
+
+enum world_change { WORLD_PUT, WORLD_DELETED };
+
+/** Whether a gateway address is alive, as far as is known. Values of health's enum verdict, kept apart so that mirror/ needs no health/. */
+enum world_liveness { WORLD_LIVENESS_UNKNOWN, WORLD_ALIVE, WORLD_DEAD };
+
+struct world_config {
+    const char *agent_namespace; /* where gateway mirrors live; borrowed for the world's life */
+    bool create_namespaces_for_secrets, create_namespaces_for_links;
+    bool move_endpoints;         /* false: the verdict is shown, mirrors' endpoints stay ready (2.8.0's way) */
+    /* A gateway appeared, or its declaration changed, or (removed) is about to go. Called from inside world functions; must not call the world
+     * except world_gateway_* getters and world_gateway_context(). May be NULL. */
+    void (*on_gateway)(void *context, struct world_gateway *gateway, bool removed);
+    void *context;
+};
+
+/** @return new, NULL when out of memory. */
+struct world *world_new(const struct world_config *config);
+void world_free(struct world *world);
+
+/* ---- links ---- */
+
+/** Adds a link, or replaces the declaration of the one with the same id, keeping what is known of its target. The link is copied.
+ *  @param[out] ret_link  borrowed, valid until world_remove_link(). */
+enum err_code world_put_link(struct world *world, const struct link *link, struct world_link **ret_link) MUST_USE;
+/** Forgets the link; its mirrors are marked and will be deleted (orphan rules of plan.h). Takes NULL. */
+void world_remove_link(struct world *world, struct world_link *link);
+/** Whether every declared link is known and valid: only then may mirrors of clusters that no link names be deleted. Starts false. */
+void world_set_links_complete(struct world *world, bool complete);
+const struct link *world_link_declaration(const struct world_link *link);
+struct world_link *world_first_link(const struct world *world); /* in order of id */
+struct world_link *world_next_link(const struct world_link *link);
+struct world_link *world_find_link(const struct world *world, const char *id);
+
+/* ---- collections: begin, objects, end; or single objects ---- */
+
+/** A complete listing starts: what is not put until world_end() will be taken for gone. `link` is NULL for source collections. */
+void world_begin(struct world *world, struct world_link *link, enum world_collection collection);
+/** The listing is complete: knowledge becomes WORLD_LISTED. */
+void world_end(struct world *world, struct world_link *link, enum world_collection collection);
+void world_set_unavailable(struct world *world, struct world_link *link, enum world_collection collection);
+enum world_knowledge world_knowledge(const struct world *world, const struct world_link *link, enum world_collection collection);
+
+enum err_code world_source_service(struct world *world, enum world_change change, const struct service *service) MUST_USE;
+enum err_code world_source_slice(struct world *world, enum world_change change, const struct slice *slice) MUST_USE;
+enum err_code world_source_namespace(struct world *world, enum world_change change, const struct namespace_object *namespace) MUST_USE;
+enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service) MUST_USE;
+enum err_code world_target_slice(struct world_link *link, enum world_change change, const struct slice *slice) MUST_USE;
+
+/** An unlabelled object of that name was found where a mirror should go (`foreign`), or is gone again. */
+void world_set_foreign(struct mirror *mirror, bool foreign);
+
+/* ---- gateways ---- */
+
+const struct gateway_spec *world_gateway_spec(const struct world_gateway *gateway);
+struct world_link *world_gateway_link(const struct world_gateway *gateway);
+struct world_gateway *world_first_gateway(const struct world_link *link);
+struct world_gateway *world_next_gateway(const struct world_gateway *gateway);
+/** Services that name this gateway, whether mirrored or not. */
+uint32_t world_gateway_service_count(const struct world_gateway *gateway);
+/** One pointer of the caller's per gateway, NULL at first. */
+void world_gateway_set_context(struct world_gateway *gateway, void *context);
+void *world_gateway_context(const struct world_gateway *gateway);
+
+/** The addresses behind the gateway's names, canonical literals without duplicates; those that stay keep their liveness. From here the
+ *  gateway is *resolved*. A gateway is unresolved until the first call. */
+enum err_code world_gateway_set_addresses(struct world_gateway *gateway, const char *const *addresses, uint32_t count) MUST_USE;
+/** Marks the mirrors of the gateway, urgently, when it changes anything. Unknown addresses are ignored. */
+void world_gateway_set_liveness(struct world_gateway *gateway, const char *address, enum world_liveness liveness);
+struct world_address {
+    char text[TEXT_IP_BYTES];
+    enum ip_family family;
+    enum world_liveness liveness;
+};
+const struct world_address *world_gateway_addresses(const struct world_gateway *gateway, uint32_t *ret_count);
+
+/* ---- claims: exported services and gateways, and how their mirrors fare ---- */
+
+enum claim_kind { CLAIM_SERVICE, CLAIM_GATEWAY };
+
+/** The state of a claim's mirror, as the last plan saw it. Reasons are constants: Linkerd's where it has one. */
+struct claim_status {
+    bool mirrored;
+    const char *reason;  /* "Mirrored", "InvalidService", "MissingNamespace", "Error", "NameCollision", "Pending" */
+    const char *message; /* "" when mirrored without a remark; owned by the claim */
+    int64_t since_us;    /* when `mirrored` or `reason` last changed; wall clock */
+};
+
+struct claim *world_first_claim(const struct world_link *link); /* services of the link in order of namespace/name */
+struct claim *world_next_claim(const struct claim *claim);
+enum claim_kind claim_kind(const struct claim *claim);
+struct world_link *claim_link(const struct claim *claim);
+const struct service *claim_service(const struct claim *claim); /* the exported service; NULL for CLAIM_GATEWAY */
+struct world_gateway *claim_gateway(const struct claim *claim); /* NULL when the claim names none */
+struct mirror *claim_mirror(const struct claim *claim);
+const struct claim_status *claim_status(const struct claim *claim);
+/** Records a status. @return whether `mirrored`, `reason` or `message` changed. A failed allocation leaves the message "". */
+bool claim_set_status(struct claim *claim, bool mirrored, const char *reason, const char *message, int64_t now_us);
+
+/* ---- mirrors and what is to be done about them ---- */
+
+const char *mirror_key(const struct mirror *mirror);
+const struct service *mirror_service(const struct mirror *mirror); /* as the source cluster has it, NULL when absent */
+uint32_t mirror_slice_count(const struct mirror *mirror);
+const struct slice *mirror_slice(const struct mirror *mirror, uint32_t index);
+struct mirror *world_find_mirror(const struct world *world, const char *key);
+size_t world_mirror_count(const struct world *world);
+
+/** Marks for planning; `urgent` ones are popped before all others. Marking twice is marking once. */
+void world_mark(struct mirror *mirror, bool urgent);
+/** Takes the next marked mirror, or NULL. It may be marked again while it is worked on. A popped mirror stays valid until the next call of a
+ *  world function that changes what is known, except world_mark(). */
+struct mirror *world_pop(struct world *world);
+size_t world_marked_count(const struct world *world);
+
+/* A mirror with a write under way or whose effect is not seen yet is *held*: it is not popped, only remembered, until world_release(). A held
+ * mirror stays valid. */
+void world_hold(struct mirror *mirror);
+void world_release(struct mirror *mirror);
+bool mirror_held(const struct mirror *mirror);
+/** The resourceVersions of the mirror's objects change: `version` was seen on an object of this mirror since it was last held. */
+bool mirror_saw_version(const struct mirror *mirror, const char *version);
+/** Called on every change of an object of a held mirror, to learn when a write's effect has arrived. */
+typedef void (*world_seen_fn)(void *context, struct mirror *mirror);
+void world_on_seen(struct world *world, world_seen_fn fn, void *context);
+/** One pointer of the caller's per mirror. A mirror with a context is kept even when nothing is known of it. */
+void mirror_set_context(struct mirror *mirror, void *context);
+void *mirror_context(const struct mirror *mirror);
