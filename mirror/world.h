@@ -91,6 +91,11 @@ enum err_code world_target_slice(struct world_link *link, enum world_change chan
 /** An unlabelled object of that name was found where a mirror should go (`foreign`), or is gone again. */
 void world_set_foreign(struct mirror *mirror, bool foreign);
 
+enum world_namespace { WORLD_NAMESPACE_ABSENT, WORLD_NAMESPACE_ACTIVE, WORLD_NAMESPACE_TERMINATING };
+enum world_namespace world_namespace_state(const struct world *world, const char *name);
+/** Objects known: Services and slices of mirrors, and namespaces, in the source; Services and slices kept of a target. */
+size_t world_collection_size(const struct world *world, const struct world_link *link, enum world_collection collection);
+
 /* ---- gateways ---- */
 
 const struct gateway_spec *world_gateway_spec(const struct world_gateway *gateway);
@@ -161,7 +166,8 @@ void world_release(struct mirror *mirror);
 bool mirror_held(const struct mirror *mirror);
 /** The resourceVersions of the mirror's objects change: `version` was seen on an object of this mirror since it was last held. */
 bool mirror_saw_version(const struct mirror *mirror, const char *version);
-/** Called on every change of an object of a held mirror, to learn when a write's effect has arrived. */
+/** Called on every change of an object of a held mirror or of its namespace, to learn when a write's effect has arrived. Only records: it must not
+ *  call the world. */
 typedef void (*world_seen_fn)(void *context, struct mirror *mirror);
 void world_on_seen(struct world *world, world_seen_fn fn, void *context);
 /** One pointer of the caller's per mirror. A mirror with a context is kept even when nothing is known of it. */

@@ -1,0 +1,25 @@
+/* The objects that should exist for one claim, as if nothing else claimed the name. Shared by plan.c only; strings live in the world and the arena. */
+#pragma once
+
+#include "base/arena.h"
+#include "mirror/object.h"
+#include "mirror/world_internal.h"
+
+/** What the slices should hold. */
+enum desired_endpoints {
+    ENDPOINTS_KEEP,  /* not known yet: whatever the API holds stays, nothing is added */
+    ENDPOINTS_EMPTY, /* no endpoint */
+    ENDPOINTS_FULL,  /* the gateway's addresses */
+};
+
+struct desired {
+    struct service service;
+    enum desired_endpoints endpoints;
+    const char *remark; /* why there are no endpoints, for the status; "" when there are */
+    bool undecided;     /* too little is known to write anything */
+    struct slice slices[2]; /* IPv4 and IPv6, those that should exist; their meta.uid and resource_version are "" */
+    uint32_t slice_count;
+};
+
+/** Failures are the arena's. */
+void desired_build(struct arena *arena, const struct mirror *mirror, const struct claim *claim, struct desired *ret_desired);

@@ -1,0 +1,66 @@
+#include "mirror/metadata.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "mirror/names.h"
+
+/* Ownership marks of GitOps tools: on a mirror they would make the tool adopt it, and delete it as unknown to its repository. */
+static const char *const ownership_marks[] = {
+    "argocd.argoproj.io/*",
+    "kustomize.toolkit.fluxcd.io/*",
+    "helm.toolkit.fluxcd.io/*",
+    "meta.helm.sh/*",
+};
+
+static const char *const local_annotations[] = {
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "service.kubernetes.io/topology-aware-hints", /* meaningless here: endpoints are gateways, not pods in zones */
+    "service.kubernetes.io/topology-mode",
+};
+
+bool metadata_pattern_matches(const char *pattern, const char *key)
+{
+    if (!text_ends_with(pattern, "/*"))
+        return strcmp(pattern, key) == 0;
+    return strncmp(pattern, key, strlen(pattern) - 1) == 0;
+}
+
+static bool any_matches(const char *const *patterns, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (metadata_pattern_matches(patterns[i], key))
+            return true;
+    return false;
+}
+
+/* Linkerd's own marks are set anew for each mirror, never carried along. Its check is by this prefix without a slash. */
+static bool is_linkerds_own(const char *key) { return text_starts_with(key, L5D_PREFIX); }
+
+void metadata_copy_labels(struct kv_builder *builder, const struct kv_list *remote, const struct link *link)
+{
+    for (size_t i = 0; i < remote->count; i++) {
+        const struct kv *label = &remote->items[i];
+        if (!is_linkerds_own(label->key) && !any_matches(ownership_marks, ARRAY_COUNT(ownership_marks), label->key) &&
+            !any_matches(link->excluded_labels, link->excluded_label_count, label->key))
+            kv_builder_set(builder, label->key, label->value);
+    }
+}
+
+static bool annotation_is_carried(const char *key, const struct link *link)
+{
+    /* Without it the proxy would take an opaque port for HTTP: always carried, as Linkerd does. */
+    if (strcmp(key, L5D_OPAQUE_PORTS) == 0)
+        return true;
+    return !is_linkerds_own(key) && !any_matches(ownership_marks, ARRAY_COUNT(ownership_marks), key) &&
+           !any_matches(local_annotations, ARRAY_COUNT(local_annotations), key) &&
+           !any_matches(link->excluded_annotations, link->excluded_annotation_count, key);
+}
+
+void metadata_copy_annotations(struct kv_builder *builder, const struct kv_list *remote, const struct link *link)
+{
+    for (size_t i = 0; i < remote->count; i++)
+        if (annotation_is_carried(remote->items[i].key, link))
+            kv_builder_set(builder, remote->items[i].key, remote->items[i].value);
+}

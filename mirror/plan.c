@@ -1,0 +1,362 @@
+#include "mirror/plan.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "mirror/desired.h"
+#include "mirror/names.h"
+
+/* One planning of one mirror. */
+struct planner {
+    const struct world *world;
+    struct mirror *mirror;
+    struct arena *arena;
+    struct plan *plan;
+    const char *namespace, *name;
+};
+
+static struct write *add_write(struct planner *planner, enum write_verb verb, enum write_kind kind, const char *reason)
+{
+    struct plan *plan = planner->plan;
+    /* What does not fit is planned next time: every plan starts from the state as it is then. */
+    static struct write overflow;
+    if (plan->write_count == PLAN_MAX_WRITES)
+        return &overflow;
+    struct write *write = &plan->writes[plan->write_count++];
+    *write = (struct write){.verb = verb, .kind = kind, .namespace = planner->namespace, .name = planner->name, .reason = reason};
+    return write;
+}
+
+static void add_status(struct planner *planner, struct claim *claim, bool mirrored, const char *reason, const char *message)
+{
+    planner->plan->statuses[planner->plan->status_count++] =
+        (struct plan_status){.claim = claim, .mirrored = mirrored, .reason = reason, .message = message != NULL ? message : ""};
+}
+
+/* ---- comparing ---- */
+
+static bool service_ports_equal(const struct service *a, const struct service *b)
+{
+    if (a->port_count != b->port_count)
+        return false;
+    for (uint32_t i = 0; i < a->port_count; i++) {
+        const struct service_port *x = &a->ports[i], *y = &b->ports[i];
+        if (x->port != y->port || x->protocol != y->protocol || strcmp(x->name, y->name) != 0 ||
+            strcmp(x->target_port, y->target_port) != 0 || strcmp(x->app_protocol, y->app_protocol) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool service_right(const struct service *there, const struct service *wanted)
+{
+    return kv_equal(&there->meta.labels, &wanted->meta.labels) && kv_equal(&there->meta.annotations, &wanted->meta.annotations) &&
+           service_ports_equal(there, wanted);
+}
+
+static bool slice_ports_equal(const struct slice *a, const struct slice *b)
+{
+    if (a->port_count != b->port_count)
+        return false;
+    for (uint32_t i = 0; i < a->port_count; i++) {
+        const struct slice_port *x = &a->ports[i], *y = &b->ports[i];
+        if (x->port != y->port || x->protocol != y->protocol || strcmp(x->name, y->name) != 0 ||
+            strcmp(x->app_protocol, y->app_protocol) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool endpoints_equal(const struct slice *a, const struct slice *b)
+{
+    if (a->endpoint_count != b->endpoint_count)
+        return false;
+    for (uint32_t i = 0; i < a->endpoint_count; i++)
+        if (a->endpoints[i].ready != b->endpoints[i].ready || strcmp(a->endpoints[i].address, b->endpoints[i].address) != 0 ||
+            strcmp(a->endpoints[i].hostname, b->endpoints[i].hostname) != 0)
+            return false;
+    return true;
+}
+
+static bool slice_right(const struct slice *there, const struct slice *wanted)
+{
+    return kv_equal(&there->meta.labels, &wanted->meta.labels) && kv_equal(&there->meta.annotations, &wanted->meta.annotations) &&
+           strcmp(there->meta.owner_uid, wanted->meta.owner_uid) == 0 && slice_ports_equal(there, wanted) &&
+           endpoints_equal(there, wanted);
+}
+
+/* ---- whose is it ---- */
+
+static bool slice_is_ours(const struct slice *slice) { return strcmp(slice->managed_by, SLICE_MANAGED_BY) == 0; }
+
+/* The mirror that is there belongs to one of the claims: to the winner, or to one that must now give way to it. */
+static bool service_is_claimed(const struct mirror *mirror)
+{
+    const char *cluster = kv_get(&mirror->service->meta.labels, L5D_CLUSTER_NAME);
+    for (const struct claim *claim = mirror->claims; claim != NULL; claim = claim->next)
+        if (cluster != NULL && strcmp(cluster, claim->link->declaration->cluster_name) == 0)
+            return true;
+    return false;
+}
+
+/* ---- nothing claims the name ---- */
+
+/* NULL: it must stay. */
+static const char *orphan_reason(const struct planner *planner)
+{
+    const struct world *world = planner->world;
+    const struct service *service = planner->mirror->service;
+    const char *cluster = kv_get(&service->meta.labels, L5D_CLUSTER_NAME);
+    if (cluster == NULL || world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED)
+        return NULL;
+    const struct world_link *link = link_of_cluster(world, cluster);
+    if (link != NULL)
+        return link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED ? "no longer exported" : NULL;
+    if (map_get(world->unlinked, cluster) != NULL)
+        return "its link was removed";
+    return world->links_complete && service->meta.made_by_us ? "no link accounts for it" : NULL;
+}
+
+static void delete_service(struct planner *planner, const char *reason)
+{
+    add_write(planner, WRITE_DELETE, WRITE_SERVICE, reason)->old_service = planner->mirror->service;
+}
+
+static void delete_slice(struct planner *planner, const struct slice *slice, const char *reason)
+{
+    struct write *write = add_write(planner, WRITE_DELETE, WRITE_SLICE, reason);
+    write->name = slice->meta.name;
+    write->old_slice = slice;
+}
+
+static void plan_orphan(struct planner *planner)
+{
+    const struct mirror *mirror = planner->mirror;
+    if (mirror->service != NULL) {
+        const char *reason = mirror->service->meta.deleting ? NULL : orphan_reason(planner);
+        if (reason != NULL)
+            delete_service(planner, reason);
+        return;
+    }
+    if (planner->world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED)
+        return;
+    /* Slices go with their Service by the garbage collector; one without an owner would stay for ever. */
+    for (const struct source_slice *entry = mirror->slices; entry != NULL; entry = entry->next)
+        if (slice_is_ours(entry->slice) && entry->slice->meta.owner_uid[0] == '\0' && !entry->slice->meta.deleting)
+            delete_slice(planner, entry->slice, "its Service is gone");
+}
+
+/* ---- what stands in the way of a claim ---- */
+
+static const char *invalid_reason(const struct planner *planner, const struct claim *claim)
+{
+    if (!text_is_dns1035_label(planner->name))
+        return strlen(planner->name) > 63
+                   ? arena_printf(planner->arena,
+                                  "the mirror's name %s would have %zu characters, and a Service name has at most 63: "
+                                  "shorten the service's or the cluster's name",
+                                  planner->name, strlen(planner->name))
+                   : arena_printf(planner->arena, "the mirror's name %s is not a valid Service name", planner->name);
+    if (claim->kind == CLAIM_GATEWAY)
+        return NULL;
+    const struct service *service = claim->service->service;
+    if (kv_get(&service->meta.labels, L5D_MIRRORED_SERVICE) != NULL)
+        return "the exported service is itself a mirror: export the original from its own cluster";
+    if (service->type == SERVICE_EXTERNAL_NAME)
+        return "a service of type ExternalName cannot be mirrored";
+    if (service->port_count == 0)
+        return "object spec has no exposed ports";
+    return NULL;
+}
+
+/* @return whether the namespace is there; else plans its creation or gives the status. */
+static bool plan_namespace(struct planner *planner, struct claim *claim)
+{
+    const struct world *world = planner->world;
+    /* Where namespaces cannot be read, the write itself will tell. */
+    if (world->knowledge[WORLD_SOURCE_NAMESPACES] == WORLD_UNAVAILABLE)
+        return true;
+    const struct source_namespace *namespace = map_get(world->namespaces, planner->namespace);
+    if (namespace != NULL && !namespace->terminating)
+        return true;
+    bool create = claim->link->declaration->kind == LINK_SECRET ? world->config.create_namespaces_for_secrets
+                                                                : world->config.create_namespaces_for_links;
+    if (namespace != NULL) {
+        add_status(planner, claim, false, "MissingNamespace", "Namespace is being deleted");
+        return false;
+    }
+    if (!create || claim->kind == CLAIM_GATEWAY) {
+        add_status(planner, claim, false, "MissingNamespace", "Namespace does not exist");
+        return false;
+    }
+    struct namespace_object *wanted = ARENA_NEW(planner->arena, struct namespace_object);
+    struct kv_builder labels;
+    kv_builder_init(&labels, planner->arena);
+    kv_builder_set(&labels, L5D_MIRRORED_SERVICE, "true");
+    kv_builder_set(&labels, L5D_CLUSTER_NAME, claim->link->declaration->cluster_name);
+    if (wanted == NULL)
+        return false;
+    wanted->meta = (struct object_meta){.namespace = "", .name = planner->namespace, .uid = "", .resource_version = "", .owner_uid = "",
+                                        .labels = kv_builder_finish(&labels)};
+    struct write *write = add_write(planner, WRITE_CREATE, WRITE_NAMESPACE, "an exported service lives there");
+    write->name = planner->namespace;
+    write->namespace = "";
+    write->namespace_object = wanted;
+    return false;
+}
+
+/* ---- the winner's objects ---- */
+
+static const struct slice *find_slice(const struct mirror *mirror, const char *name)
+{
+    for (const struct source_slice *entry = mirror->slices; entry != NULL; entry = entry->next)
+        if (strcmp(entry->slice->meta.name, name) == 0)
+            return entry->slice;
+    return NULL;
+}
+
+static void plan_slice(struct planner *planner, const struct slice *wanted)
+{
+    const struct slice *there = find_slice(planner->mirror, wanted->meta.name);
+    if (there != NULL && (there->meta.deleting || slice_right(there, wanted)))
+        return;
+    struct write *write = add_write(planner, there == NULL ? WRITE_CREATE : WRITE_UPDATE, WRITE_SLICE,
+                                    there == NULL ? "the mirror has no slice" : "endpoints or metadata differ");
+    struct slice *copy = ARENA_NEW(planner->arena, struct slice);
+    if (copy == NULL)
+        return;
+    *copy = *wanted;
+    if (there != NULL) {
+        copy->meta.uid = there->meta.uid;
+        copy->meta.resource_version = there->meta.resource_version;
+    }
+    write->name = wanted->meta.name;
+    write->slice = copy;
+    write->old_slice = there;
+}
+
+static bool is_wanted(const struct desired *desired, const char *slice_name)
+{
+    for (uint32_t i = 0; i < desired->slice_count; i++)
+        if (strcmp(desired->slices[i].meta.name, slice_name) == 0)
+            return true;
+    return false;
+}
+
+static void plan_slices(struct planner *planner, const struct desired *desired)
+{
+    if (desired->endpoints == ENDPOINTS_KEEP)
+        return;
+    for (uint32_t i = 0; i < desired->slice_count; i++)
+        plan_slice(planner, &desired->slices[i]);
+    for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next)
+        if (slice_is_ours(entry->slice) && !is_wanted(desired, entry->slice->meta.name) && !entry->slice->meta.deleting)
+            delete_slice(planner, entry->slice, "no gateway address of this family");
+}
+
+static void plan_service(struct planner *planner, const struct desired *desired)
+{
+    const struct service *there = planner->mirror->service;
+    if (there != NULL && service_right(there, &desired->service))
+        return;
+    struct service *wanted = ARENA_NEW(planner->arena, struct service);
+    if (wanted == NULL)
+        return;
+    *wanted = desired->service;
+    struct write *write = add_write(planner, there == NULL ? WRITE_CREATE : WRITE_UPDATE, WRITE_SERVICE,
+                                    there == NULL ? "exported and not mirrored yet" : "labels, annotations or ports differ");
+    write->service = wanted;
+    write->old_service = there;
+}
+
+static void plan_winner(struct planner *planner, struct claim *claim)
+{
+    struct mirror *mirror = planner->mirror;
+    struct desired desired;
+    desired_build(planner->arena, mirror, claim, &desired);
+    if (desired.undecided || (mirror->service != NULL && mirror->service->meta.deleting))
+        return;
+    if (mirror->service != NULL && mirror->service->headless != desired.service.headless) {
+        delete_service(planner, "spec.clusterIP cannot be changed in place");
+        return;
+    }
+    if (mirror->service == NULL) {
+        plan_service(planner, &desired);
+        return; /* the slices need its uid */
+    }
+    /* Readiness first: a flip must not wait for metadata. */
+    plan_slices(planner, &desired);
+    plan_service(planner, &desired);
+    if (planner->plan->write_count == 0)
+        add_status(planner, claim, true, "Mirrored", desired.remark);
+}
+
+static void plan_claims(struct planner *planner)
+{
+    struct mirror *mirror = planner->mirror;
+    struct claim *winner = NULL;
+    for (struct claim *claim = mirror->claims; claim != NULL; claim = claim->next) {
+        const char *invalid = invalid_reason(planner, claim);
+        if (invalid != NULL) {
+            add_status(planner, claim, false, "InvalidService", invalid);
+        } else if (winner == NULL) {
+            winner = claim;
+        } else {
+            add_status(planner, claim, false, "NameCollision",
+                       arena_printf(planner->arena, "Service %s mirrors cluster %s, whose link %s is older", mirror->key,
+                                    winner->link->declaration->cluster_name, winner->link->declaration->name));
+        }
+    }
+    if (winner == NULL) {
+        plan_orphan(planner);
+        return;
+    }
+    if (mirror->foreign || (mirror->service != NULL && !service_is_claimed(mirror))) {
+        planner->plan->collision = true;
+        add_status(planner, winner, false, "NameCollision",
+                   arena_printf(planner->arena, "Service %s exists and is not a mirror of cluster %s: rename or remove it", mirror->key,
+                                winner->link->declaration->cluster_name));
+        return;
+    }
+    if (plan_namespace(planner, winner))
+        plan_winner(planner, winner);
+}
+
+/* Before the source's mirrors are listed nobody knows whether a mirror is there. */
+static bool source_is_known(const struct world *world)
+{
+    return world->knowledge[WORLD_SOURCE_SERVICES] == WORLD_LISTED && world->knowledge[WORLD_SOURCE_SLICES] != WORLD_UNKNOWN &&
+           world->knowledge[WORLD_SOURCE_NAMESPACES] != WORLD_UNKNOWN;
+}
+
+enum err_code plan_mirror(const struct world *world, struct mirror *mirror, struct arena *arena, struct plan *ret_plan)
+{
+    char namespace[OBJECT_KEY_BYTES];
+    const char *name = object_key_split(mirror->key, namespace);
+    uint32_t claims = 0;
+    for (const struct claim *claim = mirror->claims; claim != NULL; claim = claim->next)
+        claims++;
+    *ret_plan = (struct plan){.statuses = arena_array(arena, claims, sizeof(struct plan_status))};
+    struct planner planner = {world, mirror, arena, ret_plan, arena_strdup(arena, namespace), name};
+    if (arena_failed(arena))
+        return ERR_NOMEM;
+    if (!source_is_known(world))
+        return ERR_OK;
+    if (mirror->claims == NULL)
+        plan_orphan(&planner);
+    else
+        plan_claims(&planner);
+    return arena_failed(arena) ? ERR_NOMEM : ERR_OK;
+}
+
+const char *write_verb_name(enum write_verb verb)
+{
+    static const char *const names[] = {[WRITE_CREATE] = "create", [WRITE_UPDATE] = "update", [WRITE_DELETE] = "delete"};
+    return names[verb];
+}
+
+const char *write_kind_name(enum write_kind kind)
+{
+    static const char *const names[] = {[WRITE_NAMESPACE] = "Namespace", [WRITE_SERVICE] = "Service", [WRITE_SLICE] = "EndpointSlice"};
+    return names[kind];
+}

@@ -1,0 +1,112 @@
+/* Claims: the reasons for mirrors to exist, and how these mirrors fare. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "mirror/world_internal.h"
+
+/* Who of two claims of one name gets it: a gateway before a service (its mirror carries the verdict), then the older link, then by id. */
+static bool claim_precedes(const struct claim *a, const struct claim *b)
+{
+    if (a->kind != b->kind)
+        return a->kind == CLAIM_GATEWAY;
+    const struct link *a_link = a->link->declaration, *b_link = b->link->declaration;
+    if (a_link->created_us != b_link->created_us)
+        return a_link->created_us < b_link->created_us;
+    return strcmp(a_link->id, b_link->id) < 0;
+}
+
+struct claim *claim_new(enum claim_kind kind, struct world_link *link, struct mirror *mirror)
+{
+    struct claim *claim = NEW(struct claim);
+    if (claim == NULL)
+        return NULL;
+    claim->kind = kind;
+    claim->link = link;
+    claim->mirror = mirror;
+    claim->status = (struct claim_status){.reason = "Pending", .message = ""};
+    struct claim **at = &mirror->claims;
+    while (*at != NULL && claim_precedes(*at, claim))
+        at = &(*at)->next;
+    claim->next = *at;
+    *at = claim;
+    world_mark(mirror, false);
+    return claim;
+}
+
+void claim_free(struct claim *claim)
+{
+    if (claim == NULL)
+        return;
+    claim_name_gateway(claim, NULL);
+    struct claim **at = &claim->mirror->claims;
+    while (*at != claim)
+        at = &(*at)->next;
+    *at = claim->next;
+    world_mark(claim->mirror, false);
+    mirror_collect(claim->mirror);
+    mem_free(claim->message);
+    mem_free(claim);
+}
+
+void claim_name_gateway(struct claim *claim, struct world_gateway *gateway)
+{
+    struct world_gateway *old = claim->gateway;
+    if (old == gateway)
+        return;
+    claim->gateway = gateway;
+    if (gateway != NULL)
+        gateway->services++;
+    if (old != NULL) {
+        old->services--;
+        gateway_collect(old);
+    }
+    world_mark(claim->mirror, false);
+}
+
+static struct claim *claim_from(struct map_entry *entry)
+{
+    for (; entry != NULL; entry = map_next(entry)) {
+        struct target_service *service = map_value(entry);
+        if (service->claim != NULL)
+            return service->claim;
+    }
+    return NULL;
+}
+
+struct claim *world_first_claim(const struct world_link *link) { return claim_from(map_first(link->services)); }
+
+struct claim *world_next_claim(const struct claim *claim)
+{
+    char key[OBJECT_KEY_BYTES];
+    const struct object_meta *meta = &claim->service->service->meta;
+    object_key_format(key, meta->namespace, meta->name);
+    return claim_from(map_next(map_seek(claim->link->services, key)));
+}
+
+enum claim_kind claim_kind(const struct claim *claim) { return claim->kind; }
+
+struct world_link *claim_link(const struct claim *claim) { return claim->link; }
+
+const struct service *claim_service(const struct claim *claim) { return claim->service != NULL ? claim->service->service : NULL; }
+
+struct world_gateway *claim_gateway(const struct claim *claim) { return claim->gateway; }
+
+struct mirror *claim_mirror(const struct claim *claim) { return claim->mirror; }
+
+const struct claim_status *claim_status(const struct claim *claim) { return &claim->status; }
+
+bool claim_set_status(struct claim *claim, bool mirrored, const char *reason, const char *message, int64_t now_us)
+{
+    struct claim_status *status = &claim->status;
+    bool turned = status->mirrored != mirrored || strcmp(status->reason, reason) != 0;
+    if (!turned && strcmp(status->message, message) == 0)
+        return false;
+    if (turned)
+        status->since_us = now_us;
+    status->mirrored = mirrored;
+    status->reason = reason;
+    mem_free(claim->message);
+    claim->message = message[0] != '\0' ? mem_strdup(message) : NULL;
+    status->message = claim->message != NULL ? claim->message : "";
+    return true;
+}

@@ -1,0 +1,220 @@
+/* Gateways: what declares them, what is behind their addresses, which mirrors hang on them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "mirror/world_internal.h"
+
+enum { SPEC_BYTES = 256 * 1024 }; /* one gateway's declaration: a few texts and at most 64 addresses */
+
+static void announce(struct world_gateway *gateway, bool removed)
+{
+    const struct world_config *config = &gateway->link->world->config;
+    if (config->on_gateway != NULL)
+        config->on_gateway(config->context, gateway, removed);
+}
+
+enum err_code gateway_obtain(struct world_link *link, const char *key, struct world_gateway **ret_gateway)
+{
+    struct world_gateway *gateway = map_get(link->gateways, key);
+    if (gateway == NULL) {
+        gateway = NEW(struct world_gateway);
+        if (gateway == NULL || map_put(link->gateways, key, gateway) != ERR_OK) {
+            mem_free(gateway);
+            return ERR_NOMEM;
+        }
+        gateway->link = link;
+        gateway->key = map_key(map_seek(link->gateways, key));
+        arena_init(&gateway->arena, SPEC_BYTES);
+        gateway->spec = (struct gateway_spec){.namespace = "", .name = "", .resource_version = "", .identity = "", .probe = {.path = ""},
+                                              .probe_period_text = "", .problem = "", .warning = ""};
+        enum err_code code = gateway_refresh(gateway);
+        if (code != ERR_OK) {
+            gateway_remove(gateway);
+            return code;
+        }
+    }
+    *ret_gateway = gateway;
+    return ERR_OK;
+}
+
+static const struct service *declaring_service(const struct world_gateway *gateway)
+{
+    const struct target_service *service = map_get(gateway->link->services, gateway->key);
+    return service != NULL && gateway_is_declared(service->service) ? service->service : NULL;
+}
+
+static struct gateway_spec read_declaration(struct world_gateway *gateway, struct arena *arena)
+{
+    if (gateway->link->declaration->kind == LINK_RESOURCE)
+        return gateway_from_link(arena, gateway->link->declaration);
+    const struct service *service = declaring_service(gateway);
+    if (service != NULL)
+        return gateway_from_service(arena, service);
+    char namespace[OBJECT_KEY_BYTES];
+    const char *name = object_key_split(gateway->key, namespace);
+    return gateway_missing(arena, arena_strdup(arena, namespace), arena_strdup(arena, name));
+}
+
+/* "<gateway>-<cluster>" as 2.8 named it; "probe-<link>" as today's chart does. */
+static void mirror_name_of(const struct world_gateway *gateway, char key[OBJECT_KEY_BYTES])
+{
+    const struct link *link = gateway->link->declaration;
+    char name[OBJECT_KEY_BYTES];
+    if (link->kind == LINK_RESOURCE)
+        (void)snprintf(name, sizeof(name), "probe-%s", link->name);
+    else
+        (void)snprintf(name, sizeof(name), "%s-%s", gateway->spec.name, link->cluster_name);
+    object_key_format(key, gateway->link->world->config.agent_namespace, name);
+}
+
+/* A gateway that exists and is probed has a mirror of its own, whose readiness is the verdict. */
+static enum err_code refresh_claim(struct world_gateway *gateway)
+{
+    bool wanted = gateway->spec.exists && gateway->spec.probe.enabled;
+    if (!wanted) {
+        claim_free(TAKE(gateway->claim));
+        return ERR_OK;
+    }
+    if (gateway->claim != NULL)
+        return ERR_OK;
+    char key[OBJECT_KEY_BYTES];
+    mirror_name_of(gateway, key);
+    struct mirror *mirror = mirror_obtain(gateway->link->world, key);
+    if (mirror == NULL)
+        return ERR_NOMEM;
+    gateway->claim = claim_new(CLAIM_GATEWAY, gateway->link, mirror);
+    if (gateway->claim == NULL) {
+        mirror_collect(mirror);
+        return ERR_NOMEM;
+    }
+    /* Not claim_name_gateway(): a gateway is not one of its own services. */
+    gateway->claim->gateway = gateway;
+    return ERR_OK;
+}
+
+enum err_code gateway_refresh(struct world_gateway *gateway)
+{
+    struct arena scratch, kept;
+    arena_init(&scratch, SPEC_BYTES);
+    arena_init(&kept, SPEC_BYTES);
+    struct gateway_spec fresh = read_declaration(gateway, &scratch);
+    bool same = !arena_failed(&scratch) && gateway_spec_equal(&fresh, &gateway->spec);
+    struct gateway_spec copy = gateway_spec_copy(&kept, &fresh);
+    bool failed = arena_failed(&scratch) || arena_failed(&kept);
+    arena_done(&scratch);
+    if (failed || same) {
+        arena_done(&kept);
+        return failed ? ERR_NOMEM : ERR_OK;
+    }
+    arena_done(&gateway->arena);
+    gateway->arena = kept;
+    gateway->spec = copy;
+    enum err_code code = refresh_claim(gateway);
+    gateway_mark(gateway, false);
+    announce(gateway, false);
+    return code;
+}
+
+void gateway_remove(struct world_gateway *gateway)
+{
+    announce(gateway, true);
+    if (gateway->claim != NULL)
+        gateway->claim->gateway = NULL;
+    claim_free(TAKE(gateway->claim));
+    struct world_link *link = gateway->link;
+    (void)map_take(link->gateways, gateway->key);
+    arena_done(&gateway->arena);
+    mem_free(gateway->addresses);
+    mem_free(gateway);
+}
+
+void gateway_collect(struct world_gateway *gateway)
+{
+    if (gateway->services > 0 || gateway->link->declaration->kind == LINK_RESOURCE || declaring_service(gateway) != NULL)
+        return;
+    gateway_remove(gateway);
+}
+
+void gateway_mark(struct world_gateway *gateway, bool urgent)
+{
+    if (gateway->claim != NULL)
+        world_mark(gateway->claim->mirror, urgent);
+    if (gateway->services == 0)
+        return;
+    for (struct claim *claim = world_first_claim(gateway->link); claim != NULL; claim = world_next_claim(claim))
+        if (claim->gateway == gateway)
+            world_mark(claim->mirror, urgent);
+}
+
+const struct gateway_spec *world_gateway_spec(const struct world_gateway *gateway) { return &gateway->spec; }
+
+struct world_link *world_gateway_link(const struct world_gateway *gateway) { return gateway->link; }
+
+struct world_gateway *world_first_gateway(const struct world_link *link)
+{
+    struct map_entry *entry = map_first(link->gateways);
+    return entry != NULL ? map_value(entry) : NULL;
+}
+
+struct world_gateway *world_next_gateway(const struct world_gateway *gateway)
+{
+    struct map_entry *entry = map_next(map_seek(gateway->link->gateways, gateway->key));
+    return entry != NULL ? map_value(entry) : NULL;
+}
+
+uint32_t world_gateway_service_count(const struct world_gateway *gateway) { return gateway->services; }
+
+void world_gateway_set_context(struct world_gateway *gateway, void *context) { gateway->context = context; }
+
+void *world_gateway_context(const struct world_gateway *gateway) { return gateway->context; }
+
+static enum world_liveness liveness_of(const struct world_gateway *gateway, const char *address)
+{
+    for (uint32_t i = 0; i < gateway->address_count; i++)
+        if (strcmp(gateway->addresses[i].text, address) == 0)
+            return gateway->addresses[i].liveness;
+    return WORLD_LIVENESS_UNKNOWN;
+}
+
+enum err_code world_gateway_set_addresses(struct world_gateway *gateway, const char *const *addresses, uint32_t count)
+{
+    struct world_address *fresh = mem_zalloc(sizeof(*fresh) * (count > 0 ? count : 1));
+    if (fresh == NULL)
+        return ERR_NOMEM;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct world_address *address = &fresh[kept];
+        address->family = text_parse_ip(addresses[i], address->text);
+        if (address->family == IP_NONE)
+            continue;
+        address->liveness = liveness_of(gateway, address->text);
+        kept++;
+    }
+    bool same = gateway->resolved && kept == gateway->address_count &&
+                (kept == 0 || memcmp(fresh, gateway->addresses, kept * sizeof(*fresh)) == 0);
+    mem_free(gateway->addresses);
+    gateway->addresses = fresh;
+    gateway->address_count = kept;
+    gateway->resolved = true;
+    if (!same)
+        gateway_mark(gateway, true);
+    return ERR_OK;
+}
+
+void world_gateway_set_liveness(struct world_gateway *gateway, const char *address, enum world_liveness liveness)
+{
+    for (uint32_t i = 0; i < gateway->address_count; i++) {
+        struct world_address *entry = &gateway->addresses[i];
+        if (strcmp(entry->text, address) != 0 || entry->liveness == liveness)
+            continue;
+        entry->liveness = liveness;
+        gateway_mark(gateway, true);
+    }
+}
+
+const struct world_address *world_gateway_addresses(const struct world_gateway *gateway, uint32_t *ret_count)
+{
+    *ret_count = gateway->address_count;
+    return gateway->addresses;
+}

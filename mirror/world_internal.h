@@ -1,0 +1,139 @@
+/* The insides of the world, shared by world*.c only. Who owns what: world -> links, mirrors, source maps; link -> target maps, gateways; a
+ * claim belongs to its exported service or gateway and is listed in its mirror. */
+#pragma once
+
+#include "base/map.h"
+#include "mirror/world.h"
+
+enum { SEEN_VERSIONS = 4, SEEN_BYTES = 24 };
+
+struct source_slice {
+    struct slice *slice;
+    struct mirror *mirror;
+    struct source_slice *next; /* in the mirror */
+    uint32_t generation;
+};
+
+struct mirror {
+    struct world *world;
+    const char *key;              /* the map's copy */
+    struct claim *claims;         /* gateway first, then by age of the link */
+    struct service *service;
+    struct source_slice *slices;
+    struct mirror *queue_next, *queue_previous;
+    char (*seen)[SEEN_BYTES];     /* resourceVersions seen while held, a ring; NULL when not held */
+    void *context;
+    uint32_t service_generation;
+    uint8_t seen_count;
+    bool foreign, held;
+    bool marked, urgent;          /* wants planning */
+    bool queued;                  /* is in a queue: marked and not held */
+};
+
+struct mirror_queue {
+    struct mirror *first, *last;
+};
+
+struct source_namespace {
+    uint32_t generation;
+    bool terminating;
+};
+
+struct world {
+    struct world_config config;
+    struct map *links;        /* id -> struct world_link */
+    struct map *mirrors;      /* "ns/name" -> struct mirror */
+    struct map *slices;       /* "ns/slice" -> struct source_slice */
+    struct map *namespaces;   /* name -> struct source_namespace */
+    struct map *unlinked;     /* cluster names whose link was removed in this run -> the world */
+    struct mirror_queue urgent, normal;
+    size_t queued;
+    enum world_knowledge knowledge[WORLD_COLLECTIONS];
+    uint32_t generation[WORLD_COLLECTIONS];
+    bool links_complete;
+    world_seen_fn on_seen;
+    void *seen_context;
+};
+
+struct claim {
+    enum claim_kind kind;
+    struct world_link *link;
+    struct target_service *service; /* CLAIM_SERVICE */
+    struct world_gateway *gateway;  /* may be NULL for CLAIM_SERVICE */
+    struct mirror *mirror;
+    struct claim *next; /* in the mirror */
+    struct claim_status status;
+    char *message; /* behind status.message, NULL when that is constant */
+};
+
+struct target_service {
+    struct service *service;
+    struct claim *claim; /* NULL when it is not exported (then it is a gateway) */
+    uint32_t generation;
+};
+
+struct target_slice {
+    char *service_key;
+    uint32_t ready;
+    uint32_t generation;
+};
+
+/** What the target's slices say of one service. */
+struct endpoint_summary {
+    uint32_t slices, ready;
+};
+
+struct world_gateway {
+    struct world_link *link;
+    const char *key; /* the map's copy: "namespace/name", or "" for a Link's gateway */
+    struct arena arena; /* behind spec */
+    struct gateway_spec spec;
+    struct world_address *addresses;
+    uint32_t address_count;
+    bool resolved;
+    uint32_t services;   /* claims that name it */
+    struct claim *claim; /* its own mirror; NULL when it has none */
+    void *context;
+};
+
+struct world_link {
+    struct world *world;
+    const char *id; /* the map's copy */
+    struct link *declaration;
+    struct map *services;  /* "ns/name" -> struct target_service: exported ones and gateways only */
+    struct map *slices;    /* "ns/slice" -> struct target_slice */
+    struct map *endpoints; /* "ns/service" -> struct endpoint_summary */
+    struct map *gateways;  /* key -> struct world_gateway */
+    enum world_knowledge knowledge[WORLD_COLLECTIONS];
+    uint32_t generation[WORLD_COLLECTIONS];
+};
+
+/* world.c */
+struct mirror *mirror_obtain(struct world *world, const char *key); /* NULL: out of memory */
+void mirror_collect(struct mirror *mirror);                         /* frees it when nothing is known of it */
+void mirror_note_version(struct mirror *mirror, const char *version);
+void mark_where(struct world *world, const char *namespace); /* all mirrors of a namespace; NULL: all */
+
+struct world_link *link_of_cluster(const struct world *world, const char *cluster_name);
+
+/* world_source.c, world_target.c: what was not put since world_begin() is gone */
+void source_sweep(struct world *world, enum world_collection collection);
+void target_sweep(struct world_link *link, enum world_collection collection);
+
+/* world_claim.c */
+struct claim *claim_new(enum claim_kind kind, struct world_link *link, struct mirror *mirror);
+void claim_free(struct claim *claim); /* takes NULL; marks and collects its mirror */
+void claim_name_gateway(struct claim *claim, struct world_gateway *gateway); /* NULL allowed; counts */
+
+/* world_gateway.c */
+enum err_code gateway_obtain(struct world_link *link, const char *key, struct world_gateway **ret_gateway) MUST_USE;
+/** Reads the declaration again and tells everybody concerned. */
+enum err_code gateway_refresh(struct world_gateway *gateway) MUST_USE;
+void gateway_collect(struct world_gateway *gateway); /* frees it when neither declared nor named */
+void gateway_remove(struct world_gateway *gateway);
+void gateway_mark(struct world_gateway *gateway, bool urgent);
+
+/* world_target.c */
+void target_forget(struct world_link *link);
+enum err_code target_reconsider(struct world_link *link) MUST_USE; /* the declaration changed */
+const struct endpoint_summary *target_endpoints(const struct world_link *link, const char *service_key);

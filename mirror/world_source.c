@@ -1,0 +1,231 @@
+/* The source cluster as the world knows it: mirrors' Services and slices, and namespaces. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "mirror/world_internal.h"
+
+/* ---- services ---- */
+
+static void drop_service(struct mirror *mirror)
+{
+    if (mirror->service == NULL)
+        return;
+    mem_free(TAKE(mirror->service));
+    world_mark(mirror, false);
+    mirror_note_version(mirror, "");
+    mirror_collect(mirror);
+}
+
+enum err_code world_source_service(struct world *world, enum world_change change, const struct service *service)
+{
+    char key[OBJECT_KEY_BYTES];
+    object_key_format(key, service->meta.namespace, service->meta.name);
+    struct mirror *mirror = map_get(world->mirrors, key);
+    if (change == WORLD_DELETED) {
+        if (mirror != NULL)
+            drop_service(mirror);
+        return ERR_OK;
+    }
+    if (mirror != NULL && mirror->service != NULL && strcmp(mirror->service->meta.resource_version, service->meta.resource_version) == 0) {
+        mirror->service_generation = world->generation[WORLD_SOURCE_SERVICES];
+        return ERR_OK;
+    }
+    struct service *copy = service_copy(service);
+    if (copy == NULL)
+        return ERR_NOMEM;
+    mirror = mirror_obtain(world, key);
+    if (mirror == NULL) {
+        mem_free(copy);
+        return ERR_NOMEM;
+    }
+    mem_free(mirror->service);
+    mirror->service = copy;
+    mirror->service_generation = world->generation[WORLD_SOURCE_SERVICES];
+    mirror->foreign = false;
+    world_mark(mirror, false);
+    mirror_note_version(mirror, copy->meta.resource_version);
+    return ERR_OK;
+}
+
+/* ---- slices ---- */
+
+static void unlink_slice(struct source_slice *entry)
+{
+    struct source_slice **at = &entry->mirror->slices;
+    while (*at != entry)
+        at = &(*at)->next;
+    *at = entry->next;
+    world_mark(entry->mirror, false);
+}
+
+static void drop_slice(struct world *world, struct source_slice *entry)
+{
+    struct mirror *mirror = entry->mirror;
+    char key[OBJECT_KEY_BYTES];
+    object_key_format(key, entry->slice->meta.namespace, entry->slice->meta.name);
+    unlink_slice(entry);
+    (void)map_remove(world->slices, key);
+    mirror_note_version(mirror, "");
+    mirror_collect(mirror);
+}
+
+/* In order of name, so that plans do not depend on the order of events. */
+static void link_slice(struct source_slice *entry, struct mirror *mirror)
+{
+    struct source_slice **at = &mirror->slices;
+    while (*at != NULL && strcmp((*at)->slice->meta.name, entry->slice->meta.name) < 0)
+        at = &(*at)->next;
+    entry->next = *at;
+    *at = entry;
+    entry->mirror = mirror;
+    world_mark(mirror, false);
+}
+
+static enum err_code put_slice(struct world *world, const char *key, struct slice *copy)
+{
+    char mirror_name[OBJECT_KEY_BYTES];
+    object_key_format(mirror_name, copy->meta.namespace, copy->service_name);
+    struct mirror *mirror = mirror_obtain(world, mirror_name);
+    if (mirror == NULL)
+        return ERR_NOMEM;
+    struct source_slice *entry = map_get(world->slices, key);
+    if (entry == NULL) {
+        entry = NEW(struct source_slice);
+        if (entry == NULL || map_put(world->slices, key, entry) != ERR_OK) {
+            mem_free(entry);
+            mirror_collect(mirror);
+            return ERR_NOMEM;
+        }
+    } else {
+        struct mirror *old = entry->mirror;
+        unlink_slice(entry);
+        mem_free(entry->slice);
+        if (old != mirror)
+            mirror_collect(old);
+    }
+    entry->slice = copy;
+    entry->generation = world->generation[WORLD_SOURCE_SLICES];
+    link_slice(entry, mirror);
+    mirror_note_version(mirror, copy->meta.resource_version);
+    return ERR_OK;
+}
+
+enum err_code world_source_slice(struct world *world, enum world_change change, const struct slice *slice)
+{
+    char key[OBJECT_KEY_BYTES];
+    object_key_format(key, slice->meta.namespace, slice->meta.name);
+    struct source_slice *entry = map_get(world->slices, key);
+    if (change == WORLD_DELETED || slice->service_name[0] == '\0') {
+        if (entry != NULL)
+            drop_slice(world, entry);
+        return ERR_OK;
+    }
+    if (entry != NULL && strcmp(entry->slice->meta.resource_version, slice->meta.resource_version) == 0) {
+        entry->generation = world->generation[WORLD_SOURCE_SLICES];
+        return ERR_OK;
+    }
+    struct slice *copy = slice_copy(slice);
+    if (copy == NULL)
+        return ERR_NOMEM;
+    enum err_code code = put_slice(world, key, copy);
+    if (code != ERR_OK)
+        mem_free(copy);
+    return code;
+}
+
+/* ---- namespaces ---- */
+
+enum err_code world_source_namespace(struct world *world, enum world_change change, const struct namespace_object *namespace)
+{
+    const char *name = namespace->meta.name;
+    struct source_namespace *entry = map_get(world->namespaces, name);
+    if (change == WORLD_DELETED) {
+        if (map_remove(world->namespaces, name))
+            mark_where(world, name);
+        return ERR_OK;
+    }
+    bool changed = entry == NULL || entry->terminating != namespace->terminating;
+    if (entry == NULL) {
+        entry = NEW(struct source_namespace);
+        if (entry == NULL || map_put(world->namespaces, name, entry) != ERR_OK) {
+            mem_free(entry);
+            return ERR_NOMEM;
+        }
+    }
+    entry->terminating = namespace->terminating;
+    entry->generation = world->generation[WORLD_SOURCE_NAMESPACES];
+    if (changed)
+        mark_where(world, name);
+    return ERR_OK;
+}
+
+/* ---- end of a listing ---- */
+
+static void sweep_services(struct world *world)
+{
+    for (struct map_entry *entry = map_first(world->mirrors), *next; entry != NULL; entry = next) {
+        next = map_next(entry);
+        struct mirror *mirror = map_value(entry);
+        if (mirror->service != NULL && mirror->service_generation != world->generation[WORLD_SOURCE_SERVICES])
+            drop_service(mirror);
+    }
+}
+
+static void sweep_slices(struct world *world)
+{
+    for (struct map_entry *entry = map_first(world->slices), *next; entry != NULL; entry = next) {
+        next = map_next(entry);
+        struct source_slice *slice = map_value(entry);
+        if (slice->generation != world->generation[WORLD_SOURCE_SLICES])
+            drop_slice(world, slice);
+    }
+}
+
+static void sweep_namespaces(struct world *world)
+{
+    for (struct map_entry *entry = map_first(world->namespaces), *next; entry != NULL; entry = next) {
+        next = map_next(entry);
+        struct source_namespace *namespace = map_value(entry);
+        if (namespace->generation == world->generation[WORLD_SOURCE_NAMESPACES])
+            continue;
+        mark_where(world, map_key(entry));
+        (void)map_remove(world->namespaces, map_key(entry));
+    }
+}
+
+void source_sweep(struct world *world, enum world_collection collection)
+{
+    if (collection == WORLD_SOURCE_SERVICES)
+        sweep_services(world);
+    else if (collection == WORLD_SOURCE_SLICES)
+        sweep_slices(world);
+    else if (collection == WORLD_SOURCE_NAMESPACES)
+        sweep_namespaces(world);
+}
+
+enum world_namespace world_namespace_state(const struct world *world, const char *name)
+{
+    const struct source_namespace *namespace = map_get(world->namespaces, name);
+    if (namespace == NULL)
+        return WORLD_NAMESPACE_ABSENT;
+    return namespace->terminating ? WORLD_NAMESPACE_TERMINATING : WORLD_NAMESPACE_ACTIVE;
+}
+
+size_t world_collection_size(const struct world *world, const struct world_link *link, enum world_collection collection)
+{
+    switch (collection) {
+    case WORLD_SOURCE_SERVICES:
+        return map_count(world->mirrors);
+    case WORLD_SOURCE_SLICES:
+        return map_count(world->slices);
+    case WORLD_SOURCE_NAMESPACES:
+        return map_count(world->namespaces);
+    case WORLD_TARGET_SERVICES:
+        return map_count(link->services);
+    case WORLD_TARGET_SLICES:
+        return map_count(link->slices);
+    case WORLD_COLLECTIONS:
+        break;
+    }
+    return 0;
+}

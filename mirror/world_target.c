@@ -1,0 +1,319 @@
+/* A link's target as the world knows it: exported services, gateway Services, and whether services have ready endpoints. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "mirror/names.h"
+#include "mirror/world_internal.h"
+
+static void gateway_key_of(const struct service *service, char key[OBJECT_KEY_BYTES])
+{
+    object_key_format(key, kv_get(&service->meta.annotations, L5D_GATEWAY_NS), kv_get(&service->meta.annotations, L5D_GATEWAY_NAME));
+}
+
+static bool has_text(const struct kv_list *list, const char *key)
+{
+    const char *value = kv_get(list, key);
+    return value != NULL && value[0] != '\0';
+}
+
+static bool is_exported(const struct link *link, const struct service *service)
+{
+    if (link->kind == LINK_RESOURCE)
+        return selector_matches(&link->selector, &service->meta.labels);
+    const struct kv_list *annotations = &service->meta.annotations;
+    return has_text(annotations, L5D_GATEWAY_NAME) && has_text(annotations, L5D_GATEWAY_NS);
+}
+
+static bool is_gateway(const struct link *link, const struct service *service)
+{
+    return link->kind == LINK_SECRET && gateway_is_declared(service);
+}
+
+/* ---- exported services ---- */
+
+static enum err_code find_gateway(struct world_link *link, const struct service *service, struct world_gateway **ret_gateway)
+{
+    char key[OBJECT_KEY_BYTES] = "";
+    if (link->declaration->kind == LINK_SECRET)
+        gateway_key_of(service, key);
+    return gateway_obtain(link, key, ret_gateway);
+}
+
+static enum err_code claim_for(struct world_link *link, struct target_service *entry)
+{
+    char name[OBJECT_KEY_BYTES], key[OBJECT_KEY_BYTES];
+    const struct object_meta *meta = &entry->service->meta;
+    if (entry->claim == NULL) {
+        (void)snprintf(name, sizeof(name), "%s-%s", meta->name, link->declaration->cluster_name);
+        object_key_format(key, meta->namespace, name);
+        struct mirror *mirror = mirror_obtain(link->world, key);
+        if (mirror == NULL)
+            return ERR_NOMEM;
+        entry->claim = claim_new(CLAIM_SERVICE, link, mirror);
+        if (entry->claim == NULL) {
+            mirror_collect(mirror);
+            return ERR_NOMEM;
+        }
+        entry->claim->service = entry;
+    }
+    struct world_gateway *gateway = NULL;
+    TRY(find_gateway(link, entry->service, &gateway));
+    claim_name_gateway(entry->claim, gateway);
+    world_mark(entry->claim->mirror, false);
+    return ERR_OK;
+}
+
+/* Makes claim and gateway of the entry what its Service and the link say now. */
+static enum err_code consider(struct world_link *link, struct target_service *entry)
+{
+    if (is_exported(link->declaration, entry->service))
+        TRY(claim_for(link, entry));
+    else
+        claim_free(TAKE(entry->claim));
+    return ERR_OK;
+}
+
+static enum err_code refresh_gateway_named(struct world_link *link, const char *key, bool declared)
+{
+    struct world_gateway *gateway = map_get(link->gateways, key);
+    if (gateway == NULL)
+        return declared ? gateway_obtain(link, key, &gateway) : ERR_OK;
+    enum err_code code = gateway_refresh(gateway);
+    gateway_collect(gateway);
+    return code;
+}
+
+static enum err_code drop_service(struct world_link *link, const char *entry_key)
+{
+    /* The caller's key may be the entry's own, which goes with it. */
+    char key[OBJECT_KEY_BYTES];
+    (void)snprintf(key, sizeof(key), "%s", entry_key);
+    struct target_service *entry = map_take(link->services, key);
+    if (entry == NULL)
+        return ERR_OK;
+    claim_free(entry->claim);
+    mem_free(entry->service);
+    mem_free(entry);
+    return link->declaration->kind == LINK_SECRET ? refresh_gateway_named(link, key, false) : ERR_OK;
+}
+
+/* For the way back from a failure, which is what is reported. */
+static void drop_service_quietly(struct world_link *link, const char *key)
+{
+    enum err_code ignored = drop_service(link, key);
+    (void)ignored;
+}
+
+static enum err_code obtain_service(struct world_link *link, const char *key, struct target_service **ret_entry)
+{
+    *ret_entry = map_get(link->services, key);
+    if (*ret_entry != NULL)
+        return ERR_OK;
+    struct target_service *entry = NEW(struct target_service);
+    if (entry == NULL || map_put(link->services, key, entry) != ERR_OK) {
+        mem_free(entry);
+        return ERR_NOMEM;
+    }
+    *ret_entry = entry;
+    return ERR_OK;
+}
+
+static enum err_code put_service(struct world_link *link, const char *key, const struct service *service, bool gateway)
+{
+    struct service *copy = service_copy(service);
+    if (copy == NULL)
+        return ERR_NOMEM;
+    struct target_service *entry = NULL;
+    if (obtain_service(link, key, &entry) != ERR_OK) {
+        mem_free(copy);
+        return ERR_NOMEM;
+    }
+    struct service *old = entry->service;
+    bool was_gateway = old != NULL && is_gateway(link->declaration, old);
+    entry->service = copy;
+    mem_free(old);
+    entry->generation = link->generation[WORLD_TARGET_SERVICES];
+    enum err_code code = consider(link, entry);
+    if (code == ERR_OK && (gateway || was_gateway))
+        code = refresh_gateway_named(link, key, gateway);
+    /* Half an entry would pass for known when the same version is listed again. */
+    if (code != ERR_OK)
+        drop_service_quietly(link, key);
+    return code;
+}
+
+enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service)
+{
+    char key[OBJECT_KEY_BYTES];
+    object_key_format(key, service->meta.namespace, service->meta.name);
+    bool gateway = is_gateway(link->declaration, service);
+    if (change == WORLD_DELETED || (!gateway && !is_exported(link->declaration, service)))
+        return drop_service(link, key);
+    struct target_service *entry = map_get(link->services, key);
+    if (entry != NULL && strcmp(entry->service->meta.resource_version, service->meta.resource_version) == 0) {
+        entry->generation = link->generation[WORLD_TARGET_SERVICES];
+        return ERR_OK;
+    }
+    return put_service(link, key, service, gateway);
+}
+
+enum err_code target_reconsider(struct world_link *link)
+{
+    for (struct map_entry *at = map_first(link->services), *next; at != NULL; at = next) {
+        next = map_next(at);
+        struct target_service *entry = map_value(at);
+        if (!is_exported(link->declaration, entry->service) && !is_gateway(link->declaration, entry->service))
+            TRY(drop_service(link, map_key(at)));
+        else
+            TRY(consider(link, entry));
+    }
+    return ERR_OK;
+}
+
+/* ---- slices ---- */
+
+const struct endpoint_summary *target_endpoints(const struct world_link *link, const char *service_key)
+{
+    return map_get(link->endpoints, service_key);
+}
+
+static void mark_service(struct world_link *link, const char *service_key)
+{
+    struct target_service *entry = map_get(link->services, service_key);
+    if (entry != NULL && entry->claim != NULL)
+        world_mark(entry->claim->mirror, true);
+}
+
+static void summary_remove(struct world_link *link, const struct target_slice *slice)
+{
+    struct endpoint_summary *summary = map_get(link->endpoints, slice->service_key);
+    bool was_ready = summary->ready > 0;
+    summary->slices--;
+    summary->ready -= slice->ready;
+    bool is_ready = summary->ready > 0;
+    if (summary->slices == 0)
+        (void)map_remove(link->endpoints, slice->service_key);
+    if (was_ready != is_ready)
+        mark_service(link, slice->service_key);
+}
+
+static enum err_code summary_add(struct world_link *link, const struct target_slice *slice)
+{
+    struct endpoint_summary *summary = map_get(link->endpoints, slice->service_key);
+    if (summary == NULL) {
+        summary = NEW(struct endpoint_summary);
+        if (summary == NULL || map_put(link->endpoints, slice->service_key, summary) != ERR_OK) {
+            mem_free(summary);
+            return ERR_NOMEM;
+        }
+    }
+    bool was_ready = summary->ready > 0;
+    summary->slices++;
+    summary->ready += slice->ready;
+    if (was_ready != (summary->ready > 0))
+        mark_service(link, slice->service_key);
+    return ERR_OK;
+}
+
+static void free_slice(struct target_slice *slice)
+{
+    if (slice == NULL)
+        return;
+    mem_free(slice->service_key);
+    mem_free(slice);
+}
+
+static void drop_slice(struct world_link *link, const char *key)
+{
+    struct target_slice *slice = map_take(link->slices, key);
+    if (slice == NULL)
+        return;
+    summary_remove(link, slice);
+    free_slice(slice);
+}
+
+static uint32_t count_ready(const struct slice *slice)
+{
+    uint32_t ready = 0;
+    for (uint32_t i = 0; i < slice->endpoint_count; i++)
+        ready += slice->endpoints[i].ready ? 1 : 0;
+    return ready;
+}
+
+static struct target_slice *make_slice(struct world_link *link, const struct slice *slice, const char *service_key)
+{
+    struct target_slice *fresh = NEW(struct target_slice);
+    if (fresh == NULL)
+        return NULL;
+    fresh->service_key = mem_strdup(service_key);
+    fresh->ready = count_ready(slice);
+    fresh->generation = link->generation[WORLD_TARGET_SLICES];
+    if (fresh->service_key == NULL) {
+        free_slice(fresh);
+        return NULL;
+    }
+    return fresh;
+}
+
+enum err_code world_target_slice(struct world_link *link, enum world_change change, const struct slice *slice)
+{
+    char key[OBJECT_KEY_BYTES], service_key[OBJECT_KEY_BYTES];
+    object_key_format(key, slice->meta.namespace, slice->meta.name);
+    object_key_format(service_key, slice->meta.namespace, slice->service_name);
+    struct target_slice *old = map_get(link->slices, key);
+    if (change == WORLD_DELETED || slice->service_name[0] == '\0') {
+        drop_slice(link, key);
+        return ERR_OK;
+    }
+    if (old != NULL && old->ready == count_ready(slice) && strcmp(old->service_key, service_key) == 0) {
+        old->generation = link->generation[WORLD_TARGET_SLICES];
+        return ERR_OK;
+    }
+    struct target_slice *fresh = make_slice(link, slice, service_key);
+    /* The new one is counted before the old one goes, so that a service is not seen empty in between. */
+    if (fresh == NULL || summary_add(link, fresh) != ERR_OK) {
+        free_slice(fresh);
+        return ERR_NOMEM;
+    }
+    drop_slice(link, key);
+    if (map_put(link->slices, key, fresh) != ERR_OK) {
+        summary_remove(link, fresh);
+        free_slice(fresh);
+        return ERR_NOMEM;
+    }
+    return ERR_OK;
+}
+
+/* ---- end of a listing, end of a link ---- */
+
+void target_sweep(struct world_link *link, enum world_collection collection)
+{
+    struct map *map = collection == WORLD_TARGET_SERVICES ? link->services : link->slices;
+    for (struct map_entry *at = map_first(map), *next; at != NULL; at = next) {
+        next = map_next(at);
+        if (collection == WORLD_TARGET_SLICES) {
+            const struct target_slice *slice = map_value(at);
+            if (slice->generation != link->generation[collection])
+                drop_slice(link, map_key(at));
+            continue;
+        }
+        const struct target_service *service = map_value(at);
+        /* Out of memory here leaves the gateway's old declaration until its next event; the service itself is gone. */
+        if (service->generation != link->generation[collection] && drop_service(link, map_key(at)) != ERR_OK)
+            continue;
+    }
+}
+
+void target_forget(struct world_link *link)
+{
+    for (struct map_entry *at = map_first(link->services); at != NULL; at = map_first(link->services)) {
+        struct target_service *entry = map_take(link->services, map_key(at));
+        claim_free(entry->claim);
+        mem_free(entry->service);
+        mem_free(entry);
+    }
+    for (struct map_entry *at = map_first(link->slices); at != NULL; at = map_first(link->slices))
+        free_slice(map_take(link->slices, map_key(at)));
+    map_clear(link->endpoints);
+}
