@@ -1,0 +1,46 @@
+/* Small conversions between text and numbers, durations, times and addresses. No locale, no clock, no allocation. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/** Decimal digits only (no sign, no space). @return ERR_OK or ERR_INVALID (`what` names the value in the text). */
+enum err_code text_parse_u64(const char *text, uint64_t min, uint64_t max, const char *what, uint64_t *ret_value,
+                             struct err *reterr) MUST_USE;
+
+/** A Go duration ("3s", "1m30s", "250ms", "1.5h") in milliseconds, rounded up; also "0". Negative values, unknown units
+ *  and overflow (over 10 years) are ERR_INVALID. Source: Go's time.ParseDuration. */
+enum err_code text_parse_duration_ms(const char *text, uint64_t *ret_ms, struct err *reterr) MUST_USE;
+/** As above, or a bare integer of seconds: the two spellings of `mirror.linkerd.io/probe-period`. */
+enum err_code text_parse_period_ms(const char *text, uint64_t *ret_ms, struct err *reterr) MUST_USE;
+/** Writes e.g. "3s", "250ms", "1m30s", the way Go's Duration.String() does. */
+void text_format_duration_ms(uint64_t ms, char *buffer, size_t bytes);
+
+/** RFC 3339 in UTC or with offset, fraction optional. Microseconds since 1970. */
+enum err_code text_parse_time_us(const char *text, int64_t *ret_us, struct err *reterr) MUST_USE;
+enum { TEXT_TIME_BYTES = 32 };
+/** "2026-08-21T10:00:00Z" (metav1.Time) and "2026-08-21T10:00:00.000000Z" (metav1.MicroTime); years 0 to 9999, other
+ *  times become the nearest of these. */
+void text_format_time(int64_t us, char buffer[TEXT_TIME_BYTES]);
+void text_format_time_micro(int64_t us, char buffer[TEXT_TIME_BYTES]);
+
+enum ip_family { IP_NONE, IP_V4, IP_V6 };
+enum { TEXT_IP_BYTES = 46 };
+/** @return the family of a literal address and its canonical form (RFC 5952), or IP_NONE for anything else. An
+ *  IPv4-mapped IPv6 address is IPv4, as in Go's net.ParseIP: the API server takes it for nothing else. */
+enum ip_family text_parse_ip(const char *text, char ret_canonical[TEXT_IP_BYTES]);
+
+/** RFC 1035 label (Service names: a-z, 0-9, -, starts with a letter, at most 63 bytes). */
+bool text_is_dns1035_label(const char *text);
+/** RFC 1123 label (a-z, 0-9, -, at most 63 bytes). */
+bool text_is_dns1123_label(const char *text);
+/** RFC 1123 subdomain (labels joined by dots, at most 253 bytes). */
+bool text_is_dns1123_subdomain(const char *text);
+/** Kubernetes label value: "" or at most 63 of [A-Za-z0-9._-], beginning and ending alphanumeric. */
+bool text_is_label_value(const char *text);
+bool text_starts_with(const char *text, const char *prefix);
+bool text_ends_with(const char *text, const char *suffix);
+bool text_equal(const char *a, const char *b); /* NULL equals NULL only */
