@@ -179,8 +179,7 @@ void world_release(struct mirror *mirror)
     mem_free(TAKE(mirror->seen));
     if (mirror->marked)
         queue_append(mirror);
-    else
-        mirror_collect(mirror);
+    mirror_collect(mirror);
 }
 
 bool mirror_held(const struct mirror *mirror) { return mirror->held; }
@@ -204,6 +203,8 @@ void mark_where(struct world *world, const char *namespace)
             mirror_note_version(map_value(entry), ""); /* a held mirror may be waiting for just this */
     }
 }
+
+bool mirror_is_foreign(const struct mirror *mirror) { return mirror->foreign; }
 
 const char *mirror_key(const struct mirror *mirror) { return mirror->key; }
 

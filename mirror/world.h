@@ -90,6 +90,7 @@ enum err_code world_target_slice(struct world_link *link, enum world_change chan
 
 /** An unlabelled object of that name was found where a mirror should go (`foreign`), or is gone again. */
 void world_set_foreign(struct mirror *mirror, bool foreign);
+bool mirror_is_foreign(const struct mirror *mirror);
 
 enum world_namespace { WORLD_NAMESPACE_ABSENT, WORLD_NAMESPACE_ACTIVE, WORLD_NAMESPACE_TERMINATING };
 enum world_namespace world_namespace_state(const struct world *world, const char *name);
@@ -134,6 +135,8 @@ struct claim_status {
 
 struct claim *world_first_claim(const struct world_link *link); /* services of the link in order of namespace/name */
 struct claim *world_next_claim(const struct claim *claim);
+struct claim *mirror_first_claim(const struct mirror *mirror); /* all claims of one name, the one with the best right first */
+struct claim *mirror_next_claim(const struct claim *claim);
 enum claim_kind claim_kind(const struct claim *claim);
 struct world_link *claim_link(const struct claim *claim);
 const struct service *claim_service(const struct claim *claim); /* the exported service; NULL for CLAIM_GATEWAY */

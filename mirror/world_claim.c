@@ -83,6 +83,10 @@ struct claim *world_next_claim(const struct claim *claim)
     return claim_from(map_next(map_seek(claim->link->services, key)));
 }
 
+struct claim *mirror_first_claim(const struct mirror *mirror) { return mirror->claims; }
+
+struct claim *mirror_next_claim(const struct claim *claim) { return claim->next; }
+
 enum claim_kind claim_kind(const struct claim *claim) { return claim->kind; }
 
 struct world_link *claim_link(const struct claim *claim) { return claim->link; }
