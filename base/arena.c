@@ -38,16 +38,16 @@ struct arena_chunk {
     _Alignas(max_align_t) unsigned char data[];
 };
 
-static void chunk_free(struct arena_chunk *chunk) {
+static void chunk_free(struct arena_chunk *chunk)
+{
     UNPOISON(chunk->data, chunk->capacity);
     mem_free(chunk);
 }
 
-void arena_init(struct arena *arena, size_t limit_bytes) {
-    *arena = (struct arena){.limit_bytes = limit_bytes};
-}
+void arena_init(struct arena *arena, size_t limit_bytes) { *arena = (struct arena){.limit_bytes = limit_bytes}; }
 
-void arena_reset(struct arena *arena) {
+void arena_reset(struct arena *arena)
+{
     /* The largest ordinary chunk stays. One made for a single huge object goes, or a rare peak would be held for ever. */
     struct arena_chunk *keep = NULL;
     for (struct arena_chunk *chunk = arena->chunks, *older; chunk; chunk = older) {
@@ -68,7 +68,8 @@ void arena_reset(struct arena *arena) {
     *arena = (struct arena){.chunks = keep, .limit_bytes = arena->limit_bytes};
 }
 
-void arena_done(struct arena *arena) {
+void arena_done(struct arena *arena)
+{
     for (struct arena_chunk *chunk = arena->chunks, *older; chunk; chunk = older) {
         older = chunk->older;
         chunk_free(chunk);
@@ -76,13 +77,15 @@ void arena_done(struct arena *arena) {
     *arena = (struct arena){.limit_bytes = arena->limit_bytes};
 }
 
-static void *fail(struct arena *arena) {
+static void *fail(struct arena *arena)
+{
     arena->failed = true;
     return NULL;
 }
 
 /* Adds a chunk with room for `need` bytes, before the others. */
-static struct arena_chunk *add_chunk(struct arena *arena, size_t need) {
+static struct arena_chunk *add_chunk(struct arena *arena, size_t need)
+{
     size_t capacity = arena->chunks ? arena->chunks->capacity * 2 : FIRST_CHUNK_BYTES;
     if (capacity > LARGEST_CHUNK_BYTES)
         capacity = LARGEST_CHUNK_BYTES;
@@ -108,7 +111,8 @@ static struct arena_chunk *add_chunk(struct arena *arena, size_t need) {
     return chunk;
 }
 
-void *arena_alloc(struct arena *arena, size_t bytes) {
+void *arena_alloc(struct arena *arena, size_t bytes)
+{
     if (arena->failed)
         return NULL;
     if (bytes == 0)
@@ -133,14 +137,16 @@ void *arena_alloc(struct arena *arena, size_t bytes) {
     return block;
 }
 
-void *arena_array(struct arena *arena, size_t count, size_t size) {
+void *arena_array(struct arena *arena, size_t count, size_t size)
+{
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
         return fail(arena);
     return arena_alloc(arena, bytes);
 }
 
-const char *arena_strdup(struct arena *arena, const char *text) {
+const char *arena_strdup(struct arena *arena, const char *text)
+{
     if (!text)
         return NULL;
     size_t bytes = strlen(text) + 1;
@@ -150,7 +156,8 @@ const char *arena_strdup(struct arena *arena, const char *text) {
     return copy;
 }
 
-const char *arena_printf(struct arena *arena, const char *format, ...) {
+const char *arena_printf(struct arena *arena, const char *format, ...)
+{
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);

@@ -5,7 +5,8 @@
 #include <string.h>
 
 /* Cuts an over-long text at a character: half a UTF-8 sequence would make the JSON log line invalid. */
-static void trim_broken_tail(char *text, size_t length) {
+static void trim_broken_tail(char *text, size_t length)
+{
     size_t start = length;
     while (start > 0 && length - start < 4 && ((unsigned char)text[start - 1] & 0xC0) == 0x80)
         start--;
@@ -17,7 +18,8 @@ static void trim_broken_tail(char *text, size_t length) {
         text[start - 1] = '\0';
 }
 
-static void copy_bounded(char text[ERR_TEXT_BYTES], const char *from, bool cut) {
+static void copy_bounded(char text[ERR_TEXT_BYTES], const char *from, bool cut)
+{
     size_t length = strnlen(from, ERR_TEXT_BYTES - 1);
     cut = cut || from[length] != '\0';
     memmove(text, from, length);
@@ -26,7 +28,8 @@ static void copy_bounded(char text[ERR_TEXT_BYTES], const char *from, bool cut) 
         trim_broken_tail(text, length);
 }
 
-enum err_code err_set(struct err *reterr, enum err_code code, const char *format, ...) {
+enum err_code err_set(struct err *reterr, enum err_code code, const char *format, ...)
+{
     if (!reterr)
         return code;
     /* By way of a copy, because the arguments may point into reterr->text. */
@@ -42,7 +45,8 @@ enum err_code err_set(struct err *reterr, enum err_code code, const char *format
     return code;
 }
 
-enum err_code err_context(struct err *reterr, const char *format, ...) {
+enum err_code err_context(struct err *reterr, const char *format, ...)
+{
     if (!reterr)
         return ERR_OK;
     char text[2 * ERR_TEXT_BYTES];
@@ -58,7 +62,8 @@ enum err_code err_context(struct err *reterr, const char *format, ...) {
     return reterr->code;
 }
 
-const char *err_code_name(enum err_code code) {
+const char *err_code_name(enum err_code code)
+{
     /* A switch without default: the compiler reports a code that was added and not named. */
     switch (code) {
     case ERR_OK:

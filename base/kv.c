@@ -4,7 +4,8 @@
 
 enum { FIRST_CAPACITY = 8 };
 
-const char *kv_get(const struct kv_list *list, const char *key) {
+const char *kv_get(const struct kv_list *list, const char *key)
+{
     size_t low = 0, high = list->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -19,12 +20,14 @@ const char *kv_get(const struct kv_list *list, const char *key) {
     return NULL;
 }
 
-bool kv_has(const struct kv_list *list, const char *key, const char *value) {
+bool kv_has(const struct kv_list *list, const char *key, const char *value)
+{
     const char *found = kv_get(list, key);
     return found && strcmp(found, value) == 0;
 }
 
-bool kv_equal(const struct kv_list *a, const struct kv_list *b) {
+bool kv_equal(const struct kv_list *a, const struct kv_list *b)
+{
     if (a->count != b->count)
         return false;
     for (size_t i = 0; i < a->count; i++) {
@@ -34,13 +37,15 @@ bool kv_equal(const struct kv_list *a, const struct kv_list *b) {
     return true;
 }
 
-void kv_builder_init(struct kv_builder *builder, struct arena *arena) {
+void kv_builder_init(struct kv_builder *builder, struct arena *arena)
+{
     *builder = (struct kv_builder){.arena = arena};
 }
 
 /* Only appends: the work is in kv_builder_finish(), so that a hostile object with a hundred thousand annotations costs
  * n log n and not n squared. */
-void kv_builder_set(struct kv_builder *builder, const char *key, const char *value) {
+void kv_builder_set(struct kv_builder *builder, const char *key, const char *value)
+{
     if (arena_failed(builder->arena))
         return;
     if (builder->count == builder->capacity) {
@@ -56,7 +61,8 @@ void kv_builder_set(struct kv_builder *builder, const char *key, const char *val
     builder->items[builder->count++] = (struct kv){.key = key, .value = value};
 }
 
-static bool is_sorted(const struct kv *items, size_t count) {
+static bool is_sorted(const struct kv *items, size_t count)
+{
     for (size_t i = 1; i < count; i++) {
         if (strcmp(items[i - 1].key, items[i].key) > 0)
             return false;
@@ -66,7 +72,8 @@ static bool is_sorted(const struct kv *items, size_t count) {
 
 /* Merge sort, because it is stable: among equal keys the later one must stay later. (libc's qsort promises nothing, and
  * allocates behind the seam of base/mem.h.) @return where the sorted items are: `items` or `scratch`. */
-static struct kv *sort(struct kv *items, struct kv *scratch, size_t count) {
+static struct kv *sort(struct kv *items, struct kv *scratch, size_t count)
+{
     struct kv *from = items, *to = scratch;
     for (size_t width = 1; width < count; width *= 2) {
         for (size_t start = 0; start < count; start += 2 * width) {
@@ -85,7 +92,8 @@ static struct kv *sort(struct kv *items, struct kv *scratch, size_t count) {
     return from;
 }
 
-struct kv_list kv_builder_finish(struct kv_builder *builder) {
+struct kv_list kv_builder_finish(struct kv_builder *builder)
+{
     struct kv *items = builder->items;
     size_t count = builder->count;
     struct arena *arena = builder->arena;

@@ -20,17 +20,17 @@ struct map {
     map_free_fn free_value;
 };
 
-static int height(const struct map_entry *entry) {
-    return entry ? entry->height : 0;
-}
+static int height(const struct map_entry *entry) { return entry ? entry->height : 0; }
 
-static void update_height(struct map_entry *entry) {
+static void update_height(struct map_entry *entry)
+{
     int left = height(entry->left), right = height(entry->right);
     entry->height = 1 + (left > right ? left : right);
 }
 
 /* Puts `new_child` (may be NULL) where `entry` hangs. */
-static void replace_child(struct map *map, struct map_entry *entry, struct map_entry *new_child) {
+static void replace_child(struct map *map, struct map_entry *entry, struct map_entry *new_child)
+{
     struct map_entry *parent = entry->parent;
     if (!parent)
         map->root = new_child;
@@ -43,7 +43,8 @@ static void replace_child(struct map *map, struct map_entry *entry, struct map_e
 }
 
 /* @return the new root of the subtree. */
-static struct map_entry *rotate_left(struct map *map, struct map_entry *entry) {
+static struct map_entry *rotate_left(struct map *map, struct map_entry *entry)
+{
     struct map_entry *up = entry->right;
     replace_child(map, entry, up);
     entry->right = up->left;
@@ -56,7 +57,8 @@ static struct map_entry *rotate_left(struct map *map, struct map_entry *entry) {
     return up;
 }
 
-static struct map_entry *rotate_right(struct map *map, struct map_entry *entry) {
+static struct map_entry *rotate_right(struct map *map, struct map_entry *entry)
+{
     struct map_entry *up = entry->left;
     replace_child(map, entry, up);
     entry->left = up->right;
@@ -70,7 +72,8 @@ static struct map_entry *rotate_right(struct map *map, struct map_entry *entry) 
 }
 
 /* Restores heights and balance from `entry` up, after something below it changed. */
-static void rebalance(struct map *map, struct map_entry *entry) {
+static void rebalance(struct map *map, struct map_entry *entry)
+{
     while (entry) {
         int before = entry->height;
         update_height(entry);
@@ -90,7 +93,8 @@ static void rebalance(struct map *map, struct map_entry *entry) {
     }
 }
 
-static struct map_entry *find(const struct map *map, const char *key) {
+static struct map_entry *find(const struct map *map, const char *key)
+{
     struct map_entry *entry = map->root;
     while (entry) {
         int order = strcmp(key, entry->key);
@@ -101,14 +105,16 @@ static struct map_entry *find(const struct map *map, const char *key) {
     return NULL;
 }
 
-static struct map_entry *leftmost(struct map_entry *entry) {
+static struct map_entry *leftmost(struct map_entry *entry)
+{
     while (entry && entry->left)
         entry = entry->left;
     return entry;
 }
 
 /* Takes `entry` out of the tree without freeing anything. */
-static void unlink_entry(struct map *map, struct map_entry *entry) {
+static void unlink_entry(struct map *map, struct map_entry *entry)
+{
     struct map_entry *lowest_changed;
     if (entry->left && entry->right) {
         /* Its successor (which has no left child) takes its place. */
@@ -133,21 +139,24 @@ static void unlink_entry(struct map *map, struct map_entry *entry) {
     map->count--;
 }
 
-struct map *map_new(map_free_fn free_value) {
+struct map *map_new(map_free_fn free_value)
+{
     struct map *map = NEW(struct map);
     if (map)
         map->free_value = free_value;
     return map;
 }
 
-void map_free(struct map *map) {
+void map_free(struct map *map)
+{
     if (!map)
         return;
     map_clear(map);
     mem_free(map);
 }
 
-void map_clear(struct map *map) {
+void map_clear(struct map *map)
+{
     /* Detached first, so that a destructor that looks at the map finds it empty and not half freed. */
     struct map_entry *entry = map->root;
     map->root = NULL;
@@ -167,16 +176,16 @@ void map_clear(struct map *map) {
     }
 }
 
-size_t map_count(const struct map *map) {
-    return map->count;
-}
+size_t map_count(const struct map *map) { return map->count; }
 
-void *map_get(const struct map *map, const char *key) {
+void *map_get(const struct map *map, const char *key)
+{
     struct map_entry *entry = find(map, key);
     return entry ? entry->value : NULL;
 }
 
-enum err_code map_put(struct map *map, const char *key, void *value) {
+enum err_code map_put(struct map *map, const char *key, void *value)
+{
     struct map_entry *parent = NULL, **slot = &map->root;
     while (*slot) {
         parent = *slot;
@@ -203,7 +212,8 @@ enum err_code map_put(struct map *map, const char *key, void *value) {
     return ERR_OK;
 }
 
-bool map_remove(struct map *map, const char *key) {
+bool map_remove(struct map *map, const char *key)
+{
     struct map_entry *entry = find(map, key);
     if (!entry)
         return false;
@@ -215,7 +225,8 @@ bool map_remove(struct map *map, const char *key) {
     return true;
 }
 
-void *map_take(struct map *map, const char *key) {
+void *map_take(struct map *map, const char *key)
+{
     struct map_entry *entry = find(map, key);
     if (!entry)
         return NULL;
@@ -225,11 +236,10 @@ void *map_take(struct map *map, const char *key) {
     return value;
 }
 
-struct map_entry *map_first(const struct map *map) {
-    return leftmost(map->root);
-}
+struct map_entry *map_first(const struct map *map) { return leftmost(map->root); }
 
-struct map_entry *map_next(const struct map_entry *entry) {
+struct map_entry *map_next(const struct map_entry *entry)
+{
     if (entry->right)
         return leftmost(entry->right);
     while (entry->parent && entry->parent->right == entry)
@@ -237,7 +247,8 @@ struct map_entry *map_next(const struct map_entry *entry) {
     return entry->parent;
 }
 
-struct map_entry *map_seek(const struct map *map, const char *key) {
+struct map_entry *map_seek(const struct map *map, const char *key)
+{
     struct map_entry *entry = map->root, *best = NULL;
     while (entry) {
         if (strcmp(key, entry->key) <= 0) {
@@ -250,10 +261,6 @@ struct map_entry *map_seek(const struct map *map, const char *key) {
     return best;
 }
 
-const char *map_key(const struct map_entry *entry) {
-    return entry->key;
-}
+const char *map_key(const struct map_entry *entry) { return entry->key; }
 
-void *map_value(const struct map_entry *entry) {
-    return entry->value;
-}
+void *map_value(const struct map_entry *entry) { return entry->value; }

@@ -11,7 +11,8 @@ static atomic_ulong allocations;
 static atomic_ulong fail_at; /* the value of `allocations` that fails; 0 is off */
 
 /* Counts an allocation. @return whether it has to fail. */
-static bool must_fail(void) {
+static bool must_fail(void)
+{
     unsigned long number = atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed) + 1;
     if (number != atomic_load_explicit(&fail_at, memory_order_relaxed))
         return false;
@@ -19,19 +20,22 @@ static bool must_fail(void) {
     return true;
 }
 
-void *mem_zalloc(size_t bytes) {
+void *mem_zalloc(size_t bytes)
+{
     if (must_fail())
         return NULL;
     return calloc(1, bytes > 0 ? bytes : 1);
 }
 
-void *mem_alloc(size_t bytes) {
+void *mem_alloc(size_t bytes)
+{
     if (must_fail())
         return NULL;
     return malloc(bytes > 0 ? bytes : 1);
 }
 
-void *mem_realloc_array(void *old, size_t count, size_t size) {
+void *mem_realloc_array(void *old, size_t count, size_t size)
+{
     size_t bytes;
     if (must_fail() || __builtin_mul_overflow(count, size, &bytes))
         return NULL;
@@ -39,11 +43,10 @@ void *mem_realloc_array(void *old, size_t count, size_t size) {
     return realloc(old, bytes > 0 ? bytes : 1);
 }
 
-char *mem_strdup(const char *text) {
-    return mem_strndup(text, SIZE_MAX);
-}
+char *mem_strdup(const char *text) { return mem_strndup(text, SIZE_MAX); }
 
-char *mem_strndup(const char *text, size_t bytes) {
+char *mem_strndup(const char *text, size_t bytes)
+{
     size_t length = bytes == SIZE_MAX ? strlen(text) : strnlen(text, bytes);
     char *copy = mem_alloc(length + 1);
     if (!copy)
@@ -53,22 +56,20 @@ char *mem_strndup(const char *text, size_t bytes) {
     return copy;
 }
 
-void mem_free(void *block) {
-    free(block);
-}
+void mem_free(void *block) { free(block); }
 
-void mem_freep(void *pointer_to_pointer) {
+void mem_freep(void *pointer_to_pointer)
+{
     /* The variable may be of any pointer type: read it as bytes, for the aliasing rules. */
     void *block;
     memcpy(&block, pointer_to_pointer, sizeof(block));
     mem_free(block);
 }
 
-void mem_fail_at(unsigned long n) {
+void mem_fail_at(unsigned long n)
+{
     unsigned long now = atomic_load_explicit(&allocations, memory_order_relaxed);
     atomic_store_explicit(&fail_at, n > 0 ? now + n : 0, memory_order_relaxed);
 }
 
-unsigned long mem_allocation_count(void) {
-    return atomic_load_explicit(&allocations, memory_order_relaxed);
-}
+unsigned long mem_allocation_count(void) { return atomic_load_explicit(&allocations, memory_order_relaxed); }

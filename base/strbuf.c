@@ -8,16 +8,16 @@
 
 enum { FIRST_CAPACITY_BYTES = 64 };
 
-void strbuf_init(struct strbuf *buffer, size_t limit_bytes) {
-    *buffer = (struct strbuf){.limit_bytes = limit_bytes};
-}
+void strbuf_init(struct strbuf *buffer, size_t limit_bytes) { *buffer = (struct strbuf){.limit_bytes = limit_bytes}; }
 
-void strbuf_done(struct strbuf *buffer) {
+void strbuf_done(struct strbuf *buffer)
+{
     mem_free(buffer->data);
     *buffer = (struct strbuf){.limit_bytes = buffer->limit_bytes};
 }
 
-void strbuf_clear(struct strbuf *buffer) {
+void strbuf_clear(struct strbuf *buffer)
+{
     buffer->length = 0;
     buffer->error = ERR_OK;
     if (buffer->data)
@@ -25,7 +25,8 @@ void strbuf_clear(struct strbuf *buffer) {
 }
 
 /* Makes room for `count` more bytes and the NUL. @return false, with the error set, when that cannot be. */
-static bool reserve(struct strbuf *buffer, size_t count) {
+static bool reserve(struct strbuf *buffer, size_t count)
+{
     if (buffer->error != ERR_OK)
         return false;
     if (count > buffer->limit_bytes - buffer->length) {
@@ -58,11 +59,10 @@ static bool reserve(struct strbuf *buffer, size_t count) {
     return true;
 }
 
-void strbuf_append(struct strbuf *buffer, const char *text) {
-    strbuf_append_bytes(buffer, text, strlen(text));
-}
+void strbuf_append(struct strbuf *buffer, const char *text) { strbuf_append_bytes(buffer, text, strlen(text)); }
 
-void strbuf_append_bytes(struct strbuf *buffer, const void *bytes, size_t count) {
+void strbuf_append_bytes(struct strbuf *buffer, const void *bytes, size_t count)
+{
     if (count == 0 || !reserve(buffer, count))
         return;
     memcpy(buffer->data + buffer->length, bytes, count);
@@ -70,11 +70,10 @@ void strbuf_append_bytes(struct strbuf *buffer, const void *bytes, size_t count)
     buffer->data[buffer->length] = '\0';
 }
 
-void strbuf_append_char(struct strbuf *buffer, char c) {
-    strbuf_append_bytes(buffer, &c, 1);
-}
+void strbuf_append_char(struct strbuf *buffer, char c) { strbuf_append_bytes(buffer, &c, 1); }
 
-void strbuf_printf(struct strbuf *buffer, const char *format, ...) {
+void strbuf_printf(struct strbuf *buffer, const char *format, ...)
+{
     if (buffer->error != ERR_OK)
         return;
     /* Into the free space first: it is nearly always enough. */
@@ -97,7 +96,8 @@ void strbuf_printf(struct strbuf *buffer, const char *format, ...) {
     va_end(args);
 }
 
-void strbuf_consume(struct strbuf *buffer, size_t count) {
+void strbuf_consume(struct strbuf *buffer, size_t count)
+{
     if (count > buffer->length)
         count = buffer->length;
     if (count == 0)
@@ -106,11 +106,10 @@ void strbuf_consume(struct strbuf *buffer, size_t count) {
     memmove(buffer->data, buffer->data + count, buffer->length + 1);
 }
 
-const char *strbuf_text(const struct strbuf *buffer) {
-    return buffer->data ? buffer->data : "";
-}
+const char *strbuf_text(const struct strbuf *buffer) { return buffer->data ? buffer->data : ""; }
 
-char *strbuf_take(struct strbuf *buffer) {
+char *strbuf_take(struct strbuf *buffer)
+{
     char *text = NULL;
     if (buffer->error == ERR_OK) {
         text = buffer->data ? TAKE(buffer->data) : mem_strdup("");

@@ -13,18 +13,13 @@ static const uint64_t NS_PER_MS = 1000000, NS_PER_SECOND = 1000000000;
 static const uint64_t DURATION_MAX_NS = UINT64_C(10) * 366 * 24 * 3600 * 1000000000;
 
 /* No <ctype.h>: its answers depend on the locale, and names on the wire do not. */
-static bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-static bool is_lower(char c) {
-    return c >= 'a' && c <= 'z';
-}
-static bool is_upper(char c) {
-    return c >= 'A' && c <= 'Z';
-}
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+static bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 
 enum err_code text_parse_u64(const char *text, uint64_t min, uint64_t max, const char *what, uint64_t *ret_value,
-                             struct err *reterr) {
+                             struct err *reterr)
+{
     uint64_t value = 0;
     const char *c = text;
     for (; is_digit(*c); c++) {
@@ -47,18 +42,14 @@ static const struct {
     uint64_t ns;
 } DURATION_UNITS[] = {
     /* "ms" before "m": the first prefix that fits is taken. */
-    {"ns", 1},
-    {"us", 1000},
-    {"\xC2\xB5s", 1000}, /* micro sign */
-    {"\xCE\xBCs", 1000}, /* Greek mu */
-    {"ms", 1000000},
-    {"s", 1000000000},
-    {"m", UINT64_C(60000000000)},
-    {"h", UINT64_C(3600000000000)},
+    {"ns", 1},           {"us", 1000},      {"\xC2\xB5s", 1000}, /* micro sign */
+    {"\xCE\xBCs", 1000},                                         /* Greek mu */
+    {"ms", 1000000},     {"s", 1000000000}, {"m", UINT64_C(60000000000)}, {"h", UINT64_C(3600000000000)},
 };
 
 /* Reads one unit and moves *at behind it. @return its nanoseconds, or 0. */
-static uint64_t parse_unit(const char **at) {
+static uint64_t parse_unit(const char **at)
+{
     for (size_t i = 0; i < sizeof(DURATION_UNITS) / sizeof(DURATION_UNITS[0]); i++) {
         if (text_starts_with(*at, DURATION_UNITS[i].name)) {
             *at += strlen(DURATION_UNITS[i].name);
@@ -69,7 +60,8 @@ static uint64_t parse_unit(const char **at) {
 }
 
 /* Reads one "1.5h" and adds it to *ns. @return false when it is malformed or the sum too long. */
-static bool parse_duration_part(const char **at, uint64_t *ns) {
+static bool parse_duration_part(const char **at, uint64_t *ns)
+{
     const char *c = *at;
     uint64_t whole = 0, fraction = 0, scale = 1;
     bool any_digit = false;
@@ -99,7 +91,8 @@ static bool parse_duration_part(const char **at, uint64_t *ns) {
     return true;
 }
 
-enum err_code text_parse_duration_ms(const char *text, uint64_t *ret_ms, struct err *reterr) {
+enum err_code text_parse_duration_ms(const char *text, uint64_t *ret_ms, struct err *reterr)
+{
     const char *at = text;
     uint64_t ns = 0;
     if (*at == '+')
@@ -116,7 +109,8 @@ enum err_code text_parse_duration_ms(const char *text, uint64_t *ret_ms, struct 
     return ERR_OK;
 }
 
-enum err_code text_parse_period_ms(const char *text, uint64_t *ret_ms, struct err *reterr) {
+enum err_code text_parse_period_ms(const char *text, uint64_t *ret_ms, struct err *reterr)
+{
     size_t digits = strspn(text, "0123456789");
     if (digits == 0 || text[digits] != '\0')
         return text_parse_duration_ms(text, ret_ms, reterr);
@@ -126,7 +120,8 @@ enum err_code text_parse_period_ms(const char *text, uint64_t *ret_ms, struct er
     return ERR_OK;
 }
 
-void text_format_duration_ms(uint64_t ms, char *buffer, size_t bytes) {
+void text_format_duration_ms(uint64_t ms, char *buffer, size_t bytes)
+{
     if (ms > 0 && ms < MS_PER_SECOND) {
         snprintf(buffer, bytes, "%" PRIu64 "ms", ms);
         return;
@@ -151,7 +146,8 @@ void text_format_duration_ms(uint64_t ms, char *buffer, size_t bytes) {
 
 /* Days since 1970-01-01 of a date in the Gregorian calendar, and back. The year is taken to begin in March, so that the
  * leap day is its last one and the lengths of the months before it follow one formula. Years 0 to 9999. */
-static int64_t days_from_date(int year, int month, int day) {
+static int64_t days_from_date(int year, int month, int day)
+{
     int64_t y = month <= 2 ? year - 1 : year;
     int64_t era = (y >= 0 ? y : y - 399) / 400;
     int64_t year_of_era = y - era * 400;
@@ -160,7 +156,8 @@ static int64_t days_from_date(int year, int month, int day) {
     return era * 146097 + day_of_era - 719468;
 }
 
-static void date_from_days(int64_t days, int *ret_year, int *ret_month, int *ret_day) {
+static void date_from_days(int64_t days, int *ret_year, int *ret_month, int *ret_day)
+{
     days += 719468;
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;
     int64_t day_of_era = days - era * 146097;
@@ -172,14 +169,16 @@ static void date_from_days(int64_t days, int *ret_year, int *ret_month, int *ret
     *ret_year = (int)(year_of_era + era * 400 + (*ret_month <= 2));
 }
 
-static int days_in_month(int year, int month) {
+static int days_in_month(int year, int month)
+{
     static const int DAYS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     return month == 2 && leap ? 29 : DAYS[month - 1];
 }
 
 /* Reads exactly `digits` digits and moves *at behind them. @return the number, or -1. */
-static int parse_digits(const char **at, int digits) {
+static int parse_digits(const char **at, int digits)
+{
     int value = 0;
     for (int i = 0; i < digits; i++) {
         if (!is_digit((*at)[i]))
@@ -191,14 +190,16 @@ static int parse_digits(const char **at, int digits) {
 }
 
 /* Moves *at behind `c` (or its lower case). @return whether it was there. */
-static bool skip_char(const char **at, char c) {
+static bool skip_char(const char **at, char c)
+{
     if (**at != c && !(is_upper(c) && **at == c + ('a' - 'A')))
         return false;
     (*at)++;
     return true;
 }
 
-static bool parse_date(const char **at, int64_t *ret_days) {
+static bool parse_date(const char **at, int64_t *ret_days)
+{
     int year = parse_digits(at, 4);
     int month = year >= 0 && skip_char(at, '-') ? parse_digits(at, 2) : -1;
     int day = month >= 1 && month <= 12 && skip_char(at, '-') ? parse_digits(at, 2) : -1;
@@ -208,7 +209,8 @@ static bool parse_date(const char **at, int64_t *ret_days) {
     return true;
 }
 
-static bool parse_clock(const char **at, int64_t *ret_us) {
+static bool parse_clock(const char **at, int64_t *ret_us)
+{
     int hour = parse_digits(at, 2);
     int minute = hour >= 0 && skip_char(at, ':') ? parse_digits(at, 2) : -1;
     int second = minute >= 0 && skip_char(at, ':') ? parse_digits(at, 2) : -1;
@@ -225,7 +227,8 @@ static bool parse_clock(const char **at, int64_t *ret_us) {
     return true;
 }
 
-static bool parse_offset(const char **at, int64_t *ret_us) {
+static bool parse_offset(const char **at, int64_t *ret_us)
+{
     *ret_us = 0;
     if (skip_char(at, 'Z'))
         return true;
@@ -238,7 +241,8 @@ static bool parse_offset(const char **at, int64_t *ret_us) {
     return true;
 }
 
-enum err_code text_parse_time_us(const char *text, int64_t *ret_us, struct err *reterr) {
+enum err_code text_parse_time_us(const char *text, int64_t *ret_us, struct err *reterr)
+{
     const char *at = text;
     int64_t days, clock_us, offset_us;
     if (!parse_date(&at, &days) || !skip_char(&at, 'T') || !parse_clock(&at, &clock_us) ||
@@ -249,7 +253,8 @@ enum err_code text_parse_time_us(const char *text, int64_t *ret_us, struct err *
 }
 
 /* Writes the time up to its seconds. @return the microseconds that are left. */
-static unsigned format_seconds(int64_t us, char *buffer, size_t bytes) {
+static unsigned format_seconds(int64_t us, char *buffer, size_t bytes)
+{
     /* RFC 3339 has four digits for the year. */
     const int64_t min_us = days_from_date(0, 1, 1) * SECONDS_PER_DAY * US_PER_SECOND;
     const int64_t max_us = days_from_date(10000, 1, 1) * SECONDS_PER_DAY * US_PER_SECOND - 1;
@@ -261,18 +266,20 @@ static unsigned format_seconds(int64_t us, char *buffer, size_t bytes) {
     unsigned second = (unsigned)(rest_us / US_PER_SECOND);
     int year, month, day;
     date_from_days(days, &year, &month, &day);
-    snprintf(buffer, bytes, "%04d-%02d-%02dT%02u:%02u:%02u", year, month, day, second / 3600 % 24,
-             second / 60 % 60, second % 60);
+    snprintf(buffer, bytes, "%04d-%02d-%02dT%02u:%02u:%02u", year, month, day, second / 3600 % 24, second / 60 % 60,
+             second % 60);
     return (unsigned)(rest_us % US_PER_SECOND);
 }
 
-void text_format_time(int64_t us, char buffer[TEXT_TIME_BYTES]) {
+void text_format_time(int64_t us, char buffer[TEXT_TIME_BYTES])
+{
     char seconds[TEXT_TIME_BYTES - 8];
     format_seconds(us, seconds, sizeof(seconds));
     snprintf(buffer, TEXT_TIME_BYTES, "%sZ", seconds);
 }
 
-void text_format_time_micro(int64_t us, char buffer[TEXT_TIME_BYTES]) {
+void text_format_time_micro(int64_t us, char buffer[TEXT_TIME_BYTES])
+{
     char seconds[TEXT_TIME_BYTES - 8];
     unsigned fraction = format_seconds(us, seconds, sizeof(seconds));
     snprintf(buffer, TEXT_TIME_BYTES, "%s.%06uZ", seconds, fraction % US_PER_SECOND);
@@ -282,7 +289,8 @@ void text_format_time_micro(int64_t us, char buffer[TEXT_TIME_BYTES]) {
 
 /* RFC 5952: lower case, no leading zeros, the longest run of two or more zero groups (the first of equals) as "::".
  * Not inet_ntop(): glibc's writes "::102:304" in the dotted form. */
-static void format_ip6(const uint8_t address[16], char buffer[TEXT_IP_BYTES]) {
+static void format_ip6(const uint8_t address[16], char buffer[TEXT_IP_BYTES])
+{
     unsigned groups[8];
     for (int i = 0; i < 8; i++)
         groups[i] = (unsigned)address[2 * i] << 8 | address[2 * i + 1];
@@ -308,7 +316,8 @@ static void format_ip6(const uint8_t address[16], char buffer[TEXT_IP_BYTES]) {
     }
 }
 
-enum ip_family text_parse_ip(const char *text, char ret_canonical[TEXT_IP_BYTES]) {
+enum ip_family text_parse_ip(const char *text, char ret_canonical[TEXT_IP_BYTES])
+{
     static const uint8_t MAPPED_PREFIX[12] = {[10] = 0xFF, [11] = 0xFF};
     uint8_t address[16];
     const uint8_t *v4 = NULL;
@@ -330,7 +339,8 @@ enum ip_family text_parse_ip(const char *text, char ret_canonical[TEXT_IP_BYTES]
 
 enum { LABEL_MAX_BYTES = 63, SUBDOMAIN_MAX_BYTES = 253 };
 
-static bool is_dns_label(const char *text, size_t length) {
+static bool is_dns_label(const char *text, size_t length)
+{
     if (length == 0 || text[0] == '-' || text[length - 1] == '-')
         return false;
     for (size_t i = 0; i < length; i++) {
@@ -340,16 +350,16 @@ static bool is_dns_label(const char *text, size_t length) {
     return true;
 }
 
-bool text_is_dns1035_label(const char *text) {
-    return is_lower(text[0]) && text_is_dns1123_label(text);
-}
+bool text_is_dns1035_label(const char *text) { return is_lower(text[0]) && text_is_dns1123_label(text); }
 
-bool text_is_dns1123_label(const char *text) {
+bool text_is_dns1123_label(const char *text)
+{
     size_t length = strnlen(text, LABEL_MAX_BYTES + 1);
     return length <= LABEL_MAX_BYTES && is_dns_label(text, length);
 }
 
-bool text_is_dns1123_subdomain(const char *text) {
+bool text_is_dns1123_subdomain(const char *text)
+{
     if (strnlen(text, SUBDOMAIN_MAX_BYTES + 1) > SUBDOMAIN_MAX_BYTES)
         return false;
     /* As in Kubernetes, only the whole has a maximum, not each label. */
@@ -363,7 +373,8 @@ bool text_is_dns1123_subdomain(const char *text) {
     }
 }
 
-bool text_is_label_value(const char *text) {
+bool text_is_label_value(const char *text)
+{
     size_t length = strnlen(text, LABEL_MAX_BYTES + 1);
     if (length > LABEL_MAX_BYTES)
         return false;
@@ -376,15 +387,12 @@ bool text_is_label_value(const char *text) {
     return true;
 }
 
-bool text_starts_with(const char *text, const char *prefix) {
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
+bool text_starts_with(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
 
-bool text_ends_with(const char *text, const char *suffix) {
+bool text_ends_with(const char *text, const char *suffix)
+{
     size_t length = strlen(text), suffix_length = strlen(suffix);
     return length >= suffix_length && memcmp(text + length - suffix_length, suffix, suffix_length) == 0;
 }
 
-bool text_equal(const char *a, const char *b) {
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
+bool text_equal(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
