@@ -29,8 +29,6 @@ struct verdict_config {
 };
 enum { VERDICT_MIN_PERIOD_MS = 100, VERDICT_MAX_PERIOD_MS = 3600 * 1000 };
 
-enum { VERDICT_MAX_PENDING = 16 };
-
 /** Embedded in its owner. */
 struct verdict_machine {
     struct verdict_config config;
@@ -42,6 +40,9 @@ struct verdict_machine {
     uint64_t last_result_ms;     /* 0: none yet */
     uint32_t failures, successes; /* consecutive, in order of sending */
     uint64_t sent_sequence, last_success_sequence;
+    bool suspicious;    /* a failure or the end of a connection, and no success of a probe sent since */
+    uint32_t verifying; /* probes sent in doubt */
+    uint32_t phase_ms;  /* of the periodic schedule, below the period */
     uint64_t probes_total, failures_total, transitions_total;
 };
 

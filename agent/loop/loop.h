@@ -54,10 +54,10 @@ enum err_code loop_on_signal(struct loop *loop, int signo, loop_fn fn, void *con
  *  still served in between). At most 8 hooks, run in order of registration. @return ERR_OK, ERR_LIMIT. */
 typedef bool (*loop_turn_fn)(void *context);
 enum err_code loop_on_turn(struct loop *loop, loop_turn_fn fn, void *context) MUST_USE;
+void loop_off_turn(struct loop *loop, loop_turn_fn fn, void *context);
 /** Asks for a turn soon although no event is due (used by code that records something outside an event). */
 void loop_wake(struct loop *loop);
 
-/** Durations of the turns' busy parts (from wake-up to next wait), for the stall metric: the longest since the last call,
- *  in microseconds, and a callback per turn when set. */
+/** Calls `fn` after each turn with the time that it kept the loop busy, from wake-up to the next wait, in microseconds. */
 typedef void (*loop_stall_fn)(void *context, uint64_t busy_us);
 void loop_on_stall(struct loop *loop, loop_stall_fn fn, void *context);

@@ -21,6 +21,7 @@ struct http_origin;
 /** @return new engine, or NULL with reterr. One per process. */
 struct http *http_new(struct loop *loop, struct dns *dns, struct err *reterr);
 void http_free(struct http *http);
+struct loop *http_loop(const struct http *http);
 
 /** PEM texts and names; all borrowed (copied by http_origin_new), all optional. */
 struct http_origin_config {
@@ -48,13 +49,13 @@ struct http_call {
     const char *method; /* "GET" when NULL */
     const char *path;   /* "/api/v1/services?watch=1", already encoded; copied */
     const char *headers[HTTP_MAX_HEADERS]; /* "Name: value", NULL-terminated unless full; copied */
-    const char *body;
-    size_t body_bytes; /* body is borrowed until on_done */
+    const char *request_body; /* borrowed until on_done */
+    size_t request_body_bytes;
     uint32_t timeout_ms;      /* whole call; 0: none (watches) */
     uint32_t idle_timeout_ms; /* no byte received for so long ends the call with ERR_TIMEOUT; 0: none */
     size_t max_body_bytes;    /* over it the call fails with ERR_LIMIT; 0: 16 MiB. Not applied when on_data is set */
     /* Streaming: called for each piece of a 2xx body as it arrives instead of collecting it. A code other than ERR_OK ends the call
-     * with that code. May not free the call; may http_cancel() it only by returning ERR_CANCELLED. */
+     * with that code. May http_cancel() and free the call: then it must return ERR_CANCELLED. */
     enum err_code (*on_data)(struct http_call *call, const char *data, size_t bytes, struct err *reterr);
     /* `error` is NULL when an HTTP answer was received completely (any status). */
     void (*on_done)(struct http_call *call, const struct err *error);

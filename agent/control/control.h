@@ -1,0 +1,37 @@
+/* The agent at work: links come and go, views become plans, plans become writes, probes become verdicts. One object per process; everything happens on
+ * the loop. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/admin/snapshot.h"
+#include "agent/kube/kubeconfig.h"
+#include "agent/loop/loop.h"
+#include "agent/net/dns.h"
+#include "agent/net/http.h"
+#include "agent/observe/metrics.h"
+#include "base/err.h"
+
+struct control;
+
+struct control_config {
+    struct loop *loop; /* all borrowed for the control's life */
+    struct http *http;
+    struct dns *dns;
+    struct metrics *metrics;
+    const struct kubeconfig *source; /* copied as far as needed */
+    const char *namespace;           /* where Links, Secrets and gateway mirrors live; copied */
+    const char *instance;            /* this replica, for Events; copied */
+    bool create_namespaces_for_secrets, create_namespaces_for_links;
+    bool move_endpoints;
+    uint32_t max_in_flight; /* parallel writes; 0: automatic */
+};
+
+/** Starts watching, probing and writing. @return ERR_OK, ERR_NOMEM, ERR_INVALID, ERR_TLS (credentials that cannot be used). */
+enum err_code control_new(const struct control_config *config, struct control **ret_control, struct err *reterr) MUST_USE;
+/** Starts no more writes, lets those under way end (2 s at most), then calls `on_stopped` once from the loop. */
+void control_stop(struct control *control, loop_fn on_stopped, void *context);
+void control_free(struct control *control); /* takes NULL; ends everything at once */
+/** What the admin server shows; borrowed. */
+const struct admin_source *control_source(struct control *control);

@@ -1,0 +1,470 @@
+/* The gateways of all links at work: names are resolved and resolved again, every address has its own health check, and what they find goes to the
+ * world, to people (log, Event) and to Prometheus. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/control/gateway_address.h"
+#include "agent/control/internal.h"
+#include "agent/observe/log.h"
+#include "base/mem.h"
+
+enum {
+    RESOLVE_RETRY_MS = 1000, /* after a failed look-up; doubles */
+    RESOLVE_RETRY_CAP_MS = 30000,
+    RESOLVE_MIN_MS = 1000,
+};
+
+/* One address as declared: a literal, or a name with what it resolves to now. */
+struct name {
+    struct gateway *gateway;
+    char *text;
+    bool answered; /* once at least, well or not */
+    uint32_t failures;
+    struct dns_query query;
+    struct loop_timer *timer;
+    struct dns_answer answer;
+    struct name *next;
+};
+
+struct gateway {
+    struct gateways *gateways;
+    struct world_gateway *world_gateway;
+    struct name *names;
+    struct gateway_address *addresses; /* a list; one per probed address */
+    bool changed;                      /* the declaration is to be read again */
+    bool addresses_changed;            /* the resolved set is to be gathered again */
+    enum verdict verdict;              /* of all addresses together */
+    int64_t verdict_since_us;
+    struct err resolve_error;
+    struct gateway *next, *previous;
+    char cluster_name[64], namespace[254], key_name[254]; /* for metrics after the world forgot it */
+};
+
+struct gateways {
+    struct control *control;
+    struct gateway *first;
+    struct arena scratch;
+};
+
+/* ---- names ---- */
+
+static void name_free(struct name *name)
+{
+    dns_cancel(&name->query);
+    loop_timer_free(name->timer);
+    mem_free(name->text);
+    mem_free(name);
+}
+
+static void resolve_again(void *context);
+
+static void on_resolved(struct dns_query *query, const struct dns_answer *answer, const struct err *error)
+{
+    struct name *name = query->context;
+    struct gateway *gateway = name->gateway;
+    uint64_t delay_ms = RESOLVE_RETRY_MS;
+    name->answered = true;
+    if (answer != NULL) {
+        name->answer = *answer;
+        name->failures = 0;
+        gateway->resolve_error = (struct err){0};
+        delay_ms = answer->ttl_ms > RESOLVE_MIN_MS ? answer->ttl_ms : RESOLVE_MIN_MS;
+    } else {
+        /* The addresses that the name had stay in use: the probes judge them. */
+        if (name->failures == 0)
+            log_warn("gateway_resolve_failed", "the gateway's name does not resolve; its last addresses stay in use", "cluster",
+                     gateway->cluster_name, "gateway", gateway->key_name, "host", name->text, "error", error->text, NULL);
+        gateway->resolve_error = *error;
+        delay_ms <<= name->failures < 5 ? name->failures : 5;
+        name->failures++;
+        if (delay_ms > RESOLVE_RETRY_CAP_MS)
+            delay_ms = RESOLVE_RETRY_CAP_MS;
+    }
+    loop_timer_start(name->timer, delay_ms);
+    gateway->addresses_changed = true;
+    loop_wake(gateway->gateways->control->config.loop);
+}
+
+static void resolve_again(void *context)
+{
+    struct name *name = context;
+    struct err error = {0};
+    if (dns_start(name->gateway->gateways->control->config.dns, &name->query, name->text, &error) != ERR_OK)
+        on_resolved(&name->query, NULL, &error);
+}
+
+static struct name *name_new(struct gateway *gateway, const char *text)
+{
+    struct name *name = NEW(struct name);
+    if (name == NULL)
+        return NULL;
+    name->gateway = gateway;
+    name->text = mem_strdup(text);
+    name->query.on_done = on_resolved;
+    name->query.context = name;
+    name->timer = loop_timer_new(gateway->gateways->control->config.loop, resolve_again, name);
+    if (name->text == NULL || name->timer == NULL) {
+        name_free(name);
+        return NULL;
+    }
+    if (text_parse_ip(text, name->answer.addresses[0]) != IP_NONE) {
+        name->answer.count = 1;
+        name->answered = true;
+    } else {
+        loop_timer_start(name->timer, 0);
+    }
+    return name;
+}
+
+static struct name *take_name(struct gateway *gateway, const char *text)
+{
+    for (struct name **at = &gateway->names; *at != NULL; at = &(*at)->next)
+        if (strcmp((*at)->text, text) == 0) {
+            struct name *name = *at;
+            *at = name->next;
+            return name;
+        }
+    return NULL;
+}
+
+/* The names become those of the declaration; those that stay keep what they resolved to. @return false when out of memory. */
+static bool sync_names(struct gateway *gateway, const struct gateway_spec *spec)
+{
+    struct name *kept = NULL, **end = &kept;
+    bool complete = true;
+    for (uint32_t i = 0; i < spec->address_count; i++) {
+        struct name *name = take_name(gateway, spec->addresses[i]);
+        if (name == NULL)
+            name = name_new(gateway, spec->addresses[i]);
+        if (name == NULL) {
+            complete = false;
+            continue;
+        }
+        name->next = NULL;
+        *end = name;
+        end = &name->next;
+    }
+    while (gateway->names != NULL) {
+        struct name *gone = gateway->names;
+        gateway->names = gone->next;
+        name_free(gone);
+    }
+    gateway->names = kept;
+    return complete;
+}
+
+/* ---- verdicts ---- */
+
+static enum verdict verdict_of(const struct gateway *gateway)
+{
+    bool unknown = gateway->addresses == NULL;
+    for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next) {
+        if (address->machine.verdict == VERDICT_ALIVE)
+            return VERDICT_ALIVE;
+        unknown = unknown || address->machine.verdict == VERDICT_UNKNOWN;
+    }
+    return unknown ? VERDICT_UNKNOWN : VERDICT_DEAD;
+}
+
+static void emit_verdict(struct gateway *gateway, const struct gateway_address *address, enum verdict old)
+{
+    /* The first verdict after a start is no news unless it is bad. */
+    if (old == VERDICT_UNKNOWN && address->machine.verdict == VERDICT_ALIVE)
+        return;
+    char note[1024];
+    bool dead = address->machine.verdict == VERDICT_DEAD;
+    (void)snprintf(note, sizeof(note), "gateway %s/%s of cluster %s: address %s is %s (%s: %s)", gateway->namespace, gateway->key_name,
+                   gateway->cluster_name, address->ip, dead ? "dead" : "alive again", probe_reason_name(address->machine.reason),
+                   probe_reason_advice(address->machine.reason));
+    links_emit(gateway->gateways->control, world_link_declaration(world_gateway_link(gateway->world_gateway)), dead,
+               dead ? "GatewayDead" : "GatewayAlive", note);
+}
+
+static void on_verdict(struct gateway_address *address, enum verdict old)
+{
+    struct gateway *gateway = address->owner;
+    struct control *control = gateway->gateways->control;
+    enum verdict now = address->machine.verdict;
+    log_event(now == VERDICT_DEAD ? LOG_WARN : LOG_INFO, now == VERDICT_DEAD ? "gateway_dead" : "gateway_alive",
+              probe_reason_advice(address->machine.reason), "cluster", gateway->cluster_name, "ns", gateway->namespace, "gateway",
+              gateway->key_name, "address", address->ip, "from", verdict_name(old), "to", verdict_name(now), "reason",
+              probe_reason_name(address->machine.reason), "detail", address->last.detail[0] != '\0' ? address->last.detail : NULL, NULL);
+    metric_add(metric_get(control->instruments.gateway_transitions, gateway->cluster_name, gateway->namespace, gateway->key_name,
+                          verdict_name(now)), 1);
+    writer_flip_started(control->writer, gateway->cluster_name);
+    world_gateway_set_liveness(gateway->world_gateway, address->ip, now == VERDICT_ALIVE ? WORLD_ALIVE : WORLD_DEAD);
+    emit_verdict(gateway, address, old);
+    enum verdict together = verdict_of(gateway);
+    if (together != gateway->verdict) {
+        gateway->verdict = together;
+        gateway->verdict_since_us = loop_wall_us(control->config.loop);
+    }
+    loop_wake(control->config.loop);
+}
+
+static void on_probe(struct gateway_address *address, enum probe_reason reason)
+{
+    struct gateway *gateway = address->owner;
+    const struct instruments *instruments = &gateway->gateways->control->instruments;
+    const char *cluster = gateway->cluster_name, *namespace = gateway->namespace, *name = gateway->key_name;
+    bool alive = probe_reason_alive(reason);
+    metric_add(metric_get(instruments->gateway_probes, cluster, namespace, name, alive ? "true" : "false"), 1);
+    if (alive) {
+        metric_observe(metric_get(instruments->gateway_probe_latency, cluster, namespace, name), address->last.latency_us / 1000.0);
+        metric_set(metric_get(instruments->gateway_latency, cluster, namespace, name), address->last.latency_us / 1000.0);
+    } else {
+        metric_add(metric_get(instruments->gateway_failures, cluster, namespace, name, probe_reason_name(reason)), 1);
+    }
+}
+
+static const struct gateway_address_callbacks address_callbacks = {.on_verdict = on_verdict, .on_probe = on_probe};
+
+/* ---- addresses ---- */
+
+static struct gateway_address *take_address(struct gateway *gateway, const char *ip)
+{
+    for (struct gateway_address **at = &gateway->addresses; *at != NULL; at = &(*at)->next)
+        if (strcmp((*at)->ip, ip) == 0) {
+            struct gateway_address *address = *at;
+            *at = address->next;
+            return address;
+        }
+    return NULL;
+}
+
+/* The Host that the gateway's own people would use: the declared name, else the address; a port only where it is not 80. */
+static const char *host_header(struct arena *arena, const char *declared, uint16_t port)
+{
+    char canonical[TEXT_IP_BYTES];
+    bool v6 = text_parse_ip(declared, canonical) == IP_V6;
+    if (port == 80)
+        return arena_printf(arena, v6 ? "[%s]" : "%s", v6 ? canonical : declared);
+    return arena_printf(arena, v6 ? "[%s]:%u" : "%s:%u", v6 ? canonical : declared, port);
+}
+
+static bool is_gathered(const char *const *addresses, uint32_t count, const char *ip)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(addresses[i], ip) == 0)
+            return true;
+    return false;
+}
+
+/* Every address behind every name, once, with the name that it came by. */
+static uint32_t gather(const struct gateway *gateway, struct arena *arena, const char **addresses, const char **hosts, uint32_t max)
+{
+    uint32_t count = 0;
+    uint16_t port = world_gateway_spec(gateway->world_gateway)->probe.port;
+    for (const struct name *name = gateway->names; name != NULL; name = name->next)
+        for (uint32_t i = 0; i < name->answer.count && count < max; i++)
+            if (!is_gathered(addresses, count, name->answer.addresses[i])) {
+                hosts[count] = host_header(arena, name->text, port);
+                addresses[count++] = name->answer.addresses[i];
+            }
+    return count;
+}
+
+static enum world_liveness liveness_from(const struct gateway_address *address)
+{
+    static const enum world_liveness of[] = {[VERDICT_UNKNOWN] = WORLD_LIVENESS_UNKNOWN, [VERDICT_ALIVE] = WORLD_ALIVE,
+                                             [VERDICT_DEAD] = WORLD_DEAD};
+    return of[address->machine.verdict];
+}
+
+static void stop_probing(struct gateway *gateway)
+{
+    while (gateway->addresses != NULL) {
+        struct gateway_address *address = gateway->addresses;
+        gateway->addresses = address->next;
+        gateway_address_free(address);
+    }
+}
+
+/* Starts, keeps and stops health checks so that each gathered address has one. */
+static enum err_code sync_probes(struct gateway *gateway, const char *const *addresses, const char *const *hosts, uint32_t count)
+{
+    const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
+    struct control *control = gateway->gateways->control;
+    struct gateway_address *kept = NULL, **end = &kept;
+    enum err_code code = ERR_OK;
+    for (uint32_t i = 0; i < count; i++) {
+        struct gateway_address *address = take_address(gateway, addresses[i]);
+        struct err error = {0};
+        if (address == NULL) {
+            code = gateway_address_new(control->config.loop, control->config.http, addresses[i], &address_callbacks, gateway, &address, &error);
+            if (code != ERR_OK)
+                break;
+        }
+        code = gateway_address_configure(address, &spec->probe, hosts[i], &error);
+        if (code != ERR_OK)
+            log_error("probe_unusable", "the gateway cannot be probed as declared: mend the probe path or address", "cluster",
+                      gateway->cluster_name, "gateway", gateway->key_name, "address", addresses[i], "error", error.text, NULL);
+        address->next = NULL;
+        *end = address;
+        end = &address->next;
+    }
+    stop_probing(gateway);
+    gateway->addresses = kept;
+    return code == ERR_NOMEM ? code : ERR_OK;
+}
+
+static enum err_code settle_addresses(struct gateway *gateway)
+{
+    const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
+    for (const struct name *name = gateway->names; name != NULL; name = name->next)
+        if (!name->answered)
+            return ERR_OK; /* half the set would look as if the rest were gone */
+    struct arena *scratch = &gateway->gateways->scratch;
+    arena_reset(scratch);
+    const char **addresses = arena_array(scratch, DNS_MAX_ADDRESSES, sizeof(*addresses));
+    const char **hosts = arena_array(scratch, DNS_MAX_ADDRESSES, sizeof(*hosts));
+    if (addresses == NULL || hosts == NULL)
+        return ERR_NOMEM;
+    uint32_t count = gather(gateway, scratch, addresses, hosts, DNS_MAX_ADDRESSES);
+    if (arena_failed(scratch))
+        return ERR_NOMEM;
+    TRY(world_gateway_set_addresses(gateway->world_gateway, addresses, count));
+    if (spec->probe.enabled)
+        TRY(sync_probes(gateway, addresses, hosts, count));
+    else
+        stop_probing(gateway);
+    for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next)
+        if (address->machine.verdict != VERDICT_UNKNOWN)
+            world_gateway_set_liveness(gateway->world_gateway, address->ip, liveness_from(address));
+    /* A gateway that declares no probe cannot be found dead. */
+    for (uint32_t i = 0; !spec->probe.enabled && i < count; i++)
+        world_gateway_set_liveness(gateway->world_gateway, addresses[i], WORLD_ALIVE);
+    gateway->verdict = spec->probe.enabled ? verdict_of(gateway) : VERDICT_ALIVE;
+    return ERR_OK;
+}
+
+/* ---- gateways come and go ---- */
+
+static void forget_series(struct gateway *gateway)
+{
+    struct instruments *instruments = &gateway->gateways->control->instruments;
+    struct metric *const families[] = {instruments->gateway_alive,         instruments->gateway_enabled,
+                                       instruments->gateway_latency,       instruments->gateway_probe_latency,
+                                       instruments->gateway_probes,        instruments->gateway_transitions,
+                                       instruments->gateway_failures,      instruments->address_alive};
+    /* By name is enough: a second gateway of the name in another namespace fills its gauges again at the next collection. */
+    for (size_t i = 0; i < ARRAY_COUNT(families); i++)
+        metrics_forget(instruments->registry, families[i], "gateway_name", gateway->key_name);
+}
+
+static void gateway_free(struct gateway *gateway)
+{
+    forget_series(gateway);
+    stop_probing(gateway);
+    while (gateway->names != NULL) {
+        struct name *name = gateway->names;
+        gateway->names = name->next;
+        name_free(name);
+    }
+    *(gateway->previous != NULL ? &gateway->previous->next : &gateway->gateways->first) = gateway->next;
+    if (gateway->next != NULL)
+        gateway->next->previous = gateway->previous;
+    mem_free(gateway);
+}
+
+static struct gateway *gateway_new(struct gateways *gateways, struct world_gateway *world_gateway)
+{
+    struct gateway *gateway = NEW(struct gateway);
+    if (gateway == NULL)
+        return NULL;
+    gateway->gateways = gateways;
+    gateway->world_gateway = world_gateway;
+    gateway->verdict_since_us = loop_wall_us(gateways->control->config.loop);
+    gateway->next = gateways->first;
+    if (gateways->first != NULL)
+        gateways->first->previous = gateway;
+    gateways->first = gateway;
+    world_gateway_set_context(world_gateway, gateway);
+    return gateway;
+}
+
+void gateways_changed(struct gateways *gateways, struct world_gateway *world_gateway, bool removed)
+{
+    struct gateway *gateway = world_gateway_context(world_gateway);
+    if (removed) {
+        if (gateway != NULL)
+            gateway_free(gateway);
+        return;
+    }
+    if (gateway == NULL)
+        gateway = gateway_new(gateways, world_gateway);
+    if (gateway == NULL)
+        return; /* found again by gateways_turn() of the next change; out of memory ends most things anyway */
+    gateway->changed = true;
+    loop_wake(gateways->control->config.loop);
+}
+
+static enum err_code read_declaration(struct gateway *gateway)
+{
+    const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
+    const struct link *link = world_link_declaration(world_gateway_link(gateway->world_gateway));
+    (void)snprintf(gateway->cluster_name, sizeof(gateway->cluster_name), "%s", link->cluster_name);
+    (void)snprintf(gateway->namespace, sizeof(gateway->namespace), "%s", spec->namespace);
+    (void)snprintf(gateway->key_name, sizeof(gateway->key_name), "%s", spec->name);
+    if (spec->warning[0] != '\0') {
+        log_warn("gateway_warning", spec->warning, "cluster", gateway->cluster_name, "ns", gateway->namespace, "gateway", gateway->key_name,
+                 NULL);
+        links_emit(gateway->gateways->control, link, true, "GatewayMisconfigured", spec->warning);
+    }
+    gateway->addresses_changed = true;
+    return sync_names(gateway, spec) ? ERR_OK : ERR_NOMEM;
+}
+
+bool gateways_turn(struct gateways *gateways)
+{
+    bool failed = false;
+    for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next) {
+        if (gateway->changed)
+            gateway->changed = read_declaration(gateway) != ERR_OK;
+        if (gateway->addresses_changed)
+            gateway->addresses_changed = settle_addresses(gateway) != ERR_OK;
+        failed = failed || gateway->changed || gateway->addresses_changed;
+    }
+    /* Out of memory: tried again with the next turn, which the collection of metrics or any event brings. */
+    (void)failed;
+    return false;
+}
+
+enum err_code gateways_new(struct control *control, struct gateways **ret_gateways)
+{
+    struct gateways *gateways = NEW(struct gateways);
+    if (gateways == NULL)
+        return ERR_NOMEM;
+    gateways->control = control;
+    arena_init(&gateways->scratch, 1 << 20);
+    *ret_gateways = gateways;
+    return ERR_OK;
+}
+
+void gateways_free(struct gateways *gateways)
+{
+    if (gateways == NULL)
+        return;
+    while (gateways->first != NULL) {
+        world_gateway_set_context(gateways->first->world_gateway, NULL);
+        gateway_free(gateways->first);
+    }
+    arena_done(&gateways->scratch);
+    mem_free(gateways);
+}
+
+void gateways_collect(struct gateways *gateways)
+{
+    const struct instruments *instruments = &gateways->control->instruments;
+    for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next) {
+        const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
+        const char *cluster = gateway->cluster_name, *namespace = gateway->namespace, *name = gateway->key_name;
+        metric_set(metric_get(instruments->gateway_alive, cluster, namespace, name), gateway->verdict == VERDICT_ALIVE);
+        metric_set(metric_get(instruments->gateway_enabled, cluster, namespace, name), spec->exists && spec->probe.enabled);
+        metrics_forget(instruments->registry, instruments->address_alive, "gateway_name", name);
+        for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next)
+            if (address->machine.verdict != VERDICT_UNKNOWN)
+                metric_set(metric_get(instruments->address_alive, cluster, namespace, name, address->ip),
+                           address->machine.verdict == VERDICT_ALIVE);
+    }
+}

@@ -1,0 +1,26 @@
+/* The metrics of the agent, by name. Linkerd's own where they exist, so that its dashboards keep working (linkerd2 stable-2.8.0 and edge-26.8.3,
+ * multicluster/service-mirror/metrics.go); `svcmirror_` otherwise. docs/metrics.md explains each. */
+#pragma once
+
+#include "agent/observe/metrics.h"
+
+struct instruments {
+    struct metrics *registry;
+    /* per gateway: target_cluster_name, gateway_namespace, gateway_name */
+    struct metric *gateway_alive, *gateway_enabled, *gateway_latency, *gateway_probe_latency, *gateway_probes;
+    struct metric *gateway_transitions; /* + verdict */
+    struct metric *gateway_failures;    /* + reason */
+    struct metric *address_alive;       /* + address */
+    /* per target cluster */
+    struct metric *endpoint_repairs, *link_reachable, *link_synced, *link_invalid, *link_event_age, *credentials_expiry, *services;
+    /* per cluster, the source being "local" */
+    struct metric *service_cache, *slice_cache, *namespace_cache;
+    struct metric *api_requests, *api_seconds, *api_warnings;
+    /* the process */
+    struct metric *writes, *write_failures, *writes_in_flight, *queue_depth, *flip_seconds, *loop_busy, *events_dropped;
+};
+
+/** Registers all. @return ERR_OK or ERR_NOMEM. */
+enum err_code instruments_init(struct instruments *instruments, struct metrics *registry) MUST_USE;
+/** Removes every series of a target cluster. */
+void instruments_forget_cluster(struct instruments *instruments, const char *cluster_name);

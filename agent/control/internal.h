@@ -1,0 +1,121 @@
+/* The parts of the control and how they hang together; shared by agent/control only.
+ *
+ *   source.c    watches of the source cluster -> world, links
+ *   links.c     declarations (Link resources, Secrets) -> which targets there are
+ *   target.c    one link's client and watches -> world
+ *   gateways.c  the world's gateways -> names resolved, probes, liveness -> world
+ *   writer.c    marked mirrors -> plans -> writes, one at a time per mirror
+ *   status.c    claims' states -> Link status
+ *   snapshot.c  all of it -> what the admin server shows
+ */
+#pragma once
+
+#include "agent/control/control.h"
+#include "agent/control/instruments.h"
+#include "agent/kube/client.h"
+#include "agent/kube/events.h"
+#include "agent/kube/list_watch.h"
+#include "mirror/plan.h"
+#include "mirror/world.h"
+
+struct source;
+struct links;
+struct target;
+struct gateways;
+struct writer;
+struct link_statuses;
+
+struct control {
+    struct control_config config;
+    char *namespace, *instance;
+    struct instruments instruments;
+    struct world *world;
+    struct kube_client *client; /* of the source cluster */
+    struct events *events;
+    struct source *source;
+    struct links *links;
+    struct gateways *gateways;
+    struct writer *writer;
+    struct link_statuses *statuses;
+    struct admin_source admin;
+    uint64_t started_ms;
+    bool stopping;
+};
+
+/* ---- source.c ---- */
+enum err_code source_new(struct control *control, struct source **ret_source) MUST_USE;
+void source_free(struct source *source);
+/** Whether everything that writing needs is listed; else appends what is missing. */
+bool source_ready(const struct source *source, struct strbuf *why);
+
+/* ---- links.c ---- */
+enum err_code links_new(struct control *control, struct links **ret_links) MUST_USE;
+void links_free(struct links *links);
+/** Once a turn: makes the targets what the declarations say. @return whether more is to be done. */
+bool links_turn(struct links *links);
+struct target *links_first(const struct links *links);
+struct target *links_next(const struct target *target);
+/** Which served version Link resources have, NULL when the cluster has none. */
+const char *links_version(const struct links *links);
+/** The existing status of a Link, as JSON, borrowed; NULL when unknown. */
+const json_t *links_status_json(const struct links *links, const char *link_name);
+bool links_ready(const struct links *links, struct strbuf *why);
+/** An Event on the object that declares a link. */
+void links_emit(struct control *control, const struct link *link, bool warning, const char *reason, const char *note);
+
+/* ---- target.c ---- */
+/** The target of a valid declaration. `kubeconfig` NULL: there are none, `problem` says why. */
+enum err_code target_new(struct control *control, const struct link *link, struct target **ret_target) MUST_USE;
+void target_free(struct target *target);
+/** A changed declaration of the same link. */
+enum err_code target_declare(struct target *target, const struct link *link) MUST_USE;
+/** New credentials, or none with the reason. Does nothing when they are the same. */
+void target_credentials(struct target *target, const char *kubeconfig, size_t bytes, const char *problem);
+const struct link *target_link(const struct target *target);
+struct world_link *target_world_link(const struct target *target);
+void target_set_next(struct target *target, struct target *next);
+struct target *target_next(const struct target *target);
+/** Listed, or known to be unreachable. */
+bool target_settled(const struct target *target);
+bool target_reachable(const struct target *target);
+bool target_synced(const struct target *target);
+/** Why not reachable, or which right is missing; "" when all is well. */
+const char *target_problem(const struct target *target);
+uint64_t target_event_age_ms(const struct target *target);
+int64_t target_expires_us(const struct target *target);
+void target_collect(struct target *target); /* fills its gauges */
+
+/* ---- gateways.c ---- */
+enum err_code gateways_new(struct control *control, struct gateways **ret_gateways) MUST_USE;
+void gateways_free(struct gateways *gateways);
+void gateways_changed(struct gateways *gateways, struct world_gateway *gateway, bool removed); /* from world_config.on_gateway */
+bool gateways_turn(struct gateways *gateways);
+void gateways_collect(struct gateways *gateways);
+/** Fills everything of `info` that probing knows. */
+void gateways_describe(const struct world_gateway *gateway, struct gateway_info *info);
+
+/* ---- writer.c ---- */
+enum err_code writer_new(struct control *control, struct writer **ret_writer) MUST_USE;
+void writer_free(struct writer *writer);
+bool writer_turn(struct writer *writer);
+void writer_stop(struct writer *writer); /* starts no more writes */
+uint32_t writer_in_flight(const struct writer *writer);
+void writer_collect(struct writer *writer);
+/** A verdict changed: measures how long its mirrors take to follow. */
+void writer_flip_started(struct writer *writer, const char *cluster_name);
+
+/* ---- claims.c ---- */
+/** Records the statuses of a plan; what changed is logged, becomes an Event where it is bad, and goes into the Link's status. */
+void claims_apply(struct control *control, const struct plan *plan);
+/** A write for the mirror failed: the claim that it was for is in error. */
+void claims_set_error(struct control *control, struct mirror *mirror, const char *message);
+void claims_count_repair(struct control *control, const struct mirror *mirror);
+
+/* ---- status.c ---- */
+enum err_code statuses_new(struct control *control, struct link_statuses **ret_statuses) MUST_USE;
+void statuses_free(struct link_statuses *statuses);
+void statuses_mark(struct link_statuses *statuses, struct world_link *link); /* something about its claims changed */
+void statuses_forget(struct link_statuses *statuses, struct world_link *link);
+
+/* ---- snapshot.c ---- */
+void snapshot_init(struct control *control);

@@ -1,0 +1,78 @@
+#include "agent/control/write_request.h"
+
+#include "agent/kube/codec.h"
+
+static const char *resource_of(enum write_kind kind)
+{
+    static const char *const names[] = {[WRITE_NAMESPACE] = "namespaces", [WRITE_SERVICE] = "services", [WRITE_SLICE] = "endpointslices"};
+    return names[kind];
+}
+
+static const char *collection_path(struct arena *arena, enum write_kind kind, const char *namespace)
+{
+    if (kind == WRITE_NAMESPACE)
+        return "/api/v1/namespaces";
+    return arena_printf(arena, "%s/namespaces/%s/%s", kind == WRITE_SLICE ? "/apis/discovery.k8s.io/v1" : "/api/v1", namespace,
+                        resource_of(kind));
+}
+
+const char *write_request_object_path(struct arena *arena, enum write_kind kind, const char *namespace, const char *name)
+{
+    const char *collection = collection_path(arena, kind, namespace);
+    return collection != NULL ? arena_printf(arena, "%s/%s", collection, name) : NULL;
+}
+
+static void build_create(struct arena *arena, const struct write *write, struct write_request *request, struct strbuf *body)
+{
+    const char *collection = collection_path(arena, write->kind, write->namespace);
+    if (collection != NULL)
+        request->path = arena_printf(arena, "%s?fieldManager=" OBJECT_FIELD_MANAGER, collection);
+    request->verb = "create";
+    if (write->kind == WRITE_NAMESPACE)
+        codec_write_namespace(body, write->namespace_object);
+    else if (write->kind == WRITE_SERVICE)
+        codec_write_service(body, write->service);
+    else
+        codec_write_slice(body, write->slice);
+}
+
+/* A Service has fields that others own (clusterIP, ipFamilies, ...): it is patched. A slice is all ours: it is put whole, which costs the
+ * server less. */
+static void build_update(struct arena *arena, const struct write *write, struct write_request *request, struct strbuf *body)
+{
+    const char *path = write_request_object_path(arena, write->kind, write->namespace, write->name);
+    if (path != NULL)
+        request->path = arena_printf(arena, "%s?fieldManager=" OBJECT_FIELD_MANAGER, path);
+    if (write->kind == WRITE_SERVICE) {
+        request->verb = "patch";
+        request->content_type = "application/merge-patch+json";
+        codec_write_service_patch(body, write->old_service, write->service);
+    } else {
+        request->verb = "update";
+        codec_write_slice(body, write->slice);
+    }
+}
+
+static void build_delete(struct arena *arena, const struct write *write, struct write_request *request, struct strbuf *body)
+{
+    const struct object_meta *meta = write->kind == WRITE_SERVICE ? &write->old_service->meta : &write->old_slice->meta;
+    request->path = write_request_object_path(arena, write->kind, write->namespace, write->name);
+    request->verb = "delete";
+    codec_write_delete_options(body, meta->uid, meta->resource_version);
+}
+
+void write_request_build(struct arena *arena, const struct write *write, struct write_request *ret_request, struct strbuf *body)
+{
+    *ret_request = (struct write_request){.resource = resource_of(write->kind)};
+    switch (write->verb) {
+    case WRITE_CREATE:
+        build_create(arena, write, ret_request, body);
+        break;
+    case WRITE_UPDATE:
+        build_update(arena, write, ret_request, body);
+        break;
+    case WRITE_DELETE:
+        build_delete(arena, write, ret_request, body);
+        break;
+    }
+}

@@ -1,0 +1,514 @@
+/* From marked mirrors to a source cluster that is right: plans a mirror, sends the first write of the plan, waits until the watch shows its
+ * effect, plans again. One write at a time for each mirror, many mirrors at a time. The view is only ever changed by the watches, so what is
+ * planned is always planned on what the API server really has. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/control/deadlines.h"
+#include "agent/control/internal.h"
+#include "agent/control/write_request.h"
+#include "agent/observe/log.h"
+#include "base/mem.h"
+
+enum {
+    DEFAULT_IN_FLIGHT = 8,     /* measured: more connections make creating Services slower, not faster */
+    MAX_IN_FLIGHT = 64,
+    PLANS_PER_TURN = 200,      /* about 2 ms: probes and watches are served in between */
+    PLAN_BYTES = 4 << 20,      /* one mirror's plan: two objects of at most 1.5 MiB */
+    EFFECT_MS = 5000,          /* a write whose effect no watch shows for so long is planned anew */
+    BACKOFF_MS = 200,          /* doubles */
+    BACKOFF_CAP_MS = 30000,
+    CONFLICT_MS = 20,          /* the newer version is usually on its way already */
+    FOREIGN_MS = 2000,         /* how soon to look again whether a foreign object is gone; doubles */
+    FOREIGN_CAP_MS = 15000,
+    SEEN_VERSION_BYTES = 24,   /* a resourceVersion: a decimal 64-bit number */
+};
+
+enum work_state {
+    WORK_IDLE,       /* nothing under way; kept for its count of failures until the deadline */
+    WORK_WRITING,    /* the request is under way */
+    WORK_LOOKING,    /* a GET tells what has the name that we wanted */
+    WORK_AWAITING,   /* written; the watch has not shown it yet */
+};
+
+/* What a mirror is waiting for. One per mirror with something under way or failing. */
+struct work {
+    struct writer *writer;
+    struct mirror *mirror;
+    enum work_state state;
+    enum write_verb verb;
+    enum write_kind kind;
+    char namespace[64], name[256];
+    char awaited_version[SEEN_VERSION_BYTES];
+    struct kube_request request;
+    struct deadline deadline;
+    uint32_t failures;
+    bool seen_queued;
+    struct work *next, *previous;   /* all */
+    struct work *next_seen;
+};
+
+struct flip {
+    char cluster_name[64];
+    uint64_t started_ms;
+    struct flip *next;
+};
+
+struct writer {
+    struct control *control;
+    struct arena arena;
+    struct strbuf body;
+    struct deadlines deadlines;
+    struct work *works;
+    struct work *seen;          /* works whose objects changed since the last turn */
+    struct flip *flips;
+    uint32_t in_flight, limit;
+    uint64_t paused_until_ms;   /* the server asked for patience */
+    bool stopped;
+};
+
+/* ---- works ---- */
+
+static struct work *work_obtain(struct writer *writer, struct mirror *mirror)
+{
+    struct work *work = mirror_context(mirror);
+    if (work != NULL)
+        return work;
+    work = NEW(struct work);
+    if (work == NULL)
+        return NULL;
+    work->writer = writer;
+    work->mirror = mirror;
+    work->next = writer->works;
+    if (writer->works != NULL)
+        writer->works->previous = work;
+    writer->works = work;
+    mirror_set_context(mirror, work);
+    return work;
+}
+
+static void work_free(struct work *work)
+{
+    struct writer *writer = work->writer;
+    kube_cancel(&work->request);
+    deadlines_cancel(&writer->deadlines, &work->deadline);
+    for (struct work **at = &writer->seen; work->seen_queued && *at != NULL; at = &(*at)->next_seen)
+        if (*at == work) {
+            *at = work->next_seen;
+            break;
+        }
+    *(work->previous != NULL ? &work->previous->next : &writer->works) = work->next;
+    if (work->next != NULL)
+        work->next->previous = work->previous;
+    struct mirror *mirror = work->mirror;
+    mem_free(work);
+    mirror_set_context(mirror, NULL);
+}
+
+static const char *work_kind(const struct work *work) { return write_kind_name(work->kind); }
+
+/* Ends the wait: the mirror may be planned again. */
+static void work_settle(struct work *work)
+{
+    struct mirror *mirror = work->mirror;
+    work->state = WORK_IDLE;
+    world_mark(mirror, false);
+    if (work->failures == 0) {
+        /* Without its context, and released, the mirror may be forgotten when nothing is known of it any more: it is not touched after. */
+        bool held = mirror_held(mirror);
+        work_free(work);
+        if (held)
+            world_release(mirror);
+        return;
+    }
+    world_release(mirror);
+}
+
+static void work_wait(struct work *work, uint64_t delay_ms)
+{
+    if (deadlines_set(&work->writer->deadlines, &work->deadline, delay_ms) != ERR_OK)
+        work_settle(work); /* out of memory: at once instead of later */
+}
+
+static uint64_t backoff_ms(uint32_t failures, uint64_t first_ms, uint64_t cap_ms)
+{
+    uint64_t delay_ms = first_ms << (failures < 16 ? failures : 16);
+    delay_ms = delay_ms < cap_ms ? delay_ms : cap_ms;
+    return delay_ms + (uint64_t)rand() % (delay_ms / 2 + 1);
+}
+
+/* ---- has the effect of a write arrived in the view? ---- */
+
+static const struct object_meta *viewed_meta(const struct work *work)
+{
+    if (work->kind == WRITE_SERVICE) {
+        const struct service *service = mirror_service(work->mirror);
+        return service != NULL ? &service->meta : NULL;
+    }
+    for (uint32_t i = 0; i < mirror_slice_count(work->mirror); i++)
+        if (strcmp(mirror_slice(work->mirror, i)->meta.name, work->name) == 0)
+            return &mirror_slice(work->mirror, i)->meta;
+    return NULL;
+}
+
+static bool effect_arrived(const struct work *work)
+{
+    if (work->kind == WRITE_NAMESPACE)
+        return world_namespace_state(work->writer->control->world, work->name) == WORLD_NAMESPACE_ACTIVE;
+    const struct object_meta *meta = viewed_meta(work);
+    if (work->verb == WRITE_DELETE)
+        return meta == NULL || meta->deleting;
+    if (meta != NULL && strcmp(meta->resource_version, work->awaited_version) == 0)
+        return true;
+    return work->awaited_version[0] != '\0' && mirror_saw_version(work->mirror, work->awaited_version);
+}
+
+static void await_effect(struct work *work)
+{
+    if (effect_arrived(work)) {
+        work_settle(work);
+        return;
+    }
+    work->state = WORK_AWAITING;
+    work_wait(work, EFFECT_MS);
+}
+
+/* From the world, in the middle of a change: only noted, looked at in the turn. */
+static void on_seen(void *context, struct mirror *mirror)
+{
+    struct writer *writer = context;
+    struct work *work = mirror_context(mirror);
+    if (work == NULL || work->state != WORK_AWAITING || work->seen_queued)
+        return;
+    work->seen_queued = true;
+    work->next_seen = writer->seen;
+    writer->seen = work;
+}
+
+static void settle_seen(struct writer *writer)
+{
+    while (writer->seen != NULL) {
+        struct work *work = writer->seen;
+        writer->seen = work->next_seen;
+        work->seen_queued = false;
+        if (work->state == WORK_AWAITING && effect_arrived(work)) {
+            deadlines_cancel(&writer->deadlines, &work->deadline);
+            work_settle(work);
+        }
+    }
+}
+
+/* ---- failures ---- */
+
+static void note_failure(struct work *work, const struct kube_failure *failure)
+{
+    struct control *control = work->writer->control;
+    const char *key = mirror_key(work->mirror);
+    metric_add(metric_get(control->instruments.write_failures, write_verb_name(work->verb), work_kind(work),
+                          err_code_name(failure->error.code)), 1);
+    log_warn("write_failed", "a write to the source cluster failed and is tried again", "mirror", key, "kind", work_kind(work), "name",
+             work->name, "verb", write_verb_name(work->verb), "error", failure->error.text, "failures", log_u64(work->failures), NULL);
+    claims_set_error(control, work->mirror, failure->error.text);
+}
+
+static void retry_later(struct work *work, const struct kube_failure *failure)
+{
+    work->failures++;
+    note_failure(work, failure);
+    uint64_t delay_ms = backoff_ms(work->failures - 1, BACKOFF_MS, BACKOFF_CAP_MS);
+    if (failure->retry_after_ms > 0 && (uint64_t)failure->retry_after_ms > delay_ms)
+        delay_ms = (uint64_t)failure->retry_after_ms;
+    if (failure->error.code == ERR_BUSY) {
+        uint64_t until_ms = loop_now_ms(work->writer->control->config.loop) + delay_ms;
+        if (until_ms > work->writer->paused_until_ms)
+            work->writer->paused_until_ms = until_ms;
+    }
+    /* Not held: a change that may mend the cause is acted upon at once. The deadline marks the mirror otherwise. */
+    work->state = WORK_IDLE;
+    world_release(work->mirror);
+    work_wait(work, delay_ms);
+}
+
+/* ---- somebody has the name ---- */
+
+static bool has_mirror_labels(const json_t *object)
+{
+    const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
+    const char *value = json_string_value(json_object_get(labels, "mirror.linkerd.io/mirrored-service"));
+    return value != NULL && strcmp(value, "true") == 0;
+}
+
+static void look_again(struct work *work)
+{
+    work->failures++;
+    work->state = WORK_IDLE;
+    world_release(work->mirror);
+    work_wait(work, backoff_ms(work->failures - 1, FOREIGN_MS, FOREIGN_CAP_MS));
+}
+
+static void on_looked(struct kube_request *request, json_t *object, const struct kube_failure *failure)
+{
+    struct work *work = request->context;
+    work->writer->in_flight--;
+    loop_wake(work->writer->control->config.loop);
+    if (failure != NULL && failure->error.code != ERR_NOT_FOUND) {
+        retry_later(work, failure);
+        return;
+    }
+    bool foreign = failure == NULL && !has_mirror_labels(object);
+    world_set_foreign(work->mirror, foreign);
+    if (foreign) {
+        look_again(work);
+        return;
+    }
+    /* Gone again, or a mirror that the watch will bring: plan on what the view says then. */
+    work->failures = 0;
+    work->awaited_version[0] = '\0';
+    work->state = WORK_AWAITING;
+    work_wait(work, failure != NULL ? 0 : EFFECT_MS);
+}
+
+static void start_looking(struct work *work)
+{
+    struct writer *writer = work->writer;
+    arena_reset(&writer->arena);
+    work->request = (struct kube_request){
+        .verb = "get", .resource = "services", .on_done = on_looked, .context = work,
+        .path = write_request_object_path(&writer->arena, WRITE_SERVICE, work->namespace, work->name)};
+    struct err error = {0};
+    world_hold(work->mirror);
+    work->state = WORK_LOOKING;
+    writer->in_flight++;
+    if (work->request.path == NULL || kube_start(writer->control->client, &work->request, &error) != ERR_OK) {
+        writer->in_flight--;
+        look_again(work);
+    }
+}
+
+/* ---- one write ---- */
+
+static void on_written(struct work *work, json_t *object)
+{
+    struct control *control = work->writer->control;
+    metric_add(metric_get(control->instruments.writes, write_verb_name(work->verb), work_kind(work)), 1);
+    log_debug("written", "a write to the source cluster succeeded", "mirror", mirror_key(work->mirror), "kind", work_kind(work), "name",
+              work->name, "verb", write_verb_name(work->verb), NULL);
+    if (work->verb == WRITE_UPDATE && work->kind == WRITE_SLICE)
+        claims_count_repair(control, work->mirror);
+    work->failures = 0;
+    const char *version = json_string_value(json_object_get(json_object_get(object, "metadata"), "resourceVersion"));
+    (void)snprintf(work->awaited_version, sizeof(work->awaited_version), "%s", version != NULL ? version : "");
+    await_effect(work);
+}
+
+static void on_write_done(struct kube_request *request, json_t *object, const struct kube_failure *failure)
+{
+    struct work *work = request->context;
+    enum err_code code = failure != NULL ? failure->error.code : ERR_OK;
+    work->writer->in_flight--;
+    loop_wake(work->writer->control->config.loop);
+    if (code == ERR_OK) {
+        on_written(work, object);
+    } else if (work->verb == WRITE_DELETE && code == ERR_NOT_FOUND) {
+        await_effect(work);
+    } else if (code == ERR_EXISTS && work->kind == WRITE_NAMESPACE) {
+        await_effect(work);
+    } else if (code == ERR_EXISTS && work->kind == WRITE_SERVICE) {
+        start_looking(work);
+    } else if (code == ERR_CONFLICT && work->failures == 0) {
+        work->failures++;
+        work->state = WORK_IDLE;
+        world_release(work->mirror);
+        work_wait(work, CONFLICT_MS);
+    } else {
+        retry_later(work, failure);
+    }
+}
+
+static enum err_code start_write(struct writer *writer, struct mirror *mirror, const struct write *write)
+{
+    struct work *work = work_obtain(writer, mirror);
+    if (work == NULL)
+        return ERR_NOMEM;
+    work->verb = write->verb;
+    work->kind = write->kind;
+    (void)snprintf(work->namespace, sizeof(work->namespace), "%s", write->namespace);
+    (void)snprintf(work->name, sizeof(work->name), "%s", write->name);
+    struct write_request built;
+    strbuf_clear(&writer->body);
+    write_request_build(&writer->arena, write, &built, &writer->body);
+    if (arena_failed(&writer->arena) || strbuf_error(&writer->body) != ERR_OK)
+        return ERR_NOMEM;
+    work->request = (struct kube_request){.verb = built.verb, .resource = built.resource, .path = built.path,
+                                          .content_type = built.content_type, .body = strbuf_text(&writer->body),
+                                          .body_bytes = writer->body.length, .on_done = on_write_done, .context = work};
+    deadlines_cancel(&writer->deadlines, &work->deadline);
+    struct err error = {0};
+    TRY(kube_start(writer->control->client, &work->request, &error));
+    work->state = WORK_WRITING;
+    world_hold(mirror);
+    writer->in_flight++;
+    return ERR_OK;
+}
+
+/* The same namespace is wanted by many mirrors at once: the first creates it, the others wait with it. */
+static bool namespace_under_way(const struct writer *writer, const struct write *write)
+{
+    if (write->kind != WRITE_NAMESPACE)
+        return false;
+    for (const struct work *work = writer->works; work != NULL; work = work->next)
+        if (work->kind == WRITE_NAMESPACE && work->state != WORK_IDLE && strcmp(work->name, write->name) == 0)
+            return true;
+    return false;
+}
+
+static void forget_failures(struct mirror *mirror)
+{
+    struct work *work = mirror_context(mirror);
+    if (work != NULL && work->state == WORK_IDLE)
+        work_free(work);
+}
+
+/* ---- the turn ---- */
+
+static void plan_one(struct writer *writer, struct mirror *mirror)
+{
+    struct control *control = writer->control;
+    struct work *work = mirror_context(mirror);
+    if (work != NULL && work->state != WORK_IDLE)
+        return; /* cannot be: it would be held */
+    struct plan plan;
+    arena_reset(&writer->arena);
+    enum err_code code = plan_mirror(control->world, mirror, &writer->arena, &plan);
+    if (code == ERR_OK) {
+        claims_apply(control, &plan);
+        if (plan.write_count == 0 && !plan.collision)
+            forget_failures(mirror);
+        if (plan.write_count > 0 && !namespace_under_way(writer, &plan.writes[0]))
+            code = start_write(writer, mirror, &plan.writes[0]);
+    }
+    if (code == ERR_OK)
+        return;
+    work = work_obtain(writer, mirror);
+    if (work == NULL)
+        return; /* nothing can be remembered: the next event, or the next listing, marks it again */
+    work->failures++;
+    work_wait(work, backoff_ms(work->failures, BACKOFF_MS, BACKOFF_CAP_MS));
+}
+
+static bool may_write(const struct writer *writer)
+{
+    return !writer->stopped && writer->in_flight < writer->limit &&
+           loop_now_ms(writer->control->config.loop) >= writer->paused_until_ms;
+}
+
+/* The gauges of how long a flip took: a flip is over when nothing urgent waits and no write is under way. */
+static void finish_flips(struct writer *writer)
+{
+    if (writer->in_flight > 0 || world_marked_count(writer->control->world) > 0)
+        return;
+    while (writer->flips != NULL) {
+        struct flip *flip = writer->flips;
+        writer->flips = flip->next;
+        uint64_t ms = loop_now_ms(writer->control->config.loop) - flip->started_ms;
+        metric_observe(metric_get(writer->control->instruments.flip_seconds, flip->cluster_name), (double)ms / 1000.0);
+        mem_free(flip);
+    }
+}
+
+void writer_flip_started(struct writer *writer, const char *cluster_name)
+{
+    for (const struct flip *flip = writer->flips; flip != NULL; flip = flip->next)
+        if (strcmp(flip->cluster_name, cluster_name) == 0)
+            return;
+    struct flip *flip = NEW(struct flip);
+    if (flip == NULL)
+        return; /* only a measurement is lost */
+    (void)snprintf(flip->cluster_name, sizeof(flip->cluster_name), "%s", cluster_name);
+    flip->started_ms = loop_now_ms(writer->control->config.loop);
+    flip->next = writer->flips;
+    writer->flips = flip;
+}
+
+bool writer_turn(struct writer *writer)
+{
+    struct world *world = writer->control->world;
+    settle_seen(writer);
+    for (unsigned plans = 0; may_write(writer); plans++) {
+        if (plans == PLANS_PER_TURN)
+            return true;
+        struct mirror *mirror = world_pop(world);
+        if (mirror == NULL)
+            break;
+        plan_one(writer, mirror);
+    }
+    finish_flips(writer);
+    return false;
+}
+
+static void on_due(void *context, struct deadline *deadline)
+{
+    struct writer *writer = context;
+    struct work *work = (struct work *)((char *)deadline - offsetof(struct work, deadline));
+    loop_wake(writer->control->config.loop);
+    if (work->state == WORK_AWAITING) {
+        work_settle(work);
+        return;
+    }
+    if (mirror_is_foreign(work->mirror))
+        start_looking(work);
+    else
+        world_mark(work->mirror, false);
+}
+
+enum err_code writer_new(struct control *control, struct writer **ret_writer)
+{
+    struct writer *writer = NEW(struct writer);
+    if (writer == NULL)
+        return ERR_NOMEM;
+    writer->control = control;
+    uint32_t limit = control->config.max_in_flight;
+    writer->limit = limit == 0 ? DEFAULT_IN_FLIGHT : limit < MAX_IN_FLIGHT ? limit : MAX_IN_FLIGHT;
+    arena_init(&writer->arena, PLAN_BYTES);
+    strbuf_init(&writer->body, PLAN_BYTES);
+    if (deadlines_init(&writer->deadlines, control->config.loop, on_due, writer) != ERR_OK) {
+        mem_free(writer);
+        return ERR_NOMEM;
+    }
+    world_on_seen(control->world, on_seen, writer);
+    *ret_writer = writer;
+    return ERR_OK;
+}
+
+void writer_free(struct writer *writer)
+{
+    if (writer == NULL)
+        return;
+    world_on_seen(writer->control->world, NULL, NULL);
+    while (writer->works != NULL) {
+        struct mirror *mirror = writer->works->mirror;
+        bool held = mirror_held(mirror);
+        work_free(writer->works);
+        if (held)
+            world_release(mirror);
+    }
+    for (struct flip *flip = writer->flips, *next; flip != NULL; flip = next) {
+        next = flip->next;
+        mem_free(flip);
+    }
+    deadlines_done(&writer->deadlines);
+    strbuf_done(&writer->body);
+    arena_done(&writer->arena);
+    mem_free(writer);
+}
+
+void writer_stop(struct writer *writer) { writer->stopped = true; }
+
+uint32_t writer_in_flight(const struct writer *writer) { return writer->in_flight; }
+
+void writer_collect(struct writer *writer)
+{
+    const struct instruments *instruments = &writer->control->instruments;
+    metric_set(metric_get(instruments->writes_in_flight), writer->in_flight);
+    metric_set(metric_get(instruments->queue_depth), (double)world_marked_count(writer->control->world));
+}

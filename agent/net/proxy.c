@@ -1,0 +1,96 @@
+#include "agent/net/proxy.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+
+static bool prefix_equal(const uint8_t *a, const uint8_t *b, unsigned bits) {
+    unsigned whole = bits / 8, rest = bits % 8;
+    if (memcmp(a, b, whole) != 0)
+        return false;
+    return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
+}
+
+static bool cidr_covers(const char *cidr, const char *host) {
+    char network[TEXT_IP_BYTES];
+    const char *slash = strchr(cidr, '/');
+    size_t length = (size_t)(slash - cidr);
+    uint8_t a[16], b[16];
+    if (length >= sizeof(network))
+        return false;
+    memcpy(network, cidr, length);
+    network[length] = '\0';
+    int family = strchr(network, ':') != NULL ? AF_INET6 : AF_INET;
+    uint64_t bits = 0;
+    struct err error = {0};
+    if (text_parse_u64(slash + 1, 0, family == AF_INET6 ? 128 : 32, "prefix", &bits, &error) != ERR_OK)
+        return false;
+    return inet_pton(family, network, a) == 1 && inet_pton(family, host, b) == 1 && prefix_equal(a, b, (unsigned)bits);
+}
+
+/* "example.com" covers itself and everything below it, ".example.com" only what is below. */
+static bool domain_covers(const char *domain, const char *host) {
+    const char *suffix = domain[0] == '*' && domain[1] == '.' ? domain + 1 : domain;
+    size_t host_length = strlen(host), suffix_length = strlen(suffix);
+    if (suffix[0] == '.')
+        return host_length > suffix_length && strcasecmp(host + host_length - suffix_length, suffix) == 0;
+    if (strcasecmp(host, suffix) == 0)
+        return true;
+    return host_length > suffix_length && host[host_length - suffix_length - 1] == '.' &&
+           strcasecmp(host + host_length - suffix_length, suffix) == 0;
+}
+
+static bool entry_covers(char *entry, const char *host, uint16_t port) {
+    if (strcmp(entry, "*") == 0)
+        return true;
+    if (strchr(entry, '/') != NULL)
+        return cidr_covers(entry, host);
+    char canonical[TEXT_IP_BYTES], host_canonical[TEXT_IP_BYTES];
+    if (text_parse_ip(entry, canonical) != IP_NONE)
+        return text_parse_ip(host, host_canonical) != IP_NONE && strcmp(canonical, host_canonical) == 0;
+    char *colon = strrchr(entry, ':');
+    if (colon != NULL) {
+        char number[8];
+        (void)snprintf(number, sizeof(number), "%u", port);
+        if (strcmp(colon + 1, number) != 0)
+            return false;
+        *colon = '\0';
+    }
+    return domain_covers(entry, host);
+}
+
+bool proxy_is_excepted(const char *list, const char *host, uint16_t port) {
+    if (strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0)
+        return true;
+    for (const char *at = list; *at != '\0';) {
+        char entry[256];
+        size_t skip = strspn(at, ", \t"), length = strcspn(at + skip, ", \t");
+        if (length > 0 && length < sizeof(entry)) {
+            memcpy(entry, at + skip, length);
+            entry[length] = '\0';
+            if (entry_covers(entry, host, port))
+                return true;
+        }
+        at += skip + length;
+    }
+    return false;
+}
+
+static const char *environment(const char *upper, const char *lower) {
+    const char *value = getenv(upper);
+    if (value == NULL || value[0] == '\0')
+        value = getenv(lower);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+const char *proxy_from_environment(bool https, const char *host, uint16_t port) {
+    const char *proxy = https ? environment("HTTPS_PROXY", "https_proxy") : environment("HTTP_PROXY", "http_proxy");
+    const char *except = environment("NO_PROXY", "no_proxy");
+    if (proxy == NULL || proxy_is_excepted(except != NULL ? except : "", host, port))
+        return NULL;
+    return proxy;
+}
