@@ -13,3 +13,15 @@ endif()
 
 add_custom_target(lint COMMAND "${PROJECT_SOURCE_DIR}/tests/lint"
   WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" VERBATIM USES_TERMINAL)
+
+if(SVCMIRROR_COVERAGE)
+  find_program(GCOVR gcovr)
+  if(GCOVR)
+    # After the tests: build/coverage/coverage/index.html.
+    add_custom_target(coverage-report
+      COMMAND "${CMAKE_COMMAND}" -E make_directory "${PROJECT_BINARY_DIR}/coverage"
+      COMMAND "${GCOVR}" --root "${PROJECT_SOURCE_DIR}" --filter "^(base|mirror|health|agent)/" --txt
+              --html-details "${PROJECT_BINARY_DIR}/coverage/index.html" "${PROJECT_BINARY_DIR}"
+      WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" VERBATIM)
+  endif()
+endif()

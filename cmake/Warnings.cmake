@@ -17,7 +17,6 @@ target_compile_options(svcmirror_warnings INTERFACE
   -Wimplicit-fallthrough    # a forgotten break
   -Wnull-dereference        # needs optimisation to see anything
   -Wdouble-promotion        # float silently computed as double
-  -Wswitch-enum             # a new enum value has to be looked at wherever it matters, default or not
   -Werror=implicit-function-declaration # called without a header: wrong types at run time
   -Werror=incompatible-pointer-types
   -Werror=int-conversion
@@ -35,7 +34,6 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
 elseif(CMAKE_C_COMPILER_ID MATCHES "Clang")
   target_compile_options(svcmirror_warnings INTERFACE
     -Wno-implicit-int-conversion # clang also reports char arithmetic that gcc knows to be in range
-    -Wno-switch-enum          # clang's ignores the default label only since 16 in places gcc accepts
     -Wcomma                   # a comma where a semicolon was meant
     -Wconditional-uninitialized
     -Wno-missing-field-initializers # {0} and designated initialisers are meant

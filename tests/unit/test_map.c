@@ -1,6 +1,6 @@
 /* links: base */
 /* The source itself, so that the shape of the tree can be checked: a tree that has lost its balance still answers right. */
-#include "base/map.c"
+#include "base/map.c" /* NOLINT(bugprone-suspicious-include) */
 
 #include <stdio.h>
 
