@@ -31,8 +31,12 @@ if(SVCMIRROR_HARDENING)
   elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
     harden_compile(-mbranch-protection=standard HAVE_BRANCH_PROTECTION)
   endif()
-  # Forgotten locals are zero instead of what the stack held before.
-  harden_compile(-ftrivial-auto-var-init=zero HAVE_AUTO_VAR_INIT)
+  # Forgotten locals are zero instead of what the stack held before. While developing they are garbage, so that a test fails.
+  if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+    harden_compile(-ftrivial-auto-var-init=pattern HAVE_AUTO_VAR_INIT_PATTERN)
+  else()
+    harden_compile(-ftrivial-auto-var-init=zero HAVE_AUTO_VAR_INIT_ZERO)
+  endif()
   # Null checks and overflow checks that the optimiser could prove "unnecessary" stay.
   harden_compile(-fno-delete-null-pointer-checks HAVE_NO_DELETE_NULL_CHECKS)
   harden_compile(-fno-strict-overflow HAVE_NO_STRICT_OVERFLOW)

@@ -7,13 +7,12 @@ target_compile_options(svcmirror_warnings INTERFACE
   -Wno-sign-conversion      # part of -Wconversion in gcc; too loud around char and size_t to be read
   -Wstrict-prototypes       # f() means "any arguments" before C23
   -Wmissing-prototypes      # a function that is neither static nor in a header
-  -Wold-style-definition
+  -Wold-style-definition    # int f(a) int a;
   -Wvla                     # the stack has no bound check: every growing thing has a maximum
   -Wformat=2                # format strings that are not literals
   -Wundef                   # a misspelt macro in #if is silently 0
   -Wpointer-arith           # arithmetic on void pointers
   -Wwrite-strings           # string literals are const
-  -Wcast-qual               # a cast that drops const
   -Wimplicit-fallthrough    # a forgotten break
   -Wnull-dereference        # needs optimisation to see anything
   -Wdouble-promotion        # float silently computed as double
@@ -29,6 +28,7 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     -Wlogical-op              # x == 1 || x == 1
     -Wjump-misses-init        # goto over an initialisation
     -Wformat-truncation=1     # snprintf whose buffer is certainly too small
+    -Wcast-qual               # a cast that drops const (clang reports it inside libev's macros too)
     -Wtrampolines             # nested functions would need an executable stack
   )
 elseif(CMAKE_C_COMPILER_ID MATCHES "Clang")
