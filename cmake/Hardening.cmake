@@ -40,8 +40,6 @@ if(SVCMIRROR_HARDENING)
   # Null checks and overflow checks that the optimiser could prove "unnecessary" stay.
   harden_compile(-fno-delete-null-pointer-checks HAVE_NO_DELETE_NULL_CHECKS)
   harden_compile(-fno-strict-overflow HAVE_NO_STRICT_OVERFLOW)
-  # A format string out of data is never meant.
-  harden_compile(-Werror=format-security HAVE_FORMAT_SECURITY)
   # libc's checked variants of memcpy, snprintf and others. Needs optimisation and does not mix with sanitizers, which check
   # the same calls themselves. Some distributions predefine a lower level.
   if(NOT SVCMIRROR_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")

@@ -16,6 +16,7 @@ target_compile_options(svcmirror_warnings INTERFACE
   -Wimplicit-fallthrough    # a forgotten break
   -Wnull-dereference        # needs optimisation to see anything
   -Wdouble-promotion        # float silently computed as double
+  -Werror=format-security   # a format string out of data is never meant
   -Werror=implicit-function-declaration # called without a header: wrong types at run time
   -Werror=incompatible-pointer-types
   -Werror=int-conversion
