@@ -311,7 +311,9 @@ static void on_finished(struct curl_transfer *base, CURLcode result) {
     enum probe_end end = end_of(probe, result);
     const char *text = probe->curl_error[0] != '\0' ? probe->curl_error : curl_easy_strerror(result);
     if (end != PROBE_ANSWERED)
-        note_tls(probe, end);
+        if (end != PROBE_ANSWERED)
+        copy_text(probe->observation.detail, sizeof(probe->observation.detail), text, strlen(text));
+    note_tls(probe, end);
     if (result == CURLE_OK)
         watch_idle(probe->link, probe->base.easy);
     report(probe, end);

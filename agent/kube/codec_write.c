@@ -1,0 +1,194 @@
+/* Encoding, written straight as text: the objects are few-fielded and hot. Keys stand in a fixed order, so the same object gives the same bytes. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/kube/codec.h"
+
+void codec_write_string(struct strbuf *body, const char *text) {
+    strbuf_append_char(body, '"');
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '"' || *c == '\\') {
+            strbuf_append_char(body, '\\');
+            strbuf_append_char(body, *c);
+        } else if ((unsigned char)*c < 0x20) {
+            strbuf_printf(body, "\\u%04x", (unsigned)*c);
+        } else {
+            strbuf_append_char(body, *c);
+        }
+    }
+    strbuf_append_char(body, '"');
+}
+
+static void write_member(struct strbuf *body, const char *key, const char *value) {
+    strbuf_printf(body, "\"%s\":", key);
+    codec_write_string(body, value);
+}
+
+static void write_kv(struct strbuf *body, const char *key, const struct kv_list *list) {
+    strbuf_printf(body, ",\"%s\":{", key);
+    for (size_t i = 0; i < list->count; i++) {
+        strbuf_append(body, i > 0 ? "," : "");
+        codec_write_string(body, list->items[i].key);
+        strbuf_append_char(body, ':');
+        codec_write_string(body, list->items[i].value);
+    }
+    strbuf_append_char(body, '}');
+}
+
+static void write_meta(struct strbuf *body, const struct object_meta *meta) {
+    strbuf_append(body, "\"metadata\":{");
+    write_member(body, "name", meta->name);
+    if (meta->namespace[0] != '\0') {
+        strbuf_append_char(body, ',');
+        write_member(body, "namespace", meta->namespace);
+    }
+    if (meta->uid[0] != '\0') {
+        strbuf_append_char(body, ',');
+        write_member(body, "uid", meta->uid);
+    }
+    if (meta->resource_version[0] != '\0') {
+        strbuf_append_char(body, ',');
+        write_member(body, "resourceVersion", meta->resource_version);
+    }
+    if (meta->labels.count > 0)
+        write_kv(body, "labels", &meta->labels);
+    if (meta->annotations.count > 0)
+        write_kv(body, "annotations", &meta->annotations);
+}
+
+static void write_service_port(struct strbuf *body, const struct service_port *port) {
+    strbuf_append_char(body, '{');
+    if (port->name[0] != '\0') {
+        write_member(body, "name", port->name);
+        strbuf_append_char(body, ',');
+    }
+    strbuf_printf(body, "\"protocol\":\"%s\",\"port\":%u", protocol_name(port->protocol), port->port);
+    if (port->target_port[0] != '\0' && port->target_port_is_name) {
+        strbuf_append_char(body, ',');
+        write_member(body, "targetPort", port->target_port);
+    } else if (port->target_port[0] != '\0') {
+        strbuf_printf(body, ",\"targetPort\":%s", port->target_port);
+    }
+    if (port->app_protocol[0] != '\0') {
+        strbuf_append_char(body, ',');
+        write_member(body, "appProtocol", port->app_protocol);
+    }
+    strbuf_append_char(body, '}');
+}
+
+static void write_service_ports(struct strbuf *body, const struct service *service) {
+    strbuf_append(body, "\"ports\":[");
+    for (uint32_t i = 0; i < service->port_count; i++) {
+        strbuf_append(body, i > 0 ? "," : "");
+        write_service_port(body, &service->ports[i]);
+    }
+    strbuf_append_char(body, ']');
+}
+
+void codec_write_service(struct strbuf *body, const struct service *service) {
+    strbuf_append(body, "{\"apiVersion\":\"v1\",\"kind\":\"Service\",");
+    write_meta(body, &service->meta);
+    strbuf_append(body, "},\"spec\":{\"type\":\"ClusterIP\",");
+    if (service->headless)
+        strbuf_append(body, "\"clusterIP\":\"None\",");
+    write_service_ports(body, service);
+    strbuf_append(body, "}}");
+}
+
+/* RFC 7396: a null removes, what is not named stays. */
+static void write_kv_patch(struct strbuf *body, const char *key, const struct kv_list *old, const struct kv_list *wanted) {
+    bool first = true;
+    strbuf_printf(body, ",\"%s\":{", key);
+    for (size_t i = 0; i < wanted->count; i++) {
+        if (kv_has(old, wanted->items[i].key, wanted->items[i].value))
+            continue;
+        strbuf_append(body, first ? "" : ",");
+        codec_write_string(body, wanted->items[i].key);
+        strbuf_append_char(body, ':');
+        codec_write_string(body, wanted->items[i].value);
+        first = false;
+    }
+    for (size_t i = 0; i < old->count; i++) {
+        if (kv_get(wanted, old->items[i].key) != NULL)
+            continue;
+        strbuf_append(body, first ? "" : ",");
+        codec_write_string(body, old->items[i].key);
+        strbuf_append(body, ":null");
+        first = false;
+    }
+    strbuf_append_char(body, '}');
+}
+
+void codec_write_service_patch(struct strbuf *body, const struct service *old, const struct service *wanted) {
+    strbuf_append(body, "{\"metadata\":{");
+    write_member(body, "uid", old->meta.uid);
+    strbuf_append_char(body, ',');
+    write_member(body, "resourceVersion", old->meta.resource_version);
+    write_kv_patch(body, "labels", &old->meta.labels, &wanted->meta.labels);
+    write_kv_patch(body, "annotations", &old->meta.annotations, &wanted->meta.annotations);
+    strbuf_append(body, "},\"spec\":{");
+    write_service_ports(body, wanted);
+    strbuf_append(body, "}}");
+}
+
+static void write_endpoint(struct strbuf *body, const struct slice_endpoint *endpoint) {
+    strbuf_append(body, "{\"addresses\":[");
+    codec_write_string(body, endpoint->address);
+    strbuf_printf(body, "],\"conditions\":{\"ready\":%s}", endpoint->ready ? "true" : "false");
+    if (endpoint->hostname[0] != '\0') {
+        strbuf_append_char(body, ',');
+        write_member(body, "hostname", endpoint->hostname);
+    }
+    strbuf_append_char(body, '}');
+}
+
+static void write_slice_port(struct strbuf *body, const struct slice_port *port) {
+    strbuf_append_char(body, '{');
+    write_member(body, "name", port->name);
+    strbuf_printf(body, ",\"protocol\":\"%s\",\"port\":%u", protocol_name(port->protocol), port->port);
+    if (port->app_protocol[0] != '\0') {
+        strbuf_append_char(body, ',');
+        write_member(body, "appProtocol", port->app_protocol);
+    }
+    strbuf_append_char(body, '}');
+}
+
+void codec_write_slice(struct strbuf *body, const struct slice *slice) {
+    strbuf_append(body, "{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",");
+    write_meta(body, &slice->meta);
+    if (slice->meta.owner_uid[0] != '\0') {
+        strbuf_append(body, ",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"Service\",");
+        write_member(body, "name", slice->service_name);
+        strbuf_append_char(body, ',');
+        write_member(body, "uid", slice->meta.owner_uid);
+        strbuf_append(body, "}]");
+    }
+    strbuf_printf(body, "},\"addressType\":\"%s\",\"endpoints\":[", address_type_name(slice->address_type));
+    for (uint32_t i = 0; i < slice->endpoint_count; i++) {
+        strbuf_append(body, i > 0 ? "," : "");
+        write_endpoint(body, &slice->endpoints[i]);
+    }
+    strbuf_append(body, "],\"ports\":[");
+    for (uint32_t i = 0; i < slice->port_count; i++) {
+        strbuf_append(body, i > 0 ? "," : "");
+        write_slice_port(body, &slice->ports[i]);
+    }
+    strbuf_append(body, "]}");
+}
+
+void codec_write_namespace(struct strbuf *body, const struct namespace_object *namespace) {
+    strbuf_append(body, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",");
+    write_meta(body, &namespace->meta);
+    strbuf_append(body, "}}");
+}
+
+void codec_write_delete_options(struct strbuf *body, const char *uid, const char *resource_version) {
+    strbuf_append(body, "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"propagationPolicy\":\"Background\",\"preconditions\":{");
+    if (uid[0] != '\0')
+        write_member(body, "uid", uid);
+    if (uid[0] != '\0' && resource_version[0] != '\0')
+        strbuf_append_char(body, ',');
+    if (resource_version[0] != '\0')
+        write_member(body, "resourceVersion", resource_version);
+    strbuf_append(body, "}}");
+}
