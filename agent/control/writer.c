@@ -134,7 +134,7 @@ static uint64_t backoff_ms(uint32_t failures, uint64_t first_ms, uint64_t cap_ms
 {
     uint64_t delay_ms = first_ms << (failures < 16 ? failures : 16);
     delay_ms = delay_ms < cap_ms ? delay_ms : cap_ms;
-    return delay_ms + (uint64_t)rand() % (delay_ms / 2 + 1);
+    return delay_ms + arc4random_uniform((uint32_t)(delay_ms / 2 + 1));
 }
 
 /* ---- has the effect of a write arrived in the view? ---- */

@@ -38,7 +38,8 @@ struct kube_failure {
     int64_t retry_after_ms; /* -1 when the server named none */
 };
 
-/** One request; embedded in its owner. Same contract as struct http_call: on_done exactly once or never after cancel. */
+/** One request; embedded in its owner. Same contract as struct http_call: on_done exactly once or never after
+ *  cancel; in on_done it may be started again. Zero-initialise before setting it up. */
 struct kube_request {
     /* -- set before kube_start() -- */
     const char *verb;         /* as for kube_observe_fn; decides the HTTP method: create POST, update PUT, patch PATCH, ... */
@@ -55,9 +56,9 @@ struct kube_request {
     struct kube_client *client;
     struct http_call call;
     char *copied_body;
-    char *copied_path;
-    char authorization_index;
+    char *copied_path, *content_line;
     bool retried_unauthorized;
+    bool orphaned; /* its connection was closed under it */
     uint64_t started_us;
     struct kube_request *next, *previous;
 };

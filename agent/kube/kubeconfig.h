@@ -42,3 +42,6 @@ enum err_code kubeconfig_load(struct arena *arena, const char *path, const char 
 /** The pod's service account: KUBERNETES_SERVICE_HOST/PORT and /var/run/secrets/kubernetes.io/serviceaccount.
  *  @return ERR_NOT_FOUND when not in a pod. */
 enum err_code kubeconfig_in_cluster(struct arena *arena, struct kubeconfig *ret_config, struct err *reterr) MUST_USE;
+
+/** The `exp` claim of a JWT in microseconds since 1970; 0 when the token is none or has none. */
+int64_t kubeconfig_token_expires_us(struct arena *arena, const char *token);

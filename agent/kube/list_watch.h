@@ -7,7 +7,8 @@
  *   on_object   one object was listed, added, modified or deleted. The JSON is borrowed for the call
  *   on_end      the listing is complete: whatever was not named since on_begin does not exist. From here the collection is synced
  *   on_state    `state` changed: reachable or not, synced or not, why
- * A watch that continues from its place brings no on_begin. The callbacks may free the list_watch. An ERR_NOMEM returned by on_object
+ * A watch that continues from its place brings no on_begin. on_object and on_end may free the
+ * list_watch. An ERR_NOMEM returned by on_object
  * makes it start over with a fresh listing after the back-off; nothing is skipped. */
 #pragma once
 

@@ -60,6 +60,7 @@ struct transfer {
     struct strbuf inbox; /* received, not delivered yet */
     struct err error;    /* ours, stronger than curl's */
     char curl_error[CURL_ERROR_SIZE];
+    bool head_complete, head_told;
 };
 
 static const char no_memory[] = "out of memory";
@@ -353,6 +354,12 @@ static enum err_code collect(struct transfer *transfer, const char *data, size_t
     return strbuf_error(&call->body) == ERR_OK ? ERR_OK : err_set(&transfer->error, ERR_NOMEM, no_memory);
 }
 
+static void note_status(struct transfer *transfer) {
+    long status = 0;
+    (void)curl_easy_getinfo(transfer->base.easy, CURLINFO_RESPONSE_CODE, &status);
+    transfer->call->status = (int)status;
+}
+
 /* Inside curl's callback nothing may be called that could end a transfer: the data only goes into the inbox. */
 static size_t on_write(char *data, size_t size, size_t count, void *context) {
     struct transfer *transfer = context;
@@ -361,11 +368,7 @@ static size_t on_write(char *data, size_t size, size_t count, void *context) {
     call->received_bytes += bytes;
     if (call->idle_timeout_ms > 0)
         loop_timer_start(transfer->idle, call->idle_timeout_ms);
-    if (call->status == 0) {
-        long status = 0;
-        (void)curl_easy_getinfo(transfer->base.easy, CURLINFO_RESPONSE_CODE, &status);
-        call->status = (int)status;
-    }
+    note_status(transfer);
     if (!is_streaming(call))
         return collect(transfer, data, bytes) == ERR_OK ? bytes : 0;
     strbuf_append_bytes(&transfer->inbox, data, bytes);
@@ -379,6 +382,10 @@ static size_t on_write(char *data, size_t size, size_t count, void *context) {
 
 /* @return false when the transfer is gone. */
 static bool deliver_inbox(struct transfer *transfer) {
+    if (transfer->head_complete && !transfer->head_told && transfer->call->on_head != NULL) {
+        transfer->head_told = true;
+        transfer->call->on_head(transfer->call);
+    }
     if (transfer->inbox.length == 0)
         return true;
     struct strbuf data = transfer->inbox;
@@ -437,6 +444,12 @@ static size_t on_header(char *line, size_t size, size_t count, void *context) {
     if (header_value(line, bytes, "retry-after", value, sizeof(value)) > 0 &&
         text_parse_u64(value, 0, 3600, "Retry-After", &seconds, &error) == ERR_OK)
         call->retry_after_ms = (int64_t)seconds * 1000;
+    if (bytes <= 2) {
+        note_status(transfer);
+        transfer->head_complete = call->status >= 200 && call->status < 300;
+        if (transfer->head_complete && call->on_head != NULL)
+            curl_loop_notify(&transfer->base);
+    }
     return bytes;
 }
 

@@ -57,6 +57,8 @@ struct http_call {
     /* Streaming: called for each piece of a 2xx body as it arrives instead of collecting it. A code other than ERR_OK ends the call
      * with that code. May http_cancel() and free the call: then it must return ERR_CANCELLED. */
     enum err_code (*on_data)(struct http_call *call, const char *data, size_t bytes, struct err *reterr);
+    /* The headers of a 2xx answer are complete; may be NULL. Must not cancel the call. */
+    void (*on_head)(struct http_call *call);
     /* `error` is NULL when an HTTP answer was received completely (any status). */
     void (*on_done)(struct http_call *call, const struct err *error);
     void *context;
