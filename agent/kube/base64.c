@@ -3,7 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
-static int value_of(char c) {
+static int value_of(char c)
+{
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
     if (c >= 'a' && c <= 'z')
@@ -15,7 +16,9 @@ static int value_of(char c) {
     return c == '/' || c == '_' ? 63 : -1;
 }
 
-enum err_code base64_decode(struct arena *arena, const char *text, const char **ret_data, size_t *ret_bytes, struct err *reterr) {
+enum err_code base64_decode(struct arena *arena, const char *text, const char **ret_data, size_t *ret_bytes,
+                            struct err *reterr)
+{
     char *data = arena_alloc(arena, strlen(text) / 4 * 3 + 4);
     if (data == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");

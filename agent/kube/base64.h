@@ -7,4 +7,5 @@
 #include "base/err.h"
 
 /** Decodes either alphabet; white space is skipped. The result is in the arena and NUL-terminated. @return ERR_OK, ERR_INVALID, ERR_NOMEM. */
-enum err_code base64_decode(struct arena *arena, const char *text, const char **ret_data, size_t *ret_bytes, struct err *reterr) MUST_USE;
+enum err_code base64_decode(struct arena *arena, const char *text, const char **ret_data, size_t *ret_bytes,
+                            struct err *reterr) MUST_USE;

@@ -23,8 +23,8 @@ const char *kube_client_server(const struct kube_client *client);
 int64_t kube_client_expires_us(const struct kube_client *client);
 
 /** Per request: how the server answered, for metrics. `verb` "get","list","watch","create","update","patch","delete". */
-typedef void (*kube_observe_fn)(void *context, const struct kube_client *client, const char *verb, const char *resource, int status,
-                                uint64_t latency_us);
+typedef void (*kube_observe_fn)(void *context, const struct kube_client *client, const char *verb, const char *resource,
+                                int status, uint64_t latency_us);
 void kube_client_observe(struct kube_client *client, kube_observe_fn fn, void *context);
 /** Each distinct Warning header (299) of the server, once. */
 typedef void (*kube_warning_fn)(void *context, const struct kube_client *client, const char *text);
@@ -42,13 +42,13 @@ struct kube_failure {
  *  cancel; in on_done it may be started again. Zero-initialise before setting it up. */
 struct kube_request {
     /* -- set before kube_start() -- */
-    const char *verb;         /* as for kube_observe_fn; decides the HTTP method: create POST, update PUT, patch PATCH, ... */
+    const char *verb; /* as for kube_observe_fn; decides the HTTP method: create POST, update PUT, patch PATCH, ... */
     const char *resource;     /* plural, for metrics and texts: "services" */
     const char *path;         /* "/api/v1/namespaces/x/services/y?fieldManager=svcmirror", encoded; copied */
     const char *content_type; /* of the body; NULL: application/json */
     const char *body;         /* copied */
     size_t body_bytes;
-    uint32_t timeout_ms;      /* 0: 30 s */
+    uint32_t timeout_ms; /* 0: 30 s */
     /* `object` is the decoded answer (borrowed; NULL when the body was empty); `failure` is NULL on 2xx. */
     void (*on_done)(struct kube_request *request, json_t *object, const struct kube_failure *failure);
     void *context;

@@ -16,17 +16,21 @@ struct decoder {
     struct err *reterr;
 };
 
-static enum err_code wrong(const struct decoder *decoder, const char *field, const char *wanted) {
-    return err_set(decoder->reterr, ERR_INVALID, "%s %s/%s: field %s is not %s", decoder->kind, decoder->namespace, decoder->name, field,
-                   wanted);
+static enum err_code wrong(const struct decoder *decoder, const char *field, const char *wanted)
+{
+    return err_set(decoder->reterr, ERR_INVALID, "%s %s/%s: field %s is not %s", decoder->kind, decoder->namespace,
+                   decoder->name, field, wanted);
 }
 
-static enum err_code no_memory(const struct decoder *decoder) {
+static enum err_code no_memory(const struct decoder *decoder)
+{
     return err_set(decoder->reterr, ERR_NOMEM, "out of memory");
 }
 
 /* An absent or null string is "". */
-static enum err_code get_text(const struct decoder *decoder, const json_t *object, const char *field, const char **ret_text) {
+static enum err_code get_text(const struct decoder *decoder, const json_t *object, const char *field,
+                              const char **ret_text)
+{
     const json_t *value = json_object_get(object, field);
     *ret_text = "";
     if (value == NULL || json_is_null(value))
@@ -38,7 +42,9 @@ static enum err_code get_text(const struct decoder *decoder, const json_t *objec
 }
 
 /* NULL when absent. */
-static enum err_code get_optional(const struct decoder *decoder, const json_t *object, const char *field, const char **ret_text) {
+static enum err_code get_optional(const struct decoder *decoder, const json_t *object, const char *field,
+                                  const char **ret_text)
+{
     TRY(get_text(decoder, object, field, ret_text));
     if (json_object_get(object, field) == NULL || json_is_null(json_object_get(object, field)))
         *ret_text = NULL;
@@ -46,7 +52,8 @@ static enum err_code get_optional(const struct decoder *decoder, const json_t *o
 }
 
 static enum err_code get_child(const struct decoder *decoder, const json_t *object, const char *field, json_type type,
-                               const json_t **ret_child) {
+                               const json_t **ret_child)
+{
     const json_t *child = json_object_get(object, field);
     *ret_child = NULL;
     if (child == NULL || json_is_null(child))
@@ -57,7 +64,9 @@ static enum err_code get_child(const struct decoder *decoder, const json_t *obje
     return ERR_OK;
 }
 
-static enum err_code get_port(const struct decoder *decoder, const json_t *object, const char *field, uint16_t *ret_port) {
+static enum err_code get_port(const struct decoder *decoder, const json_t *object, const char *field,
+                              uint16_t *ret_port)
+{
     const json_t *value = json_object_get(object, field);
     *ret_port = 0;
     if (value == NULL || json_is_null(value))
@@ -68,7 +77,9 @@ static enum err_code get_port(const struct decoder *decoder, const json_t *objec
     return ERR_OK;
 }
 
-static enum err_code get_bool(const struct decoder *decoder, const json_t *object, const char *field, bool otherwise, bool *ret_value) {
+static enum err_code get_bool(const struct decoder *decoder, const json_t *object, const char *field, bool otherwise,
+                              bool *ret_value)
+{
     const json_t *value = json_object_get(object, field);
     *ret_value = otherwise;
     if (value == NULL || json_is_null(value))
@@ -79,7 +90,8 @@ static enum err_code get_bool(const struct decoder *decoder, const json_t *objec
     return ERR_OK;
 }
 
-static enum err_code get_protocol(const struct decoder *decoder, const json_t *object, enum protocol *ret_protocol) {
+static enum err_code get_protocol(const struct decoder *decoder, const json_t *object, enum protocol *ret_protocol)
+{
     const char *text = "";
     TRY(get_text(decoder, object, "protocol", &text));
     *ret_protocol = strcmp(text, "UDP") == 0 ? PROTOCOL_UDP : strcmp(text, "SCTP") == 0 ? PROTOCOL_SCTP : PROTOCOL_TCP;
@@ -88,14 +100,17 @@ static enum err_code get_protocol(const struct decoder *decoder, const json_t *o
 
 /* ---- metadata ---- */
 
-static enum err_code get_kv(const struct decoder *decoder, const json_t *meta, const char *field, struct kv_list *ret_list) {
+static enum err_code get_kv(const struct decoder *decoder, const json_t *meta, const char *field,
+                            struct kv_list *ret_list)
+{
     const json_t *object = NULL;
     TRY(get_child(decoder, meta, field, JSON_OBJECT, &object));
     struct kv_builder builder;
     kv_builder_init(&builder, decoder->arena);
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
         if (!json_is_string(value))
             return wrong(decoder, field, "a map of strings");
         kv_builder_set(&builder, key, json_string_value(value));
@@ -104,7 +119,8 @@ static enum err_code get_kv(const struct decoder *decoder, const json_t *meta, c
     return ERR_OK;
 }
 
-static bool is_made_by_us(const json_t *meta) {
+static bool is_made_by_us(const json_t *meta)
+{
     const json_t *managers = json_object_get(meta, "managedFields");
     for (size_t i = 0; i < json_array_size(managers); i++) {
         const char *manager = json_string_value(json_object_get(json_array_get(managers, i), "manager"));
@@ -114,7 +130,8 @@ static bool is_made_by_us(const json_t *meta) {
     return false;
 }
 
-static const char *owning_service(const json_t *meta) {
+static const char *owning_service(const json_t *meta)
+{
     const json_t *owners = json_object_get(meta, "ownerReferences");
     for (size_t i = 0; i < json_array_size(owners); i++) {
         const json_t *owner = json_array_get(owners, i);
@@ -126,7 +143,8 @@ static const char *owning_service(const json_t *meta) {
     return "";
 }
 
-static enum err_code get_created(const struct decoder *decoder, const json_t *meta, int64_t *ret_us) {
+static enum err_code get_created(const struct decoder *decoder, const json_t *meta, int64_t *ret_us)
+{
     const char *text = "";
     TRY(get_text(decoder, meta, "creationTimestamp", &text));
     struct err ignored = {0};
@@ -136,8 +154,9 @@ static enum err_code get_created(const struct decoder *decoder, const json_t *me
     return ERR_OK;
 }
 
-static enum err_code begin(struct decoder *decoder, struct arena *arena, const json_t *json, const char *kind, struct object_meta *meta,
-                           struct err *reterr) {
+static enum err_code begin(struct decoder *decoder, struct arena *arena, const json_t *json, const char *kind,
+                           struct object_meta *meta, struct err *reterr)
+{
     *decoder = (struct decoder){arena, kind, "", "?", reterr};
     const json_t *object = NULL;
     if (!json_is_object(json))
@@ -163,14 +182,16 @@ static enum err_code begin(struct decoder *decoder, struct arena *arena, const j
     return arena_failed(arena) ? no_memory(decoder) : ERR_OK;
 }
 
-enum err_code codec_meta(struct arena *arena, const json_t *json, struct object_meta *ret_meta, struct err *reterr) {
+enum err_code codec_meta(struct arena *arena, const json_t *json, struct object_meta *ret_meta, struct err *reterr)
+{
     struct decoder decoder;
     return begin(&decoder, arena, json, "object", ret_meta, reterr);
 }
 
 /* ---- Service ---- */
 
-static enum err_code get_target_port(const struct decoder *decoder, const json_t *json, struct service_port *port) {
+static enum err_code get_target_port(const struct decoder *decoder, const json_t *json, struct service_port *port)
+{
     const json_t *target = json_object_get(json, "targetPort");
     port->target_port = "";
     if (json_is_integer(target))
@@ -181,7 +202,8 @@ static enum err_code get_target_port(const struct decoder *decoder, const json_t
     return port->target_port != NULL ? ERR_OK : no_memory(decoder);
 }
 
-static enum err_code get_service_port(const struct decoder *decoder, const json_t *json, struct service_port *port) {
+static enum err_code get_service_port(const struct decoder *decoder, const json_t *json, struct service_port *port)
+{
     TRY(get_text(decoder, json, "name", &port->name));
     TRY(get_text(decoder, json, "appProtocol", &port->app_protocol));
     TRY(get_protocol(decoder, json, &port->protocol));
@@ -190,7 +212,8 @@ static enum err_code get_service_port(const struct decoder *decoder, const json_
     return get_target_port(decoder, json, port);
 }
 
-static enum err_code get_service_ports(const struct decoder *decoder, const json_t *spec, struct service *service) {
+static enum err_code get_service_ports(const struct decoder *decoder, const json_t *spec, struct service *service)
+{
     const json_t *list = NULL;
     TRY(get_child(decoder, spec, "ports", JSON_ARRAY, &list));
     size_t count = json_array_size(list);
@@ -204,7 +227,8 @@ static enum err_code get_service_ports(const struct decoder *decoder, const json
     return ERR_OK;
 }
 
-static enum err_code get_ingress(const struct decoder *decoder, const json_t *json, struct service *service) {
+static enum err_code get_ingress(const struct decoder *decoder, const json_t *json, struct service *service)
+{
     const json_t *status = NULL, *balancer = NULL, *list = NULL;
     TRY(get_child(decoder, json, "status", JSON_OBJECT, &status));
     TRY(get_child(decoder, status, "loadBalancer", JSON_OBJECT, &balancer));
@@ -222,8 +246,9 @@ static enum err_code get_ingress(const struct decoder *decoder, const json_t *js
     return ERR_OK;
 }
 
-static enum err_code get_texts(const struct decoder *decoder, const json_t *object, const char *field, const char *const **ret_texts,
-                               uint32_t *ret_count) {
+static enum err_code get_texts(const struct decoder *decoder, const json_t *object, const char *field,
+                               const char *const **ret_texts, uint32_t *ret_count)
+{
     const json_t *list = NULL;
     TRY(get_child(decoder, object, field, JSON_ARRAY, &list));
     size_t count = json_array_size(list);
@@ -240,7 +265,8 @@ static enum err_code get_texts(const struct decoder *decoder, const json_t *obje
     return ERR_OK;
 }
 
-static enum service_type service_type_of(const char *text) {
+static enum service_type service_type_of(const char *text)
+{
     if (strcmp(text, "NodePort") == 0)
         return SERVICE_NODE_PORT;
     if (strcmp(text, "LoadBalancer") == 0)
@@ -248,7 +274,8 @@ static enum service_type service_type_of(const char *text) {
     return strcmp(text, "ExternalName") == 0 ? SERVICE_EXTERNAL_NAME : SERVICE_CLUSTER_IP;
 }
 
-enum err_code codec_service(struct arena *arena, const json_t *json, struct service *ret_service, struct err *reterr) {
+enum err_code codec_service(struct arena *arena, const json_t *json, struct service *ret_service, struct err *reterr)
+{
     struct decoder decoder;
     struct service service = {0};
     TRY(begin(&decoder, arena, json, "Service", &service.meta, reterr));
@@ -270,7 +297,8 @@ enum err_code codec_service(struct arena *arena, const json_t *json, struct serv
 
 /* ---- EndpointSlice ---- */
 
-static enum err_code get_endpoint(const struct decoder *decoder, const json_t *json, struct slice_endpoint *endpoint) {
+static enum err_code get_endpoint(const struct decoder *decoder, const json_t *json, struct slice_endpoint *endpoint)
+{
     const json_t *addresses = NULL, *conditions = NULL;
     TRY(get_child(decoder, json, "addresses", JSON_ARRAY, &addresses));
     TRY(get_child(decoder, json, "conditions", JSON_OBJECT, &conditions));
@@ -283,7 +311,8 @@ static enum err_code get_endpoint(const struct decoder *decoder, const json_t *j
     return get_bool(decoder, conditions, "terminating", false, &endpoint->terminating);
 }
 
-static enum err_code get_endpoints(const struct decoder *decoder, const json_t *json, struct slice *slice) {
+static enum err_code get_endpoints(const struct decoder *decoder, const json_t *json, struct slice *slice)
+{
     const json_t *list = NULL;
     TRY(get_child(decoder, json, "endpoints", JSON_ARRAY, &list));
     size_t count = json_array_size(list);
@@ -297,7 +326,8 @@ static enum err_code get_endpoints(const struct decoder *decoder, const json_t *
     return ERR_OK;
 }
 
-static enum err_code get_slice_ports(const struct decoder *decoder, const json_t *json, struct slice *slice) {
+static enum err_code get_slice_ports(const struct decoder *decoder, const json_t *json, struct slice *slice)
+{
     const json_t *list = NULL;
     TRY(get_child(decoder, json, "ports", JSON_ARRAY, &list));
     size_t count = json_array_size(list);
@@ -316,13 +346,16 @@ static enum err_code get_slice_ports(const struct decoder *decoder, const json_t
     return ERR_OK;
 }
 
-enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice *ret_slice, struct err *reterr) {
+enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice *ret_slice, struct err *reterr)
+{
     struct decoder decoder;
     struct slice slice = {0};
     const char *type = "";
     TRY(begin(&decoder, arena, json, "EndpointSlice", &slice.meta, reterr));
     TRY(get_text(&decoder, json, "addressType", &type));
-    slice.address_type = strcmp(type, "IPv6") == 0 ? ADDRESS_IPV6 : strcmp(type, "FQDN") == 0 ? ADDRESS_FQDN : ADDRESS_IPV4;
+    slice.address_type = strcmp(type, "IPv6") == 0   ? ADDRESS_IPV6
+                         : strcmp(type, "FQDN") == 0 ? ADDRESS_FQDN
+                                                     : ADDRESS_IPV4;
     const char *service_name = kv_get(&slice.meta.labels, K8S_SERVICE_NAME);
     const char *managed_by = kv_get(&slice.meta.labels, K8S_MANAGED_BY);
     slice.service_name = service_name != NULL ? service_name : "";
@@ -335,7 +368,9 @@ enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice 
 
 /* ---- Namespace ---- */
 
-enum err_code codec_namespace(struct arena *arena, const json_t *json, struct namespace_object *ret_namespace, struct err *reterr) {
+enum err_code codec_namespace(struct arena *arena, const json_t *json, struct namespace_object *ret_namespace,
+                              struct err *reterr)
+{
     struct decoder decoder;
     struct namespace_object namespace = {0};
     const json_t *status = NULL;
@@ -350,9 +385,12 @@ enum err_code codec_namespace(struct arena *arena, const json_t *json, struct na
 
 /* ---- Link ---- */
 
-static enum err_code get_operator(const struct decoder *decoder, const char *text, enum selector_operator *ret_op) {
-    static const char *const names[] = {
-        [SELECTOR_IN] = "In", [SELECTOR_NOT_IN] = "NotIn", [SELECTOR_EXISTS] = "Exists", [SELECTOR_DOES_NOT_EXIST] = "DoesNotExist"};
+static enum err_code get_operator(const struct decoder *decoder, const char *text, enum selector_operator *ret_op)
+{
+    static const char *const names[] = {[SELECTOR_IN] = "In",
+                                        [SELECTOR_NOT_IN] = "NotIn",
+                                        [SELECTOR_EXISTS] = "Exists",
+                                        [SELECTOR_DOES_NOT_EXIST] = "DoesNotExist"};
     for (size_t i = 0; i < ARRAY_COUNT(names); i++)
         if (strcmp(text, names[i]) == 0) {
             *ret_op = (enum selector_operator)i;
@@ -361,22 +399,28 @@ static enum err_code get_operator(const struct decoder *decoder, const char *tex
     return wrong(decoder, "operator", "In, NotIn, Exists or DoesNotExist");
 }
 
-static int compare_texts(const void *a, const void *b) {
+static int compare_texts(const void *a, const void *b)
+{
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static enum err_code get_expression(const struct decoder *decoder, const json_t *json, struct selector_requirement *requirement) {
+static enum err_code get_expression(const struct decoder *decoder, const json_t *json,
+                                    struct selector_requirement *requirement)
+{
     const char *op = "";
     TRY(get_text(decoder, json, "key", &requirement->key));
     TRY(get_text(decoder, json, "operator", &op));
     TRY(get_operator(decoder, op, &requirement->op));
     TRY(get_texts(decoder, json, "values", &requirement->values, &requirement->value_count));
     if (requirement->value_count > 1)
-        qsort((void *)(uintptr_t)requirement->values, requirement->value_count, sizeof(*requirement->values), compare_texts);
+        qsort((void *)(uintptr_t)requirement->values, requirement->value_count, sizeof(*requirement->values),
+              compare_texts);
     return ERR_OK;
 }
 
-static enum err_code get_label(const struct decoder *decoder, const char *key, const json_t *value, struct selector_requirement *requirement) {
+static enum err_code get_label(const struct decoder *decoder, const char *key, const json_t *value,
+                               struct selector_requirement *requirement)
+{
     const char **values = arena_array(decoder->arena, 1, sizeof(*values));
     if (values == NULL)
         return no_memory(decoder);
@@ -387,7 +431,9 @@ static enum err_code get_label(const struct decoder *decoder, const char *key, c
     return ERR_OK;
 }
 
-static enum err_code get_selector(const struct decoder *decoder, const json_t *spec, const char *field, struct selector *ret_selector) {
+static enum err_code get_selector(const struct decoder *decoder, const json_t *spec, const char *field,
+                                  struct selector *ret_selector)
+{
     const json_t *json = NULL, *labels = NULL, *expressions = NULL;
     *ret_selector = (struct selector){0};
     TRY(get_child(decoder, spec, field, JSON_OBJECT, &json));
@@ -399,14 +445,16 @@ static enum err_code get_selector(const struct decoder *decoder, const json_t *s
         return no_memory(decoder);
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)labels, key, value) TRY(get_label(decoder, key, value, &requirements[used++]));
+    json_object_foreach((json_t *)(uintptr_t)labels, key, value)
+        TRY(get_label(decoder, key, value, &requirements[used++]));
     for (size_t i = 0; i < json_array_size(expressions); i++)
         TRY(get_expression(decoder, json_array_get(expressions, i), &requirements[used++]));
     *ret_selector = (struct selector){requirements, (uint32_t)count};
     return ERR_OK;
 }
 
-static enum err_code get_probe_spec(const struct decoder *decoder, const json_t *spec, struct link_resource *link) {
+static enum err_code get_probe_spec(const struct decoder *decoder, const json_t *spec, struct link_resource *link)
+{
     const json_t *probe = NULL;
     TRY(get_child(decoder, spec, "probeSpec", JSON_OBJECT, &probe));
     link->has_probe_spec = probe != NULL;
@@ -417,7 +465,8 @@ static enum err_code get_probe_spec(const struct decoder *decoder, const json_t 
     return get_optional(decoder, probe, "timeout", &link->probe_timeout);
 }
 
-static enum err_code get_link_texts(const struct decoder *decoder, const json_t *spec, struct link_resource *link) {
+static enum err_code get_link_texts(const struct decoder *decoder, const json_t *spec, struct link_resource *link)
+{
     TRY(get_optional(decoder, spec, "targetClusterName", &link->target_cluster_name));
     TRY(get_optional(decoder, spec, "targetClusterDomain", &link->target_cluster_domain));
     TRY(get_optional(decoder, spec, "targetClusterLinkerdNamespace", &link->target_cluster_linkerd_namespace));
@@ -427,7 +476,8 @@ static enum err_code get_link_texts(const struct decoder *decoder, const json_t 
     return get_optional(decoder, spec, "gatewayIdentity", &link->gateway_identity);
 }
 
-enum err_code codec_link(struct arena *arena, const json_t *json, struct link_resource *ret_link, struct err *reterr) {
+enum err_code codec_link(struct arena *arena, const json_t *json, struct link_resource *ret_link, struct err *reterr)
+{
     struct decoder decoder;
     struct object_meta meta;
     struct link_resource link = {0};
@@ -464,8 +514,10 @@ enum err_code codec_link(struct arena *arena, const json_t *json, struct link_re
 
 /* ---- Secret ---- */
 
-enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_secret *ret_secret, const char **ret_type,
-                           const char **ret_kubeconfig, size_t *ret_kubeconfig_bytes, struct err *reterr) {
+enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_secret *ret_secret,
+                           const char **ret_type, const char **ret_kubeconfig, size_t *ret_kubeconfig_bytes,
+                           struct err *reterr)
+{
     struct decoder decoder;
     struct object_meta meta;
     const json_t *data = NULL;

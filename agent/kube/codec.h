@@ -10,16 +10,21 @@
 #include "mirror/link.h"
 #include "mirror/object.h"
 
-enum err_code codec_service(struct arena *arena, const json_t *json, struct service *ret_service, struct err *reterr) MUST_USE;
-enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice *ret_slice, struct err *reterr) MUST_USE;
+enum err_code codec_service(struct arena *arena, const json_t *json, struct service *ret_service, struct err *reterr)
+    MUST_USE;
+enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice *ret_slice, struct err *reterr)
+    MUST_USE;
 enum err_code codec_namespace(struct arena *arena, const json_t *json, struct namespace_object *ret_namespace,
                               struct err *reterr) MUST_USE;
-enum err_code codec_link(struct arena *arena, const json_t *json, struct link_resource *ret_link, struct err *reterr) MUST_USE;
+enum err_code codec_link(struct arena *arena, const json_t *json, struct link_resource *ret_link, struct err *reterr)
+    MUST_USE;
 /** A credentials Secret: `ret_kubeconfig` is data.kubeconfig decoded from base64, in the arena (NULL when the key is absent). */
-enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_secret *ret_secret, const char **ret_type,
-                           const char **ret_kubeconfig, size_t *ret_kubeconfig_bytes, struct err *reterr) MUST_USE;
+enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_secret *ret_secret,
+                           const char **ret_type, const char **ret_kubeconfig, size_t *ret_kubeconfig_bytes,
+                           struct err *reterr) MUST_USE;
 /** Only metadata, for objects of any kind. */
-enum err_code codec_meta(struct arena *arena, const json_t *json, struct object_meta *ret_meta, struct err *reterr) MUST_USE;
+enum err_code codec_meta(struct arena *arena, const json_t *json, struct object_meta *ret_meta, struct err *reterr)
+    MUST_USE;
 
 /* Encoding: JSON text appended to `body`; failures are the buffer's. */
 /** A whole Service for POST: no status, no clusterIP (unless headless: "None"). */

@@ -4,7 +4,8 @@
 
 #include "agent/kube/codec.h"
 
-void codec_write_string(struct strbuf *body, const char *text) {
+void codec_write_string(struct strbuf *body, const char *text)
+{
     strbuf_append_char(body, '"');
     for (const char *c = text; *c != '\0'; c++) {
         if (*c == '"' || *c == '\\') {
@@ -19,12 +20,14 @@ void codec_write_string(struct strbuf *body, const char *text) {
     strbuf_append_char(body, '"');
 }
 
-static void write_member(struct strbuf *body, const char *key, const char *value) {
+static void write_member(struct strbuf *body, const char *key, const char *value)
+{
     strbuf_printf(body, "\"%s\":", key);
     codec_write_string(body, value);
 }
 
-static void write_kv(struct strbuf *body, const char *key, const struct kv_list *list) {
+static void write_kv(struct strbuf *body, const char *key, const struct kv_list *list)
+{
     strbuf_printf(body, ",\"%s\":{", key);
     for (size_t i = 0; i < list->count; i++) {
         strbuf_append(body, i > 0 ? "," : "");
@@ -35,7 +38,8 @@ static void write_kv(struct strbuf *body, const char *key, const struct kv_list 
     strbuf_append_char(body, '}');
 }
 
-static void write_meta(struct strbuf *body, const struct object_meta *meta) {
+static void write_meta(struct strbuf *body, const struct object_meta *meta)
+{
     strbuf_append(body, "\"metadata\":{");
     write_member(body, "name", meta->name);
     if (meta->namespace[0] != '\0') {
@@ -56,7 +60,8 @@ static void write_meta(struct strbuf *body, const struct object_meta *meta) {
         write_kv(body, "annotations", &meta->annotations);
 }
 
-static void write_service_port(struct strbuf *body, const struct service_port *port) {
+static void write_service_port(struct strbuf *body, const struct service_port *port)
+{
     strbuf_append_char(body, '{');
     if (port->name[0] != '\0') {
         write_member(body, "name", port->name);
@@ -76,7 +81,8 @@ static void write_service_port(struct strbuf *body, const struct service_port *p
     strbuf_append_char(body, '}');
 }
 
-static void write_service_ports(struct strbuf *body, const struct service *service) {
+static void write_service_ports(struct strbuf *body, const struct service *service)
+{
     strbuf_append(body, "\"ports\":[");
     for (uint32_t i = 0; i < service->port_count; i++) {
         strbuf_append(body, i > 0 ? "," : "");
@@ -85,7 +91,8 @@ static void write_service_ports(struct strbuf *body, const struct service *servi
     strbuf_append_char(body, ']');
 }
 
-void codec_write_service(struct strbuf *body, const struct service *service) {
+void codec_write_service(struct strbuf *body, const struct service *service)
+{
     strbuf_append(body, "{\"apiVersion\":\"v1\",\"kind\":\"Service\",");
     write_meta(body, &service->meta);
     strbuf_append(body, "},\"spec\":{\"type\":\"ClusterIP\",");
@@ -96,7 +103,9 @@ void codec_write_service(struct strbuf *body, const struct service *service) {
 }
 
 /* RFC 7396: a null removes, what is not named stays. */
-static void write_kv_patch(struct strbuf *body, const char *key, const struct kv_list *old, const struct kv_list *wanted) {
+static void write_kv_patch(struct strbuf *body, const char *key, const struct kv_list *old,
+                           const struct kv_list *wanted)
+{
     bool first = true;
     strbuf_printf(body, ",\"%s\":{", key);
     for (size_t i = 0; i < wanted->count; i++) {
@@ -119,7 +128,8 @@ static void write_kv_patch(struct strbuf *body, const char *key, const struct kv
     strbuf_append_char(body, '}');
 }
 
-void codec_write_service_patch(struct strbuf *body, const struct service *old, const struct service *wanted) {
+void codec_write_service_patch(struct strbuf *body, const struct service *old, const struct service *wanted)
+{
     strbuf_append(body, "{\"metadata\":{");
     write_member(body, "uid", old->meta.uid);
     strbuf_append_char(body, ',');
@@ -131,7 +141,8 @@ void codec_write_service_patch(struct strbuf *body, const struct service *old, c
     strbuf_append(body, "}}");
 }
 
-static void write_endpoint(struct strbuf *body, const struct slice_endpoint *endpoint) {
+static void write_endpoint(struct strbuf *body, const struct slice_endpoint *endpoint)
+{
     strbuf_append(body, "{\"addresses\":[");
     codec_write_string(body, endpoint->address);
     strbuf_printf(body, "],\"conditions\":{\"ready\":%s}", endpoint->ready ? "true" : "false");
@@ -142,7 +153,8 @@ static void write_endpoint(struct strbuf *body, const struct slice_endpoint *end
     strbuf_append_char(body, '}');
 }
 
-static void write_slice_port(struct strbuf *body, const struct slice_port *port) {
+static void write_slice_port(struct strbuf *body, const struct slice_port *port)
+{
     strbuf_append_char(body, '{');
     write_member(body, "name", port->name);
     strbuf_printf(body, ",\"protocol\":\"%s\",\"port\":%u", protocol_name(port->protocol), port->port);
@@ -153,7 +165,8 @@ static void write_slice_port(struct strbuf *body, const struct slice_port *port)
     strbuf_append_char(body, '}');
 }
 
-void codec_write_slice(struct strbuf *body, const struct slice *slice) {
+void codec_write_slice(struct strbuf *body, const struct slice *slice)
+{
     strbuf_append(body, "{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",");
     write_meta(body, &slice->meta);
     if (slice->meta.owner_uid[0] != '\0') {
@@ -176,14 +189,18 @@ void codec_write_slice(struct strbuf *body, const struct slice *slice) {
     strbuf_append(body, "]}");
 }
 
-void codec_write_namespace(struct strbuf *body, const struct namespace_object *namespace) {
+void codec_write_namespace(struct strbuf *body, const struct namespace_object *namespace)
+{
     strbuf_append(body, "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",");
     write_meta(body, &namespace->meta);
     strbuf_append(body, "}}");
 }
 
-void codec_write_delete_options(struct strbuf *body, const char *uid, const char *resource_version) {
-    strbuf_append(body, "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"propagationPolicy\":\"Background\",\"preconditions\":{");
+void codec_write_delete_options(struct strbuf *body, const char *uid, const char *resource_version)
+{
+    strbuf_append(
+        body,
+        "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"propagationPolicy\":\"Background\",\"preconditions\":{");
     if (uid[0] != '\0')
         write_member(body, "uid", uid);
     if (uid[0] != '\0' && resource_version[0] != '\0')

@@ -6,7 +6,13 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-enum { ABSENT_MS = 5000, PRESENT_MS = 60000 };
+enum {
+    ABSENT_MS = 5000,
+    PRESENT_MS = 60000,
+    /* An API server that has just started does not know its CRDs for a moment: what was there is only gone when it stays away for this many
+     * askings. */
+    ABSENCES = 6,
+};
 
 struct discovery {
     struct loop *loop;
@@ -18,15 +24,22 @@ struct discovery {
     void *context;
     struct loop_timer *timer;
     struct kube_request request;
-    bool served[8];       /* by index in wanted, of the group's answer */
-    unsigned candidate;   /* whose resources are being asked for */
-    const char *version;  /* what was told last */
+    bool served[8];      /* by index in wanted, of the group's answer */
+    unsigned candidate;  /* whose resources are being asked for */
+    const char *version; /* what was told last */
     bool told, told_error;
+    unsigned absences;
 };
 
 static void ask_group(void *context);
 
-static void settle(struct discovery *discovery, const char *version) {
+static void settle(struct discovery *discovery, const char *version)
+{
+    discovery->absences = version == NULL ? discovery->absences + 1 : 0;
+    if (version == NULL && discovery->version != NULL && discovery->absences < ABSENCES) {
+        loop_timer_start(discovery->timer, discovery->absent_ms);
+        return;
+    }
     loop_timer_start(discovery->timer, version != NULL ? PRESENT_MS : discovery->absent_ms);
     if (discovery->told && !discovery->told_error && discovery->version == version)
         return;
@@ -36,7 +49,8 @@ static void settle(struct discovery *discovery, const char *version) {
     discovery->fn(discovery->context, version, NULL);
 }
 
-static void settle_error(struct discovery *discovery, const struct err *error) {
+static void settle_error(struct discovery *discovery, const struct err *error)
+{
     loop_timer_start(discovery->timer, discovery->absent_ms);
     /* Not being able to ask says nothing about a version that is in use. */
     if (discovery->told_error || (discovery->told && discovery->version != NULL))
@@ -47,7 +61,8 @@ static void settle_error(struct discovery *discovery, const struct err *error) {
 
 static void ask_resources(struct discovery *discovery);
 
-static bool lists_resource(const struct discovery *discovery, const json_t *object) {
+static bool lists_resource(const struct discovery *discovery, const json_t *object)
+{
     const json_t *resources = json_object_get(object, "resources");
     for (size_t i = 0; i < json_array_size(resources); i++) {
         const char *name = json_string_value(json_object_get(json_array_get(resources, i), "name"));
@@ -57,7 +72,8 @@ static bool lists_resource(const struct discovery *discovery, const json_t *obje
     return false;
 }
 
-static void on_resources(struct kube_request *request, json_t *object, const struct kube_failure *failure) {
+static void on_resources(struct kube_request *request, json_t *object, const struct kube_failure *failure)
+{
     struct discovery *discovery = request->context;
     if (failure != NULL && failure->error.code != ERR_NOT_FOUND) {
         settle_error(discovery, &failure->error);
@@ -71,14 +87,18 @@ static void on_resources(struct kube_request *request, json_t *object, const str
     ask_resources(discovery);
 }
 
-static void ask(struct discovery *discovery, const char *path, void (*on_done)(struct kube_request *, json_t *, const struct kube_failure *)) {
+static void ask(struct discovery *discovery, const char *path,
+                void (*on_done)(struct kube_request *, json_t *, const struct kube_failure *))
+{
     struct err error = {0};
-    discovery->request = (struct kube_request){.verb = "get", .resource = "apis", .path = path, .on_done = on_done, .context = discovery};
+    discovery->request = (struct kube_request){
+        .verb = "get", .resource = "apis", .path = path, .on_done = on_done, .context = discovery};
     if (kube_start(discovery->client, &discovery->request, &error) != ERR_OK)
         settle_error(discovery, &error);
 }
 
-static void ask_resources(struct discovery *discovery) {
+static void ask_resources(struct discovery *discovery)
+{
     char path[256];
     while (discovery->wanted[discovery->candidate] != NULL && !discovery->served[discovery->candidate])
         discovery->candidate++;
@@ -90,7 +110,8 @@ static void ask_resources(struct discovery *discovery) {
     ask(discovery, path, on_resources);
 }
 
-static bool group_serves(const json_t *group, const char *version) {
+static bool group_serves(const json_t *group, const char *version)
+{
     const json_t *versions = json_object_get(group, "versions");
     for (size_t i = 0; i < json_array_size(versions); i++) {
         const char *name = json_string_value(json_object_get(json_array_get(versions, i), "version"));
@@ -100,7 +121,8 @@ static bool group_serves(const json_t *group, const char *version) {
     return false;
 }
 
-static void on_group(struct kube_request *request, json_t *object, const struct kube_failure *failure) {
+static void on_group(struct kube_request *request, json_t *object, const struct kube_failure *failure)
+{
     struct discovery *discovery = request->context;
     if (failure != NULL && failure->error.code == ERR_NOT_FOUND) {
         settle(discovery, NULL);
@@ -116,7 +138,8 @@ static void on_group(struct kube_request *request, json_t *object, const struct 
     ask_resources(discovery);
 }
 
-static void ask_group(void *context) {
+static void ask_group(void *context)
+{
     struct discovery *discovery = context;
     char path[256];
     (void)snprintf(path, sizeof(path), "/apis/%s", discovery->group);
@@ -125,7 +148,8 @@ static void ask_group(void *context) {
 
 enum err_code discovery_new(struct loop *loop, struct kube_client *client, const char *group, const char *resource,
                             const char *const *wanted, uint32_t absent_interval_ms, discovery_fn fn, void *context,
-                            struct discovery **ret_discovery, struct err *reterr) {
+                            struct discovery **ret_discovery, struct err *reterr)
+{
     struct discovery *discovery = NEW(struct discovery);
     if (discovery == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
@@ -147,7 +171,8 @@ enum err_code discovery_new(struct loop *loop, struct kube_client *client, const
     return ERR_OK;
 }
 
-void discovery_free(struct discovery *discovery) {
+void discovery_free(struct discovery *discovery)
+{
     if (discovery == NULL)
         return;
     kube_cancel(&discovery->request);

@@ -13,17 +13,17 @@ enum {
     MAX_IN_FLIGHT = 4,
     SERIES_MS = 6 * 60 * 1000, /* client-go: a series without news for so long is over */
     REFRESH_MS = 30 * 1000,
-    NOTE_BYTES = 1024,         /* the API's bound */
+    NOTE_BYTES = 1024, /* the API's bound */
     MAX_SERIES = 4096,
 };
 
 /* One cause, as it was told and how often since. */
 struct series {
     char name[300], namespace[254];
-    char *body;             /* of the first Event, until it is written */
+    char *body; /* of the first Event, until it is written */
     uint64_t last_seen_ms, last_told_ms;
-    uint32_t count;         /* occurrences since the first */
-    bool created, pending;  /* written; a request is queued or under way */
+    uint32_t count;        /* occurrences since the first */
+    bool created, pending; /* written; a request is queued or under way */
 };
 
 struct job {
@@ -45,13 +45,15 @@ struct events {
     uint64_t dropped, counter;
 };
 
-static void free_series(void *value) {
+static void free_series(void *value)
+{
     struct series *series = value;
     mem_free(series->body);
     mem_free(series);
 }
 
-struct events *events_new(struct loop *loop, struct kube_client *client, const char *instance) {
+struct events *events_new(struct loop *loop, struct kube_client *client, const char *instance)
+{
     struct events *events = NEW(struct events);
     if (events == NULL)
         return NULL;
@@ -67,7 +69,8 @@ struct events *events_new(struct loop *loop, struct kube_client *client, const c
     return events;
 }
 
-static void free_jobs(struct job *job) {
+static void free_jobs(struct job *job)
+{
     while (job != NULL) {
         struct job *next = job->next;
         kube_cancel(&job->request);
@@ -76,7 +79,8 @@ static void free_jobs(struct job *job) {
     }
 }
 
-void events_free(struct events *events) {
+void events_free(struct events *events)
+{
     if (events == NULL)
         return;
     free_jobs(events->queue);
@@ -86,15 +90,14 @@ void events_free(struct events *events) {
     mem_free(events);
 }
 
-uint64_t events_dropped(const struct events *events) {
-    return events->dropped;
-}
+uint64_t events_dropped(const struct events *events) { return events->dropped; }
 
 /* ---- requests ---- */
 
 static void run_queue(struct events *events);
 
-static void finish_job(struct job *job) {
+static void finish_job(struct job *job)
+{
     struct events *events = job->events;
     for (struct job **at = &events->running; *at != NULL; at = &(*at)->next)
         if (*at == job) {
@@ -106,7 +109,8 @@ static void finish_job(struct job *job) {
     run_queue(events);
 }
 
-static void on_done(struct kube_request *request, json_t *object, const struct kube_failure *failure) {
+static void on_done(struct kube_request *request, json_t *object, const struct kube_failure *failure)
+{
     (void)object;
     struct job *job = request->context;
     struct series *series = job->series;
@@ -120,13 +124,15 @@ static void on_done(struct kube_request *request, json_t *object, const struct k
     finish_job(job);
 }
 
-static void write_patch(const struct events *events, const struct series *series, struct strbuf *body) {
+static void write_patch(const struct events *events, const struct series *series, struct strbuf *body)
+{
     char time[TEXT_TIME_BYTES];
     text_format_time_micro(loop_wall_us(events->loop), time);
     strbuf_printf(body, "{\"series\":{\"count\":%u,\"lastObservedTime\":\"%s\"}}", series->count + 1, time);
 }
 
-static enum err_code start_job(struct job *job) {
+static enum err_code start_job(struct job *job)
+{
     struct events *events = job->events;
     struct series *series = job->series;
     struct strbuf body;
@@ -134,11 +140,15 @@ static enum err_code start_job(struct job *job) {
     strbuf_init(&body, 4096);
     if (job->patch)
         write_patch(events, series, &body);
-    (void)snprintf(path, sizeof(path), "/apis/events.k8s.io/v1/namespaces/%s/events%s%s", series->namespace, job->patch ? "/" : "",
-                   job->patch ? series->name : "");
-    job->request = (struct kube_request){.verb = job->patch ? "patch" : "create", .resource = "events", .path = path,
+    (void)snprintf(path, sizeof(path), "/apis/events.k8s.io/v1/namespaces/%s/events%s%s", series->namespace,
+                   job->patch ? "/" : "", job->patch ? series->name : "");
+    job->request = (struct kube_request){.verb = job->patch ? "patch" : "create",
+                                         .resource = "events",
+                                         .path = path,
                                          .content_type = job->patch ? "application/merge-patch+json" : NULL,
-                                         .body = job->patch ? strbuf_text(&body) : series->body, .on_done = on_done, .context = job};
+                                         .body = job->patch ? strbuf_text(&body) : series->body,
+                                         .on_done = on_done,
+                                         .context = job};
     job->request.body_bytes = strlen(job->request.body);
     struct err ignored = {0};
     enum err_code code = kube_start(events->client, &job->request, &ignored);
@@ -146,7 +156,8 @@ static enum err_code start_job(struct job *job) {
     return code;
 }
 
-static void run_queue(struct events *events) {
+static void run_queue(struct events *events)
+{
     while (events->queue != NULL && events->in_flight < MAX_IN_FLIGHT) {
         struct job *job = events->queue;
         events->queue = job->next;
@@ -165,7 +176,8 @@ static void run_queue(struct events *events) {
     }
 }
 
-static void enqueue(struct events *events, struct series *series) {
+static void enqueue(struct events *events, struct series *series)
+{
     struct job *job = events->queued < MAX_QUEUED ? NEW(struct job) : NULL;
     if (job == NULL) {
         events->dropped++;
@@ -184,7 +196,8 @@ static void enqueue(struct events *events, struct series *series) {
 
 /* ---- causes ---- */
 
-static void forget_old(struct events *events) {
+static void forget_old(struct events *events)
+{
     uint64_t now_ms = loop_now_ms(events->loop);
     for (struct map_entry *at = map_first(events->series), *next; at != NULL; at = next) {
         next = map_next(at);
@@ -194,13 +207,15 @@ static void forget_old(struct events *events) {
     }
 }
 
-static void member(struct strbuf *body, const char *key, const char *value) {
+static void member(struct strbuf *body, const char *key, const char *value)
+{
     strbuf_printf(body, "\"%s\":", key);
     codec_write_string(body, value);
 }
 
-static char *build_body(const struct events *events, const struct series *series, const struct event_subject *subject, bool warning,
-                        const char *reason, const char *action, const char *note) {
+static char *build_body(const struct events *events, const struct series *series, const struct event_subject *subject,
+                        bool warning, const char *reason, const char *action, const char *note)
+{
     struct strbuf body;
     char time[TEXT_TIME_BYTES], cut[NOTE_BYTES];
     text_format_time_micro(loop_wall_us(events->loop), time);
@@ -234,14 +249,16 @@ static char *build_body(const struct events *events, const struct series *series
     return strbuf_take(&body);
 }
 
-static struct series *new_series(struct events *events, char *key, const struct event_subject *subject, bool warning, const char *reason,
-                                 const char *action, const char *note) {
+static struct series *new_series(struct events *events, char *key, const struct event_subject *subject, bool warning,
+                                 const char *reason, const char *action, const char *note)
+{
     struct series *series = NEW(struct series);
     if (series == NULL)
         return NULL;
-    (void)snprintf(series->namespace, sizeof(series->namespace), "%s", subject->namespace[0] != '\0' ? subject->namespace : "default");
-    (void)snprintf(series->name, sizeof(series->name), "%.220s.%llx%llx", subject->name, (unsigned long long)loop_wall_us(events->loop),
-                   (unsigned long long)++events->counter);
+    (void)snprintf(series->namespace, sizeof(series->namespace), "%s",
+                   subject->namespace[0] != '\0' ? subject->namespace : "default");
+    (void)snprintf(series->name, sizeof(series->name), "%.220s.%llx%llx", subject->name,
+                   (unsigned long long)loop_wall_us(events->loop), (unsigned long long)++events->counter);
     series->body = build_body(events, series, subject, warning, reason, action, note);
     if (series->body == NULL || map_put(events->series, key, series) != ERR_OK) {
         free_series(series);
@@ -250,11 +267,13 @@ static struct series *new_series(struct events *events, char *key, const struct 
     return series;
 }
 
-void events_emit(struct events *events, const struct event_subject *subject, bool warning, const char *reason, const char *action,
-                 const char *note) {
+void events_emit(struct events *events, const struct event_subject *subject, bool warning, const char *reason,
+                 const char *action, const char *note)
+{
     struct strbuf key;
     strbuf_init(&key, 8192);
-    strbuf_printf(&key, "%s/%s/%s/%s/%s/%s", subject->kind, subject->namespace, subject->name, reason, subject->uid, note);
+    strbuf_printf(&key, "%s/%s/%s/%s/%s/%s", subject->kind, subject->namespace, subject->name, reason, subject->uid,
+                  note);
     char *text = strbuf_take(&key);
     if (text == NULL) {
         events->dropped++;

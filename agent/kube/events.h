@@ -19,6 +19,6 @@ struct events *events_new(struct loop *loop, struct kube_client *client, const c
 void events_free(struct events *events);
 /** @param warning  type Warning instead of Normal. @param reason CamelCase, constant. @param action CamelCase, constant. Cluster-scoped or
  *  namespace-less subjects are written to namespace "default". Everything is copied. */
-void events_emit(struct events *events, const struct event_subject *subject, bool warning, const char *reason, const char *action,
-                 const char *note);
+void events_emit(struct events *events, const struct event_subject *subject, bool warning, const char *reason,
+                 const char *action, const char *note);
 uint64_t events_dropped(const struct events *events);

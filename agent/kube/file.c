@@ -8,13 +8,15 @@
 
 enum { TOKEN_BYTES = 64 << 10 };
 
-static void close_file(FILE **file) {
+static void close_file(FILE **file)
+{
     if (*file != NULL)
         (void)fclose(*file);
 }
 
-enum err_code file_read(struct arena *arena, const char *path, size_t limit_bytes, const char **ret_text, size_t *ret_bytes,
-                        struct err *reterr) {
+enum err_code file_read(struct arena *arena, const char *path, size_t limit_bytes, const char **ret_text,
+                        size_t *ret_bytes, struct err *reterr)
+{
     __attribute__((cleanup(close_file))) FILE *file = fopen(path, "re");
     if (file == NULL)
         return err_set(reterr, ERR_IO, "%s: %s", path, strerror(errno));
@@ -40,7 +42,8 @@ enum err_code file_read(struct arena *arena, const char *path, size_t limit_byte
     return code;
 }
 
-enum err_code file_read_token(struct arena *arena, const char *path, const char **ret_token, struct err *reterr) {
+enum err_code file_read_token(struct arena *arena, const char *path, const char **ret_token, struct err *reterr)
+{
     const char *text = NULL;
     size_t bytes = 0;
     TRY(file_read(arena, path, TOKEN_BYTES, &text, &bytes, reterr));

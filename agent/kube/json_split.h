@@ -22,17 +22,18 @@ struct json_split {
     size_t limit_bytes;
     struct strbuf piece, rest;
     /* lexer state; private */
-    int depth;              /* of the top-level value: 1 inside its braces */
+    int depth; /* of the top-level value: 1 inside its braces */
     bool in_string, escaped;
-    bool expect_key;        /* the next string at depth 1 is a key */
-    bool items_key;         /* the last key at depth 1 was "items" */
-    bool in_items;          /* between the brackets of the top-level items array */
-    bool any;               /* bytes of a value were seen since the last complete one */
+    bool expect_key; /* the next string at depth 1 is a key */
+    bool items_key;  /* the last key at depth 1 was "items" */
+    bool in_items;   /* between the brackets of the top-level items array */
+    bool any;        /* bytes of a value were seen since the last complete one */
     unsigned key_length;
-    char key[8];            /* the beginning of the current key */
+    char key[8]; /* the beginning of the current key */
 };
 
-void json_split_init(struct json_split *split, enum json_split_mode mode, size_t limit_bytes, json_split_fn fn, void *context);
+void json_split_init(struct json_split *split, enum json_split_mode mode, size_t limit_bytes, json_split_fn fn,
+                     void *context);
 void json_split_done(struct json_split *split);
 /** Feeds bytes; calls back for each completed piece. @return ERR_OK, ERR_LIMIT, ERR_NOMEM, ERR_PROTOCOL (not JSON), or what `fn` returned. */
 enum err_code json_split_feed(struct json_split *split, const char *data, size_t bytes, struct err *reterr) MUST_USE;

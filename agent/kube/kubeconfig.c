@@ -30,30 +30,37 @@ struct parser {
 
 /* ---- reading members ---- */
 
-static const char *get(const json_t *object, const char *field) {
+static const char *get(const json_t *object, const char *field)
+{
     const char *text = json_string_value(json_object_get(object, field));
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
 /* Booleans and numbers come as they were written: YAML without types is text. */
-static bool is_true(const json_t *object, const char *field) {
+static bool is_true(const json_t *object, const char *field)
+{
     const char *text = get(object, field);
     return text != NULL && strcmp(text, "true") == 0;
 }
 
-static enum err_code copy(const struct parser *parser, const char *text, const char **ret_text) {
+static enum err_code copy(const struct parser *parser, const char *text, const char **ret_text)
+{
     if (text == NULL)
         return ERR_OK;
     *ret_text = arena_strdup(parser->arena, text);
     return *ret_text != NULL ? ERR_OK : err_set(parser->reterr, ERR_NOMEM, "out of memory");
 }
 
-static enum err_code refuse(const struct parser *parser, const char *field, const char *why) {
-    return err_set(parser->reterr, ERR_INVALID, "%s is not allowed in a target's kubeconfig: %s; inline it with `kubectl config view --flatten "
-                   "--raw`, or use a token", field, why);
+static enum err_code refuse(const struct parser *parser, const char *field, const char *why)
+{
+    return err_set(parser->reterr, ERR_INVALID,
+                   "%s is not allowed in a target's kubeconfig: %s; inline it with `kubectl config view --flatten "
+                   "--raw`, or use a token",
+                   field, why);
 }
 
-static enum err_code absolute(const struct parser *parser, const char *path, const char **ret_path) {
+static enum err_code absolute(const struct parser *parser, const char *path, const char **ret_path)
+{
     if (path[0] == '/' || parser->directory == NULL)
         return copy(parser, path, ret_path);
     *ret_path = arena_printf(parser->arena, "%s/%s", parser->directory, path);
@@ -61,8 +68,9 @@ static enum err_code absolute(const struct parser *parser, const char *path, con
 }
 
 /* `<field>-data` inline, else the file that `<field>` names. */
-static enum err_code get_data(const struct parser *parser, const json_t *object, const char *field, const char **ret_text,
-                              const char **ret_file) {
+static enum err_code get_data(const struct parser *parser, const json_t *object, const char *field,
+                              const char **ret_text, const char **ret_file)
+{
     char data_field[64];
     (void)snprintf(data_field, sizeof(data_field), "%s-data", field);
     const char *encoded = get(object, data_field), *path = get(object, field);
@@ -84,14 +92,16 @@ static enum err_code get_data(const struct parser *parser, const json_t *object,
 
 /* ---- what certificates and tokens say of themselves ---- */
 
-static int64_t time_of(const ASN1_TIME *time) {
+static int64_t time_of(const ASN1_TIME *time)
+{
     struct tm parts;
     if (ASN1_TIME_to_tm(time, &parts) != 1)
         return 0;
     return (int64_t)timegm(&parts) * 1000000;
 }
 
-static enum err_code read_certificate(const struct parser *parser, const char *pem, int64_t *ret_expires_us) {
+static enum err_code read_certificate(const struct parser *parser, const char *pem, int64_t *ret_expires_us)
+{
     BIO *bio = BIO_new_mem_buf(pem, -1);
     X509 *certificate = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
     BIO_free(bio);
@@ -102,7 +112,8 @@ static enum err_code read_certificate(const struct parser *parser, const char *p
     return ERR_OK;
 }
 
-static enum err_code check_ca(const struct parser *parser, const char *pem) {
+static enum err_code check_ca(const struct parser *parser, const char *pem)
+{
     BIO *bio = BIO_new_mem_buf(pem, -1);
     X509 *certificate = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
     BIO_free(bio);
@@ -111,16 +122,19 @@ static enum err_code check_ca(const struct parser *parser, const char *pem) {
     return good ? ERR_OK : err_set(parser->reterr, ERR_INVALID, "certificate-authority holds no PEM certificate");
 }
 
-static enum err_code check_key(const struct parser *parser, const char *pem) {
+static enum err_code check_key(const struct parser *parser, const char *pem)
+{
     BIO *bio = BIO_new_mem_buf(pem, -1);
-    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t)"") : NULL;
+    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t) "") : NULL;
     BIO_free(bio);
     bool good = key != NULL;
     EVP_PKEY_free(key);
-    return good ? ERR_OK : err_set(parser->reterr, ERR_INVALID, "client-key is not a PEM private key without a password");
+    return good ? ERR_OK
+                : err_set(parser->reterr, ERR_INVALID, "client-key is not a PEM private key without a password");
 }
 
-int64_t kubeconfig_token_expires_us(struct arena *arena, const char *token) {
+int64_t kubeconfig_token_expires_us(struct arena *arena, const char *token)
+{
     const char *start = strchr(token, '.'), *end = start != NULL ? strchr(start + 1, '.') : NULL, *claims = NULL;
     size_t bytes = 0;
     struct err ignored = {0};
@@ -137,7 +151,8 @@ int64_t kubeconfig_token_expires_us(struct arena *arena, const char *token) {
 
 /* ---- the parts of a context ---- */
 
-static enum err_code read_cluster(const struct parser *parser, const json_t *cluster, struct kubeconfig *config) {
+static enum err_code read_cluster(const struct parser *parser, const json_t *cluster, struct kubeconfig *config)
+{
     TRY(copy(parser, get(cluster, "server"), &config->server));
     if (config->server == NULL)
         return err_set(parser->reterr, ERR_INVALID, "the cluster has no server: set it to the API server's URL");
@@ -148,7 +163,8 @@ static enum err_code read_cluster(const struct parser *parser, const json_t *clu
     return config->ca_pem != NULL ? check_ca(parser, config->ca_pem) : ERR_OK;
 }
 
-static enum err_code read_token(const struct parser *parser, const json_t *user, struct kubeconfig *config) {
+static enum err_code read_token(const struct parser *parser, const json_t *user, struct kubeconfig *config)
+{
     const char *path = get(user, "tokenFile");
     TRY(copy(parser, get(user, "token"), &config->token));
     if (path != NULL) {
@@ -162,10 +178,13 @@ static enum err_code read_token(const struct parser *parser, const json_t *user,
     return ERR_OK;
 }
 
-static enum err_code read_user(const struct parser *parser, const json_t *user, struct kubeconfig *config) {
+static enum err_code read_user(const struct parser *parser, const json_t *user, struct kubeconfig *config)
+{
     if (json_object_get(user, "exec") != NULL)
-        return parser->trust == KUBECONFIG_TARGET ? refuse(parser, "exec", "it would run a program in the agent")
-                                                  : err_set(parser->reterr, ERR_UNSUPPORTED, "exec credential plugins are not supported yet: use a token or a client certificate");
+        return parser->trust == KUBECONFIG_TARGET
+                   ? refuse(parser, "exec", "it would run a program in the agent")
+                   : err_set(parser->reterr, ERR_UNSUPPORTED,
+                             "exec credential plugins are not supported yet: use a token or a client certificate");
     if (json_object_get(user, "auth-provider") != NULL)
         return err_set(parser->reterr, ERR_INVALID, "auth-provider is no longer supported by Kubernetes: use a token");
     TRY(read_token(parser, user, config));
@@ -182,7 +201,8 @@ static enum err_code read_user(const struct parser *parser, const json_t *user, 
     return check_key(parser, config->key_pem);
 }
 
-static const json_t *find_named(const json_t *root, const char *list, const char *name, const char *member) {
+static const json_t *find_named(const json_t *root, const char *list, const char *name, const char *member)
+{
     const json_t *entries = json_object_get(root, list);
     for (size_t i = 0; i < json_array_size(entries); i++) {
         const json_t *entry = json_array_get(entries, i);
@@ -193,21 +213,27 @@ static const json_t *find_named(const json_t *root, const char *list, const char
     return NULL;
 }
 
-static enum err_code resolve(const struct parser *parser, const json_t *root, const char *wanted, struct kubeconfig *config) {
+static enum err_code resolve(const struct parser *parser, const json_t *root, const char *wanted,
+                             struct kubeconfig *config)
+{
     const char *context_name = wanted != NULL ? wanted : get(root, "current-context");
     if (context_name == NULL)
-        return err_set(parser->reterr, ERR_INVALID, "no current-context: name one with --context, or set it in the kubeconfig");
+        return err_set(parser->reterr, ERR_INVALID,
+                       "no current-context: name one with --context, or set it in the kubeconfig");
     const json_t *context = find_named(root, "contexts", context_name, "context");
     if (!json_is_object(context))
-        return err_set(parser->reterr, ERR_INVALID, "context \"%.100s\" does not exist in the kubeconfig", context_name);
+        return err_set(parser->reterr, ERR_INVALID, "context \"%.100s\" does not exist in the kubeconfig",
+                       context_name);
     const char *cluster_name = get(context, "cluster"), *user_name = get(context, "user");
     const json_t *cluster = cluster_name != NULL ? find_named(root, "clusters", cluster_name, "cluster") : NULL;
     const json_t *user = user_name != NULL ? find_named(root, "users", user_name, "user") : NULL;
     if (!json_is_object(cluster))
-        return err_set(parser->reterr, ERR_INVALID, "context \"%.100s\": cluster \"%.100s\" does not exist in the kubeconfig", context_name,
+        return err_set(parser->reterr, ERR_INVALID,
+                       "context \"%.100s\": cluster \"%.100s\" does not exist in the kubeconfig", context_name,
                        cluster_name != NULL ? cluster_name : "");
     if (user_name != NULL && !json_is_object(user))
-        return err_set(parser->reterr, ERR_INVALID, "context \"%.100s\": user \"%.100s\" does not exist in the kubeconfig", context_name, user_name);
+        return err_set(parser->reterr, ERR_INVALID,
+                       "context \"%.100s\": user \"%.100s\" does not exist in the kubeconfig", context_name, user_name);
     TRY(copy(parser, context_name, &config->context_name));
     TRY(copy(parser, get(context, "namespace"), &config->namespace));
     if (read_cluster(parser, cluster, config) != ERR_OK)
@@ -217,8 +243,10 @@ static enum err_code resolve(const struct parser *parser, const json_t *root, co
     return ERR_OK;
 }
 
-enum err_code kubeconfig_parse(struct arena *arena, const char *text, size_t bytes, const char *context, enum kubeconfig_trust trust,
-                               const char *directory, struct kubeconfig *ret_config, struct err *reterr) {
+enum err_code kubeconfig_parse(struct arena *arena, const char *text, size_t bytes, const char *context,
+                               enum kubeconfig_trust trust, const char *directory, struct kubeconfig *ret_config,
+                               struct err *reterr)
+{
     const struct parser parser = {arena, trust, directory, reterr};
     struct err own = {0};
     struct kubeconfig config = {0};
@@ -242,7 +270,8 @@ enum err_code kubeconfig_parse(struct arena *arena, const char *text, size_t byt
 
 /* ---- where kubeconfigs are ---- */
 
-static const char *default_path(struct arena *arena) {
+static const char *default_path(struct arena *arena)
+{
     const char *list = getenv("KUBECONFIG"), *home = getenv("HOME");
     for (const char *at = list; at != NULL && *at != '\0';) {
         size_t length = strcspn(at, ":");
@@ -254,7 +283,9 @@ static const char *default_path(struct arena *arena) {
     return home != NULL ? arena_printf(arena, "%s/.kube/config", home) : NULL;
 }
 
-enum err_code kubeconfig_load(struct arena *arena, const char *path, const char *context, struct kubeconfig *ret_config, struct err *reterr) {
+enum err_code kubeconfig_load(struct arena *arena, const char *path, const char *context, struct kubeconfig *ret_config,
+                              struct err *reterr)
+{
     const char *file = path != NULL && path[0] != '\0' ? path : default_path(arena), *text = NULL;
     size_t bytes = 0;
     if (file == NULL)
@@ -266,11 +297,13 @@ enum err_code kubeconfig_load(struct arena *arena, const char *path, const char 
     return code == ERR_OK ? ERR_OK : err_context(reterr, "%s", file);
 }
 
-enum err_code kubeconfig_in_cluster(struct arena *arena, struct kubeconfig *ret_config, struct err *reterr) {
+enum err_code kubeconfig_in_cluster(struct arena *arena, struct kubeconfig *ret_config, struct err *reterr)
+{
     const char *host = getenv("KUBERNETES_SERVICE_HOST"), *port = getenv("KUBERNETES_SERVICE_PORT");
     size_t bytes = 0;
     if (host == NULL || port == NULL)
-        return err_set(reterr, ERR_NOT_FOUND, "not in a pod (KUBERNETES_SERVICE_HOST is not set): use --kubeconfig FILE");
+        return err_set(reterr, ERR_NOT_FOUND,
+                       "not in a pod (KUBERNETES_SERVICE_HOST is not set): use --kubeconfig FILE");
     struct kubeconfig config = {.context_name = "in-cluster"};
     config.server = arena_printf(arena, strchr(host, ':') != NULL ? "https://[%s]:%s" : "https://%s:%s", host, port);
     config.token_file = SERVICE_ACCOUNT "/token";

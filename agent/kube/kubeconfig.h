@@ -10,7 +10,7 @@
 
 /** Who wrote the kubeconfig: decides what it may make us do. */
 enum kubeconfig_trust {
-    KUBECONFIG_OWN,    /* --kubeconfig of this process: may name local files */
+    KUBECONFIG_OWN, /* --kubeconfig of this process: may name local files */
     KUBECONFIG_TARGET, /* from a Secret: exec plugins, auth providers, tokenFile and local file paths are refused (ERR_INVALID, naming
                           the field), because whoever can write the Secret could run code or read files in the agent */
 };
@@ -18,17 +18,17 @@ enum kubeconfig_trust {
 /** One resolved context. Texts are in the arena; NULL when absent. */
 struct kubeconfig {
     const char *context_name, *namespace;
-    const char *server;          /* URL */
+    const char *server; /* URL */
     const char *ca_pem, *tls_server_name, *proxy_url;
     bool insecure_skip_tls_verify;
     const char *cert_pem, *key_pem;
     const char *token;
-    const char *token_file;      /* re-read every minute and after a 401 (KUBECONFIG_OWN only) */
+    const char *token_file; /* re-read every minute and after a 401 (KUBECONFIG_OWN only) */
     const char *username, *password;
     const char *as_user;
     const char *ca_file, *cert_file, *key_file; /* where the PEM texts came from, NULL when inline */
-    int64_t cert_expires_us;     /* notAfter of the client certificate, 0 when none */
-    int64_t token_expires_us;    /* `exp` of a JWT, 0 when unknown */
+    int64_t cert_expires_us;                    /* notAfter of the client certificate, 0 when none */
+    int64_t token_expires_us;                   /* `exp` of a JWT, 0 when unknown */
 };
 
 /** Parses the text and resolves `context` (NULL: current-context). Reads local files only for KUBECONFIG_OWN, relative to

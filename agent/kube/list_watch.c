@@ -10,16 +10,16 @@
 #include "base/text.h"
 
 enum {
-    BACKOFF_MS = 800,             /* client-go: reflector back-off */
+    BACKOFF_MS = 800, /* client-go: reflector back-off */
     BACKOFF_CAP_MS = 30000,
-    BACKOFF_RESET_MS = 120000,    /* healthy for so long: the next failure starts small again */
-    WATCH_MIN_S = 300,            /* timeoutSeconds is random in [300, 600] */
-    WATCH_SILENCE_MS = 90000,     /* bookmarks come each minute: longer silence is suspicious */
+    BACKOFF_RESET_MS = 120000, /* healthy for so long: the next failure starts small again */
+    WATCH_MIN_S = 300,         /* timeoutSeconds is random in [300, 600] */
+    WATCH_SILENCE_MS = 90000,  /* bookmarks come each minute: longer silence is suspicious */
     LIST_SILENCE_MS = 60000,
-    SHORT_WATCH_MS = 1000,        /* a watch that ends sooner without an event is an error */
-    OBJECT_BYTES = 4 << 20,       /* etcd takes 1.5 MiB; JSON may be longer than what is stored */
+    SHORT_WATCH_MS = 1000,  /* a watch that ends sooner without an event is an error */
+    OBJECT_BYTES = 4 << 20, /* etcd takes 1.5 MiB; JSON may be longer than what is stored */
     VERSION_BYTES = 64,
-    MAX_INTERNAL_RETRIES = 5,     /* 500s on a watch before a fresh listing is tried */
+    MAX_INTERNAL_RETRIES = 5, /* 500s on a watch before a fresh listing is tried */
 };
 
 enum state {
@@ -46,15 +46,15 @@ struct list_watch {
     struct http_call call;
     struct json_split split;
     struct loop_timer *timer;
-    char version[VERSION_BYTES];    /* where to watch from */
-    char *continue_token;           /* of the next page, NULL at the first */
-    bool version_settled;           /* false after a start from "0": ADDED events then come in no order */
-    bool needs_fresh_list;          /* an object could not be taken */
+    char version[VERSION_BYTES]; /* where to watch from */
+    char *continue_token;        /* of the next page, NULL at the first */
+    bool version_settled;        /* false after a start from "0": ADDED events then come in no order */
+    bool needs_fresh_list;       /* an object could not be taken */
     bool retried_unauthorized;
     uint64_t started_us, began_ms, healthy_since_ms;
     uint32_t failures, internal_errors;
-    uint64_t events_before;         /* state.events when the watch began */
-    bool *freed;                    /* set by list_watch_free() while a callback runs */
+    uint64_t events_before; /* state.events when the watch began */
+    bool *freed;            /* set by list_watch_free() while a callback runs */
 };
 
 static void start_list(struct list_watch *watch);
@@ -62,12 +62,14 @@ static void start_watch(struct list_watch *watch);
 
 /* ---- telling the owner ---- */
 
-static void tell_state(struct list_watch *watch) {
+static void tell_state(struct list_watch *watch)
+{
     if (watch->config.on_state != NULL)
         watch->config.on_state(watch->config.context, &watch->state);
 }
 
-static void set_healthy(struct list_watch *watch) {
+static void set_healthy(struct list_watch *watch)
+{
     uint64_t now_ms = loop_now_ms(watch->loop);
     watch->state.last_event_ms = now_ms;
     if (watch->state.healthy)
@@ -82,7 +84,8 @@ static void set_healthy(struct list_watch *watch) {
 
 /* ---- failures and back-off ---- */
 
-static uint64_t backoff_ms(struct list_watch *watch) {
+static uint64_t backoff_ms(struct list_watch *watch)
+{
     uint64_t now_ms = loop_now_ms(watch->loop);
     if (watch->healthy_since_ms != 0 && now_ms - watch->healthy_since_ms > BACKOFF_RESET_MS)
         watch->failures = 0;
@@ -94,14 +97,16 @@ static uint64_t backoff_ms(struct list_watch *watch) {
     return delay_ms + arc4random_uniform((uint32_t)delay_ms);
 }
 
-static void wait_then(struct list_watch *watch, enum state next, uint64_t delay_ms) {
+static void wait_then(struct list_watch *watch, enum state next, uint64_t delay_ms)
+{
     watch->machine = STATE_WAITING;
     watch->next = next;
     loop_timer_start(watch->timer, delay_ms);
 }
 
 /* Where a listing that did not work goes on: the next more demanding resourceVersion, as client-go does. */
-static void fail(struct list_watch *watch, enum state next, const struct kube_failure *failure) {
+static void fail(struct list_watch *watch, enum state next, const struct kube_failure *failure)
+{
     uint64_t delay_ms = backoff_ms(watch);
     if (failure->retry_after_ms > 0 && (uint64_t)failure->retry_after_ms > delay_ms)
         delay_ms = (uint64_t)failure->retry_after_ms;
@@ -114,11 +119,14 @@ static void fail(struct list_watch *watch, enum state next, const struct kube_fa
     tell_state(watch);
 }
 
-static void describe(const struct list_watch *watch, const char *verb, char *buffer, size_t bytes) {
+static void describe(const struct list_watch *watch, const char *verb, char *buffer, size_t bytes)
+{
     (void)snprintf(buffer, bytes, "%s %s in cluster %s", verb, watch->resource, kube_client_label(watch->client));
 }
 
-static void describe_failure(struct list_watch *watch, const char *verb, const struct err *error, struct kube_failure *failure) {
+static void describe_failure(struct list_watch *watch, const char *verb, const struct err *error,
+                             struct kube_failure *failure)
+{
     char what[256];
     describe(watch, verb, what, sizeof(what));
     failure_fill(failure, &watch->call, error, what);
@@ -126,20 +134,23 @@ static void describe_failure(struct list_watch *watch, const char *verb, const s
         (void)err_context(&failure->error, "missing right (grant get, list and watch on %s)", watch->resource);
 }
 
-static bool is_too_large_version(const struct kube_failure *failure) {
+static bool is_too_large_version(const struct kube_failure *failure)
+{
     return failure->status == 504 || strstr(failure->error.text, "Too large resource version") != NULL;
 }
 
 /* ---- taking what arrives ---- */
 
-static bool is_wanted_kind(const struct list_watch *watch, const json_t *object) {
+static bool is_wanted_kind(const struct list_watch *watch, const json_t *object)
+{
     const char *kind = json_string_value(json_object_get(object, "kind"));
     /* Items of a list carry no kind of their own. */
     return kind == NULL || strcmp(kind, watch->kind) == 0;
 }
 
 /* @return ERR_CANCELLED when the owner freed the list_watch in the callback. */
-static enum err_code deliver(struct list_watch *watch, enum change change, json_t *object) {
+static enum err_code deliver(struct list_watch *watch, enum change change, json_t *object)
+{
     bool freed = false;
     watch->freed = &freed;
     enum err_code code = watch->config.on_object(watch->config.context, change, object);
@@ -151,7 +162,8 @@ static enum err_code deliver(struct list_watch *watch, enum change change, json_
     return code == ERR_NOMEM ? ERR_NOMEM : ERR_OK; /* an object that cannot be used was reported by its owner */
 }
 
-static enum err_code take_item(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr) {
+static enum err_code take_item(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr)
+{
     json_error_t where;
     json_t *object = json_loadb(text, bytes, 0, &where);
     if (object == NULL)
@@ -161,7 +173,8 @@ static enum err_code take_item(struct list_watch *watch, const char *text, size_
     return code == ERR_NOMEM ? err_set(reterr, ERR_NOMEM, "out of memory") : code;
 }
 
-static enum err_code take_list_end(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr) {
+static enum err_code take_list_end(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr)
+{
     json_t *list = json_loadb(text, bytes, 0, NULL);
     const json_t *meta = json_object_get(list, "metadata");
     const char *version = json_string_value(json_object_get(meta, "resourceVersion"));
@@ -178,20 +191,23 @@ static enum err_code take_list_end(struct list_watch *watch, const char *text, s
     return code;
 }
 
-static enum err_code on_list_piece(void *context, const char *text, size_t bytes, bool is_item, struct err *reterr) {
+static enum err_code on_list_piece(void *context, const char *text, size_t bytes, bool is_item, struct err *reterr)
+{
     struct list_watch *watch = context;
     set_healthy(watch);
     return is_item ? take_item(watch, text, bytes, reterr) : take_list_end(watch, text, bytes, reterr);
 }
 
-static void note_version(struct list_watch *watch, const json_t *object) {
+static void note_version(struct list_watch *watch, const json_t *object)
+{
     const char *version = json_string_value(json_object_get(json_object_get(object, "metadata"), "resourceVersion"));
     if (version != NULL && strlen(version) < VERSION_BYTES)
         (void)snprintf(watch->version, sizeof(watch->version), "%s", version);
 }
 
 /* A Status in the stream: most often 410. */
-static enum err_code take_error_event(struct list_watch *watch, const json_t *status, struct err *reterr) {
+static enum err_code take_error_event(struct list_watch *watch, const json_t *status, struct err *reterr)
+{
     char what[256];
     struct kube_failure failure = {.retry_after_ms = -1};
     describe(watch, "watch", what, sizeof(what));
@@ -201,7 +217,8 @@ static enum err_code take_error_event(struct list_watch *watch, const json_t *st
     return failure.error.code;
 }
 
-static enum err_code take_event(struct list_watch *watch, const json_t *event, struct err *reterr) {
+static enum err_code take_event(struct list_watch *watch, const json_t *event, struct err *reterr)
+{
     const char *type = json_string_value(json_object_get(event, "type"));
     json_t *object = json_object_get(event, "object");
     if (type == NULL || !json_is_object(object))
@@ -213,7 +230,8 @@ static enum err_code take_event(struct list_watch *watch, const json_t *event, s
         watch->version_settled = true;
         return ERR_OK;
     }
-    bool added = strcmp(type, "ADDED") == 0, modified = strcmp(type, "MODIFIED") == 0, deleted = strcmp(type, "DELETED") == 0;
+    bool added = strcmp(type, "ADDED") == 0, modified = strcmp(type, "MODIFIED") == 0,
+         deleted = strcmp(type, "DELETED") == 0;
     if ((!added && !modified && !deleted) || !is_wanted_kind(watch, object))
         return ERR_OK;
     watch->state.events++;
@@ -225,7 +243,8 @@ static enum err_code take_event(struct list_watch *watch, const json_t *event, s
     return ERR_OK;
 }
 
-static enum err_code on_watch_piece(void *context, const char *text, size_t bytes, bool is_item, struct err *reterr) {
+static enum err_code on_watch_piece(void *context, const char *text, size_t bytes, bool is_item, struct err *reterr)
+{
     (void)is_item;
     struct list_watch *watch = context;
     json_error_t where;
@@ -239,11 +258,10 @@ static enum err_code on_watch_piece(void *context, const char *text, size_t byte
 }
 
 /* A watch that opened is healthy, though nothing may happen on it for a minute. */
-static void on_head(struct http_call *call) {
-    set_healthy(call->context);
-}
+static void on_head(struct http_call *call) { set_healthy(call->context); }
 
-static enum err_code on_data(struct http_call *call, const char *data, size_t bytes, struct err *reterr) {
+static enum err_code on_data(struct http_call *call, const char *data, size_t bytes, struct err *reterr)
+{
     struct list_watch *watch = call->context;
     set_healthy(watch);
     return json_split_feed(&watch->split, data, bytes, reterr);
@@ -251,7 +269,8 @@ static enum err_code on_data(struct http_call *call, const char *data, size_t by
 
 /* ---- listing ---- */
 
-static void finish_list(struct list_watch *watch) {
+static void finish_list(struct list_watch *watch)
+{
     if (watch->continue_token != NULL) {
         start_list(watch);
         return;
@@ -274,7 +293,8 @@ static void finish_list(struct list_watch *watch) {
 }
 
 /* A listing that failed starts over from its first page. */
-static void fail_list(struct list_watch *watch, const struct kube_failure *failure) {
+static void fail_list(struct list_watch *watch, const struct kube_failure *failure)
+{
     bool had_pages = watch->continue_token != NULL;
     mem_free(TAKE(watch->continue_token));
     bool expired = failure->error.code == ERR_EXPIRED || is_too_large_version(failure);
@@ -287,7 +307,8 @@ static void fail_list(struct list_watch *watch, const struct kube_failure *failu
     fail(watch, STATE_LISTING, failure);
 }
 
-static bool retry_unauthorized(struct list_watch *watch, const struct err *error, enum state again) {
+static bool retry_unauthorized(struct list_watch *watch, const struct err *error, enum state again)
+{
     if (error != NULL || watch->call.status != 401 || watch->retried_unauthorized || !transport_refresh(watch->client))
         return false;
     watch->retried_unauthorized = true;
@@ -295,7 +316,8 @@ static bool retry_unauthorized(struct list_watch *watch, const struct err *error
     return true;
 }
 
-static void on_list_done(struct http_call *call, const struct err *error) {
+static void on_list_done(struct http_call *call, const struct err *error)
+{
     struct list_watch *watch = call->context;
     struct kube_failure failure;
     struct err parse_error = {0};
@@ -313,15 +335,19 @@ static void on_list_done(struct http_call *call, const struct err *error) {
     fail_list(watch, &failure);
 }
 
-static void add_query(struct list_watch *watch, struct arena *arena, struct strbuf *path, const char *name, const char *value) {
+static void add_query(struct list_watch *watch, struct arena *arena, struct strbuf *path, const char *name,
+                      const char *value)
+{
     (void)watch;
     if (value == NULL || value[0] == '\0')
         return;
     const char *escaped = kube_query_escape(arena, value);
-    strbuf_printf(path, "%s%s=%s", strchr(strbuf_text(path), '?') != NULL ? "&" : "?", name, escaped != NULL ? escaped : "");
+    strbuf_printf(path, "%s%s=%s", strchr(strbuf_text(path), '?') != NULL ? "&" : "?", name,
+                  escaped != NULL ? escaped : "");
 }
 
-static void begin_path(struct list_watch *watch, struct arena *arena, struct strbuf *path) {
+static void begin_path(struct list_watch *watch, struct arena *arena, struct strbuf *path)
+{
     arena_init(arena, 1 << 20);
     strbuf_init(path, 64 << 10);
     strbuf_append(path, watch->path);
@@ -330,7 +356,9 @@ static void begin_path(struct list_watch *watch, struct arena *arena, struct str
 }
 
 /* Sends the request; failing to send is a failure like any other. */
-static void send(struct list_watch *watch, struct arena *arena, struct strbuf *path, enum state state, void (*on_done)(struct http_call *, const struct err *)) {
+static void send(struct list_watch *watch, struct arena *arena, struct strbuf *path, enum state state,
+                 void (*on_done)(struct http_call *, const struct err *))
+{
     watch->call = (struct http_call){
         .path = strbuf_text(path),
         .headers = {"Accept: application/json"},
@@ -344,8 +372,9 @@ static void send(struct list_watch *watch, struct arena *arena, struct strbuf *p
     watch->started_us = loop_precise_us(watch->loop);
     watch->began_ms = loop_now_ms(watch->loop);
     struct err error = {0};
-    enum err_code code = arena_failed(arena) || strbuf_error(path) != ERR_OK ? err_set(&error, ERR_NOMEM, "out of memory")
-                                                                             : transport_start(watch->client, &watch->call, &error);
+    enum err_code code = arena_failed(arena) || strbuf_error(path) != ERR_OK
+                             ? err_set(&error, ERR_NOMEM, "out of memory")
+                             : transport_start(watch->client, &watch->call, &error);
     strbuf_done(path);
     arena_done(arena);
     if (code == ERR_OK)
@@ -354,7 +383,8 @@ static void send(struct list_watch *watch, struct arena *arena, struct strbuf *p
     fail(watch, state, &failure);
 }
 
-static void start_list(struct list_watch *watch) {
+static void start_list(struct list_watch *watch)
+{
     struct arena arena;
     struct strbuf path;
     begin_path(watch, &arena, &path);
@@ -375,7 +405,8 @@ static void start_list(struct list_watch *watch) {
 
 /* ---- watching ---- */
 
-static void relist(struct list_watch *watch, const struct kube_failure *failure) {
+static void relist(struct list_watch *watch, const struct kube_failure *failure)
+{
     if (failure->error.code == ERR_EXPIRED) {
         /* Not a fault: the server forgot our place. */
         wait_then(watch, STATE_LISTING, 0);
@@ -385,7 +416,8 @@ static void relist(struct list_watch *watch, const struct kube_failure *failure)
 }
 
 /* What a broken watch leads to: the place is kept wherever it may still be good. */
-static void fail_watch(struct list_watch *watch, const struct kube_failure *failure) {
+static void fail_watch(struct list_watch *watch, const struct kube_failure *failure)
+{
     enum err_code code = failure->error.code;
     if (watch->needs_fresh_list || code == ERR_EXPIRED || code == ERR_NOMEM) {
         relist(watch, failure);
@@ -400,7 +432,8 @@ static void fail_watch(struct list_watch *watch, const struct kube_failure *fail
         return;
     }
     /* A connection that ended after having worked is opened again at once; the server's silence has lasted long enough. */
-    bool worked = watch->state.events != watch->events_before || loop_now_ms(watch->loop) - watch->began_ms > SHORT_WATCH_MS;
+    bool worked =
+        watch->state.events != watch->events_before || loop_now_ms(watch->loop) - watch->began_ms > SHORT_WATCH_MS;
     if (worked && (code == ERR_CONNECT || code == ERR_TIMEOUT) && watch->state.healthy) {
         wait_then(watch, STATE_WATCHING, 0);
         watch->state.healthy = false;
@@ -410,7 +443,8 @@ static void fail_watch(struct list_watch *watch, const struct kube_failure *fail
     fail(watch, STATE_WATCHING, failure);
 }
 
-static void on_watch_done(struct http_call *call, const struct err *error) {
+static void on_watch_done(struct http_call *call, const struct err *error)
+{
     struct list_watch *watch = call->context;
     struct kube_failure failure;
     struct err parse_error = {0};
@@ -423,7 +457,8 @@ static void on_watch_done(struct http_call *call, const struct err *error) {
         error = &parse_error;
         clean = false;
     }
-    bool short_watch = watch->state.events == watch->events_before && loop_now_ms(watch->loop) - watch->began_ms < SHORT_WATCH_MS;
+    bool short_watch =
+        watch->state.events == watch->events_before && loop_now_ms(watch->loop) - watch->began_ms < SHORT_WATCH_MS;
     if (clean && !short_watch) {
         watch->internal_errors = 0;
         start_watch(watch); /* from the last version: nothing is lost, nothing is listed */
@@ -436,7 +471,8 @@ static void on_watch_done(struct http_call *call, const struct err *error) {
     fail_watch(watch, &failure);
 }
 
-static void start_watch(struct list_watch *watch) {
+static void start_watch(struct list_watch *watch)
+{
     struct arena arena;
     struct strbuf path;
     begin_path(watch, &arena, &path);
@@ -453,7 +489,8 @@ static void start_watch(struct list_watch *watch) {
 
 /* ---- life ---- */
 
-static void on_timer(void *context) {
+static void on_timer(void *context)
+{
     struct list_watch *watch = context;
     if (watch->machine != STATE_WAITING)
         return;
@@ -463,12 +500,11 @@ static void on_timer(void *context) {
         start_list(watch);
 }
 
-static char *copy_or_empty(const char *text) {
-    return mem_strdup(text != NULL ? text : "");
-}
+static char *copy_or_empty(const char *text) { return mem_strdup(text != NULL ? text : ""); }
 
 enum err_code list_watch_new(struct loop *loop, struct kube_client *client, const struct list_watch_config *config,
-                             struct list_watch **ret_watch, struct err *reterr) {
+                             struct list_watch **ret_watch, struct err *reterr)
+{
     struct list_watch *watch = NEW(struct list_watch);
     if (watch == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
@@ -492,7 +528,8 @@ enum err_code list_watch_new(struct loop *loop, struct kube_client *client, cons
     return ERR_OK;
 }
 
-void list_watch_free(struct list_watch *watch) {
+void list_watch_free(struct list_watch *watch)
+{
     if (watch == NULL)
         return;
     if (watch->freed != NULL)
@@ -509,11 +546,10 @@ void list_watch_free(struct list_watch *watch) {
     mem_free(watch);
 }
 
-const struct list_watch_state *list_watch_state(const struct list_watch *watch) {
-    return &watch->state;
-}
+const struct list_watch_state *list_watch_state(const struct list_watch *watch) { return &watch->state; }
 
-void list_watch_retry_now(struct list_watch *watch) {
+void list_watch_retry_now(struct list_watch *watch)
+{
     if (watch->machine == STATE_WAITING)
         loop_timer_start(watch->timer, 0);
 }

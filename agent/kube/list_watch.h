@@ -23,19 +23,19 @@ struct list_watch;
 enum change { CHANGE_LISTED, CHANGE_ADDED, CHANGE_MODIFIED, CHANGE_DELETED };
 
 struct list_watch_state {
-    bool synced;              /* one listing was completed (stays true through later outages) */
-    bool healthy;             /* the last request worked: a watch is open, or a listing proceeds */
-    struct err error;         /* why not healthy; names the verb, the resource and the cluster; for 403 the missing right */
-    int status;               /* HTTP status of that failure, 0 when none */
-    uint64_t last_event_ms;   /* loop time of the last sign of life (event, bookmark, list page) */
-    uint64_t retry_at_ms;     /* when the next attempt is due; 0 when healthy */
+    bool synced;      /* one listing was completed (stays true through later outages) */
+    bool healthy;     /* the last request worked: a watch is open, or a listing proceeds */
+    struct err error; /* why not healthy; names the verb, the resource and the cluster; for 403 the missing right */
+    int status;       /* HTTP status of that failure, 0 when none */
+    uint64_t last_event_ms;                    /* loop time of the last sign of life (event, bookmark, list page) */
+    uint64_t retry_at_ms;                      /* when the next attempt is due; 0 when healthy */
     uint64_t lists, watches, events, failures; /* counters */
 };
 
 struct list_watch_config {
-    const char *resource;      /* plural, for texts and metrics: "services" */
-    const char *kind;          /* objects of another kind are ignored, e.g. "Service" */
-    const char *path;          /* collection, e.g. "/api/v1/services"; copied */
+    const char *resource;       /* plural, for texts and metrics: "services" */
+    const char *kind;           /* objects of another kind are ignored, e.g. "Service" */
+    const char *path;           /* collection, e.g. "/api/v1/services"; copied */
     const char *label_selector; /* not encoded; NULL or "": all; copied */
     const char *field_selector; /* likewise */
     enum err_code (*on_object)(void *context, enum change change, json_t *object);

@@ -8,10 +8,12 @@
 
 enum { REQUEST_TIMEOUT_MS = 30000 };
 
-static const char *method_of(const char *verb) {
+static const char *method_of(const char *verb)
+{
     static const struct {
         const char *verb, *method;
-    } methods[] = {{"get", "GET"}, {"list", "GET"}, {"create", "POST"}, {"update", "PUT"}, {"patch", "PATCH"}, {"delete", "DELETE"}};
+    } methods[] = {{"get", "GET"},    {"list", "GET"},    {"create", "POST"},
+                   {"update", "PUT"}, {"patch", "PATCH"}, {"delete", "DELETE"}};
     for (size_t i = 0; i < ARRAY_COUNT(methods); i++)
         if (strcmp(methods[i].verb, verb) == 0)
             return methods[i].method;
@@ -19,12 +21,14 @@ static const char *method_of(const char *verb) {
 }
 
 /* "create services at /api/v1/namespaces/x/services in cluster source", without the query. */
-static void describe(const struct kube_request *request, char *buffer, size_t bytes) {
+static void describe(const struct kube_request *request, char *buffer, size_t bytes)
+{
     (void)snprintf(buffer, bytes, "%s %s %.*s in cluster %s", request->verb, request->resource,
                    (int)strcspn(request->copied_path, "?"), request->copied_path, kube_client_label(request->client));
 }
 
-static void release(struct kube_request *request) {
+static void release(struct kube_request *request)
+{
     transport_unlink(request->client, request);
     http_call_done(&request->call);
     mem_free(TAKE(request->copied_body));
@@ -33,12 +37,14 @@ static void release(struct kube_request *request) {
     request->client = NULL;
 }
 
-static void finish(struct kube_request *request, json_t *object, const struct kube_failure *failure) {
+static void finish(struct kube_request *request, json_t *object, const struct kube_failure *failure)
+{
     release(request); /* first: the owner may free the request, or start it again */
     request->on_done(request, object, failure);
 }
 
-static void on_answer(struct http_call *call, const struct err *error) {
+static void on_answer(struct http_call *call, const struct err *error)
+{
     struct kube_request *request = call->context;
     char what[512];
     describe(request, what, sizeof(what));
@@ -70,25 +76,32 @@ static void on_answer(struct http_call *call, const struct err *error) {
     json_decref(object);
 }
 
-static enum err_code copy_inputs(struct kube_request *request, struct err *reterr) {
+static enum err_code copy_inputs(struct kube_request *request, struct err *reterr)
+{
     struct strbuf line;
     strbuf_init(&line, 256);
-    strbuf_printf(&line, "Content-Type: %s", request->content_type != NULL ? request->content_type : "application/json");
+    strbuf_printf(&line, "Content-Type: %s",
+                  request->content_type != NULL ? request->content_type : "application/json");
     request->content_line = strbuf_take(&line);
     request->copied_path = mem_strdup(request->path);
     if (request->body_bytes > 0)
         request->copied_body = mem_strndup(request->body, request->body_bytes);
-    if (request->content_line == NULL || request->copied_path == NULL || (request->body_bytes > 0 && request->copied_body == NULL))
+    if (request->content_line == NULL || request->copied_path == NULL ||
+        (request->body_bytes > 0 && request->copied_body == NULL))
         return err_set(reterr, ERR_NOMEM, "out of memory");
     return ERR_OK;
 }
 
-enum err_code kube_start(struct kube_client *client, struct kube_request *request, struct err *reterr) {
+enum err_code kube_start(struct kube_client *client, struct kube_request *request, struct err *reterr)
+{
     request->client = client;
     request->retried_unauthorized = request->orphaned = false;
     request->started_us = loop_precise_us(kube_client_loop(client));
-    request->call = (struct http_call){.method = method_of(request->verb), .on_done = on_answer, .context = request,
-                                       .timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : REQUEST_TIMEOUT_MS};
+    request->call =
+        (struct http_call){.method = method_of(request->verb),
+                           .on_done = on_answer,
+                           .context = request,
+                           .timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : REQUEST_TIMEOUT_MS};
     transport_link(client, request);
     enum err_code code = copy_inputs(request, reterr);
     if (code == ERR_OK) {
@@ -104,30 +117,35 @@ enum err_code kube_start(struct kube_client *client, struct kube_request *reques
     return code;
 }
 
-void kube_cancel(struct kube_request *request) {
+void kube_cancel(struct kube_request *request)
+{
     if (request->client == NULL)
         return;
     http_cancel(&request->call);
     release(request);
 }
 
-void transport_fail_orphans(struct kube_client *client) {
+void transport_fail_orphans(struct kube_client *client)
+{
     for (struct kube_request *request = transport_first(client); request != NULL; request = transport_first(client)) {
         while (request != NULL && !request->orphaned)
             request = request->next;
         if (request == NULL)
             return;
         struct kube_failure failure = {.retry_after_ms = -1};
-        (void)err_set(&failure.error, ERR_CONNECT, "the connection was closed because the client's certificates changed");
+        (void)err_set(&failure.error, ERR_CONNECT,
+                      "the connection was closed because the client's certificates changed");
         finish(request, NULL, &failure);
     }
 }
 
-const char *kube_query_escape(struct arena *arena, const char *value) {
+const char *kube_query_escape(struct arena *arena, const char *value)
+{
     static const char digits[] = "0123456789ABCDEF";
     char *escaped = arena_alloc(arena, strlen(value) * 3 + 1), *to = escaped;
     for (const char *c = value; escaped != NULL && *c != '\0'; c++) {
-        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("-_.~", *c) != NULL;
+        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
+                     strchr("-_.~", *c) != NULL;
         if (plain) {
             *to++ = *c;
         } else {

@@ -9,7 +9,8 @@ enum err_code transport_start(struct kube_client *client, struct http_call *call
 /** Reads the token file again now. @return whether there is a new token. */
 bool transport_refresh(struct kube_client *client);
 /** A call ended: tells the observers. */
-void transport_observe(struct kube_client *client, const char *verb, const char *resource, const struct http_call *call, uint64_t started_us);
+void transport_observe(struct kube_client *client, const char *verb, const char *resource, const struct http_call *call,
+                       uint64_t started_us);
 void transport_link(struct kube_client *client, struct kube_request *request);
 void transport_unlink(struct kube_client *client, struct kube_request *request);
 struct kube_request *transport_first(struct kube_client *client);
@@ -17,7 +18,8 @@ struct kube_request *transport_first(struct kube_client *client);
 void transport_fail_orphans(struct kube_client *client);
 
 /** Fills a failure from a finished call: `what` reads "create Service ns/name in cluster x". @param error of the call, NULL when it was answered. */
-void failure_fill(struct kube_failure *failure, const struct http_call *call, const struct err *error, const char *what);
+void failure_fill(struct kube_failure *failure, const struct http_call *call, const struct err *error,
+                  const char *what);
 enum err_code failure_code(int status, const char *reason);
 /** Fills from a Status object and HTTP status. */
 void failure_from_status(struct kube_failure *failure, const json_t *status, int http_status, const char *what);

@@ -21,7 +21,8 @@ struct builder {
 };
 
 /* Steals `value`. */
-static enum err_code add(struct builder *builder, json_t *value) {
+static enum err_code add(struct builder *builder, json_t *value)
+{
     if (value == NULL)
         return err_set(builder->reterr, ERR_NOMEM, "out of memory");
     if (builder->depth == 0) {
@@ -35,7 +36,8 @@ static enum err_code add(struct builder *builder, json_t *value) {
     return failed ? err_set(builder->reterr, ERR_NOMEM, "out of memory") : ERR_OK;
 }
 
-static enum err_code push(struct builder *builder, json_t *container) {
+static enum err_code push(struct builder *builder, json_t *container)
+{
     if (builder->depth == MAX_DEPTH) {
         json_decref(container);
         return err_set(builder->reterr, ERR_LIMIT, "YAML is nested deeper than %d", MAX_DEPTH);
@@ -45,13 +47,15 @@ static enum err_code push(struct builder *builder, json_t *container) {
     return ERR_OK;
 }
 
-static enum err_code take_scalar(struct builder *builder, const yaml_event_t *event) {
+static enum err_code take_scalar(struct builder *builder, const yaml_event_t *event)
+{
     const char *text = (const char *)event->data.scalar.value;
     size_t length = event->data.scalar.length;
     struct frame *frame = builder->depth > 0 ? &builder->frames[builder->depth - 1] : NULL;
     if (frame != NULL && json_is_object(frame->container) && !frame->has_key) {
         if (length >= sizeof(frame->key))
-            return err_set(builder->reterr, ERR_LIMIT, "line %zu: a key is longer than 255 bytes", event->start_mark.line + 1);
+            return err_set(builder->reterr, ERR_LIMIT, "line %zu: a key is longer than 255 bytes",
+                           event->start_mark.line + 1);
         memcpy(frame->key, text, length + 1);
         frame->has_key = true;
         return ERR_OK;
@@ -64,7 +68,8 @@ static enum err_code take_scalar(struct builder *builder, const yaml_event_t *ev
     return add(builder, value);
 }
 
-static enum err_code take_event(struct builder *builder, const yaml_event_t *event) {
+static enum err_code take_event(struct builder *builder, const yaml_event_t *event)
+{
     struct frame *frame = builder->depth > 0 ? &builder->frames[builder->depth - 1] : NULL;
     bool opens = event->type == YAML_MAPPING_START_EVENT || event->type == YAML_SEQUENCE_START_EVENT;
     if (opens && frame != NULL && json_is_object(frame->container) && !frame->has_key)
@@ -87,12 +92,14 @@ static enum err_code take_event(struct builder *builder, const yaml_event_t *eve
     }
 }
 
-static enum err_code parse_all(yaml_parser_t *parser, struct builder *builder) {
+static enum err_code parse_all(yaml_parser_t *parser, struct builder *builder)
+{
     for (bool more = true; more;) {
         yaml_event_t event;
         if (!yaml_parser_parse(parser, &event))
-            return err_set(builder->reterr, parser->error == YAML_MEMORY_ERROR ? ERR_NOMEM : ERR_INVALID, "line %zu: %s",
-                           parser->problem_mark.line + 1, parser->problem != NULL ? parser->problem : "not YAML");
+            return err_set(builder->reterr, parser->error == YAML_MEMORY_ERROR ? ERR_NOMEM : ERR_INVALID,
+                           "line %zu: %s", parser->problem_mark.line + 1,
+                           parser->problem != NULL ? parser->problem : "not YAML");
         enum err_code code = take_event(builder, &event);
         more = event.type != YAML_DOCUMENT_END_EVENT && event.type != YAML_STREAM_END_EVENT;
         yaml_event_delete(&event);
@@ -101,7 +108,8 @@ static enum err_code parse_all(yaml_parser_t *parser, struct builder *builder) {
     return ERR_OK;
 }
 
-enum err_code yaml_parse(const char *text, size_t bytes, json_t **ret_root, struct err *reterr) {
+enum err_code yaml_parse(const char *text, size_t bytes, json_t **ret_root, struct err *reterr)
+{
     yaml_parser_t parser;
     struct builder builder = {.reterr = reterr};
     if (!yaml_parser_initialize(&parser))
