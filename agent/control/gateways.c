@@ -468,3 +468,92 @@ void gateways_collect(struct gateways *gateways)
                            address->machine.verdict == VERDICT_ALIVE);
     }
 }
+
+/* ---- for the admin server ---- */
+
+static void describe_address(const struct gateway_address *address, struct gateway_address_info *info)
+{
+    *info = (struct gateway_address_info){
+        .ip = address->ip,
+        .verdict = verdict_name(address->machine.verdict),
+        .reason = probe_reason_name(address->machine.reason),
+        .advice = probe_reason_advice(address->machine.reason),
+        .detail = address->last.detail,
+        .http_status = address->machine.last_status,
+        .since_us = address->since_us,
+        .last_probe_us = address->last_probe_us,
+        .latency_us = address->latency.last_us,
+        .p50_us = latency_percentile_us(&address->latency, 500),
+        .p95_us = latency_percentile_us(&address->latency, 950),
+        .p99_us = latency_percentile_us(&address->latency, 990),
+        .probes = address->machine.probes_total,
+        .failures = address->machine.failures_total,
+    };
+}
+
+static void describe_probes(const struct gateway *gateway, struct gateway_info *info)
+{
+    for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next) {
+        if (info->address_count == SNAPSHOT_MAX_ADDRESSES)
+            break;
+        struct gateway_address_info *entry = &info->addresses[info->address_count++];
+        describe_address(address, entry);
+        bool alive = address->machine.verdict == VERDICT_ALIVE;
+        /* The gateway's reason is that of an alive address, or of the first one. */
+        if (info->address_count == 1 || (alive && gateway->verdict == VERDICT_ALIVE && info->latency_us == 0)) {
+            info->reason = entry->reason;
+            info->advice = entry->advice;
+        }
+        if (alive && (info->latency_us == 0 || entry->latency_us < info->latency_us))
+            info->latency_us = entry->latency_us;
+    }
+}
+
+/* Without probes the addresses are known from the names alone. */
+static void describe_unprobed(const struct world_gateway *world_gateway, struct gateway_info *info)
+{
+    uint32_t count = 0;
+    const struct world_address *addresses = world_gateway_addresses(world_gateway, &count);
+    for (uint32_t i = 0; i < count && info->address_count < SNAPSHOT_MAX_ADDRESSES; i++)
+        info->addresses[info->address_count++] = (struct gateway_address_info){
+            .ip = addresses[i].text, .verdict = "alive", .reason = "NotProbed", .advice = "the gateway declares no probe", .detail = ""};
+}
+
+void gateways_describe(const struct world_gateway *world_gateway, struct gateway_info *info)
+{
+    const struct gateway_spec *spec = world_gateway_spec(world_gateway);
+    const struct gateway *gateway = world_gateway_context(world_gateway);
+    info->namespace = spec->namespace;
+    info->name = spec->name;
+    info->identity = spec->identity;
+    info->problem = spec->problem;
+    info->warning = spec->warning;
+    info->exists = spec->exists;
+    info->probed = spec->probe.enabled;
+    info->port = spec->port;
+    info->probe_port = spec->probe.port;
+    info->probe_path = spec->probe.path;
+    info->period_ms = spec->probe.period_ms;
+    info->timeout_ms = spec->probe.timeout_ms;
+    info->failure_threshold = spec->probe.failure_threshold;
+    info->verdict = verdict_name(VERDICT_UNKNOWN);
+    info->reason = "NotProbed";
+    info->advice = "";
+    if (gateway == NULL)
+        return;
+    bool usable = spec->exists && spec->problem[0] == '\0';
+    info->verdict = verdict_name(usable ? gateway->verdict : VERDICT_DEAD);
+    info->since_us = gateway->verdict_since_us;
+    if (spec->probe.enabled)
+        describe_probes(gateway, info);
+    else if (usable)
+        describe_unprobed(world_gateway, info);
+    if (gateway->addresses == NULL && gateway->resolve_error.code != ERR_OK) {
+        info->reason = probe_reason_name(REASON_RESOLVE_FAILED);
+        info->advice = gateway->resolve_error.text;
+        info->verdict = verdict_name(VERDICT_DEAD);
+    } else if (!usable) {
+        info->reason = spec->exists ? "NoAddress" : "GatewayNotFound";
+        info->advice = spec->problem;
+    }
+}

@@ -84,6 +84,7 @@ const char *target_problem(const struct target *target);
 uint64_t target_event_age_ms(const struct target *target);
 int64_t target_expires_us(const struct target *target);
 void target_collect(struct target *target); /* fills its gauges */
+const char *target_server(const struct target *target); /* "" without credentials */
 
 /* ---- gateways.c ---- */
 enum err_code gateways_new(struct control *control, struct gateways **ret_gateways) MUST_USE;

@@ -1,0 +1,179 @@
+#include "agent/control/control.h"
+
+#include <stdio.h>
+
+#include "agent/control/internal.h"
+#include "agent/observe/log.h"
+#include "base/mem.h"
+
+enum {
+    DRAIN_MS = 2000,
+    DRAIN_POLL_MS = 20,
+    LOOP_BUSY_WARN_US = 100 * 1000,
+};
+
+struct stopping {
+    struct control *control;
+    struct loop_timer *timer;
+    uint64_t deadline_ms;
+    loop_fn on_stopped;
+    void *context;
+};
+
+static void observe_source(void *context, const struct kube_client *client, const char *verb, const char *resource, int status, uint64_t latency_us)
+{
+    (void)client;
+    struct control *control = context;
+    char code[8];
+    (void)snprintf(code, sizeof(code), "%d", status);
+    metric_add(metric_get(control->instruments.api_requests, "local", verb, resource, code), 1);
+    if (verb[0] != 'w')
+        metric_observe(metric_get(control->instruments.api_seconds, "local", verb), (double)latency_us / 1e6);
+}
+
+static void on_warning(void *context, const struct kube_client *client, const char *text)
+{
+    struct control *control = context;
+    metric_add(metric_get(control->instruments.api_warnings, "local"), 1);
+    log_warn("api_warning", "the API server warns", "cluster", kube_client_label(client), "warning", text, NULL);
+}
+
+static void on_gateway(void *context, struct world_gateway *gateway, bool removed)
+{
+    struct control *control = context;
+    if (control->gateways != NULL)
+        gateways_changed(control->gateways, gateway, removed);
+}
+
+/* The one place where what was recorded is decided upon, in the order in which one thing feeds the next. */
+static bool on_turn(void *context)
+{
+    struct control *control = context;
+    if (control->stopping)
+        return false;
+    bool more = links_turn(control->links);
+    more = gateways_turn(control->gateways) || more;
+    return writer_turn(control->writer) || more;
+}
+
+static void on_collect(void *context)
+{
+    struct control *control = context;
+    const struct instruments *instruments = &control->instruments;
+    for (struct target *target = links_first(control->links); target != NULL; target = links_next(target))
+        target_collect(target);
+    gateways_collect(control->gateways);
+    writer_collect(control->writer);
+    metric_set(metric_get(instruments->service_cache, "local"), (double)world_collection_size(control->world, NULL, WORLD_SOURCE_SERVICES));
+    metric_set(metric_get(instruments->slice_cache, "local"), (double)world_collection_size(control->world, NULL, WORLD_SOURCE_SLICES));
+    metric_set(metric_get(instruments->namespace_cache, "local"), (double)world_collection_size(control->world, NULL, WORLD_SOURCE_NAMESPACES));
+    metric_set(metric_get(instruments->events_dropped), (double)events_dropped(control->events));
+}
+
+static void on_busy(void *context, uint64_t busy_us)
+{
+    struct control *control = context;
+    metric_observe(metric_get(control->instruments.loop_busy), (double)busy_us / 1e6);
+    if (busy_us > LOOP_BUSY_WARN_US)
+        log_debug("loop_busy", "one turn of the loop took long", "us", log_u64(busy_us), NULL);
+}
+
+static enum err_code no_memory(struct err *reterr) { return err_set(reterr, ERR_NOMEM, "out of memory"); }
+
+static enum err_code start_parts(struct control *control, struct err *reterr)
+{
+    const struct control_config *config = &control->config;
+    if (instruments_init(&control->instruments, config->metrics) != ERR_OK)
+        return no_memory(reterr);
+    TRY(kube_client_new(config->http, config->loop, config->source, "source", &control->client, reterr));
+    kube_client_observe(control->client, observe_source, control);
+    kube_client_on_warning(control->client, on_warning, control);
+    const struct world_config world = {.agent_namespace = control->namespace,
+                                       .create_namespaces_for_secrets = config->create_namespaces_for_secrets,
+                                       .create_namespaces_for_links = config->create_namespaces_for_links,
+                                       .move_endpoints = config->move_endpoints, .on_gateway = on_gateway, .context = control};
+    control->world = world_new(&world);
+    control->events = events_new(config->loop, control->client, control->instance);
+    if (control->world == NULL || control->events == NULL || gateways_new(control, &control->gateways) != ERR_OK ||
+        writer_new(control, &control->writer) != ERR_OK || statuses_new(control, &control->statuses) != ERR_OK ||
+        source_new(control, &control->source) != ERR_OK || links_new(control, &control->links) != ERR_OK ||
+        loop_on_turn(config->loop, on_turn, control) != ERR_OK || metrics_on_collect(config->metrics, on_collect, control) != ERR_OK)
+        return no_memory(reterr);
+    loop_on_stall(config->loop, on_busy, control);
+    snapshot_init(control);
+    return ERR_OK;
+}
+
+enum err_code control_new(const struct control_config *config, struct control **ret_control, struct err *reterr)
+{
+    struct control *control = NEW(struct control);
+    if (control == NULL)
+        return no_memory(reterr);
+    control->config = *config;
+    control->namespace = mem_strdup(config->namespace);
+    control->instance = mem_strdup(config->instance);
+    control->started_ms = loop_now_ms(config->loop);
+    enum err_code code = control->namespace != NULL && control->instance != NULL ? start_parts(control, reterr) : no_memory(reterr);
+    control->config.source = NULL;
+    if (code != ERR_OK) {
+        control_free(control);
+        return code;
+    }
+    *ret_control = control;
+    return ERR_OK;
+}
+
+static void on_drain(void *context)
+{
+    struct stopping *stopping = context;
+    struct control *control = stopping->control;
+    if (writer_in_flight(control->writer) > 0 && loop_now_ms(control->config.loop) < stopping->deadline_ms) {
+        loop_timer_start(stopping->timer, DRAIN_POLL_MS);
+        return;
+    }
+    loop_fn on_stopped = stopping->on_stopped;
+    void *on_stopped_context = stopping->context;
+    loop_timer_free(stopping->timer);
+    mem_free(stopping);
+    on_stopped(on_stopped_context);
+}
+
+void control_stop(struct control *control, loop_fn on_stopped, void *context)
+{
+    struct stopping *stopping = NEW(struct stopping);
+    control->stopping = true;
+    writer_stop(control->writer);
+    if (stopping != NULL) {
+        *stopping = (struct stopping){.control = control, .deadline_ms = loop_now_ms(control->config.loop) + DRAIN_MS, .on_stopped = on_stopped,
+                                      .context = context};
+        stopping->timer = loop_timer_new(control->config.loop, on_drain, stopping);
+    }
+    if (stopping == NULL || stopping->timer == NULL) {
+        mem_free(stopping);
+        on_stopped(context); /* out of memory: at once; writes are conditional and safe to lose */
+        return;
+    }
+    loop_timer_start(stopping->timer, 0);
+}
+
+void control_free(struct control *control)
+{
+    if (control == NULL)
+        return;
+    loop_off_turn(control->config.loop, on_turn, control);
+    loop_on_stall(control->config.loop, NULL, NULL);
+    source_free(control->source);
+    writer_free(control->writer);
+    links_free(control->links);
+    statuses_free(control->statuses);
+    gateways_free(control->gateways);
+    control->gateways = NULL;
+    world_free(control->world);
+    events_free(control->events);
+    kube_client_free(control->client);
+    mem_free(control->namespace);
+    mem_free(control->instance);
+    mem_free(control);
+}
+
+const struct admin_source *control_source(struct control *control) { return &control->admin; }

@@ -1,0 +1,574 @@
+/* Which targets there are: Link resources and 2.8 Secrets as the source cluster has them now, judged together once a turn. */
+#include "agent/control/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/kube/codec.h"
+#include "agent/kube/discovery.h"
+#include "agent/observe/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "mirror/names.h"
+
+enum { DECODE_BYTES = 8 << 20 };
+
+/* A credentials Secret, as far as links need it. */
+struct secret {
+    struct link *link;     /* the 2.8 link that it declares, NULL when none */
+    bool is_mirror_type;
+    struct err error;      /* why it declares none although it has the type */
+    char *kubeconfig;      /* NULL: the key is absent */
+    size_t kubeconfig_bytes;
+    char *uid;
+    uint32_t generation;
+};
+
+/* A Link resource. */
+struct resource {
+    struct link *link; /* NULL when it cannot be used */
+    struct err error;
+    json_t *status;    /* new reference, NULL when it has none */
+    char *uid, *version; /* uid; metadata.resourceVersion of the status' last sight */
+    uint32_t generation;
+};
+
+struct links {
+    struct control *control;
+    struct arena scratch;
+    struct discovery *discovery;
+    const char *version;        /* served version of Link resources, NULL when none */
+    bool discovered;
+    struct list_watch *link_watch, *secret_watch;
+    bool links_listed, secrets_listed, link_watch_told, secret_watch_told;
+    bool links_forbidden;       /* Link resources exist and may not be read: Secrets alone declare */
+    struct map *resources, *secrets; /* by name */
+    struct map *told;           /* "kind/name" -> the message that was told last (char *) */
+    uint32_t resource_generation, secret_generation;
+    struct target *targets;
+    bool changed;
+};
+
+static const char *const versions[] = {"v1alpha3", "v1alpha2", "v1alpha1", NULL};
+
+static void note_change(struct links *links)
+{
+    links->changed = true;
+    loop_wake(links->control->config.loop);
+}
+
+/* ---- telling people ---- */
+
+static void emit(struct control *control, bool is_secret, const char *namespace, const char *name, const char *uid, bool warning,
+                 const char *reason, const char *note)
+{
+    char version[64];
+    (void)snprintf(version, sizeof(version), L5D_LINK_GROUP "/%s",
+                   control->links != NULL && control->links->version != NULL ? control->links->version : versions[0]);
+    const struct event_subject subject = {.api_version = is_secret ? "v1" : version, .kind = is_secret ? "Secret" : "Link",
+                                          .namespace = namespace, .name = name, .uid = uid};
+    events_emit(control->events, &subject, warning, reason, "Mirror", note);
+}
+
+void links_emit(struct control *control, const struct link *link, bool warning, const char *reason, const char *note)
+{
+    emit(control, link->kind == LINK_SECRET, link->namespace, link->name, link->uid, warning, reason, note);
+}
+
+/* Tells what is wrong with a declaration, once for each wording. NULL: nothing is. */
+static void tell(struct links *links, bool is_secret, const char *name, const char *uid, const char *message, bool fatal)
+{
+    char key[300];
+    (void)snprintf(key, sizeof(key), "%s/%s", is_secret ? "Secret" : "Link", name);
+    const char *before = map_get(links->told, key);
+    const char *kind = is_secret ? "Secret" : "Link";
+    if (message == NULL || message[0] == '\0') {
+        (void)map_remove(links->told, key);
+        metrics_forget(links->control->instruments.registry, links->control->instruments.link_invalid, "name", name);
+        return;
+    }
+    metric_set(metric_get(links->control->instruments.link_invalid, kind, name), fatal ? 1 : 0);
+    if (before != NULL && strcmp(before, message) == 0)
+        return;
+    char *copy = mem_strdup(message);
+    if (copy != NULL && map_put(links->told, key, copy) != ERR_OK)
+        mem_free(copy);
+    log_event(fatal ? LOG_ERROR : LOG_WARN, fatal ? "link_invalid" : "link_warning",
+              fatal ? "the declaration of a link cannot be used: mend it" : "the declaration of a link is odd", "kind", kind, "ns",
+              links->control->namespace, "name", name, "error", message, NULL);
+    emit(links->control, is_secret, links->control->namespace, name, uid, true, fatal ? "LinkInvalid" : "LinkWarning", message);
+}
+
+/* ---- Secrets ---- */
+
+static void free_secret(void *value)
+{
+    struct secret *secret = value;
+    link_free(secret->link);
+    mem_free(secret->kubeconfig);
+    mem_free(secret->uid);
+    mem_free(secret);
+}
+
+static enum err_code judge_secret(struct links *links, const struct link_secret *fields, struct secret *secret)
+{
+    const struct link *link = NULL;
+    enum err_code code = link_from_secret(&links->scratch, fields, &link, &secret->error);
+    if (code == ERR_NOMEM)
+        return code;
+    if (code == ERR_OK && (secret->link = link_copy(link)) == NULL)
+        return ERR_NOMEM;
+    return ERR_OK;
+}
+
+static enum err_code make_secret(struct links *links, json_t *json, const char **ret_name, struct secret **ret_secret)
+{
+    struct link_secret fields;
+    const char *type = NULL, *kubeconfig = NULL;
+    size_t bytes = 0;
+    struct err error = {0};
+    arena_reset(&links->scratch);
+    enum err_code code = codec_secret(&links->scratch, json, &fields, &type, &kubeconfig, &bytes, &error);
+    if (code == ERR_NOMEM)
+        return code;
+    *ret_secret = NULL;
+    struct object_meta meta;
+    if (code != ERR_OK) { /* e.g. data that is not base64 cannot come from an API server */
+        log_warn("object_unreadable", "a Secret cannot be read and is left out", "error", error.text, NULL);
+        return codec_meta(&links->scratch, json, &meta, &error) == ERR_NOMEM ? ERR_NOMEM : ERR_OK;
+    }
+    *ret_name = fields.name;
+    bool mirror_type = strcmp(type, L5D_SECRET_TYPE) == 0;
+    if (!mirror_type && kubeconfig == NULL)
+        return ERR_OK; /* none of ours */
+    struct secret *secret = NEW(struct secret);
+    if (secret == NULL)
+        return ERR_NOMEM;
+    secret->is_mirror_type = mirror_type;
+    secret->kubeconfig = kubeconfig != NULL ? mem_strndup(kubeconfig, bytes) : NULL;
+    secret->kubeconfig_bytes = bytes;
+    secret->uid = mem_strdup(fields.uid);
+    code = (kubeconfig != NULL && secret->kubeconfig == NULL) || secret->uid == NULL ? ERR_NOMEM : ERR_OK;
+    if (code == ERR_OK && mirror_type)
+        code = judge_secret(links, &fields, secret);
+    if (code != ERR_OK) {
+        free_secret(secret);
+        return code;
+    }
+    *ret_secret = secret;
+    return ERR_OK;
+}
+
+static const char *name_of(const json_t *json)
+{
+    const char *name = json_string_value(json_object_get(json_object_get(json, "metadata"), "name"));
+    return name != NULL ? name : "";
+}
+
+static enum err_code on_secret(void *context, enum change change, json_t *json)
+{
+    struct links *links = context;
+    const char *name = name_of(json);
+    struct secret *secret = NULL;
+    if (change != CHANGE_DELETED)
+        TRY(make_secret(links, json, &name, &secret));
+    if (secret == NULL) {
+        if (map_remove(links->secrets, name)) {
+            tell(links, true, name, "", NULL, false);
+            note_change(links);
+        }
+        return ERR_OK;
+    }
+    secret->generation = links->secret_generation;
+    if (map_put(links->secrets, name, secret) != ERR_OK) {
+        free_secret(secret);
+        return ERR_NOMEM;
+    }
+    note_change(links);
+    return ERR_OK;
+}
+
+static void on_secrets_begin(void *context) { ((struct links *)context)->secret_generation++; }
+
+static void on_secrets_end(void *context)
+{
+    struct links *links = context;
+    for (struct map_entry *at = map_first(links->secrets), *next; at != NULL; at = next) {
+        next = map_next(at);
+        if (((const struct secret *)map_value(at))->generation != links->secret_generation)
+            (void)map_remove(links->secrets, map_key(at));
+    }
+    links->secrets_listed = true;
+    note_change(links);
+}
+
+/* ---- Link resources ---- */
+
+static void free_resource(void *value)
+{
+    struct resource *resource = value;
+    link_free(resource->link);
+    json_decref(resource->status);
+    mem_free(resource->uid);
+    mem_free(resource->version);
+    mem_free(resource);
+}
+
+static enum err_code fill_resource(struct links *links, json_t *json, struct resource *resource)
+{
+    struct link_resource fields;
+    const struct link *link = NULL;
+    struct object_meta meta;
+    struct err error = {0};
+    arena_reset(&links->scratch);
+    enum err_code code = codec_link(&links->scratch, json, &fields, &resource->error);
+    if (code == ERR_OK)
+        code = link_from_resource(&links->scratch, &fields, &link, &resource->error);
+    if (code == ERR_NOMEM || codec_meta(&links->scratch, json, &meta, &error) != ERR_OK)
+        return ERR_NOMEM;
+    resource->uid = mem_strdup(meta.uid);
+    resource->version = mem_strdup(meta.resource_version);
+    resource->status = json_incref(json_object_get(json, "status"));
+    if (code == ERR_OK)
+        resource->link = link_copy(link);
+    return resource->uid == NULL || resource->version == NULL || (code == ERR_OK && resource->link == NULL) ? ERR_NOMEM : ERR_OK;
+}
+
+static enum err_code on_link(void *context, enum change change, json_t *json)
+{
+    struct links *links = context;
+    const char *name = name_of(json);
+    if (change == CHANGE_DELETED) {
+        if (map_remove(links->resources, name)) {
+            tell(links, false, name, "", NULL, false);
+            note_change(links);
+        }
+        return ERR_OK;
+    }
+    struct resource *resource = NEW(struct resource);
+    if (resource == NULL)
+        return ERR_NOMEM;
+    resource->generation = links->resource_generation;
+    if (fill_resource(links, json, resource) != ERR_OK || map_put(links->resources, name, resource) != ERR_OK) {
+        free_resource(resource);
+        return ERR_NOMEM;
+    }
+    note_change(links);
+    return ERR_OK;
+}
+
+static void on_links_begin(void *context) { ((struct links *)context)->resource_generation++; }
+
+static void on_links_end(void *context)
+{
+    struct links *links = context;
+    for (struct map_entry *at = map_first(links->resources), *next; at != NULL; at = next) {
+        next = map_next(at);
+        if (((const struct resource *)map_value(at))->generation != links->resource_generation)
+            (void)map_remove(links->resources, map_key(at));
+    }
+    links->links_listed = true;
+    note_change(links);
+}
+
+/* ---- watching both ---- */
+
+static void tell_watch(bool *told, const char *resource, const struct list_watch_state *state)
+{
+    if (state->healthy && *told)
+        log_info("link_watch_recovered", "watching the links' declarations works again", "resource", resource, NULL);
+    if (!state->healthy && !*told)
+        log_warn("link_watch_failed", "watching the links' declarations failed and is tried again", "resource", resource, "error",
+                 state->error.text, NULL);
+    *told = !state->healthy;
+}
+
+static void on_secrets_state(void *context, const struct list_watch_state *state)
+{
+    struct links *links = context;
+    tell_watch(&links->secret_watch_told, "secrets", state);
+}
+
+static void on_links_state(void *context, const struct list_watch_state *state)
+{
+    struct links *links = context;
+    tell_watch(&links->link_watch_told, "links", state);
+    if (links->links_forbidden != (state->error.code == ERR_FORBIDDEN)) {
+        links->links_forbidden = state->error.code == ERR_FORBIDDEN;
+        note_change(links);
+    }
+}
+
+static void on_version(void *context, const char *version, const struct err *error)
+{
+    struct links *links = context;
+    if (error != NULL)
+        return; /* asked again; the source cluster's watches tell of the outage */
+    links->discovered = true;
+    links->version = version;
+    list_watch_free(TAKE(links->link_watch));
+    links->links_listed = false;
+    if (version == NULL) {
+        map_clear(links->resources);
+        log_info("links_absent", "the cluster has no Link resources: only 2.8 Secrets declare links", NULL);
+        note_change(links);
+        return;
+    }
+    char path[512];
+    (void)snprintf(path, sizeof(path), "/apis/" L5D_LINK_GROUP "/%s/namespaces/%s/links", version, links->control->namespace);
+    const struct list_watch_config config = {.resource = "links", .kind = "Link", .path = path, .on_object = on_link,
+                                             .on_begin = on_links_begin, .on_end = on_links_end, .on_state = on_links_state,
+                                             .context = links};
+    struct err ignored = {0};
+    log_info("links_served", "Link resources are watched", "version", version, NULL);
+    if (list_watch_new(links->control->config.loop, links->control->client, &config, &links->link_watch, &ignored) != ERR_OK)
+        links->discovered = false; /* out of memory: asked again with the next discovery */
+}
+
+static enum err_code start(struct links *links)
+{
+    struct err ignored = {0};
+    char path[512];
+    (void)snprintf(path, sizeof(path), "/api/v1/namespaces/%s/secrets", links->control->namespace);
+    const struct list_watch_config config = {.resource = "secrets", .kind = "Secret", .path = path, .on_object = on_secret,
+                                             .on_begin = on_secrets_begin, .on_end = on_secrets_end, .on_state = on_secrets_state,
+                                             .context = links};
+    TRY(list_watch_new(links->control->config.loop, links->control->client, &config, &links->secret_watch, &ignored));
+    return discovery_new(links->control->config.loop, links->control->client, L5D_LINK_GROUP, "links", versions, 0, on_version, links,
+                         &links->discovery, &ignored);
+}
+
+enum err_code links_new(struct control *control, struct links **ret_links)
+{
+    struct links *links = NEW(struct links);
+    if (links == NULL)
+        return ERR_NOMEM;
+    links->control = control;
+    arena_init(&links->scratch, DECODE_BYTES);
+    links->resources = map_new(free_resource);
+    links->secrets = map_new(free_secret);
+    links->told = map_new(mem_free);
+    if (links->resources == NULL || links->secrets == NULL || links->told == NULL || start(links) != ERR_OK) {
+        links_free(links);
+        return ERR_NOMEM;
+    }
+    *ret_links = links;
+    return ERR_OK;
+}
+
+void links_free(struct links *links)
+{
+    if (links == NULL)
+        return;
+    discovery_free(links->discovery);
+    list_watch_free(links->link_watch);
+    list_watch_free(links->secret_watch);
+    while (links->targets != NULL) {
+        struct target *target = links->targets;
+        links->targets = target_next(target);
+        target_free(target);
+    }
+    map_free(links->resources);
+    map_free(links->secrets);
+    map_free(links->told);
+    arena_done(&links->scratch);
+    mem_free(links);
+}
+
+/* ---- what follows from the declarations ---- */
+
+static bool older(const struct link *a, const struct link *b)
+{
+    /* A Link resource is the newer way of declaring: it wins over a Secret that names the same cluster. */
+    if (a->kind != b->kind)
+        return a->kind == LINK_RESOURCE;
+    return a->created_us != b->created_us ? a->created_us < b->created_us : strcmp(a->id, b->id) < 0;
+}
+
+static bool is_referenced(const struct links *links, const char *secret_name)
+{
+    for (struct map_entry *at = map_first(links->resources); at != NULL; at = map_next(at)) {
+        const struct resource *resource = map_value(at);
+        if (resource->link != NULL && strcmp(resource->link->credentials_secret, secret_name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* One link for each cluster name. The others are told why they do nothing. */
+static enum err_code elect(struct links *links, struct map *winners, const struct link *link)
+{
+    const struct link *rival = map_get(winners, link->cluster_name);
+    const struct link *winner = rival == NULL || older(link, rival) ? link : rival;
+    const struct link *loser = rival == NULL ? NULL : winner == link ? rival : link;
+    if (winner == link)
+        TRY(map_put(winners, link->cluster_name, (void *)(uintptr_t)link));
+    if (loser != NULL) {
+        char text[ERR_TEXT_BYTES];
+        (void)snprintf(text, sizeof(text), "cluster name \"%s\" is already linked by %s %s: give each target its own name", link->cluster_name,
+                       winner->kind == LINK_SECRET ? "Secret" : "Link", winner->name);
+        tell(links, loser->kind == LINK_SECRET, loser->name, loser->uid, text, true);
+    }
+    return ERR_OK;
+}
+
+static enum err_code gather(struct links *links, struct map *winners, bool *ret_all_valid)
+{
+    *ret_all_valid = true;
+    for (struct map_entry *at = map_first(links->resources); at != NULL; at = map_next(at)) {
+        const struct resource *resource = map_value(at);
+        bool valid = resource->link != NULL;
+        tell(links, false, map_key(at), resource->uid, valid ? resource->link->warning : resource->error.text, !valid);
+        *ret_all_valid = *ret_all_valid && valid;
+        if (valid)
+            TRY(elect(links, winners, resource->link));
+    }
+    for (struct map_entry *at = map_first(links->secrets); at != NULL; at = map_next(at)) {
+        const struct secret *secret = map_value(at);
+        if (!secret->is_mirror_type || is_referenced(links, map_key(at))) {
+            tell(links, true, map_key(at), secret->uid, NULL, false);
+            continue;
+        }
+        bool valid = secret->link != NULL;
+        tell(links, true, map_key(at), secret->uid, valid ? secret->link->warning : secret->error.text, !valid);
+        *ret_all_valid = *ret_all_valid && valid;
+        if (valid)
+            TRY(elect(links, winners, secret->link));
+    }
+    return ERR_OK;
+}
+
+static const struct link *wanted_for(const struct map *winners, const struct target *target)
+{
+    const struct link *now = target_link(target), *wanted = map_get(winners, now->cluster_name);
+    return wanted != NULL && strcmp(wanted->id, now->id) == 0 ? wanted : NULL;
+}
+
+/* A declaration that became unusable leaves the link as it was: a mistake in it must not take mirrors away. */
+static bool is_declared_badly(const struct links *links, const struct target *target)
+{
+    const struct link *link = target_link(target);
+    if (link->kind == LINK_RESOURCE) {
+        const struct resource *resource = map_get(links->resources, link->name);
+        return resource != NULL && resource->link == NULL;
+    }
+    const struct secret *secret = map_get(links->secrets, link->name);
+    return secret != NULL && secret->is_mirror_type && secret->link == NULL && !is_referenced(links, link->name);
+}
+
+static void remove_unwanted(struct links *links, const struct map *winners)
+{
+    struct target *kept = NULL, *last = NULL;
+    for (struct target *target = links->targets, *next; target != NULL; target = next) {
+        next = target_next(target);
+        if (wanted_for(winners, target) != NULL || is_declared_badly(links, target)) {
+            target_set_next(target, NULL);
+            if (last != NULL)
+                target_set_next(last, target);
+            else
+                kept = target;
+            last = target;
+            continue;
+        }
+        log_info("link_removed", "the link is gone: its mirrors are removed", "cluster", target_link(target)->cluster_name, "link",
+                 target_link(target)->id, NULL);
+        target_free(target);
+    }
+    links->targets = kept;
+}
+
+static struct target *find_target(const struct links *links, const struct link *link)
+{
+    for (struct target *target = links->targets; target != NULL; target = target_next(target))
+        if (strcmp(target_link(target)->id, link->id) == 0)
+            return target;
+    return NULL;
+}
+
+static void give_credentials(struct links *links, struct target *target)
+{
+    const struct link *link = target_link(target);
+    const struct secret *secret = map_get(links->secrets, link->credentials_secret);
+    char text[ERR_TEXT_BYTES] = "";
+    if (secret == NULL && !links->secrets_listed)
+        return;
+    if (secret == NULL)
+        (void)snprintf(text, sizeof(text), "Secret %s/%s does not exist: create it with a kubeconfig for the target under the key kubeconfig",
+                       link->namespace, link->credentials_secret);
+    else if (secret->kubeconfig == NULL)
+        (void)snprintf(text, sizeof(text), "Secret %s/%s has no key kubeconfig", link->namespace, link->credentials_secret);
+    target_credentials(target, secret != NULL ? secret->kubeconfig : NULL, secret != NULL ? secret->kubeconfig_bytes : 0, text);
+}
+
+static enum err_code apply(struct links *links, const struct link *link)
+{
+    struct target *target = find_target(links, link);
+    if (target == NULL) {
+        TRY(target_new(links->control, link, &target));
+        target_set_next(target, links->targets);
+        links->targets = target;
+        log_info("link_added", "a target is linked", "cluster", link->cluster_name, "link", link->id, NULL);
+    } else if (!link_equal(target_link(target), link)) {
+        TRY(target_declare(target, link));
+        log_info("link_changed", "the link's declaration changed", "cluster", link->cluster_name, "link", link->id, NULL);
+    }
+    give_credentials(links, target);
+    return ERR_OK;
+}
+
+static enum err_code reconcile(struct links *links)
+{
+    struct map *winners = map_new(NULL);
+    if (winners == NULL)
+        return ERR_NOMEM;
+    bool all_valid = false;
+    enum err_code code = gather(links, winners, &all_valid);
+    if (code == ERR_OK) {
+        remove_unwanted(links, winners);
+        for (struct map_entry *at = map_first(winners); code == ERR_OK && at != NULL; at = map_next(at))
+            code = apply(links, map_value(at));
+    }
+    map_free(winners);
+    TRY(code);
+    bool listed = links->secrets_listed && links->discovered && (links->version == NULL || links->links_listed);
+    world_set_links_complete(links->control->world, listed && all_valid);
+    return ERR_OK;
+}
+
+bool links_turn(struct links *links)
+{
+    /* Until both kinds are listed a Secret cannot be told from one that a Link refers to. */
+    bool listed = links->secrets_listed && links->discovered && (links->version == NULL || links->links_listed);
+    if (!links->changed || (!listed && links->targets == NULL && !(links->secrets_listed && links->links_forbidden)))
+        return false;
+    links->changed = reconcile(links) != ERR_OK;
+    return false;
+}
+
+struct target *links_first(const struct links *links) { return links->targets; }
+
+struct target *links_next(const struct target *target) { return target_next(target); }
+
+const char *links_version(const struct links *links) { return links->version; }
+
+const json_t *links_status_json(const struct links *links, const char *link_name)
+{
+    const struct resource *resource = map_get(links->resources, link_name);
+    return resource != NULL ? resource->status : NULL;
+}
+
+bool links_ready(const struct links *links, struct strbuf *why)
+{
+    bool ready = true;
+    if (!links->secrets_listed || !links->discovered || (links->version != NULL && !links->links_listed)) {
+        strbuf_append(why, "source cluster: the links' declarations are not listed yet\n");
+        ready = false;
+    }
+    for (const struct target *target = links->targets; target != NULL; target = target_next(target)) {
+        if (target_settled(target))
+            continue;
+        strbuf_printf(why, "link %s: the target is not listed yet\n", target_link(target)->cluster_name);
+        ready = false;
+    }
+    return ready;
+}

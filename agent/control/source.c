@@ -1,0 +1,143 @@
+/* The source cluster: mirrors and namespaces as they are, for the world. */
+#include "agent/control/internal.h"
+#include "agent/kube/codec.h"
+#include "agent/observe/log.h"
+#include "base/mem.h"
+#include "mirror/names.h"
+
+enum { DECODE_BYTES = 8 << 20, WATCHES = 3 };
+
+struct source_watch {
+    struct source *source;
+    enum world_collection collection;
+    struct list_watch *list_watch;
+    bool told; /* its failure was logged */
+};
+
+struct source {
+    struct control *control;
+    struct arena scratch;
+    struct source_watch watches[WATCHES];
+};
+
+static enum world_change change_of(enum change change) { return change == CHANGE_DELETED ? WORLD_DELETED : WORLD_PUT; }
+
+static enum err_code take(struct source_watch *watch, enum world_change change, json_t *json, struct err *error)
+{
+    struct world *world = watch->source->control->world;
+    struct arena *arena = &watch->source->scratch;
+    struct service service;
+    struct slice slice;
+    struct namespace_object namespace;
+    switch (watch->collection) {
+    case WORLD_SOURCE_SERVICES:
+        TRY(codec_service(arena, json, &service, error));
+        return world_source_service(world, change, &service);
+    case WORLD_SOURCE_SLICES:
+        TRY(codec_slice(arena, json, &slice, error));
+        return world_source_slice(world, change, &slice);
+    default:
+        TRY(codec_namespace(arena, json, &namespace, error));
+        return world_source_namespace(world, change, &namespace);
+    }
+}
+
+static enum err_code on_object(void *context, enum change change, json_t *json)
+{
+    struct source_watch *watch = context;
+    struct err error = {0};
+    arena_reset(&watch->source->scratch);
+    enum err_code code = take(watch, change_of(change), json, &error);
+    if (code == ERR_INVALID)
+        log_warn("object_unreadable", "an object of the source cluster cannot be read and is left out", "error", error.text, NULL);
+    return code;
+}
+
+static void on_begin(void *context)
+{
+    struct source_watch *watch = context;
+    world_begin(watch->source->control->world, NULL, watch->collection);
+}
+
+static void on_end(void *context)
+{
+    struct source_watch *watch = context;
+    world_end(watch->source->control->world, NULL, watch->collection);
+    log_info("source_listed", "the source cluster's objects are listed", "resource",
+             watch->collection == WORLD_SOURCE_SERVICES ? "services" : watch->collection == WORLD_SOURCE_SLICES ? "endpointslices" : "namespaces",
+             NULL);
+}
+
+static void on_state(void *context, const struct list_watch_state *state)
+{
+    struct source_watch *watch = context;
+    if (state->healthy) {
+        if (watch->told)
+            log_info("source_watch_recovered", "watching the source cluster works again", NULL);
+        watch->told = false;
+        return;
+    }
+    if (!watch->told)
+        log_warn("source_watch_failed", "watching the source cluster failed and is tried again", "error", state->error.text, NULL);
+    watch->told = true;
+    /* Namespaces are a convenience: where they may not be read, a write tells what is missing. */
+    if (watch->collection == WORLD_SOURCE_NAMESPACES && state->error.code == ERR_FORBIDDEN)
+        world_set_unavailable(watch->source->control->world, NULL, watch->collection);
+}
+
+static enum err_code start(struct source *source, unsigned index, enum world_collection collection, const char *resource, const char *kind,
+                           const char *path, const char *selector)
+{
+    struct source_watch *watch = &source->watches[index];
+    watch->source = source;
+    watch->collection = collection;
+    const struct list_watch_config config = {.resource = resource, .kind = kind, .path = path, .label_selector = selector,
+                                             .on_object = on_object, .on_begin = on_begin, .on_end = on_end, .on_state = on_state,
+                                             .context = watch};
+    struct err ignored = {0};
+    return list_watch_new(source->control->config.loop, source->control->client, &config, &watch->list_watch, &ignored);
+}
+
+enum err_code source_new(struct control *control, struct source **ret_source)
+{
+    static const char mirrors[] = L5D_MIRRORED_SERVICE "=true";
+    struct source *source = NEW(struct source);
+    if (source == NULL)
+        return ERR_NOMEM;
+    source->control = control;
+    arena_init(&source->scratch, DECODE_BYTES);
+    enum err_code code = start(source, 0, WORLD_SOURCE_SERVICES, "services", "Service", "/api/v1/services", mirrors);
+    if (code == ERR_OK)
+        code = start(source, 1, WORLD_SOURCE_SLICES, "endpointslices", "EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices", mirrors);
+    if (code == ERR_OK)
+        code = start(source, 2, WORLD_SOURCE_NAMESPACES, "namespaces", "Namespace", "/api/v1/namespaces", NULL);
+    if (code != ERR_OK) {
+        source_free(source);
+        return code;
+    }
+    *ret_source = source;
+    return ERR_OK;
+}
+
+void source_free(struct source *source)
+{
+    if (source == NULL)
+        return;
+    for (unsigned i = 0; i < WATCHES; i++)
+        list_watch_free(source->watches[i].list_watch);
+    arena_done(&source->scratch);
+    mem_free(source);
+}
+
+bool source_ready(const struct source *source, struct strbuf *why)
+{
+    bool ready = true;
+    for (unsigned i = 0; i < WATCHES; i++) {
+        const struct list_watch_state *state = list_watch_state(source->watches[i].list_watch);
+        if (state->synced || world_knowledge(source->control->world, NULL, source->watches[i].collection) == WORLD_UNAVAILABLE)
+            continue;
+        ready = false;
+        strbuf_printf(why, "source cluster: %s\n", state->error.code != ERR_OK ? state->error.text : "not listed yet");
+    }
+    return ready;
+}

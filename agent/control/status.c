@@ -1,0 +1,270 @@
+/* The state of every exported service in its Link's status, as Linkerd's own controller writes it: one entry a service, one condition an entry. Written
+ * when something changed, at most once a second for each Link, and only when the API does not hold it already. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/control/internal.h"
+#include "agent/observe/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "mirror/names.h"
+
+enum {
+    COALESCE_MS = 1000,
+    RETRY_MS = 5000,
+    MAX_STATUS_BYTES = 1000 * 1000, /* etcd takes 1.5 MiB for the whole object */
+};
+
+struct link_status {
+    struct link_statuses *statuses;
+    struct world_link *link;
+    struct loop_timer *timer;
+    struct kube_request request;
+    bool marked, writing;
+};
+
+struct link_statuses {
+    struct control *control;
+    struct map *links; /* by link id -> struct link_status */
+};
+
+static void free_status(void *value)
+{
+    struct link_status *status = value;
+    kube_cancel(&status->request);
+    loop_timer_free(status->timer);
+    mem_free(status);
+}
+
+/* ---- what the status should be ---- */
+
+static const json_t *condition_of(const json_t *entry) { return json_array_get(json_object_get(entry, "conditions"), 0); }
+
+static bool refers_to(const json_t *entry, const struct object_meta *meta)
+{
+    const json_t *reference = json_object_get(entry, "remoteRef");
+    const char *name = json_string_value(json_object_get(reference, "name"));
+    const char *namespace = json_string_value(json_object_get(reference, "namespace"));
+    return name != NULL && namespace != NULL && strcmp(name, meta->name) == 0 && strcmp(namespace, meta->namespace) == 0;
+}
+
+/* Both lists are in the same order when we wrote the old one: the search goes on from where the last one ended. */
+static const json_t *find_old(const json_t *entries, size_t *at, const struct object_meta *meta)
+{
+    size_t count = json_array_size(entries);
+    for (size_t i = 0; i < count; i++) {
+        size_t index = (*at + i) % count;
+        if (refers_to(json_array_get(entries, index), meta)) {
+            *at = index + 1;
+            return json_array_get(entries, index);
+        }
+    }
+    return NULL;
+}
+
+/* The time of the last transition is the API's own while the condition's status stays: it survives restarts. */
+static const char *transition_time(const json_t *old, const char *status_text, int64_t since_us, char buffer[TEXT_TIME_BYTES])
+{
+    const char *old_status = json_string_value(json_object_get(condition_of(old), "status"));
+    const char *old_time = json_string_value(json_object_get(condition_of(old), "lastTransitionTime"));
+    if (old_status != NULL && old_time != NULL && strcmp(old_status, status_text) == 0)
+        return old_time;
+    text_format_time(since_us, buffer);
+    return buffer;
+}
+
+static json_t *reference(const char *namespace, const char *name)
+{
+    return json_pack("{s:s, s:s, s:s, s:s}", "group", "core", "kind", "Service", "name", name, "namespace", namespace);
+}
+
+static json_t *entry_of(const struct claim *claim, const json_t *old)
+{
+    const struct claim_status *status = claim_status(claim);
+    const struct object_meta *meta = &claim_service(claim)->meta;
+    const char *status_text = status->mirrored ? "True" : "False";
+    char time[TEXT_TIME_BYTES], namespace[OBJECT_KEY_BYTES];
+    const char *local = object_key_split(mirror_key(claim_mirror(claim)), namespace);
+    json_t *condition = json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "Mirrored", "status", status_text, "reason", status->reason, "message",
+                                  status->message, "lastTransitionTime", transition_time(old, status_text, status->since_us, time));
+    /* Only a mirror that exists is referred to: Linkerd's schema refuses empty references (#14433). */
+    if (condition != NULL && status->mirrored)
+        (void)json_object_set_new(condition, "localRef", reference(namespace, local));
+    return json_pack("{s:s, s:o, s:[o]}", "controllerName", L5D_STATUS_CONTROLLER, "remoteRef", reference(meta->namespace, meta->name),
+                     "conditions", condition);
+}
+
+/* @param only_bad  leaves the mirrored ones out, for a Link with more services than an object can hold.
+ * @return new, or NULL. */
+static json_t *build(const struct link_status *status, const json_t *old_entries, bool only_bad)
+{
+    json_t *entries = json_array();
+    size_t at = 0;
+    for (struct claim *claim = world_first_claim(status->link); claim != NULL; claim = world_next_claim(claim)) {
+        const struct claim_status *state = claim_status(claim);
+        const json_t *old = find_old(old_entries, &at, &claim_service(claim)->meta);
+        if (only_bad && state->mirrored)
+            continue;
+        if (strcmp(state->reason, "Pending") == 0) {
+            /* Not judged yet in this process: what was said before stands. */
+            if (old != NULL)
+                (void)json_array_append(entries, (json_t *)(uintptr_t)old);
+            continue;
+        }
+        if (json_array_append_new(entries, entry_of(claim, old)) != 0) {
+            json_decref(entries);
+            return NULL;
+        }
+    }
+    return entries;
+}
+
+/* ---- writing it ---- */
+
+static void arm(struct link_status *status, uint64_t delay_ms)
+{
+    if (!loop_timer_active(status->timer))
+        loop_timer_start(status->timer, delay_ms);
+}
+
+static void on_done(struct kube_request *request, json_t *object, const struct kube_failure *failure)
+{
+    (void)object;
+    struct link_status *status = request->context;
+    status->writing = false;
+    if (failure == NULL) {
+        if (status->marked)
+            arm(status, COALESCE_MS);
+        return;
+    }
+    log_warn("status_write_failed", "the Link's status could not be written and is tried again", "link",
+             world_link_declaration(status->link)->name, "error", failure->error.text, NULL);
+    status->marked = true;
+    arm(status, failure->retry_after_ms > RETRY_MS ? (uint64_t)failure->retry_after_ms : RETRY_MS);
+}
+
+static enum err_code send(struct link_status *status, json_t *entries)
+{
+    struct control *control = status->statuses->control;
+    const struct link *link = world_link_declaration(status->link);
+    char path[700];
+    json_t *patch = json_pack("{s:{s:O}}", "status", "mirrorServices", entries);
+    char *body = patch != NULL ? json_dumps(patch, JSON_COMPACT) : NULL;
+    json_decref(patch);
+    if (body == NULL)
+        return ERR_NOMEM;
+    (void)snprintf(path, sizeof(path), "/apis/" L5D_LINK_GROUP "/%s/namespaces/%s/links/%s/status?fieldManager=" OBJECT_FIELD_MANAGER,
+                   links_version(control->links), link->namespace, link->name);
+    status->request = (struct kube_request){.verb = "patch", .resource = "links/status", .path = path,
+                                            .content_type = "application/merge-patch+json", .body = body, .body_bytes = strlen(body),
+                                            .on_done = on_done, .context = status};
+    struct err ignored = {0};
+    enum err_code code = kube_start(control->client, &status->request, &ignored);
+    free(body); /* lint: allow, jansson's allocation */
+    status->writing = code == ERR_OK;
+    return code;
+}
+
+static size_t json_bytes(const json_t *json) { return json_dumpb(json, NULL, 0, JSON_COMPACT); }
+
+static enum err_code write_status(struct link_status *status)
+{
+    const struct link *link = world_link_declaration(status->link);
+    const json_t *old = json_object_get(links_status_json(status->statuses->control->links, link->name), "mirrorServices");
+    json_t *entries = build(status, old, false);
+    if (entries != NULL && json_bytes(entries) > MAX_STATUS_BYTES) {
+        json_decref(entries);
+        entries = build(status, old, true);
+    }
+    if (entries == NULL)
+        return ERR_NOMEM;
+    bool right = old != NULL ? json_equal(entries, (json_t *)(uintptr_t)old) : json_array_size(entries) == 0;
+    enum err_code code = right ? ERR_OK : send(status, entries);
+    json_decref(entries);
+    return code;
+}
+
+static bool may_write(const struct link_status *status)
+{
+    struct control *control = status->statuses->control;
+    const char *version = links_version(control->links);
+    return !control->stopping && version != NULL && strcmp(version, "v1alpha1") != 0 &&
+           world_knowledge(control->world, status->link, WORLD_TARGET_SERVICES) == WORLD_LISTED;
+}
+
+static void on_timer(void *context)
+{
+    struct link_status *status = context;
+    if (status->writing)
+        return; /* on_done() goes on */
+    if (!may_write(status)) {
+        if (status->marked)
+            arm(status, RETRY_MS);
+        return;
+    }
+    status->marked = false;
+    if (write_status(status) != ERR_OK) {
+        status->marked = true;
+        arm(status, RETRY_MS);
+    }
+}
+
+static struct link_status *obtain(struct link_statuses *statuses, struct world_link *link)
+{
+    const char *id = world_link_declaration(link)->id;
+    struct link_status *status = map_get(statuses->links, id);
+    if (status != NULL)
+        return status;
+    status = NEW(struct link_status);
+    if (status == NULL)
+        return NULL;
+    status->statuses = statuses;
+    status->link = link;
+    status->timer = loop_timer_new(statuses->control->config.loop, on_timer, status);
+    if (status->timer == NULL || map_put(statuses->links, id, status) != ERR_OK) {
+        free_status(status);
+        return NULL;
+    }
+    return status;
+}
+
+void statuses_mark(struct link_statuses *statuses, struct world_link *link)
+{
+    if (world_link_declaration(link)->kind != LINK_RESOURCE)
+        return;
+    struct link_status *status = obtain(statuses, link);
+    if (status == NULL)
+        return; /* out of memory: the next change of any service tries again */
+    status->marked = true;
+    if (!status->writing)
+        arm(status, COALESCE_MS);
+}
+
+void statuses_forget(struct link_statuses *statuses, struct world_link *link)
+{
+    if (statuses != NULL)
+        (void)map_remove(statuses->links, world_link_declaration(link)->id);
+}
+
+enum err_code statuses_new(struct control *control, struct link_statuses **ret_statuses)
+{
+    struct link_statuses *statuses = NEW(struct link_statuses);
+    if (statuses == NULL)
+        return ERR_NOMEM;
+    statuses->control = control;
+    statuses->links = map_new(free_status);
+    if (statuses->links == NULL) {
+        mem_free(statuses);
+        return ERR_NOMEM;
+    }
+    *ret_statuses = statuses;
+    return ERR_OK;
+}
+
+void statuses_free(struct link_statuses *statuses)
+{
+    if (statuses == NULL)
+        return;
+    map_free(statuses->links);
+    mem_free(statuses);
+}

@@ -1,0 +1,325 @@
+/* One target cluster: its client and its watches. Whatever is wrong with it stays its own affair. */
+#include "agent/control/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/kube/codec.h"
+#include "agent/observe/log.h"
+#include "base/mem.h"
+#include "mirror/names.h"
+
+enum { DECODE_BYTES = 8 << 20, KUBECONFIG_BYTES = 2 << 20 };
+
+struct target_watch {
+    struct target *target;
+    enum world_collection collection;
+    struct list_watch *list_watch;
+    enum err_code told; /* the failure that was logged last */
+};
+
+struct target {
+    struct control *control;
+    struct world_link *world_link;
+    struct kube_client *client;
+    char *kubeconfig; /* that the client was made of, NULL when none */
+    struct err problem; /* of declaration or credentials */
+    struct target_watch services, slices;
+    struct arena scratch;
+    struct target *next;
+};
+
+const struct link *target_link(const struct target *target) { return world_link_declaration(target->world_link); }
+
+struct world_link *target_world_link(const struct target *target) { return target->world_link; }
+
+void target_set_next(struct target *target, struct target *next) { target->next = next; }
+
+struct target *target_next(const struct target *target) { return target->next; }
+
+static const char *cluster_name(const struct target *target) { return target_link(target)->cluster_name; }
+
+/* ---- watches ---- */
+
+static enum err_code on_object(void *context, enum change change, json_t *json)
+{
+    struct target_watch *watch = context;
+    struct target *target = watch->target;
+    enum world_change what = change == CHANGE_DELETED ? WORLD_DELETED : WORLD_PUT;
+    struct err error = {0};
+    struct service service;
+    struct slice slice;
+    enum err_code code;
+    arena_reset(&target->scratch);
+    if (watch->collection == WORLD_TARGET_SERVICES) {
+        code = codec_service(&target->scratch, json, &service, &error);
+        if (code == ERR_OK)
+            code = world_target_service(target->world_link, what, &service);
+    } else {
+        code = codec_slice(&target->scratch, json, &slice, &error);
+        if (code == ERR_OK)
+            code = world_target_slice(target->world_link, what, &slice);
+    }
+    if (code == ERR_INVALID)
+        log_warn("object_unreadable", "an object of a target cluster cannot be read and is left out", "cluster", cluster_name(target), "error",
+                 error.text, NULL);
+    return code;
+}
+
+static void on_begin(void *context)
+{
+    struct target_watch *watch = context;
+    world_begin(watch->target->control->world, watch->target->world_link, watch->collection);
+}
+
+static void on_end(void *context)
+{
+    struct target_watch *watch = context;
+    world_end(watch->target->control->world, watch->target->world_link, watch->collection);
+    log_info("target_listed", "the target's objects are listed", "cluster", cluster_name(watch->target), "resource",
+             watch->collection == WORLD_TARGET_SERVICES ? "services" : "endpointslices", NULL);
+}
+
+static void on_state(void *context, const struct list_watch_state *state)
+{
+    struct target_watch *watch = context;
+    struct target *target = watch->target;
+    if (state->healthy) {
+        if (watch->told != ERR_OK)
+            log_info("target_watch_recovered", "watching the target works again", "cluster", cluster_name(target), NULL);
+        watch->told = ERR_OK;
+        return;
+    }
+    enum err_code code = state->error.code;
+    if (watch->told != code) {
+        log_warn("target_watch_failed", "watching the target failed and is tried again; its mirrors stay as they are", "cluster",
+                 cluster_name(target), "error", state->error.text, NULL);
+        links_emit(target->control, target_link(target), true,
+                   code == ERR_FORBIDDEN || code == ERR_UNAUTHORIZED ? "TargetAccessDenied" : "TargetUnreachable", state->error.text);
+    }
+    watch->told = code;
+    if (watch->collection == WORLD_TARGET_SLICES && (code == ERR_FORBIDDEN || code == ERR_NOT_FOUND))
+        world_set_unavailable(target->control->world, target->world_link, watch->collection);
+}
+
+static void start_watch(struct target *target, struct target_watch *watch, enum world_collection collection, const char *resource,
+                        const char *kind, const char *path, const char *selector)
+{
+    *watch = (struct target_watch){.target = target, .collection = collection};
+    const struct list_watch_config config = {.resource = resource, .kind = kind, .path = path, .label_selector = selector,
+                                             .on_object = on_object, .on_begin = on_begin, .on_end = on_end, .on_state = on_state,
+                                             .context = watch};
+    if (list_watch_new(target->control->config.loop, target->client, &config, &watch->list_watch, &target->problem) != ERR_OK)
+        log_error("target_watch_failed", "out of memory: the target is not watched until its link changes", "cluster", cluster_name(target),
+                  NULL);
+}
+
+static void stop_watches(struct target *target)
+{
+    list_watch_free(TAKE(target->services.list_watch));
+    list_watch_free(TAKE(target->slices.list_watch));
+}
+
+/* 2.8 marks exports by annotations, which cannot be selected by: all Services come. Links select by labels. */
+static void start_watches(struct target *target)
+{
+    const struct link *link = target_link(target);
+    struct world *world = target->control->world;
+    stop_watches(target);
+    if (target->client == NULL)
+        return;
+    if (link->kind == LINK_SECRET) {
+        start_watch(target, &target->services, WORLD_TARGET_SERVICES, "services", "Service", "/api/v1/services", NULL);
+        world_set_unavailable(world, target->world_link, WORLD_TARGET_SLICES);
+        return;
+    }
+    if (selector_is_empty(&link->selector)) {
+        /* Selects nothing: known without asking. */
+        world_begin(world, target->world_link, WORLD_TARGET_SERVICES);
+        world_end(world, target->world_link, WORLD_TARGET_SERVICES);
+    }
+    arena_reset(&target->scratch);
+    const char *selector = selector_format(&target->scratch, &link->selector);
+    /* With nothing selected the watch still tells whether the API is reachable and allowed. */
+    start_watch(target, &target->services, WORLD_TARGET_SERVICES, "services", "Service", "/api/v1/services",
+                selector != NULL && selector[0] != '\0' ? selector : L5D_EXPORTED "=svcmirror.nothing");
+    start_watch(target, &target->slices, WORLD_TARGET_SLICES, "endpointslices", "EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices",
+                NULL);
+}
+
+/* ---- credentials ---- */
+
+static void observe(void *context, const struct kube_client *client, const char *verb, const char *resource, int status, uint64_t latency_us)
+{
+    struct control *control = context;
+    char code[8];
+    (void)snprintf(code, sizeof(code), "%d", status);
+    metric_add(metric_get(control->instruments.api_requests, kube_client_label(client), verb, resource, code), 1);
+    if (strcmp(verb, "watch") != 0)
+        metric_observe(metric_get(control->instruments.api_seconds, kube_client_label(client), verb), (double)latency_us / 1e6);
+}
+
+static enum err_code make_client(struct target *target, const char *text, size_t bytes, struct err *reterr)
+{
+    struct arena arena;
+    struct kubeconfig config;
+    arena_init(&arena, KUBECONFIG_BYTES);
+    enum err_code code = kubeconfig_parse(&arena, text, bytes, NULL, KUBECONFIG_TARGET, NULL, &config, reterr);
+    if (code == ERR_OK)
+        code = kube_client_new(target->control->config.http, target->control->config.loop, &config, cluster_name(target), &target->client, reterr);
+    arena_done(&arena);
+    if (code == ERR_OK)
+        kube_client_observe(target->client, observe, target->control);
+    return code;
+}
+
+static void tell_problem(struct target *target, const char *text)
+{
+    if (target->problem.code != ERR_OK && strcmp(target->problem.text, text) == 0)
+        return;
+    (void)err_set(&target->problem, ERR_INVALID, "%s", text);
+    log_error("credentials_unusable", "the target's credentials cannot be used: mend the Secret", "cluster", cluster_name(target), "secret",
+              target_link(target)->credentials_secret, "error", text, NULL);
+    links_emit(target->control, target_link(target), true, "CredentialsUnusable", text);
+}
+
+void target_credentials(struct target *target, const char *kubeconfig, size_t bytes, const char *problem)
+{
+    struct err error = {0};
+    if (kubeconfig == NULL) {
+        /* What worked so far goes on working until the server says otherwise. */
+        tell_problem(target, problem);
+        return;
+    }
+    if (target->kubeconfig != NULL && strlen(target->kubeconfig) == bytes && memcmp(target->kubeconfig, kubeconfig, bytes) == 0)
+        return;
+    char *copy = mem_strndup(kubeconfig, bytes);
+    if (copy == NULL)
+        return; /* tried again with the next turn of links.c */
+    struct kube_client *old = TAKE(target->client);
+    if (make_client(target, kubeconfig, bytes, &error) != ERR_OK) {
+        char text[ERR_TEXT_BYTES];
+        target->client = old;
+        (void)snprintf(text, sizeof(text), "Secret %s/%s: %.400s", target_link(target)->namespace, target_link(target)->credentials_secret,
+                       error.text);
+        mem_free(TAKE(target->kubeconfig));
+        target->kubeconfig = copy;
+        tell_problem(target, text);
+        return;
+    }
+    stop_watches(target);
+    kube_client_free(old);
+    bool first = target->kubeconfig == NULL;
+    mem_free(target->kubeconfig);
+    target->kubeconfig = copy;
+    target->problem = (struct err){0};
+    log_info(first ? "link_connecting" : "credentials_changed", first ? "connecting to the target" : "the target's new credentials are in use",
+             "cluster", cluster_name(target), "server", kube_client_server(target->client), NULL);
+    start_watches(target);
+}
+
+/* ---- life ---- */
+
+enum err_code target_new(struct control *control, const struct link *link, struct target **ret_target)
+{
+    struct target *target = NEW(struct target);
+    if (target == NULL)
+        return ERR_NOMEM;
+    target->control = control;
+    arena_init(&target->scratch, DECODE_BYTES);
+    if (world_put_link(control->world, link, &target->world_link) != ERR_OK) {
+        target_free(target);
+        return ERR_NOMEM;
+    }
+    *ret_target = target;
+    return ERR_OK;
+}
+
+void target_free(struct target *target)
+{
+    if (target == NULL)
+        return;
+    stop_watches(target);
+    kube_client_free(target->client);
+    if (target->world_link != NULL) {
+        instruments_forget_cluster(&target->control->instruments, cluster_name(target));
+        statuses_forget(target->control->statuses, target->world_link);
+        world_remove_link(target->control->world, target->world_link);
+    }
+    arena_done(&target->scratch);
+    mem_free(target->kubeconfig);
+    mem_free(target);
+}
+
+enum err_code target_declare(struct target *target, const struct link *link)
+{
+    bool same_selection = selector_equal(&target_link(target)->selector, &link->selector);
+    TRY(world_put_link(target->control->world, link, &target->world_link));
+    statuses_mark(target->control->statuses, target->world_link);
+    if (!same_selection)
+        start_watches(target);
+    return ERR_OK;
+}
+
+/* ---- how it fares ---- */
+
+static const struct list_watch_state *state_of(const struct target_watch *watch)
+{
+    return watch->list_watch != NULL ? list_watch_state(watch->list_watch) : NULL;
+}
+
+bool target_reachable(const struct target *target)
+{
+    const struct list_watch_state *state = state_of(&target->services);
+    return state != NULL && state->healthy;
+}
+
+bool target_synced(const struct target *target)
+{
+    const struct list_watch_state *state = state_of(&target->services);
+    return state != NULL && state->synced;
+}
+
+bool target_settled(const struct target *target)
+{
+    const struct list_watch_state *state = state_of(&target->services);
+    return target->problem.code != ERR_OK || (state != NULL && (state->synced || state->error.code != ERR_OK));
+}
+
+const char *target_problem(const struct target *target)
+{
+    const struct list_watch_state *services = state_of(&target->services), *slices = state_of(&target->slices);
+    if (target->problem.code != ERR_OK)
+        return target->problem.text;
+    if (services != NULL && services->error.code != ERR_OK)
+        return services->error.text;
+    return slices != NULL && slices->error.code != ERR_OK ? slices->error.text : "";
+}
+
+uint64_t target_event_age_ms(const struct target *target)
+{
+    const struct list_watch_state *state = state_of(&target->services);
+    return state != NULL ? loop_now_ms(target->control->config.loop) - state->last_event_ms : 0;
+}
+
+int64_t target_expires_us(const struct target *target) { return target->client != NULL ? kube_client_expires_us(target->client) : 0; }
+
+const char *target_server(const struct target *target) { return target->client != NULL ? kube_client_server(target->client) : ""; }
+
+void target_collect(struct target *target)
+{
+    const struct instruments *instruments = &target->control->instruments;
+    const char *cluster = cluster_name(target);
+    metric_set(metric_get(instruments->link_reachable, cluster), target_reachable(target));
+    metric_set(metric_get(instruments->link_synced, cluster), target_synced(target));
+    metric_set(metric_get(instruments->link_event_age, cluster), (double)target_event_age_ms(target) / 1000.0);
+    if (target_expires_us(target) != 0)
+        metric_set(metric_get(instruments->credentials_expiry, cluster), (double)target_expires_us(target) / 1e6);
+    metric_set(metric_get(instruments->service_cache, cluster),
+               (double)world_collection_size(target->control->world, target->world_link, WORLD_TARGET_SERVICES));
+    metric_set(metric_get(instruments->slice_cache, cluster),
+               (double)world_collection_size(target->control->world, target->world_link, WORLD_TARGET_SLICES));
+    metrics_forget(instruments->registry, instruments->services, "target_cluster_name", cluster);
+    for (struct claim *claim = world_first_claim(target->world_link); claim != NULL; claim = world_next_claim(claim))
+        metric_add(metric_get(instruments->services, cluster, claim_status(claim)->reason), 1);
+}
