@@ -3,62 +3,97 @@
 #include <string.h>
 #include <strings.h>
 
-#define EDGE_STACK_READY "Ambassador is ready"
-#define EDGE_STACK_NOT_READY "Ambassador is not ready"
-
+/* Advice is a sentence that goes on after "dead: " or "alive, but ": first what it means, then what to mend. */
 static const struct {
     const char *name, *advice;
 } reasons[REASON_COUNT] = {
     [REASON_NONE] = {"NotProbed", "the gateway has not been probed yet"},
     [REASON_OK] = {"OK", "the gateway answers its probe"},
-    [REASON_OK_OTHER_BODY] = {"OKOtherBody",
-                              "the answer is 200 but not Edge Stack's own ready text: another Mapping may shadow the health Mapping; "
-                              "look for a catch-all Mapping or one with higher precedence"},
-    [REASON_RESOLVE_FAILED] = {"ResolveFailed", "the gateway's host name has no address: check the load balancer's DNS record"},
-    [REASON_REFUSED] = {"ConnectionRefused",
-                        "nothing listens on the probe port: check that the gateway's pods run and that a Listener serves the "
-                        "probe port's targetPort"},
-    [REASON_CONNECT_TIMEOUT] = {"ConnectTimeout",
-                                "no answer to the connection: the address is gone, or a firewall or security group drops the "
-                                "packets"},
-    [REASON_UNREACHABLE] = {"Unreachable", "the network has no way to the gateway's address: check routes and firewalls"},
-    [REASON_RESET] = {"ConnectionReset",
-                      "the connection was reset before an answer: check for a Listener that expects the PROXY protocol, or a load "
-                      "balancer without healthy backends"},
-    [REASON_CLOSED] = {"ConnectionClosed", "the connection was closed before an answer: check what listens on the probe port"},
-    [REASON_SILENT] = {"TransportSilent", "what was sent is not acknowledged: the path to the gateway is broken"},
-    [REASON_ANSWER_TIMEOUT] = {"AnswerTimeout", "the connection stands but no answer came in time: the gateway is overloaded or stuck"},
-    [REASON_TLS_ON_PORT] = {"TLSOnPort",
-                            "the probe port speaks TLS: point mc-probe at the cleartext port, or set the Listener's protocol to HTTP"},
-    [REASON_NOT_HTTP] = {"NotHTTP", "what answers on the probe port does not speak HTTP: check the port's number and targetPort"},
-    [REASON_INSECURE_REDIRECT] = {"InsecureRedirect",
-                                  "the Host redirects cleartext to https: set spec.requestPolicy.insecure.action: Route on the Host "
-                                  "that serves this address"},
-    [REASON_REDIRECT] = {"Redirect", "the probe path is redirected elsewhere, which is not followed: check the probe path"},
-    [REASON_NO_ROUTE] = {"NoRoute",
-                         "Edge Stack has no route for the probe path: check that the health Mapping exists, its prefix equals the "
-                         "probe path, its hostname and the Host's mappingSelector match, and its ambassador_id"},
-    [REASON_WRONG_REWRITE] = {"WrongRewrite",
-                              "the route exists but leads to a wrong path: set the health Mapping's rewrite to "
-                              "/ambassador/v0/check_ready"},
-    [REASON_NOT_FOUND] = {"NotFound", "what answers does not know the probe path: check the probe path and port"},
-    [REASON_AUTH_REFUSED] = {"AuthRefused", "the authentication filter refuses the probe: set bypass_auth: true on the health Mapping"},
-    [REASON_AUTH_UNREACHABLE] = {"AuthUnreachable",
-                                 "the authentication service cannot be reached: set bypass_auth: true on the health Mapping, and mend "
-                                 "the AuthService"},
-    [REASON_ACCESS_DENIED] = {"AccessDenied", "the Module's ip_allow or ip_deny excludes the prober's address: allow it"},
-    [REASON_UPSTREAM_CONNECT] = {"UpstreamConnectError",
-                                 "Envoy cannot connect to the health endpoint: set the health Mapping's service to localhost:8877, and "
-                                 "check that Edge Stack's control program runs"},
+    [REASON_OK_OTHER_BODY] =
+        {"OKOtherBody",
+         "the answer is 200 but not Edge Stack's own ready text, so it does not prove that the gateway is "
+         "ready: look for a catch-all Mapping, or one with a higher precedence, that shadows the health Mapping"},
+    [REASON_RESOLVE_FAILED] = {"ResolveFailed",
+                               "the gateway's host name has no address: check the load balancer's DNS record"},
+    [REASON_REFUSED] =
+        {"ConnectionRefused",
+         "nothing listens on the probe port: check that the gateway's pods run, and that a Listener serves the "
+         "targetPort of the probe port and its hostBinding matches a Host"},
+    [REASON_CONNECT_TIMEOUT] =
+        {"ConnectTimeout",
+         "no answer to the connection: the address is gone, or a firewall or security group drops the "
+         "packets; check the load balancer and the rules between the clusters"},
+    [REASON_UNREACHABLE] =
+        {"Unreachable",
+         "the network has no way to the gateway's address: check routes and firewalls between the clusters"},
+    [REASON_RESET] =
+        {"ConnectionReset",
+         "the connection was reset before an answer: check for a Listener that expects the PROXY protocol, and for a "
+         "load balancer without healthy backends"},
+    [REASON_CLOSED] =
+        {"ConnectionClosed",
+         "the connection was closed before an answer: check what listens on the probe port, and for a load balancer "
+         "without healthy backends"},
+    [REASON_SILENT] =
+        {"TransportSilent",
+         "what was sent is not acknowledged: the gateway's node or the network on the way to it has gone; check both"},
+    [REASON_ANSWER_TIMEOUT] =
+        {"AnswerTimeout",
+         "the connection stands but no answer came in time: the gateway is overloaded or stuck; look at its "
+         "pods, or raise the probe's timeout"},
+    [REASON_TLS_ON_PORT] =
+        {"TLSOnPort",
+         "the probe port speaks TLS and the probe is cleartext: point the probe port at the cleartext listener "
+         "(usually port 80, targetPort 8080), or set that Listener's protocol to HTTP"},
+    [REASON_NOT_HTTP] =
+        {"NotHTTP", "what answers on the probe port does not speak HTTP: check the probe port's number and targetPort"},
+    [REASON_INSECURE_REDIRECT] =
+        {"InsecureRedirect",
+         "the Host redirects cleartext: set spec.requestPolicy.insecure.action: Route on the Host that "
+         "serves this address; of several Hosts with one hostname the alphabetically last decides"},
+    [REASON_REDIRECT] =
+        {"Redirect",
+         "the probe is redirected elsewhere, which is not followed: check the probe path, and what stands before "
+         "the gateway (a load balancer that redirects to https, a login page)"},
+    [REASON_NO_ROUTE] =
+        {"NoRoute",
+         "Edge Stack has no route for the probe: check that the health Mapping exists, that its prefix equals the "
+         "probe path and its hostname is \"*\", that the Host's hostname and mappingSelector match, that its insecure "
+         "action is not Reject, and that ambassador_id is the instance's"},
+    [REASON_WRONG_REWRITE] =
+        {"WrongRewrite",
+         "a route exists but leads to a path that is not there: set rewrite: /ambassador/v0/check_ready on the "
+         "health Mapping, and check that no other Mapping catches its prefix"},
+    [REASON_NOT_FOUND] =
+        {"NotFound",
+         "what answers does not know the probe path: check the probe path, and that the probe port is the gateway's"},
+    [REASON_AUTH_REFUSED] = {"AuthRefused",
+                             "authentication refuses the probe: set bypass_auth: true on the health Mapping"},
+    [REASON_AUTH_UNREACHABLE] =
+        {"AuthUnreachable",
+         "the AuthService cannot be reached, so every request without bypass_auth is refused: mend it, and "
+         "set bypass_auth: true on the health Mapping"},
+    [REASON_ACCESS_DENIED] =
+        {"AccessDenied",
+         "the Module's ip_allow or ip_deny excludes the prober's address: allow the source cluster's addresses"},
+    [REASON_UPSTREAM_CONNECT] =
+        {"UpstreamConnectError",
+         "Envoy cannot connect to the health endpoint: set service: localhost:8877 (port written out, no "
+         "https) on the health Mapping, and check that Edge Stack's control program runs"},
     [REASON_UPSTREAM_NONE] = {"NoHealthyUpstream",
-                              "the health Mapping's service has no address: set it to localhost:8877"},
-    [REASON_NOT_READY] = {"NotReady", "Edge Stack says that it is not ready: look at its pods and their logs"},
-    [REASON_UPSTREAM_TIMEOUT] = {"UpstreamTimeout",
-                                 "the health endpoint accepts the request and stays silent: Edge Stack's control program is stuck"},
-    [REASON_BAD_REQUEST] = {"BadRequest", "the gateway does not accept the request: check the probe path"},
+                              "the health Mapping's service has no address: set service: localhost:8877 on it"},
+    [REASON_NOT_READY] = {"NotReady", "the gateway itself says that it is not ready: look at its pods and their logs"},
+    [REASON_UPSTREAM_TIMEOUT] =
+        {"UpstreamTimeout",
+         "Envoy got no answer in time from the health endpoint or the AuthService: set bypass_auth: true on "
+         "the health Mapping; if it is set, Edge Stack's control program (8877) is stuck: restart the pod"},
+    [REASON_BAD_REQUEST] = {"BadRequest",
+                            "the gateway does not accept the request: check the probe path for odd characters"},
     [REASON_SERVER_ERROR] = {"ServerError", "the gateway answers with a server error: look at its logs"},
-    [REASON_UNEXPECTED_STATUS] = {"UnexpectedStatus", "only status 200 counts as alive: check the probe path"},
-    [REASON_INTERNAL] = {"InternalError", "the agent itself could not probe: check its memory and file descriptors"},
+    [REASON_UNEXPECTED_STATUS] =
+        {"UnexpectedStatus", "only status 200 counts as alive: check that the probe path leads to the health endpoint"},
+    [REASON_INTERNAL] = {"InternalError",
+                         "the agent itself could not probe: check its memory and file descriptor limits"},
 };
 
 const char *probe_reason_name(enum probe_reason reason)
@@ -68,73 +103,139 @@ const char *probe_reason_name(enum probe_reason reason)
 
 const char *probe_reason_advice(enum probe_reason reason)
 {
-    return reason < REASON_COUNT ? reasons[reason].advice : "";
+    return reason < REASON_COUNT ? reasons[reason].advice : "this reason is not known";
 }
 
 bool probe_reason_alive(enum probe_reason reason) { return reason == REASON_OK || reason == REASON_OK_OTHER_BODY; }
 
-static bool from_envoy(const struct probe_observation *o) { return o->upstream_time_header || strncasecmp(o->server, "envoy", 5) == 0; }
+/* --- who answers --- */
 
-/* A gateway whose readiness text is known: Edge Stack's, by its own path or by its Envoy. Linkerd's gateway says what it likes. */
-static bool body_is_judged(const struct probe_observation *o, const char *path)
+/* Envoy sets `server` unless its Module names another; the time header it adds to whatever an upstream answered. */
+static bool by_envoy(const struct probe_observation *seen)
 {
-    if (strcmp(path, "/ready") == 0 || strcmp(path, "/live") == 0 || strcmp(path, "/health") == 0)
+    return seen->upstream_time_header || strncasecmp(seen->server, "envoy", 5) == 0;
+}
+
+static bool by_edge_stack(const struct probe_observation *seen, const char *path)
+{
+    return by_envoy(seen) || strstr(path, "ambassador") != NULL;
+}
+
+/* Linkerd's gateway, whose proxy may well be behind an Envoy, answers on these paths as it likes. */
+static bool is_linkerd_path(const char *path)
+{
+    static const char *const paths[] = {"/ready", "/live", "/health"};
+    size_t length = strcspn(path, "?");
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
+        if (strlen(paths[i]) == length && strncmp(path, paths[i], length) == 0)
+            return true;
+    return false;
+}
+
+static bool contains(const char *text, const char *word)
+{
+    size_t length = strlen(word);
+    for (; *text != '\0'; text++)
+        if (strncasecmp(text, word, length) == 0)
+            return true;
+    return false;
+}
+
+/* The first is Emissary's since 1.6, the second that of older versions. */
+static bool says_ready(const char *body)
+{
+    return contains(body, "ambassador is ready") || contains(body, "ambassador readiness check ok");
+}
+
+static bool says_not_ready(const char *body)
+{
+    return contains(body, "not ready") || contains(body, "waiting for config");
+}
+
+/* --- what a status means --- */
+
+static enum probe_reason of_ok(const struct probe_observation *seen, const char *path)
+{
+    if (is_linkerd_path(path) || !by_edge_stack(seen, path) || says_ready(seen->body))
+        return REASON_OK;
+    return REASON_OK_OTHER_BODY;
+}
+
+/* Whether `location` is https with the probe's own path. The text may be cut at its bound: what is there then has to agree. */
+static bool keeps_path(const struct probe_observation *seen, const char *path)
+{
+    if (strncasecmp(seen->location, "https://", 8) != 0)
         return false;
-    return strstr(path, "ambassador") != NULL || strncasecmp(o->server, "envoy", 5) == 0;
+    const char *rest = strchr(seen->location + 8, '/');
+    bool cut = strlen(seen->location) == sizeof(seen->location) - 1;
+    if (rest == NULL)
+        return cut || strcmp(path, "/") == 0;
+    return cut ? strncmp(path, rest, strlen(rest)) == 0 : strcmp(path, rest) == 0;
 }
 
-static enum probe_reason of_redirect(const struct probe_observation *o)
+static enum probe_reason of_redirect(const struct probe_observation *seen, const char *path)
 {
-    bool moves = o->status == 301 || o->status == 302 || o->status == 307 || o->status == 308;
-    return moves && strncasecmp(o->location, "https://", 8) == 0 ? REASON_INSECURE_REDIRECT : REASON_REDIRECT;
+    bool moves = seen->status == 301 || seen->status == 302 || seen->status == 307 || seen->status == 308;
+    /* Other servers redirect to https too (nginx, cloud load balancers); without `server` the path has to tell. */
+    bool by_host = seen->server[0] != '\0' ? by_envoy(seen) : by_edge_stack(seen, path);
+    return moves && by_host && keeps_path(seen, path) ? REASON_INSECURE_REDIRECT : REASON_REDIRECT;
 }
 
-static enum probe_reason of_not_found(const struct probe_observation *o)
+static enum probe_reason of_not_found(const struct probe_observation *seen, const char *path)
 {
-    if (o->upstream_time_header)
+    if (seen->upstream_time_header)
         return REASON_WRONG_REWRITE;
-    return from_envoy(o) && o->body_bytes == 0 ? REASON_NO_ROUTE : REASON_NOT_FOUND;
+    return seen->body_bytes == 0 && by_edge_stack(seen, path) ? REASON_NO_ROUTE : REASON_NOT_FOUND;
 }
 
-static enum probe_reason of_forbidden(const struct probe_observation *o)
+static enum probe_reason of_forbidden(const struct probe_observation *seen, const char *path)
 {
-    if (strstr(o->body, "RBAC: access denied") != NULL)
+    if (contains(seen->body, "RBAC: access denied"))
         return REASON_ACCESS_DENIED;
-    return o->body_bytes == 0 ? REASON_AUTH_UNREACHABLE : REASON_AUTH_REFUSED;
+    return seen->body_bytes == 0 && by_edge_stack(seen, path) ? REASON_AUTH_UNREACHABLE : REASON_AUTH_REFUSED;
 }
 
-static enum probe_reason of_unavailable(const struct probe_observation *o)
+static enum probe_reason of_unavailable(const struct probe_observation *seen, const char *path)
 {
-    if (strstr(o->body, "upstream connect error") != NULL)
+    if (contains(seen->body, "upstream connect error"))
         return REASON_UPSTREAM_CONNECT;
-    if (strstr(o->body, "no healthy upstream") != NULL)
+    if (contains(seen->body, "no healthy upstream"))
         return REASON_UPSTREAM_NONE;
-    return o->upstream_time_header || strstr(o->body, EDGE_STACK_NOT_READY) != NULL ? REASON_NOT_READY : REASON_SERVER_ERROR;
+    /* On Edge Stack's own path whatever comes from behind Envoy comes from 8877. */
+    bool from_8877 = seen->upstream_time_header && strstr(path, "ambassador") != NULL;
+    return from_8877 || says_not_ready(seen->body) ? REASON_NOT_READY : REASON_SERVER_ERROR;
 }
 
-static enum probe_reason of_status(const struct probe_observation *o, const char *path)
+/* Go and nginx say in words that they expect TLS. */
+static enum probe_reason of_bad_request(const struct probe_observation *seen)
 {
-    switch (o->status) {
+    bool wants_tls = contains(seen->body, "to an HTTPS server") || contains(seen->body, "to HTTPS port");
+    return wants_tls ? REASON_TLS_ON_PORT : REASON_BAD_REQUEST;
+}
+
+static enum probe_reason of_status(const struct probe_observation *seen, const char *path)
+{
+    switch (seen->status) {
     case 200:
-        return body_is_judged(o, path) && strstr(o->body, EDGE_STACK_READY) == NULL ? REASON_OK_OTHER_BODY : REASON_OK;
+        return of_ok(seen, path);
     case 400:
-        return REASON_BAD_REQUEST;
+        return of_bad_request(seen);
     case 401:
         return REASON_AUTH_REFUSED;
     case 403:
-        return of_forbidden(o);
+        return of_forbidden(seen, path);
     case 404:
-        return of_not_found(o);
+        return of_not_found(seen, path);
     case 503:
-        return of_unavailable(o);
+        return of_unavailable(seen, path);
     case 504:
         return REASON_UPSTREAM_TIMEOUT;
     default:
         break;
     }
-    if (o->status >= 300 && o->status < 400)
-        return of_redirect(o);
-    return o->status >= 500 && o->status < 600 ? REASON_SERVER_ERROR : REASON_UNEXPECTED_STATUS;
+    if (seen->status >= 300 && seen->status < 400)
+        return of_redirect(seen, path);
+    return seen->status >= 500 && seen->status < 600 ? REASON_SERVER_ERROR : REASON_UNEXPECTED_STATUS;
 }
 
 enum probe_reason diagnosis_of(const struct probe_observation *observation, const char *path)
@@ -168,14 +269,13 @@ enum probe_reason diagnosis_of(const struct probe_observation *observation, cons
 
 bool probe_path_normalise(const char *path, char *buffer, size_t bytes)
 {
-    while (*path == '/')
-        path++;
+    path += strspn(path, "/");
     size_t length = strlen(path);
     if (length + 2 > bytes)
         return false;
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)path[i];
-        if (c <= ' ' || c == 0x7f || c == '#')
+        if (c <= ' ' || c >= 0x7f || c == '#')
             return false;
     }
     buffer[0] = '/';

@@ -3,8 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-const uint32_t latency_bucket_ms[LATENCY_BUCKETS] = {1,   2,    3,    4,    5,    10,   20,    30,    40,    50,    100,  200, 300,
-                                                     400, 500,  1000, 2000, 3000, 4000, 5000,  10000, 20000, 30000, 40000, 50000};
+const uint32_t latency_bucket_ms[LATENCY_BUCKETS] = {1,    2,    3,     4,     5,     10,    20,   30,   40,
+                                                     50,   100,  200,   300,   400,   500,   1000, 2000, 3000,
+                                                     4000, 5000, 10000, 20000, 30000, 40000, 50000};
 
 void latency_add(struct latency *latency, uint32_t us)
 {
@@ -35,6 +36,8 @@ uint32_t latency_percentile_us(const struct latency *latency, uint32_t permille)
     memcpy(sorted, latency->window_us, latency->window_count * sizeof(*sorted));
     qsort(sorted, latency->window_count, sizeof(*sorted), compare);
     /* Nearest rank: the smallest sample that at least permille/1000 of all do not exceed. */
-    uint32_t rank = (uint32_t)(((uint64_t)permille * latency->window_count + 999) / 1000);
+    uint64_t rank = ((uint64_t)permille * latency->window_count + 999) / 1000;
+    if (rank > latency->window_count)
+        rank = latency->window_count;
     return sorted[rank > 0 ? rank - 1 : 0];
 }
