@@ -2,6 +2,16 @@
 
 #include <string.h>
 
+/* Deeper than any Kubernetes object; jansson has a bound of its own (2048), which this stays under. */
+enum { MAX_DEPTH = 512 };
+
+/* The bytes being fed: [at, end) is unseen; [kept, at) is seen and belongs to the current buffer, but is not copied yet, so that
+ * copying happens once a run and not once a byte. */
+struct feed {
+    const char *kept, *at;
+    const char *const end;
+};
+
 void json_split_init(struct json_split *split, enum json_split_mode mode, size_t limit_bytes, json_split_fn fn,
                      void *context)
 {
@@ -16,6 +26,9 @@ void json_split_done(struct json_split *split)
     strbuf_done(&split->rest);
 }
 
+/* Between the elements of the items array: only commas and white space may stand here. */
+static bool is_between_items(const struct json_split *split) { return split->in_items && split->depth == 2; }
+
 /* Where the bytes of the moment go: an item, a value of a stream, or what surrounds the items of a list. */
 static struct strbuf *target(struct json_split *split)
 {
@@ -23,10 +36,11 @@ static struct strbuf *target(struct json_split *split)
     return item ? &split->piece : &split->rest;
 }
 
-static enum err_code put(struct json_split *split, const char *data, size_t bytes, struct err *reterr)
+static enum err_code flush(struct json_split *split, struct feed *feed, struct err *reterr)
 {
     struct strbuf *buffer = target(split);
-    strbuf_append_bytes(buffer, data, bytes);
+    strbuf_append_bytes(buffer, feed->kept, (size_t)(feed->at - feed->kept));
+    feed->kept = feed->at;
     if (strbuf_error(buffer) == ERR_OK)
         return ERR_OK;
     if (strbuf_error(buffer) == ERR_LIMIT)
@@ -34,145 +48,168 @@ static enum err_code put(struct json_split *split, const char *data, size_t byte
     return err_set(reterr, ERR_NOMEM, "out of memory");
 }
 
-static enum err_code emit(struct json_split *split, bool is_item, struct err *reterr)
+/* The callback may release `split`, if it then returns an error: nothing of it is touched after one. */
+static enum err_code emit(struct json_split *split, struct strbuf *buffer, bool is_item, struct err *reterr)
 {
-    struct strbuf *buffer = is_item || split->mode == JSON_SPLIT_VALUES ? &split->piece : &split->rest;
     enum err_code code = split->fn(split->context, strbuf_text(buffer), buffer->length, is_item, reterr);
     if (code == ERR_OK)
         strbuf_clear(buffer);
     return code;
 }
 
-/* Depth at which an item of a list, or a value of a stream, is complete again. */
-static int item_depth(const struct json_split *split) { return split->mode == JSON_SPLIT_LIST ? 2 : 0; }
-
-static enum err_code open_bracket(struct json_split *split, char c, struct err *reterr)
+static enum err_code open_bracket(struct json_split *split, struct feed *feed, struct err *reterr)
 {
+    char c = *feed->at;
+    if (split->mode == JSON_SPLIT_LIST && split->depth == 0 && split->any)
+        return err_set(reterr, ERR_PROTOCOL, "the answer goes on after its end");
     if (split->mode == JSON_SPLIT_LIST && split->depth == 0 && c != '{')
         return err_set(reterr, ERR_PROTOCOL, "the list is not a JSON object");
-    TRY(put(split, &c, 1, reterr));
-    split->depth++;
+    if (is_between_items(split) && c != '{')
+        return err_set(reterr, ERR_PROTOCOL, "an item of the list is not an object");
+    if (split->depth == MAX_DEPTH)
+        return err_set(reterr, ERR_LIMIT, "JSON is nested deeper than %d", MAX_DEPTH);
+    feed->at++;
     split->any = true;
+    split->depth++;
     split->expect_key = c == '{';
-    if (split->mode == JSON_SPLIT_LIST && split->depth == 2 && c == '[' && split->items_key && !split->in_items)
+    if (split->mode == JSON_SPLIT_LIST && split->depth == 2 && c == '[' && split->items_key) {
+        TRY(flush(split, feed, reterr)); /* the bracket still belongs to the surroundings */
         split->in_items = true;
-    return split->depth > 512 ? err_set(reterr, ERR_LIMIT, "JSON is nested too deeply") : ERR_OK;
-}
-
-static enum err_code close_bracket(struct json_split *split, char c, struct err *reterr)
-{
-    if (split->depth == 0)
-        return err_set(reterr, ERR_PROTOCOL, "not JSON: '%c' without a beginning", c);
-    if (split->in_items && split->depth == 2 && c == ']')
-        split->in_items = false; /* this bracket belongs to the surroundings again */
-    TRY(put(split, &c, 1, reterr));
-    split->depth--;
-    split->expect_key = false;
-    if (split->mode == JSON_SPLIT_VALUES && split->depth == 0) {
-        split->any = false;
-        return emit(split, true, reterr);
     }
-    if (split->in_items && split->depth == item_depth(split))
-        return emit(split, true, reterr);
     return ERR_OK;
 }
 
-static void end_string(struct json_split *split)
+static enum err_code close_bracket(struct json_split *split, struct feed *feed, struct err *reterr)
 {
-    split->in_string = false;
-    if (split->depth == 1 && split->expect_key) {
-        split->items_key = split->key_length == 5 && memcmp(split->key, "items", 5) == 0;
-        split->expect_key = false;
+    char c = *feed->at;
+    if (split->depth == 0)
+        return err_set(reterr, ERR_PROTOCOL, "not JSON: '%c' without a beginning", c);
+    if (is_between_items(split)) {
+        if (c != ']')
+            return err_set(reterr, ERR_PROTOCOL, "not JSON: '%c' ends the items", c);
+        split->in_items = false; /* this bracket belongs to the surroundings again */
     }
+    feed->at++;
+    split->depth--;
+    split->expect_key = false;
+    bool is_item = is_between_items(split);
+    if (split->depth > 0 && !is_item)
+        return ERR_OK;
+    TRY(flush(split, feed, reterr)); /* what follows belongs to nobody */
+    return is_item || split->mode == JSON_SPLIT_VALUES ? emit(split, &split->piece, is_item, reterr) : ERR_OK;
 }
 
-/* Bytes of a string up to its end, a backslash, or the end of the data. */
-static size_t string_span(const char *data, size_t bytes)
+static enum err_code open_string(struct json_split *split, struct feed *feed, struct err *reterr)
 {
-    size_t i = 0;
-    while (i < bytes && data[i] != '"' && data[i] != '\\')
-        i++;
-    return i;
+    if (split->depth == 0 || is_between_items(split))
+        return err_set(reterr, ERR_PROTOCOL, "a string where an object should be");
+    feed->at++;
+    split->in_string = true;
+    split->key_length = 0;
+    return ERR_OK;
+}
+
+static void close_string(struct json_split *split)
+{
+    split->in_string = false;
+    if (split->depth != 1 || !split->expect_key)
+        return;
+    split->items_key = split->key_length == 5 && memcmp(split->key, "items", 5) == 0;
+    split->expect_key = false;
 }
 
 static void note_key(struct json_split *split, const char *data, size_t bytes)
 {
-    for (size_t i = 0; i < bytes; i++) {
-        if (split->key_length < sizeof(split->key))
-            split->key[split->key_length] = data[i];
-        if (split->key_length <= sizeof(split->key))
-            split->key_length++;
-    }
+    for (size_t i = 0; i < bytes && split->key_length < sizeof(split->key); i++)
+        split->key[split->key_length++] = data[i];
 }
 
-static enum err_code feed_string(struct json_split *split, const char *data, size_t bytes, size_t *at,
-                                 struct err *reterr)
+/* Inside of a string: up to its end, over one escape, or to the end of the data. */
+static void feed_string(struct json_split *split, struct feed *feed)
 {
     if (split->escaped) {
         split->escaped = false;
-        split->key_length = sizeof(split->key) + 1; /* a key with an escape is not "items" as anybody writes it */
-        (*at)++;
-        return put(split, data + *at - 1, 1, reterr);
+        split->key_length = sizeof(split->key); /* nobody writes "items" with an escape */
+        feed->at++;
+        return;
     }
-    size_t span = string_span(data + *at, bytes - *at);
+    const char *start = feed->at;
+    while (feed->at < feed->end && *feed->at != '"' && *feed->at != '\\')
+        feed->at++;
     if (split->depth == 1 && split->expect_key)
-        note_key(split, data + *at, span);
-    if (*at + span < bytes) {
-        if (data[*at + span] == '"')
-            end_string(split);
-        else
-            split->escaped = true;
-        span++;
-    }
-    TRY(put(split, data + *at, span, reterr));
-    *at += span;
-    return ERR_OK;
+        note_key(split, start, (size_t)(feed->at - start));
+    if (feed->at == feed->end)
+        return;
+    if (*feed->at++ == '"')
+        close_string(split);
+    else
+        split->escaped = true;
 }
 
 static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
-static enum err_code feed_other(struct json_split *split, char c, struct err *reterr)
+static bool is_structure(char c) { return c == '{' || c == '}' || c == '[' || c == ']' || c == '"' || c == ','; }
+
+static enum err_code feed_comma(struct json_split *split, struct feed *feed, struct err *reterr)
 {
-    if (is_space(c))
-        return split->depth > 0 && !split->in_items && split->mode == JSON_SPLIT_LIST ? put(split, &c, 1, reterr)
-                                                                                      : ERR_OK;
     if (split->depth == 0)
-        return err_set(reterr, ERR_PROTOCOL, "not JSON: it begins with '%c'", c >= ' ' && c < 127 ? c : '?');
-    if (c == ',' && split->in_items && split->depth == 2)
-        return ERR_OK; /* between items */
-    if (split->in_items && split->depth == 2)
-        return err_set(reterr, ERR_PROTOCOL, "an item of the list is not an object");
-    if (c == ',' && split->depth == 1) {
+        return err_set(reterr, ERR_PROTOCOL, "not JSON: ',' where a value should be");
+    feed->at++;
+    if (split->depth == 1) {
         split->expect_key = true;
         split->items_key = false;
     }
-    return put(split, &c, 1, reterr);
+    return ERR_OK;
 }
 
-static enum err_code feed_one(struct json_split *split, char c, struct err *reterr)
+/* Numbers, literals, colons and white space. Whether they are right is for the parser to say; here only the places count where
+ * nothing of the kind may stand. */
+static enum err_code feed_plain(struct json_split *split, struct feed *feed, struct err *reterr)
 {
-    if (c == '{' || c == '[')
-        return open_bracket(split, c, reterr);
-    if (c == '}' || c == ']')
-        return close_bracket(split, c, reterr);
-    if (c != '"')
-        return feed_other(split, c, reterr);
-    if (split->depth == 0 || (split->in_items && split->depth == 2))
-        return err_set(reterr, ERR_PROTOCOL, "a string where an object should be");
-    split->in_string = true;
-    split->key_length = 0;
-    return put(split, &c, 1, reterr);
+    bool space_only = split->depth == 0 || is_between_items(split);
+    for (; feed->at < feed->end && !is_structure(*feed->at); feed->at++) {
+        if (!space_only || is_space(*feed->at))
+            continue;
+        if (split->depth > 0)
+            return err_set(reterr, ERR_PROTOCOL, "an item of the list is not an object");
+        char c = *feed->at;
+        return err_set(reterr, ERR_PROTOCOL, "not JSON: '%c' where an object should be", c > ' ' && c < 127 ? c : '?');
+    }
+    return ERR_OK;
+}
+
+static enum err_code feed_one(struct json_split *split, struct feed *feed, struct err *reterr)
+{
+    switch (*feed->at) {
+    case '{':
+    case '[':
+        return open_bracket(split, feed, reterr);
+    case '}':
+    case ']':
+        return close_bracket(split, feed, reterr);
+    case '"':
+        return open_string(split, feed, reterr);
+    case ',':
+        return feed_comma(split, feed, reterr);
+    default:
+        return feed_plain(split, feed, reterr);
+    }
 }
 
 enum err_code json_split_feed(struct json_split *split, const char *data, size_t bytes, struct err *reterr)
 {
-    for (size_t at = 0; at < bytes;) {
-        if (split->in_string)
-            TRY(feed_string(split, data, bytes, &at, reterr));
-        else
-            TRY(feed_one(split, data[at++], reterr));
+    struct feed feed = {.kept = data, .at = data, .end = data + bytes};
+    while (feed.at < feed.end) {
+        if (split->in_string) {
+            feed_string(split, &feed);
+            continue;
+        }
+        bool outside = split->depth == 0 || is_between_items(split);
+        TRY(feed_one(split, &feed, reterr));
+        if (outside && (split->depth == 0 || is_between_items(split)))
+            feed.kept = feed.at; /* what separates values and items belongs to nobody */
     }
-    return ERR_OK;
+    return flush(split, &feed, reterr);
 }
 
 enum err_code json_split_finish(struct json_split *split, struct err *reterr)
@@ -181,7 +218,7 @@ enum err_code json_split_finish(struct json_split *split, struct err *reterr)
         return err_set(reterr, ERR_PROTOCOL, "the answer ended in the middle of an object");
     if (split->mode == JSON_SPLIT_VALUES)
         return ERR_OK;
-    if (split->rest.length == 0)
+    if (!split->any)
         return err_set(reterr, ERR_PROTOCOL, "the answer is empty");
-    return emit(split, false, reterr);
+    return emit(split, &split->rest, false, reterr);
 }

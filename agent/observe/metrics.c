@@ -210,7 +210,7 @@ static void put_number(struct strbuf *text, double value) {
         strbuf_append(text, "NaN");
     else if (isinf(value))
         strbuf_append(text, value > 0 ? "+Inf" : "-Inf");
-    else if (value == floor(value) && fabs(value) < 1e15)
+    else if (fabs(value) < 1e15 && value == (double)(int64_t)value)
         strbuf_printf(text, "%.0f", value);
     else
         strbuf_printf(text, "%.9g", value);
