@@ -3,13 +3,18 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
 #include "base/mem.h"
-#include "base/text.h"
 
-enum { MAX_LABELS = 6, MAX_SERIES = 100000, MAX_COLLECTORS = 16 };
+enum {
+    MAX_LABELS = 6,
+    MAX_SERIES = 100000, /* about 30 MB of text: more than any Prometheus takes from one target */
+    MAX_COLLECTORS = 16,
+    KEY_BYTES = 1024, /* six label values; names of Kubernetes have at most 253 bytes */
+};
 
 struct metric_series {
     struct metric *metric;
@@ -23,11 +28,11 @@ struct metric {
     struct metrics *registry;
     enum metric_type type;
     const char *name, *help;
-    const char *labels[MAX_LABELS + 1];
+    const char *labels[MAX_LABELS];
     unsigned label_count;
     const double *bounds;
     size_t bound_count;
-    struct map *series; /* by label values joined with '\x1f' */
+    struct map *series; /* by label values, each ended by SEPARATOR */
 };
 
 struct collector {
@@ -42,22 +47,32 @@ struct metrics {
     unsigned collector_count;
 };
 
-static void free_series(void *value) {
+/* Less than every character of a label value, so that the map's order is the order of the values. */
+#define SEPARATOR "\x1f"
+
+static void free_series(void *value)
+{
     struct metric_series *series = value;
-    series->metric->registry->series_count--;
+    if (series == NULL)
+        return;
     for (unsigned i = 0; i < MAX_LABELS; i++)
         mem_free(series->values[i]);
     mem_free(series->buckets);
+    series->metric->registry->series_count--;
     mem_free(series);
 }
 
-static void free_family(void *value) {
+static void free_family(void *value)
+{
     struct metric *metric = value;
+    if (metric == NULL)
+        return;
     map_free(metric->series);
     mem_free(metric);
 }
 
-struct metrics *metrics_new(void) {
+struct metrics *metrics_new(void)
+{
     struct metrics *metrics = NEW(struct metrics);
     if (metrics == NULL)
         return NULL;
@@ -69,7 +84,8 @@ struct metrics *metrics_new(void) {
     return metrics;
 }
 
-void metrics_free(struct metrics *metrics) {
+void metrics_free(struct metrics *metrics)
+{
     if (metrics == NULL)
         return;
     map_free(metrics->families);
@@ -77,25 +93,28 @@ void metrics_free(struct metrics *metrics) {
 }
 
 struct metric *metrics_register(struct metrics *metrics, enum metric_type type, const char *name, const char *help,
-                                const char *const *labels, const double *buckets, size_t bucket_count) {
+                                const char *const *labels, const double *buckets, size_t bucket_count)
+{
     struct metric *metric = map_get(metrics->families, name);
     if (metric != NULL)
         return metric;
     metric = NEW(struct metric);
     if (metric == NULL)
         return NULL;
-    metric->registry = metrics;
-    metric->type = type;
-    metric->name = name;
-    metric->help = help;
-    metric->bounds = buckets;
-    metric->bound_count = bucket_count;
-    for (; labels != NULL && labels[metric->label_count] != NULL && metric->label_count < MAX_LABELS; metric->label_count++)
+    *metric = (struct metric){.registry = metrics,
+                              .type = type,
+                              .name = name,
+                              .help = help,
+                              .bounds = buckets,
+                              .bound_count = bucket_count,
+                              .series = map_new(free_series)};
+    for (; labels != NULL && labels[metric->label_count] != NULL; metric->label_count++) {
+        if (metric->label_count == MAX_LABELS)
+            abort(); /* the labels are constants of the program */
         metric->labels[metric->label_count] = labels[metric->label_count];
-    metric->series = map_new(free_series);
+    }
     if (metric->series == NULL || map_put(metrics->families, name, metric) != ERR_OK) {
-        map_free(metric->series);
-        mem_free(metric);
+        free_family(metric);
         return NULL;
     }
     return metric;
@@ -103,7 +122,8 @@ struct metric *metrics_register(struct metrics *metrics, enum metric_type type, 
 
 /* ---- series ---- */
 
-static struct metric_series *new_series(struct metric *metric, const char *key, const char *const *values) {
+static struct metric_series *new_series(struct metric *metric, const char *key, const char *const *values)
+{
     struct metrics *metrics = metric->registry;
     if (metrics->series_count >= MAX_SERIES)
         return NULL;
@@ -112,52 +132,55 @@ static struct metric_series *new_series(struct metric *metric, const char *key, 
         return NULL;
     series->metric = metric;
     metrics->series_count++;
-    bool ok = true;
+    bool complete = true;
     for (unsigned i = 0; i < metric->label_count; i++)
-        ok = (series->values[i] = mem_strdup(values[i])) != NULL && ok;
-    if (metric->type == METRIC_HISTOGRAM)
-        ok = (series->buckets = mem_zalloc((metric->bound_count + 1) * sizeof(uint64_t))) != NULL && ok;
-    if (!ok || map_put(metric->series, key, series) != ERR_OK) {
+        complete = (series->values[i] = mem_strdup(values[i])) != NULL && complete;
+    if (metric->type == METRIC_HISTOGRAM) {
+        series->buckets = mem_zalloc((metric->bound_count + 1) * sizeof(uint64_t));
+        complete = series->buckets != NULL && complete;
+    }
+    if (!complete || map_put(metric->series, key, series) != ERR_OK) {
         free_series(series);
         return NULL;
     }
     return series;
 }
 
-struct metric_series *(metric_get)(struct metric *metric, ...) {
+struct metric_series *metric_get(struct metric *metric, ...)
+{
     if (metric == NULL)
         return NULL;
     const char *values[MAX_LABELS] = {0};
-    char key[1024];
+    char key[KEY_BYTES] = "";
     size_t used = 0;
     va_list args;
     va_start(args, metric);
-    for (unsigned i = 0; i < metric->label_count; i++) {
+    for (unsigned i = 0; i < metric->label_count && used < sizeof(key); i++) {
         values[i] = va_arg(args, const char *);
-        int length = snprintf(key + used, sizeof(key) - used, "%s\x1f", values[i]);
-        if (length < 0 || (size_t)length >= sizeof(key) - used) {
-            va_end(args);
-            return NULL;
-        }
-        used += (size_t)length;
+        int length = snprintf(key + used, sizeof(key) - used, "%s" SEPARATOR, values[i]);
+        used += length > 0 ? (size_t)length : 0;
     }
     va_end(args);
-    key[used] = '\0';
+    if (used >= sizeof(key))
+        return NULL;
     struct metric_series *series = map_get(metric->series, key);
     return series != NULL ? series : new_series(metric, key, values);
 }
 
-void metric_set(struct metric_series *series, double value) {
+void metric_set(struct metric_series *series, double value)
+{
     if (series != NULL)
         series->value = value;
 }
 
-void metric_add(struct metric_series *series, double value) {
+void metric_add(struct metric_series *series, double value)
+{
     if (series != NULL)
         series->value += value;
 }
 
-void metric_observe(struct metric_series *series, double value) {
+void metric_observe(struct metric_series *series, double value)
+{
     if (series == NULL || series->buckets == NULL)
         return;
     const struct metric *metric = series->metric;
@@ -169,11 +192,10 @@ void metric_observe(struct metric_series *series, double value) {
     series->value += value;
 }
 
-double metric_value(const struct metric_series *series) {
-    return series != NULL ? series->value : 0;
-}
+double metric_value(const struct metric_series *series) { return series != NULL ? series->value : 0; }
 
-static void forget_in(struct metric *metric, const char *label, const char *value) {
+static void forget_in(struct metric *metric, const char *label, const char *value)
+{
     unsigned index = 0;
     while (index < metric->label_count && strcmp(metric->labels[index], label) != 0)
         index++;
@@ -187,7 +209,8 @@ static void forget_in(struct metric *metric, const char *label, const char *valu
     }
 }
 
-void metrics_forget(struct metrics *metrics, struct metric *metric, const char *label, const char *value) {
+void metrics_forget(struct metrics *metrics, struct metric *metric, const char *label, const char *value)
+{
     if (metric != NULL) {
         forget_in(metric, label, value);
         return;
@@ -196,7 +219,8 @@ void metrics_forget(struct metrics *metrics, struct metric *metric, const char *
         forget_in(map_value(at), label, value);
 }
 
-enum err_code metrics_on_collect(struct metrics *metrics, metrics_collect_fn fn, void *context) {
+enum err_code metrics_on_collect(struct metrics *metrics, metrics_collect_fn fn, void *context)
+{
     if (metrics->collector_count == MAX_COLLECTORS)
         return ERR_LIMIT;
     metrics->collectors[metrics->collector_count++] = (struct collector){fn, context};
@@ -205,20 +229,27 @@ enum err_code metrics_on_collect(struct metrics *metrics, metrics_collect_fn fn,
 
 /* ---- exposition ---- */
 
-static void put_number(struct strbuf *text, double value) {
-    if (isnan(value))
-        strbuf_append(text, "NaN");
-    else if (isinf(value))
-        strbuf_append(text, value > 0 ? "+Inf" : "-Inf");
-    else if (fabs(value) < 1e15 && value == (double)(int64_t)value)
-        strbuf_printf(text, "%.0f", value);
-    else
-        strbuf_printf(text, "%.9g", value);
+/* The shortest text that reads back as the same number: 0.1, not 0.10000000000000001. */
+static void put_number(struct strbuf *text, double value)
+{
+    char digits[32];
+    if (isnan(value) || isinf(value)) {
+        strbuf_append(text, isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
+        return;
+    }
+    for (int precision = 15; precision <= 17; precision++) {
+        (void)snprintf(digits, sizeof(digits), "%.*g", precision, value);
+        if (strtod(digits, NULL) == value)
+            break;
+    }
+    strbuf_append(text, digits);
 }
 
-static void put_escaped(struct strbuf *text, const char *value) {
+/* @param quotes  whether quotes are escaped too: in label values, not in help texts. */
+static void put_escaped(struct strbuf *text, const char *value, bool quotes)
+{
     for (const char *c = value; *c != '\0'; c++) {
-        if (*c == '\\' || *c == '"')
+        if (*c == '\\' || (*c == '"' && quotes))
             strbuf_append_char(text, '\\');
         if (*c == '\n')
             strbuf_append(text, "\\n");
@@ -228,14 +259,15 @@ static void put_escaped(struct strbuf *text, const char *value) {
 }
 
 /* @param bound  the `le` label, or NULL. */
-static void put_labels(struct strbuf *text, const struct metric_series *series, const double *bound) {
+static void put_labels(struct strbuf *text, const struct metric_series *series, const double *bound)
+{
     const struct metric *metric = series->metric;
     if (metric->label_count == 0 && bound == NULL)
         return;
     strbuf_append_char(text, '{');
     for (unsigned i = 0; i < metric->label_count; i++) {
         strbuf_printf(text, "%s%s=\"", i > 0 ? "," : "", metric->labels[i]);
-        put_escaped(text, series->values[i]);
+        put_escaped(text, series->values[i], true);
         strbuf_append_char(text, '"');
     }
     if (bound != NULL) {
@@ -246,7 +278,9 @@ static void put_labels(struct strbuf *text, const struct metric_series *series, 
     strbuf_append_char(text, '}');
 }
 
-static void put_sample(struct strbuf *text, const struct metric_series *series, const char *suffix, const double *bound, double value) {
+static void put_sample(struct strbuf *text, const struct metric_series *series, const char *suffix, const double *bound,
+                       double value)
+{
     strbuf_printf(text, "%s%s", series->metric->name, suffix);
     put_labels(text, series, bound);
     strbuf_append_char(text, ' ');
@@ -254,23 +288,29 @@ static void put_sample(struct strbuf *text, const struct metric_series *series, 
     strbuf_append_char(text, '\n');
 }
 
-static void put_histogram(struct strbuf *text, const struct metric_series *series) {
+static void put_histogram(struct strbuf *text, const struct metric_series *series)
+{
+    static const double infinity = INFINITY;
     const struct metric *metric = series->metric;
     uint64_t cumulative = 0;
     for (size_t i = 0; i <= metric->bound_count; i++) {
-        const double infinity = INFINITY;
         cumulative += series->buckets[i];
-        put_sample(text, series, "_bucket", i < metric->bound_count ? &metric->bounds[i] : &infinity, (double)cumulative);
+        put_sample(text, series, "_bucket", i < metric->bound_count ? &metric->bounds[i] : &infinity,
+                   (double)cumulative);
     }
     put_sample(text, series, "_sum", NULL, series->value);
     put_sample(text, series, "_count", NULL, (double)series->count);
 }
 
-static void put_family(struct strbuf *text, const struct metric *metric) {
-    static const char *const types[] = {[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram"};
+static void put_family(struct strbuf *text, const struct metric *metric)
+{
+    static const char *const types[] = {
+        [METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram"};
     if (map_count(metric->series) == 0)
-        return;
-    strbuf_printf(text, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name, types[metric->type]);
+        return; /* nothing is known of it yet: no 0 is claimed */
+    strbuf_printf(text, "# HELP %s ", metric->name);
+    put_escaped(text, metric->help, false);
+    strbuf_printf(text, "\n# TYPE %s %s\n", metric->name, types[metric->type]);
     for (struct map_entry *at = map_first(metric->series); at != NULL; at = map_next(at)) {
         const struct metric_series *series = map_value(at);
         if (metric->type == METRIC_HISTOGRAM)
@@ -280,7 +320,8 @@ static void put_family(struct strbuf *text, const struct metric *metric) {
     }
 }
 
-void metrics_write(struct metrics *metrics, struct strbuf *text) {
+void metrics_write(struct metrics *metrics, struct strbuf *text)
+{
     for (unsigned i = 0; i < metrics->collector_count; i++)
         metrics->collectors[i].fn(metrics->collectors[i].context);
     for (struct map_entry *at = map_first(metrics->families); at != NULL; at = map_next(at))
