@@ -22,8 +22,9 @@ enum err_code file_read(struct arena *arena, const char *path, size_t limit_byte
         return err_set(reterr, ERR_IO, "%s: %s", path, strerror(errno));
     struct strbuf content;
     char chunk[4096];
+    size_t bytes = 0;
     strbuf_init(&content, limit_bytes);
-    for (size_t bytes; (bytes = fread(chunk, 1, sizeof(chunk), file)) > 0 && strbuf_error(&content) == ERR_OK;)
+    while (strbuf_error(&content) == ERR_OK && (bytes = fread(chunk, 1, sizeof(chunk), file)) > 0)
         strbuf_append_bytes(&content, chunk, bytes);
     enum err_code code = strbuf_error(&content);
     if (code == ERR_OK && ferror(file))
@@ -51,6 +52,9 @@ enum err_code file_read_token(struct arena *arena, const char *path, const char 
         bytes--;
     if (bytes == 0)
         return err_set(reterr, ERR_INVALID, "%s: the token file is empty", path);
+    for (size_t i = 0; i < bytes; i++)
+        if ((unsigned char)text[i] <= ' ' || text[i] == 127)
+            return err_set(reterr, ERR_INVALID, "%s: byte %zu cannot be part of a token", path, i);
     *ret_token = arena_printf(arena, "%.*s", (int)bytes, text);
     return *ret_token != NULL ? ERR_OK : err_set(reterr, ERR_NOMEM, "out of memory");
 }

@@ -1,23 +1,20 @@
 #include "agent/kube/kubeconfig.h"
 
 #include <jansson.h>
-#include <openssl/asn1.h>
-#include <openssl/bio.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/kube/base64.h"
 #include "agent/kube/file.h"
+#include "agent/kube/kubeconfig_internal.h"
+#include "agent/kube/pem.h"
 #include "agent/kube/yaml.h"
 #include "base/mem.h"
 #include "base/text.h"
 
-#define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
+const char *kubeconfig_service_account = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 enum { MAX_BYTES = 1 << 20 };
 
@@ -28,19 +25,24 @@ struct parser {
     struct err *reterr;
 };
 
+static enum err_code no_memory(const struct parser *parser)
+{
+    return err_set(parser->reterr, ERR_NOMEM, "out of memory");
+}
+
 /* ---- reading members ---- */
 
+/* An empty text means absent everywhere in a kubeconfig. Scalars come as they were written, numbers and booleans too. */
 static const char *get(const json_t *object, const char *field)
 {
     const char *text = json_string_value(json_object_get(object, field));
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
-/* Booleans and numbers come as they were written: YAML without types is text. */
-static bool is_true(const json_t *object, const char *field)
+static bool has(const json_t *object, const char *field)
 {
-    const char *text = get(object, field);
-    return text != NULL && strcmp(text, "true") == 0;
+    const json_t *value = json_object_get(object, field);
+    return value != NULL && !json_is_null(value);
 }
 
 static enum err_code copy(const struct parser *parser, const char *text, const char **ret_text)
@@ -48,7 +50,25 @@ static enum err_code copy(const struct parser *parser, const char *text, const c
     if (text == NULL)
         return ERR_OK;
     *ret_text = arena_strdup(parser->arena, text);
-    return *ret_text != NULL ? ERR_OK : err_set(parser->reterr, ERR_NOMEM, "out of memory");
+    return *ret_text != NULL ? ERR_OK : no_memory(parser);
+}
+
+/* Values that become header lines: a line end in one would begin a header of its own. A last line end is a slip of the editor. */
+static enum err_code copy_line(const struct parser *parser, const json_t *object, const char *field,
+                               const char **ret_text)
+{
+    const char *text = get(object, field);
+    if (text == NULL)
+        return ERR_OK;
+    size_t length = strlen(text);
+    while (length > 0 && strchr(" \r\n\t", text[length - 1]) != NULL)
+        length--;
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)text[i] < ' ' || text[i] == 127)
+            return err_set(parser->reterr, ERR_INVALID, "%s has a control character in it: write it on one line",
+                           field);
+    *ret_text = arena_printf(parser->arena, "%.*s", (int)length, text);
+    return *ret_text != NULL ? ERR_OK : no_memory(parser);
 }
 
 static enum err_code refuse(const struct parser *parser, const char *field, const char *why)
@@ -64,7 +84,7 @@ static enum err_code absolute(const struct parser *parser, const char *path, con
     if (path[0] == '/' || parser->directory == NULL)
         return copy(parser, path, ret_path);
     *ret_path = arena_printf(parser->arena, "%s/%s", parser->directory, path);
-    return *ret_path != NULL ? ERR_OK : err_set(parser->reterr, ERR_NOMEM, "out of memory");
+    return *ret_path != NULL ? ERR_OK : no_memory(parser);
 }
 
 /* `<field>-data` inline, else the file that `<field>` names. */
@@ -90,48 +110,7 @@ static enum err_code get_data(const struct parser *parser, const json_t *object,
     return ERR_OK;
 }
 
-/* ---- what certificates and tokens say of themselves ---- */
-
-static int64_t time_of(const ASN1_TIME *time)
-{
-    struct tm parts;
-    if (ASN1_TIME_to_tm(time, &parts) != 1)
-        return 0;
-    return (int64_t)timegm(&parts) * 1000000;
-}
-
-static enum err_code read_certificate(const struct parser *parser, const char *pem, int64_t *ret_expires_us)
-{
-    BIO *bio = BIO_new_mem_buf(pem, -1);
-    X509 *certificate = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-    BIO_free(bio);
-    if (certificate == NULL)
-        return err_set(parser->reterr, ERR_INVALID, "client-certificate is not a PEM certificate");
-    *ret_expires_us = time_of(X509_get0_notAfter(certificate));
-    X509_free(certificate);
-    return ERR_OK;
-}
-
-static enum err_code check_ca(const struct parser *parser, const char *pem)
-{
-    BIO *bio = BIO_new_mem_buf(pem, -1);
-    X509 *certificate = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-    BIO_free(bio);
-    bool good = certificate != NULL;
-    X509_free(certificate);
-    return good ? ERR_OK : err_set(parser->reterr, ERR_INVALID, "certificate-authority holds no PEM certificate");
-}
-
-static enum err_code check_key(const struct parser *parser, const char *pem)
-{
-    BIO *bio = BIO_new_mem_buf(pem, -1);
-    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t) "") : NULL;
-    BIO_free(bio);
-    bool good = key != NULL;
-    EVP_PKEY_free(key);
-    return good ? ERR_OK
-                : err_set(parser->reterr, ERR_INVALID, "client-key is not a PEM private key without a password");
-}
+/* ---- what tokens say of themselves ---- */
 
 int64_t kubeconfig_token_expires_us(struct arena *arena, const char *token)
 {
@@ -144,71 +123,127 @@ int64_t kubeconfig_token_expires_us(struct arena *arena, const char *token)
     if (payload == NULL || base64_decode(arena, payload, &claims, &bytes, &ignored) != ERR_OK)
         return 0;
     json_t *json = json_loadb(claims, bytes, 0, NULL);
-    int64_t expires_s = (int64_t)json_integer_value(json_object_get(json, "exp"));
+    /* RFC 7519: NumericDate may have a fraction. */
+    double expires_s = json_number_value(json_object_get(json, "exp"));
     json_decref(json);
-    return expires_s * 1000000;
+    const double year_10000_s = 253402300800.0;
+    return expires_s > 0 && expires_s < year_10000_s ? (int64_t)expires_s * 1000000 : 0;
 }
 
 /* ---- the parts of a context ---- */
 
-static enum err_code read_cluster(const struct parser *parser, const json_t *cluster, struct kubeconfig *config)
+static enum err_code read_proxy(const struct parser *parser, const json_t *cluster, struct kubeconfig *config)
+{
+    static const char *const schemes[] = {"http://", "https://", "socks5://"};
+    TRY(copy(parser, get(cluster, "proxy-url"), &config->proxy_url));
+    if (config->proxy_url == NULL)
+        return ERR_OK;
+    for (size_t i = 0; i < ARRAY_COUNT(schemes); i++)
+        if (text_starts_with(config->proxy_url, schemes[i]))
+            return ERR_OK;
+    return err_set(parser->reterr, ERR_INVALID,
+                   "proxy-url \"%.100s\" is not of the kind http://, https:// or socks5://", config->proxy_url);
+}
+
+static enum err_code read_server(const struct parser *parser, const json_t *cluster, struct kubeconfig *config)
 {
     TRY(copy(parser, get(cluster, "server"), &config->server));
     if (config->server == NULL)
-        return err_set(parser->reterr, ERR_INVALID, "the cluster has no server: set it to the API server's URL");
+        return err_set(parser->reterr, ERR_INVALID, "it has no server: set it to the API server's URL");
+    if (!text_starts_with(config->server, "https://") && !text_starts_with(config->server, "http://"))
+        return err_set(parser->reterr, ERR_INVALID, "server \"%.200s\" is not a URL: write https://host:port",
+                       config->server);
+    return ERR_OK;
+}
+
+static enum err_code read_cluster(const struct parser *parser, const json_t *cluster, struct kubeconfig *config)
+{
+    TRY(read_server(parser, cluster, config));
     TRY(copy(parser, get(cluster, "tls-server-name"), &config->tls_server_name));
-    TRY(copy(parser, get(cluster, "proxy-url"), &config->proxy_url));
-    config->insecure_skip_tls_verify = is_true(cluster, "insecure-skip-tls-verify");
+    TRY(read_proxy(parser, cluster, config));
+    const char *insecure = get(cluster, "insecure-skip-tls-verify");
+    config->insecure_skip_tls_verify = insecure != NULL && strcmp(insecure, "true") == 0;
     TRY(get_data(parser, cluster, "certificate-authority", &config->ca_pem, &config->ca_file));
-    return config->ca_pem != NULL ? check_ca(parser, config->ca_pem) : ERR_OK;
+    if (config->ca_pem == NULL)
+        return ERR_OK;
+    if (config->insecure_skip_tls_verify)
+        return err_set(parser->reterr, ERR_INVALID,
+                       "certificate-authority and insecure-skip-tls-verify contradict each other: remove one");
+    if (pem_check_bundle(config->ca_pem, parser->reterr) != ERR_OK)
+        return err_context(parser->reterr, "certificate-authority");
+    return ERR_OK;
 }
 
 static enum err_code read_token(const struct parser *parser, const json_t *user, struct kubeconfig *config)
 {
     const char *path = get(user, "tokenFile");
-    TRY(copy(parser, get(user, "token"), &config->token));
+    TRY(copy_line(parser, user, "token", &config->token));
     if (path != NULL) {
         if (parser->trust == KUBECONFIG_TARGET)
             return refuse(parser, "tokenFile", "it names a local file");
         TRY(absolute(parser, path, &config->token_file));
-        TRY(file_read_token(parser->arena, config->token_file, &config->token, parser->reterr));
+        if (file_read_token(parser->arena, config->token_file, &config->token, parser->reterr) != ERR_OK)
+            return err_context(parser->reterr, "tokenFile");
     }
     if (config->token != NULL)
         config->token_expires_us = kubeconfig_token_expires_us(parser->arena, config->token);
     return ERR_OK;
 }
 
-static enum err_code read_user(const struct parser *parser, const json_t *user, struct kubeconfig *config)
+static enum err_code read_client_certificate(const struct parser *parser, const json_t *user, struct kubeconfig *config)
 {
-    if (json_object_get(user, "exec") != NULL)
-        return parser->trust == KUBECONFIG_TARGET
-                   ? refuse(parser, "exec", "it would run a program in the agent")
-                   : err_set(parser->reterr, ERR_UNSUPPORTED,
-                             "exec credential plugins are not supported yet: use a token or a client certificate");
-    if (json_object_get(user, "auth-provider") != NULL)
-        return err_set(parser->reterr, ERR_INVALID, "auth-provider is no longer supported by Kubernetes: use a token");
-    TRY(read_token(parser, user, config));
-    TRY(copy(parser, get(user, "username"), &config->username));
-    TRY(copy(parser, get(user, "password"), &config->password));
-    TRY(copy(parser, get(user, "as"), &config->as_user));
     TRY(get_data(parser, user, "client-certificate", &config->cert_pem, &config->cert_file));
     TRY(get_data(parser, user, "client-key", &config->key_pem, &config->key_file));
     if ((config->cert_pem == NULL) != (config->key_pem == NULL))
         return err_set(parser->reterr, ERR_INVALID, "client-certificate and client-key must be given together");
     if (config->cert_pem == NULL)
         return ERR_OK;
-    TRY(read_certificate(parser, config->cert_pem, &config->cert_expires_us));
-    return check_key(parser, config->key_pem);
+    if (pem_expires_us(config->cert_pem, &config->cert_expires_us, parser->reterr) != ERR_OK)
+        return err_context(parser->reterr, "client-certificate");
+    if (pem_check_key(config->cert_pem, config->key_pem, parser->reterr) != ERR_OK)
+        return err_context(parser->reterr, "client-key");
+    return ERR_OK;
 }
 
+/* Ways to prove who one is that this program has not: going on without them would be going on as somebody else. */
+static enum err_code check_methods(const struct parser *parser, const json_t *user)
+{
+    static const char *const impersonation[] = {"as-uid", "as-groups", "as-user-extra"};
+    bool is_target = parser->trust == KUBECONFIG_TARGET;
+    if (has(user, "exec"))
+        return is_target ? refuse(parser, "exec", "it would run a program in the agent")
+                         : err_set(parser->reterr, ERR_UNSUPPORTED,
+                                   "exec credential plugins are not supported: use a token or a client certificate");
+    if (has(user, "auth-provider"))
+        return is_target ? refuse(parser, "auth-provider", "it would run a program in the agent")
+                         : err_set(parser->reterr, ERR_UNSUPPORTED,
+                                   "auth-provider is no longer supported by Kubernetes: use a token");
+    for (size_t i = 0; i < ARRAY_COUNT(impersonation); i++)
+        if (has(user, impersonation[i]))
+            return err_set(parser->reterr, ERR_UNSUPPORTED, "%s is not supported: only `as` is", impersonation[i]);
+    return ERR_OK;
+}
+
+static enum err_code read_user(const struct parser *parser, const json_t *user, struct kubeconfig *config)
+{
+    TRY(check_methods(parser, user));
+    TRY(read_token(parser, user, config));
+    TRY(copy(parser, get(user, "username"), &config->username));
+    TRY(copy(parser, get(user, "password"), &config->password));
+    TRY(copy_line(parser, user, "as", &config->as_user));
+    return read_client_certificate(parser, user, config);
+}
+
+/* @return the `member` of the entry called `name` when that is a map, else NULL. */
 static const json_t *find_named(const json_t *root, const char *list, const char *name, const char *member)
 {
     const json_t *entries = json_object_get(root, list);
-    for (size_t i = 0; i < json_array_size(entries); i++) {
+    for (size_t i = 0; name != NULL && i < json_array_size(entries); i++) {
         const json_t *entry = json_array_get(entries, i);
-        const char *entry_name = json_string_value(json_object_get(entry, "name"));
-        if (entry_name != NULL && strcmp(entry_name, name) == 0)
-            return json_object_get(entry, member);
+        if (!text_equal(json_string_value(json_object_get(entry, "name")), name))
+            continue;
+        const json_t *found = json_object_get(entry, member);
+        return json_is_object(found) ? found : NULL;
     }
     return NULL;
 }
@@ -216,25 +251,23 @@ static const json_t *find_named(const json_t *root, const char *list, const char
 static enum err_code resolve(const struct parser *parser, const json_t *root, const char *wanted,
                              struct kubeconfig *config)
 {
-    const char *context_name = wanted != NULL ? wanted : get(root, "current-context");
-    if (context_name == NULL)
+    const char *name = wanted != NULL ? wanted : get(root, "current-context");
+    if (name == NULL)
         return err_set(parser->reterr, ERR_INVALID,
                        "no current-context: name one with --context, or set it in the kubeconfig");
-    const json_t *context = find_named(root, "contexts", context_name, "context");
-    if (!json_is_object(context))
-        return err_set(parser->reterr, ERR_INVALID, "context \"%.100s\" does not exist in the kubeconfig",
-                       context_name);
+    const json_t *context = find_named(root, "contexts", name, "context");
+    if (context == NULL)
+        return err_set(parser->reterr, ERR_INVALID, "context \"%.100s\" does not exist in it", name);
     const char *cluster_name = get(context, "cluster"), *user_name = get(context, "user");
-    const json_t *cluster = cluster_name != NULL ? find_named(root, "clusters", cluster_name, "cluster") : NULL;
-    const json_t *user = user_name != NULL ? find_named(root, "users", user_name, "user") : NULL;
-    if (!json_is_object(cluster))
-        return err_set(parser->reterr, ERR_INVALID,
-                       "context \"%.100s\": cluster \"%.100s\" does not exist in the kubeconfig", context_name,
+    const json_t *cluster = find_named(root, "clusters", cluster_name, "cluster");
+    const json_t *user = find_named(root, "users", user_name, "user");
+    if (cluster == NULL)
+        return err_set(parser->reterr, ERR_INVALID, "context \"%.100s\": cluster \"%.100s\" does not exist in it", name,
                        cluster_name != NULL ? cluster_name : "");
-    if (user_name != NULL && !json_is_object(user))
-        return err_set(parser->reterr, ERR_INVALID,
-                       "context \"%.100s\": user \"%.100s\" does not exist in the kubeconfig", context_name, user_name);
-    TRY(copy(parser, context_name, &config->context_name));
+    if (user_name != NULL && user == NULL)
+        return err_set(parser->reterr, ERR_INVALID, "context \"%.100s\": user \"%.100s\" does not exist in it", name,
+                       user_name);
+    TRY(copy(parser, name, &config->context_name));
     TRY(copy(parser, get(context, "namespace"), &config->namespace));
     if (read_cluster(parser, cluster, config) != ERR_OK)
         return err_context(parser->reterr, "cluster \"%.100s\"", cluster_name);
@@ -247,72 +280,112 @@ enum err_code kubeconfig_parse(struct arena *arena, const char *text, size_t byt
                                enum kubeconfig_trust trust, const char *directory, struct kubeconfig *ret_config,
                                struct err *reterr)
 {
-    const struct parser parser = {arena, trust, directory, reterr};
-    struct err own = {0};
+    struct err error = {0}; /* own: the steps below add context to it, whether or not the caller wants a text */
+    const struct parser parser = {arena, trust, directory, &error};
     struct kubeconfig config = {0};
     json_t *root = NULL;
     if (bytes > MAX_BYTES)
         return err_set(reterr, ERR_LIMIT, "kubeconfig: larger than 1 MiB");
-    enum err_code code = yaml_parse(text, bytes, &root, &own);
-    if (code == ERR_OK && !json_is_object(root))
-        code = err_set(&own, ERR_INVALID, "it is not a map: is it a kubeconfig?");
-    if (code == ERR_OK) {
-        struct parser with_own = parser;
-        with_own.reterr = &own;
-        code = resolve(&with_own, root, context, &config);
-    }
+    enum err_code code = yaml_parse(text, bytes, &root, &error);
+    if (code == ERR_OK)
+        code = json_is_object(root) ? resolve(&parser, root, context, &config)
+                                    : err_set(&error, ERR_INVALID, "it is not a map of settings");
     json_decref(root);
     if (code != ERR_OK)
-        return err_set(reterr, code, "kubeconfig: %s", own.text);
+        return err_set(reterr, code, "kubeconfig: %s", error.text);
     *ret_config = config;
     return ERR_OK;
 }
 
 /* ---- where kubeconfigs are ---- */
 
-static const char *default_path(struct arena *arena)
+/* The first of $KUBECONFIG's files that exists. */
+static const char *listed_path(struct arena *arena, const char *list)
 {
-    const char *list = getenv("KUBECONFIG"), *home = getenv("HOME");
-    for (const char *at = list; at != NULL && *at != '\0';) {
+    for (const char *at = list; *at != '\0';) {
         size_t length = strcspn(at, ":");
         const char *path = arena_printf(arena, "%.*s", (int)length, at);
-        if (length > 0 && path != NULL && access(path, R_OK) == 0)
+        if (length > 0 && path != NULL && access(path, F_OK) == 0)
             return path;
         at += length + (at[length] == ':' ? 1 : 0);
     }
-    return home != NULL ? arena_printf(arena, "%s/.kube/config", home) : NULL;
+    return NULL;
+}
+
+static enum err_code find_file(struct arena *arena, const char **ret_path, struct err *reterr)
+{
+    const char *list = getenv("KUBECONFIG"), *home = getenv("HOME");
+    if (list != NULL && list[0] != '\0')
+        *ret_path = listed_path(arena, list);
+    else if (home != NULL)
+        *ret_path = arena_printf(arena, "%s/.kube/config", home);
+    if (arena_failed(arena))
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    if (*ret_path == NULL && list != NULL && list[0] != '\0')
+        return err_set(reterr, ERR_NOT_FOUND, "no file of KUBECONFIG=%.200s exists: name one with --kubeconfig", list);
+    return *ret_path != NULL ? ERR_OK
+                             : err_set(reterr, ERR_NOT_FOUND, "no kubeconfig: name one with --kubeconfig FILE");
 }
 
 enum err_code kubeconfig_load(struct arena *arena, const char *path, const char *context, struct kubeconfig *ret_config,
                               struct err *reterr)
 {
-    const char *file = path != NULL && path[0] != '\0' ? path : default_path(arena), *text = NULL;
+    const char *file = path != NULL && path[0] != '\0' ? path : NULL, *text = NULL;
     size_t bytes = 0;
     if (file == NULL)
-        return err_set(reterr, ERR_NOT_FOUND, "no kubeconfig: name one with --kubeconfig");
+        TRY(find_file(arena, &file, reterr));
     TRY(file_read(arena, file, MAX_BYTES, &text, &bytes, reterr));
     const char *slash = strrchr(file, '/');
     const char *directory = slash != NULL ? arena_printf(arena, "%.*s", (int)(slash - file), file) : ".";
+    if (directory == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
     enum err_code code = kubeconfig_parse(arena, text, bytes, context, KUBECONFIG_OWN, directory, ret_config, reterr);
-    return code == ERR_OK ? ERR_OK : err_context(reterr, "%s", file);
+    if (code != ERR_OK)
+        (void)err_context(reterr, "%s", file);
+    return code;
+}
+
+/* ---- in a pod ---- */
+
+static const char *account_file(struct arena *arena, const char *name)
+{
+    return arena_printf(arena, "%s/%s", kubeconfig_service_account, name);
+}
+
+static enum err_code read_account(struct arena *arena, struct kubeconfig *config, struct err *reterr)
+{
+    const char *namespace_file = account_file(arena, "namespace");
+    size_t bytes = 0;
+    config->token_file = account_file(arena, "token");
+    config->ca_file = account_file(arena, "ca.crt");
+    if (arena_failed(arena))
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    TRY(file_read_token(arena, config->token_file, &config->token, reterr));
+    TRY(file_read(arena, config->ca_file, MAX_BYTES, &config->ca_pem, &bytes, reterr));
+    if (pem_check_bundle(config->ca_pem, reterr) != ERR_OK) {
+        (void)err_context(reterr, "%s", config->ca_file);
+        return ERR_TLS;
+    }
+    struct err ignored = {0};
+    if (file_read_token(arena, namespace_file, &config->namespace, &ignored) == ERR_NOMEM)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    config->token_expires_us = kubeconfig_token_expires_us(arena, config->token);
+    return ERR_OK;
 }
 
 enum err_code kubeconfig_in_cluster(struct arena *arena, struct kubeconfig *ret_config, struct err *reterr)
 {
     const char *host = getenv("KUBERNETES_SERVICE_HOST"), *port = getenv("KUBERNETES_SERVICE_PORT");
-    size_t bytes = 0;
-    if (host == NULL || port == NULL)
+    if (host == NULL || port == NULL || host[0] == '\0' || port[0] == '\0')
         return err_set(reterr, ERR_NOT_FOUND,
                        "not in a pod (KUBERNETES_SERVICE_HOST is not set): use --kubeconfig FILE");
     struct kubeconfig config = {.context_name = "in-cluster"};
-    config.server = arena_printf(arena, strchr(host, ':') != NULL ? "https://[%s]:%s" : "https://%s:%s", host, port);
-    config.token_file = SERVICE_ACCOUNT "/token";
-    config.ca_file = SERVICE_ACCOUNT "/ca.crt";
-    TRY(file_read_token(arena, config.token_file, &config.token, reterr));
-    TRY(file_read(arena, config.ca_file, MAX_BYTES, &config.ca_pem, &bytes, reterr));
-    config.token_expires_us = kubeconfig_token_expires_us(arena, config.token);
+    bool is_v6 = strchr(host, ':') != NULL;
+    config.server =
+        is_v6 ? arena_printf(arena, "https://[%s]:%s", host, port) : arena_printf(arena, "https://%s:%s", host, port);
     if (config.server == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
+    TRY(read_account(arena, &config, reterr));
     *ret_config = config;
     return ERR_OK;
 }

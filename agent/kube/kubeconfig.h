@@ -32,7 +32,8 @@ struct kubeconfig {
 };
 
 /** Parses the text and resolves `context` (NULL: current-context). Reads local files only for KUBECONFIG_OWN, relative to
- *  `directory`. @return ERR_OK, ERR_INVALID, ERR_IO, ERR_LIMIT (over 1 MiB), ERR_NOMEM; the text names the field and the remedy. */
+ *  `directory`. @return ERR_OK, ERR_INVALID, ERR_TLS (a certificate or key that cannot be used), ERR_UNSUPPORTED, ERR_IO, ERR_LIMIT
+ *  (over 1 MiB, or nested too deeply), ERR_NOMEM; the text names the field and the remedy. */
 enum err_code kubeconfig_parse(struct arena *arena, const char *text, size_t bytes, const char *context,
                                enum kubeconfig_trust trust, const char *directory, struct kubeconfig *ret_config,
                                struct err *reterr) MUST_USE;
@@ -40,7 +41,7 @@ enum err_code kubeconfig_parse(struct arena *arena, const char *text, size_t byt
 enum err_code kubeconfig_load(struct arena *arena, const char *path, const char *context, struct kubeconfig *ret_config,
                               struct err *reterr) MUST_USE;
 /** The pod's service account: KUBERNETES_SERVICE_HOST/PORT and /var/run/secrets/kubernetes.io/serviceaccount.
- *  @return ERR_NOT_FOUND when not in a pod. */
+ *  @return ERR_NOT_FOUND when not in a pod; else as above. */
 enum err_code kubeconfig_in_cluster(struct arena *arena, struct kubeconfig *ret_config, struct err *reterr) MUST_USE;
 
 /** The `exp` claim of a JWT in microseconds since 1970; 0 when the token is none or has none. */

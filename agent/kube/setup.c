@@ -4,6 +4,4 @@
 
 #include "base/mem.h"
 
-void kube_setup(void) {
-    json_set_alloc_funcs(mem_alloc, mem_free);
-}
+void kube_setup(void) { json_set_alloc_funcs(mem_alloc, mem_free); }

@@ -4,7 +4,12 @@
 #include <string.h>
 #include <yaml.h>
 
-enum { MAX_DEPTH = 32 };
+#include "agent/kube/json_memory.h"
+
+enum {
+    MAX_DEPTH = 32,
+    MAX_NODES = 100000, /* a kubeconfig of a thousand contexts has a fifth of it; more is made to fill memory */
+};
 
 /* A container that is being filled. */
 struct frame {
@@ -15,7 +20,7 @@ struct frame {
 
 struct builder {
     struct frame frames[MAX_DEPTH];
-    unsigned depth;
+    unsigned depth, nodes;
     json_t *root;
     struct err *reterr;
 };
@@ -25,6 +30,10 @@ static enum err_code add(struct builder *builder, json_t *value)
 {
     if (value == NULL)
         return err_set(builder->reterr, ERR_NOMEM, "out of memory");
+    if (++builder->nodes > MAX_NODES) {
+        json_decref(value);
+        return err_set(builder->reterr, ERR_LIMIT, "more than %d values", MAX_NODES);
+    }
     if (builder->depth == 0) {
         builder->root = value;
         return ERR_OK;
@@ -40,7 +49,7 @@ static enum err_code push(struct builder *builder, json_t *container)
 {
     if (builder->depth == MAX_DEPTH) {
         json_decref(container);
-        return err_set(builder->reterr, ERR_LIMIT, "YAML is nested deeper than %d", MAX_DEPTH);
+        return err_set(builder->reterr, ERR_LIMIT, "nested deeper than %d", MAX_DEPTH);
     }
     TRY(add(builder, container));
     builder->frames[builder->depth++] = (struct frame){.container = container};
@@ -62,10 +71,8 @@ static enum err_code take_scalar(struct builder *builder, const yaml_event_t *ev
     }
     bool plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     bool null = plain && (length == 0 || strcmp(text, "null") == 0 || strcmp(text, "~") == 0);
-    json_t *value = null ? json_null() : json_stringn(text, length);
-    if (value == NULL && !null)
-        return err_set(builder->reterr, ERR_INVALID, "line %zu: not UTF-8", event->start_mark.line + 1);
-    return add(builder, value);
+    /* libyaml gives out valid UTF-8 only: a failure here is of memory. */
+    return add(builder, null ? json_null() : json_stringn(text, length));
 }
 
 static enum err_code take_event(struct builder *builder, const yaml_event_t *event)
@@ -110,6 +117,7 @@ static enum err_code parse_all(yaml_parser_t *parser, struct builder *builder)
 
 enum err_code yaml_parse(const char *text, size_t bytes, json_t **ret_root, struct err *reterr)
 {
+    json_memory_init();
     yaml_parser_t parser;
     struct builder builder = {.reterr = reterr};
     if (!yaml_parser_initialize(&parser))

@@ -1,4 +1,5 @@
-/* YAML (and so JSON) to jansson values, with scalars as strings: what a kubeconfig needs. Aliases are refused, depth and size are bounded. */
+/* YAML (and so JSON) to jansson values, with scalars as strings: what a kubeconfig needs. Aliases are refused; depth, nodes and the
+ * length of keys are bounded. */
 #pragma once
 
 #include <jansson.h>

@@ -1,0 +1,80 @@
+#include "agent/kube/pem.h"
+
+#include <openssl/asn1.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdbool.h>
+#include <time.h>
+
+/* Never asks the terminal for a password. */
+static int no_password(char *buffer, int bytes, int writing, void *context)
+{
+    (void)buffer;
+    (void)bytes;
+    (void)writing;
+    (void)context;
+    return -1;
+}
+
+/* @return new, or NULL. */
+static X509 *read_certificate(BIO *bio) { return bio != NULL ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL; }
+
+static X509 *first_certificate(const char *pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem, -1);
+    X509 *certificate = read_certificate(bio);
+    BIO_free(bio);
+    return certificate;
+}
+
+/* Connections of this thread look at the same queue: what stays in it would be taken for theirs. */
+static enum err_code finish(enum err_code code)
+{
+    ERR_clear_error();
+    return code;
+}
+
+enum err_code pem_expires_us(const char *certificate, int64_t *ret_us, struct err *reterr)
+{
+    struct tm parts;
+    X509 *parsed = first_certificate(certificate);
+    bool good = parsed != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(parsed), &parts) == 1;
+    X509_free(parsed);
+    if (!good)
+        return finish(err_set(reterr, ERR_TLS, "not a PEM certificate"));
+    *ret_us = (int64_t)timegm(&parts) * 1000000;
+    return finish(ERR_OK);
+}
+
+enum err_code pem_check_bundle(const char *certificates, struct err *reterr)
+{
+    BIO *bio = BIO_new_mem_buf(certificates, -1);
+    unsigned count = 0;
+    for (X509 *parsed; (parsed = read_certificate(bio)) != NULL; count++)
+        X509_free(parsed);
+    BIO_free(bio);
+    /* Nothing more to begin is the regular end; anything else is a certificate that cannot be read. */
+    unsigned long last = ERR_peek_last_error();
+    bool at_end = ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+    if (count == 0)
+        return finish(err_set(reterr, ERR_TLS, "not a PEM certificate"));
+    return finish(at_end ? ERR_OK : err_set(reterr, ERR_TLS, "certificate %u of it is broken", count + 1));
+}
+
+enum err_code pem_check_key(const char *certificate, const char *key, struct err *reterr)
+{
+    BIO *bio = BIO_new_mem_buf(key, -1);
+    EVP_PKEY *parsed = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
+    BIO_free(bio);
+    X509 *owner = first_certificate(certificate);
+    enum err_code code = ERR_OK;
+    if (parsed == NULL)
+        code = err_set(reterr, ERR_TLS, "not a PEM private key that can be read without a password");
+    else if (owner == NULL || X509_check_private_key(owner, parsed) != 1)
+        code = err_set(reterr, ERR_TLS, "it does not belong to the certificate");
+    X509_free(owner);
+    EVP_PKEY_free(parsed);
+    return finish(code);
+}
