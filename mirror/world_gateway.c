@@ -68,12 +68,21 @@ static void mirror_name_of(const struct world_gateway *gateway, char key[OBJECT_
     object_key_format(key, gateway->link->world->config.agent_namespace, name);
 }
 
+/* Its claim does not count among its services, so it is taken off without counting. */
+static void drop_claim(struct world_gateway *gateway)
+{
+    if (gateway->claim == NULL)
+        return;
+    gateway->claim->gateway = NULL;
+    claim_free(TAKE(gateway->claim));
+}
+
 /* A gateway that exists and is probed has a mirror of its own, whose readiness is the verdict. */
 static enum err_code refresh_claim(struct world_gateway *gateway)
 {
     bool wanted = gateway->spec.exists && gateway->spec.probe.enabled;
     if (!wanted) {
-        claim_free(TAKE(gateway->claim));
+        drop_claim(gateway);
         return ERR_OK;
     }
     if (gateway->claim != NULL)
@@ -119,9 +128,7 @@ enum err_code gateway_refresh(struct world_gateway *gateway)
 void gateway_remove(struct world_gateway *gateway)
 {
     announce(gateway, true);
-    if (gateway->claim != NULL)
-        gateway->claim->gateway = NULL;
-    claim_free(TAKE(gateway->claim));
+    drop_claim(gateway);
     struct world_link *link = gateway->link;
     (void)map_take(link->gateways, gateway->key);
     arena_done(&gateway->arena);

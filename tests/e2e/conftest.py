@@ -1,0 +1,122 @@
+"""The laboratory for all e2e tests: one source and two targets, started once; every test begins and ends with clean clusters."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from cluster.lab import Lab  # noqa: E402
+from cluster.target import AGENT_NAMESPACE  # noqa: E402
+from cluster.wait import wait_until  # noqa: E402
+
+SHARED_DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "shared", "data")
+
+
+@pytest.fixture(scope="session")
+def lab():
+    lab = Lab(targets=("east", "north"))
+    lab.start(gateways=False)
+    yield lab
+    lab.stop()
+
+
+def _install_link_crd(source):
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy", "manifests", "link-crd.yaml")
+    if not os.path.exists(path):
+        path = os.path.join(SHARED_DATA, "linkerd-link-crd.yaml")
+    if not os.path.exists(path):
+        pytest.skip("no Link CRD: neither deploy/manifests nor shared/data is here")
+    result = source.kubectl("apply", "-f", path)
+    assert result.returncode == 0, result.stderr
+    wait_until(lambda: source.api.raw("GET", "/apis/multicluster.linkerd.io/v1alpha3/links")[0] == 200, 20, "Link resources are served")
+
+
+def _empty(cluster):
+    """Deletes what tests make: services, slices, secrets and links. Namespaces stay: their deletion takes seconds."""
+    api = cluster.api
+    if cluster.api.raw("GET", "/apis/multicluster.linkerd.io/v1alpha3/links")[0] == 200:
+        for link in api.list("links"):
+            api.delete("links", link["metadata"]["name"], link["metadata"]["namespace"])
+    for secret in api.list("secrets", AGENT_NAMESPACE):
+        api.delete("secrets", secret["metadata"]["name"], AGENT_NAMESPACE)
+    for service in api.list("services"):
+        meta = service["metadata"]
+        if (meta["namespace"], meta["name"]) != ("default", "kubernetes"):
+            api.delete("services", meta["name"], meta["namespace"])
+    for item in api.list("endpointslices"):
+        meta = item["metadata"]
+        if meta["labels"].get("kubernetes.io/service-name") != "kubernetes":
+            api.delete("endpointslices", meta["name"], meta["namespace"])
+
+
+@pytest.fixture
+def source(lab):
+    yield lab.source
+    _empty(lab.source)
+
+
+def _target(target):
+    target.network.heal()
+    yield target
+    target.network.heal()
+    target.gateway.stop()
+    for server in target.servers:
+        server.stop()
+    target.servers.clear()
+    target.gateway.services.clear()
+    for pod in target.api.list("pods"):
+        target.api.call("DELETE", target.api.path("pods", pod["metadata"]["namespace"], pod["metadata"]["name"]) + "?gracePeriodSeconds=0")
+    _empty(target)
+
+
+@pytest.fixture
+def east(lab):
+    yield from _target(lab.targets[0])
+
+
+@pytest.fixture
+def north(lab):
+    yield from _target(lab.targets[1])
+
+
+@pytest.fixture
+def link_crd(source):
+    """Link resources are served in the source cluster."""
+    _install_link_crd(source)
+    yield
+    source.api.delete("customresourcedefinitions", "links.multicluster.linkerd.io")
+    wait_until(lambda: source.api.raw("GET", "/apis/multicluster.linkerd.io")[0] == 404, 30, "Link resources are gone", 0.1)
+
+
+@pytest.fixture
+def agent(lab, source, east, north, request):
+    """Starts agents: `agent()` or `agent(flags=[...])`. At the end each is stopped and must have ended well."""
+    started = []
+
+    def start(ready=True, **more):
+        agent = lab.agent(name=f"{request.node.name[:60]}-{len(started)}", **more)
+        started.append(agent)
+        agent.start(ready)
+        return agent
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows the end of every log."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        lab = item.funcargs.get("lab")
+        if lab is not None:
+            agents = os.path.join(lab.folder, "agents")
+            for name in sorted(os.listdir(agents) if os.path.isdir(agents) else []):
+                if name.startswith(item.name[:60]):
+                    with open(os.path.join(agents, name), encoding="utf-8", errors="replace") as log:
+                        report.sections.append((name, "".join(log.readlines()[-40:])))
+            for cluster in (lab.source, *lab.targets):
+                report.sections.append((f"{cluster.name} control plane", cluster.kube_apiserver.tail(5)))
