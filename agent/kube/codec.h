@@ -18,7 +18,8 @@ enum err_code codec_namespace(struct arena *arena, const json_t *json, struct na
                               struct err *reterr) MUST_USE;
 enum err_code codec_link(struct arena *arena, const json_t *json, struct link_resource *ret_link, struct err *reterr)
     MUST_USE;
-/** A credentials Secret: `ret_kubeconfig` is data.kubeconfig decoded from base64, in the arena (NULL when the key is absent). */
+/** A credentials Secret: `ret_kubeconfig` is data.kubeconfig decoded from base64, in the arena (NULL when the key is absent); it
+ *  holds no NUL before its end. */
 enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_secret *ret_secret,
                            const char **ret_type, const char **ret_kubeconfig, size_t *ret_kubeconfig_bytes,
                            struct err *reterr) MUST_USE;
@@ -29,8 +30,8 @@ enum err_code codec_meta(struct arena *arena, const json_t *json, struct object_
 /* Encoding: JSON text appended to `body`; failures are the buffer's. */
 /** A whole Service for POST: no status, no clusterIP (unless headless: "None"). */
 void codec_write_service(struct strbuf *body, const struct service *service);
-/** A JSON merge patch (RFC 7396) that makes labels, annotations and ports of `old` those of `wanted`, with resourceVersion and uid of `old` as
- *  precondition. Keys of `old` that `wanted` lacks become null. */
+/** A JSON merge patch (RFC 7396) that makes labels, annotations and ports of `old` those of `wanted`, with resourceVersion and uid
+ *  of `old` as precondition. Keys of `old` that `wanted` lacks become null; what is equal already is not in it. */
 void codec_write_service_patch(struct strbuf *body, const struct service *old, const struct service *wanted);
 /** A whole EndpointSlice for POST or PUT (with uid and resourceVersion when meta has them). */
 void codec_write_slice(struct strbuf *body, const struct slice *slice);

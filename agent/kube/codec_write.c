@@ -107,6 +107,8 @@ static void write_kv_patch(struct strbuf *body, const char *key, const struct kv
                            const struct kv_list *wanted)
 {
     bool first = true;
+    if (kv_equal(old, wanted))
+        return;
     strbuf_printf(body, ",\"%s\":{", key);
     for (size_t i = 0; i < wanted->count; i++) {
         if (kv_has(old, wanted->items[i].key, wanted->items[i].value))
@@ -128,6 +130,23 @@ static void write_kv_patch(struct strbuf *body, const char *key, const struct kv
     strbuf_append_char(body, '}');
 }
 
+static bool is_same_port(const struct service_port *a, const struct service_port *b)
+{
+    return strcmp(a->name, b->name) == 0 && a->protocol == b->protocol && a->port == b->port &&
+           strcmp(a->target_port, b->target_port) == 0 && a->target_port_is_name == b->target_port_is_name &&
+           strcmp(a->app_protocol, b->app_protocol) == 0;
+}
+
+static bool has_same_ports(const struct service *a, const struct service *b)
+{
+    if (a->port_count != b->port_count)
+        return false;
+    for (uint32_t i = 0; i < a->port_count; i++)
+        if (!is_same_port(&a->ports[i], &b->ports[i]))
+            return false;
+    return true;
+}
+
 void codec_write_service_patch(struct strbuf *body, const struct service *old, const struct service *wanted)
 {
     strbuf_append(body, "{\"metadata\":{");
@@ -136,9 +155,13 @@ void codec_write_service_patch(struct strbuf *body, const struct service *old, c
     write_member(body, "resourceVersion", old->meta.resource_version);
     write_kv_patch(body, "labels", &old->meta.labels, &wanted->meta.labels);
     write_kv_patch(body, "annotations", &old->meta.annotations, &wanted->meta.annotations);
-    strbuf_append(body, "},\"spec\":{");
-    write_service_ports(body, wanted);
-    strbuf_append(body, "}}");
+    strbuf_append(body, "}");
+    if (!has_same_ports(old, wanted)) {
+        strbuf_append(body, ",\"spec\":{");
+        write_service_ports(body, wanted);
+        strbuf_append(body, "}");
+    }
+    strbuf_append(body, "}");
 }
 
 static void write_endpoint(struct strbuf *body, const struct slice_endpoint *endpoint)
@@ -157,7 +180,9 @@ static void write_slice_port(struct strbuf *body, const struct slice_port *port)
 {
     strbuf_append_char(body, '{');
     write_member(body, "name", port->name);
-    strbuf_printf(body, ",\"protocol\":\"%s\",\"port\":%u", protocol_name(port->protocol), port->port);
+    strbuf_printf(body, ",\"protocol\":\"%s\"", protocol_name(port->protocol));
+    if (port->port != 0) /* absent means all ports */
+        strbuf_printf(body, ",\"port\":%u", port->port);
     if (port->app_protocol[0] != '\0') {
         strbuf_append_char(body, ',');
         write_member(body, "appProtocol", port->app_protocol);

@@ -1,0 +1,199 @@
+/* Decoding of what declares links: Link resources and credentials Secrets. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/kube/base64.h"
+#include "agent/kube/codec.h"
+#include "agent/kube/field.h"
+#include "base/mem.h"
+#include "mirror/names.h"
+
+/* ---- selectors ---- */
+
+static enum err_code get_operator(const struct decoder *decoder, const char *text, enum selector_operator *ret_op)
+{
+    static const char *const names[] = {[SELECTOR_IN] = "In",
+                                        [SELECTOR_NOT_IN] = "NotIn",
+                                        [SELECTOR_EXISTS] = "Exists",
+                                        [SELECTOR_DOES_NOT_EXIST] = "DoesNotExist"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        if (strcmp(text, names[i]) != 0)
+            continue;
+        *ret_op = (enum selector_operator)i;
+        return ERR_OK;
+    }
+    return field_wrong(decoder, "operator", "In, NotIn, Exists or DoesNotExist");
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static enum err_code get_expression(const struct decoder *decoder, const json_t *json,
+                                    struct selector_requirement *requirement)
+{
+    const char *op = "";
+    TRY(field_text(decoder, json, "key", &requirement->key));
+    TRY(field_text(decoder, json, "operator", &op));
+    TRY(get_operator(decoder, op, &requirement->op));
+    TRY(field_texts(decoder, json, "values", &requirement->values, &requirement->value_count));
+    if (requirement->value_count > 1)
+        qsort((void *)(uintptr_t)requirement->values, requirement->value_count, sizeof(*requirement->values),
+              compare_texts);
+    return ERR_OK;
+}
+
+static enum err_code get_label(const struct decoder *decoder, const char *key, const json_t *value,
+                               struct selector_requirement *requirement)
+{
+    const char **values = arena_array(decoder->arena, 1, sizeof(*values));
+    if (values == NULL)
+        return field_no_memory(decoder);
+    if (!json_is_string(value))
+        return field_wrong(decoder, "matchLabels", "a map of strings");
+    values[0] = json_string_value(value);
+    *requirement = (struct selector_requirement){.key = key, .op = SELECTOR_IN, .values = values, .value_count = 1};
+    return ERR_OK;
+}
+
+static enum err_code get_selector(const struct decoder *decoder, const json_t *spec, const char *field,
+                                  struct selector *ret_selector)
+{
+    const json_t *json = NULL, *labels = NULL, *expressions = NULL;
+    *ret_selector = (struct selector){0};
+    TRY(field_object(decoder, spec, field, &json));
+    TRY(field_object(decoder, json, "matchLabels", &labels));
+    TRY(field_objects(decoder, json, "matchExpressions", &expressions));
+    size_t count = json_object_size(labels) + json_array_size(expressions), used = 0;
+    struct selector_requirement *requirements = arena_array(decoder->arena, count, sizeof(*requirements));
+    if (requirements == NULL)
+        return field_no_memory(decoder);
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach((json_t *)(uintptr_t)labels, key, value)
+        TRY(get_label(decoder, key, value, &requirements[used++]));
+    for (size_t i = 0; i < json_array_size(expressions); i++)
+        TRY(get_expression(decoder, json_array_get(expressions, i), &requirements[used++]));
+    *ret_selector = (struct selector){requirements, (uint32_t)count};
+    return ERR_OK;
+}
+
+/* A selector that cannot be read selects nothing, and the link says why; the rest of the link works. */
+static enum err_code get_selectors(const struct decoder *decoder, const json_t *spec, struct link_resource *link)
+{
+    struct err error = {0};
+    struct decoder own = *decoder;
+    own.reterr = &error;
+    enum err_code code = get_selector(&own, spec, "selector", &link->selector);
+    if (code != ERR_OK && code != ERR_NOMEM)
+        link->selector_error = arena_strdup(decoder->arena, error.text);
+    /* Not used yet, and so not judged. */
+    (void)!get_selector(&own, spec, "remoteDiscoverySelector", &link->remote_discovery_selector);
+    (void)!get_selector(&own, spec, "federatedServiceSelector", &link->federated_service_selector);
+    return arena_failed(decoder->arena) ? field_no_memory(decoder) : ERR_OK;
+}
+
+/* ---- Link ---- */
+
+static enum err_code get_probe_spec(const struct decoder *decoder, const json_t *spec, struct link_resource *link)
+{
+    const json_t *probe = NULL;
+    TRY(field_object(decoder, spec, "probeSpec", &probe));
+    link->has_probe_spec = probe != NULL;
+    TRY(field_optional(decoder, probe, "path", &link->probe_path));
+    TRY(field_optional(decoder, probe, "port", &link->probe_port));
+    TRY(field_optional(decoder, probe, "period", &link->probe_period));
+    TRY(field_optional(decoder, probe, "failureThreshold", &link->probe_failure_threshold));
+    return field_optional(decoder, probe, "timeout", &link->probe_timeout);
+}
+
+static enum err_code get_link_texts(const struct decoder *decoder, const json_t *spec, struct link_resource *link)
+{
+    TRY(field_optional(decoder, spec, "targetClusterName", &link->target_cluster_name));
+    TRY(field_optional(decoder, spec, "targetClusterDomain", &link->target_cluster_domain));
+    TRY(field_optional(decoder, spec, "targetClusterLinkerdNamespace", &link->target_cluster_linkerd_namespace));
+    TRY(field_optional(decoder, spec, "clusterCredentialsSecret", &link->cluster_credentials_secret));
+    TRY(field_optional(decoder, spec, "gatewayAddress", &link->gateway_address));
+    TRY(field_optional(decoder, spec, "gatewayPort", &link->gateway_port));
+    return field_optional(decoder, spec, "gatewayIdentity", &link->gateway_identity);
+}
+
+enum err_code codec_link(struct arena *arena, const json_t *json, struct link_resource *ret_link, struct err *reterr)
+{
+    struct decoder decoder;
+    struct object_meta meta;
+    const json_t *spec = NULL;
+    TRY(field_begin(&decoder, arena, json, "Link", &meta, reterr));
+    struct link_resource link = {
+        .namespace = meta.namespace,
+        .name = meta.name,
+        .uid = meta.uid,
+        .resource_version = meta.resource_version,
+        .created_us = meta.created_us,
+        .generation = json_integer_value(json_object_get(json_object_get(json, "metadata"), "generation")),
+        .deleting = meta.deleting,
+    };
+    TRY(field_object(&decoder, json, "spec", &spec));
+    TRY(get_link_texts(&decoder, spec, &link));
+    TRY(get_probe_spec(&decoder, spec, &link));
+    TRY(get_selectors(&decoder, spec, &link));
+    TRY(field_texts(&decoder, spec, "excludedAnnotations", &link.excluded_annotations,
+                    &link.excluded_annotation_count));
+    TRY(field_texts(&decoder, spec, "excludedLabels", &link.excluded_labels, &link.excluded_label_count));
+    *ret_link = link;
+    return ERR_OK;
+}
+
+/* ---- Secret ---- */
+
+/* Bytes that are no text: a NUL would end the text early for whoever copies it as one. Another control character in its place keeps the
+ * length, and the YAML parser refuses it by its kind. */
+static void replace_nul(char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if (text[i] == '\0')
+            text[i] = '\1';
+}
+
+static enum err_code get_kubeconfig(const struct decoder *decoder, const json_t *data, const char **ret_text,
+                                    size_t *ret_bytes)
+{
+    const char *encoded = NULL;
+    *ret_text = NULL;
+    *ret_bytes = 0;
+    TRY(field_optional(decoder, data, L5D_SECRET_KEY, &encoded));
+    if (encoded == NULL)
+        return ERR_OK;
+    enum err_code code = base64_decode(decoder->arena, encoded, ret_text, ret_bytes, NULL);
+    if (code == ERR_NOMEM)
+        return field_no_memory(decoder);
+    if (code != ERR_OK)
+        return field_wrong(decoder, "data." L5D_SECRET_KEY, "base64");
+    replace_nul((char *)(uintptr_t)*ret_text, *ret_bytes);
+    return ERR_OK;
+}
+
+enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_secret *ret_secret,
+                           const char **ret_type, const char **ret_kubeconfig, size_t *ret_kubeconfig_bytes,
+                           struct err *reterr)
+{
+    struct decoder decoder;
+    struct object_meta meta;
+    const json_t *data = NULL;
+    TRY(field_begin(&decoder, arena, json, "Secret", &meta, reterr));
+    TRY(field_text(&decoder, json, "type", ret_type));
+    TRY(field_object(&decoder, json, "data", &data));
+    TRY(get_kubeconfig(&decoder, data, ret_kubeconfig, ret_kubeconfig_bytes));
+    *ret_secret = (struct link_secret){
+        .namespace = meta.namespace,
+        .name = meta.name,
+        .uid = meta.uid,
+        .resource_version = meta.resource_version,
+        .created_us = meta.created_us,
+        .cluster_name = kv_get(&meta.annotations, L5D_SECRET_CLUSTER_NAME),
+        .cluster_domain = kv_get(&meta.annotations, L5D_SECRET_CLUSTER_DOMAIN),
+        .linkerd_namespace = kv_get(&meta.annotations, L5D_SECRET_L5D_NS),
+    };
+    return ERR_OK;
+}
