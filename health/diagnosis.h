@@ -24,13 +24,13 @@ enum probe_end {
 
 enum { PROBE_TEXT_BYTES = 96 };
 
-/** One probe's outcome. Texts are cut at their bound; "" when absent. */
+/** One probe's outcome. Texts are printable ASCII, cut at their bound; "" when absent. */
 struct probe_observation {
     enum probe_end end;
     int status;                /* PROBE_ANSWERED: HTTP status */
     uint32_t latency_us;       /* from sending to the end of headers, or to the failure */
     bool upstream_time_header; /* x-envoy-upstream-service-time present */
-    bool tls_bytes;            /* PROBE_NOT_HTTP/CLOSED: the bytes look like a TLS record (alert or handshake) */
+    bool tls_bytes;            /* PROBE_NOT_HTTP/CLOSED/RESET: the port is known to speak TLS */
     bool body_truncated;       /* more than the read bound followed */
     uint64_t body_bytes;       /* bytes of the body that were read */
     char server[32], location[256], body[PROBE_TEXT_BYTES]; /* body: its beginning */
