@@ -63,9 +63,10 @@ def _health_routes(fault, path):
     return [mapping]
 
 
-def _listener(name, addresses, port, routes, tls=None, domains=("*",)):
+def _listener(name, addresses, port, routes, tls=None, domains=("*",), idle_timeout=None):
     manager = {"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                "stat_prefix": name, "server_name": "envoy",
+               **({"common_http_protocol_options": {"idle_timeout": idle_timeout}} if idle_timeout else {}),
                "route_config": {"virtual_hosts": routes if routes and "domains" in routes[0] else
                                 [{"name": name, "domains": list(domains), "routes": routes}]},
                "http_filters": [{"name": "router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]}
@@ -123,13 +124,15 @@ class Gateway:
         self.addresses = addresses or [network.address(2)]
         self.services = services or {}
         self.path, self.probe_port, self.tls = path, probe_port, tls
+        self.idle_timeout = None  # of kept-open connections, e.g. "0.5s"
         self.fault = None
         self.envoy = self.health = self.application = None
 
     def _config(self):
         application = [{"name": authority.split(".")[0] + str(i), "domains": [authority, authority + ":*"],
                         "routes": [_route("/", f"service-{i}")]} for i, authority in enumerate(sorted(self.services))]
-        listeners = _listener("edge-stack", self.addresses, self.probe_port, _health_routes(self.fault, self.path), self.tls if self.fault == "tls" else None)
+        listeners = _listener("edge-stack", self.addresses, self.probe_port, _health_routes(self.fault, self.path), self.tls if self.fault == "tls" else None,
+                              idle_timeout=self.idle_timeout)
         if application:
             listeners += _listener("linkerd", self.addresses, 4143, application)
         else:

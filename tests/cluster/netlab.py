@@ -65,9 +65,9 @@ class Network:
     def drop(self, address=None, port=None):
         """A black hole: packets to and from the address (or port) vanish without an answer."""
         family = "ip6" if address and ":" in address else "ip"
-        for chain, side in (("in", "d"), ("out", "s")):
+        for hook, side in (("input", "d"), ("output", "s")):
             match = (f"{family} {side}addr {address} " if address else "") + (f"tcp {side}port {port} " if port else "")
-            self._nft(f"table inet faults {{ chain {chain} {{ type filter hook {chain}put priority -300; {match}drop; }} }}")
+            self._nft(f"table inet faults {{ chain faults_{hook} {{ type filter hook {hook} priority -300; {match}drop; }} }}")
 
     def heal(self):
         subprocess.run(self.argv("nft", "delete", "table", "inet", "faults"), capture_output=True, check=False)

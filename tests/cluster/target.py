@@ -19,6 +19,7 @@ class Target(Cluster):
         super().__init__(name, network, folder, **more)
         self.gateway = Gateway(network, self.folder, gateway_addresses)
         self.servers = []
+        self.link_api_version = "v1alpha3"
 
     def start(self, gateway=True):
         super().start()
@@ -121,6 +122,6 @@ class Target(Cluster):
                   "gatewayIdentity": "linkerd-gateway.linkerd-multicluster.serviceaccount.identity.linkerd.cluster.local",
                   "probeSpec": {"path": "/-/ambassador/ready", "port": "8080", "period": "3s", "failureThreshold": "3", "timeout": "30s"},
                   "selector": {"matchLabels": {"mirror.linkerd.io/exported": "true"}}, **spec}
-        body = {"apiVersion": "multicluster.linkerd.io/v1alpha3", "kind": "Link", "metadata": {"name": name, "namespace": AGENT_NAMESPACE},
+        body = {"apiVersion": f"multicluster.linkerd.io/{self.link_api_version}", "kind": "Link", "metadata": {"name": name, "namespace": AGENT_NAMESPACE},
                 "spec": {k: v for k, v in wanted.items() if v is not None}}
         return source.api.apply("links", body)

@@ -6,6 +6,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from cluster.dns import Dns  # noqa: E402
 from cluster.lab import Lab  # noqa: E402
 from cluster.target import AGENT_NAMESPACE  # noqa: E402
 from cluster.wait import wait_until  # noqa: E402
@@ -65,6 +66,7 @@ def _target(target):
         server.stop()
     target.servers.clear()
     target.gateway.services.clear()
+    target.gateway.addresses, target.gateway.idle_timeout = [target.network.address(2)], None
     for pod in target.api.list("pods"):
         target.api.call("DELETE", target.api.path("pods", pod["metadata"]["namespace"], pod["metadata"]["name"]) + "?gracePeriodSeconds=0")
     _empty(target)
@@ -103,6 +105,13 @@ def agent(lab, source, east, north, request):
     yield start
     for one in started:
         one.stop()
+
+
+@pytest.fixture
+def dns():
+    server = Dns()
+    yield server
+    server.stop()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,0 +1,213 @@
+"""Today's Linkerd's way: Link resources choose services by labels and name the gateway."""
+import pytest
+from cluster.target import AGENT_NAMESPACE
+from cluster.wait import wait_until
+
+MIRROR = "mirror.linkerd.io/"
+IDENTITY = "linkerd-gateway.linkerd-multicluster.serviceaccount.identity.linkerd.cluster.local"
+
+pytestmark = pytest.mark.usefixtures("link_crd")
+
+
+def ready(source, name="web-east", namespace="demo"):
+    return source.ready_addresses(name, namespace)
+
+
+def status_of(source, name="web"):
+    link = source.api.get("links", "east", AGENT_NAMESPACE)
+    for entry in link.get("status", {}).get("mirrorServices", []):
+        if entry["remoteRef"]["name"] == name:
+            return entry
+    return None
+
+
+@pytest.fixture
+def demo(source):
+    source.ensure_namespace("demo")
+
+
+def test_mirror_is_exactly_what_todays_linkerd_makes(source, east, agent, demo):
+    east.gateway.start()
+    remote = east.export_labelled("web", labels={"app": "web", "team": "a"}, annotations={
+        "config.linkerd.io/opaque-ports": "3306", "example.com/note": "kept", "service.kubernetes.io/topology-mode": "auto",
+        "kubectl.kubernetes.io/last-applied-configuration": "{}", "argocd.argoproj.io/tracking-id": "x"})
+    east.link(source)
+    agent()
+    wait_until(lambda: ready(source) == east.gateway.addresses, 10, "the mirror is ready")
+    mirror = source.api.get("services", "web-east", "demo")
+    labels = {"app": "web", "team": "a", MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}
+    assert mirror["metadata"]["labels"] == labels
+    assert mirror["metadata"]["annotations"] == {
+        "config.linkerd.io/opaque-ports": "3306", "example.com/note": "kept",
+        MIRROR + "remote-resource-version": remote["metadata"]["resourceVersion"], MIRROR + "remote-svc-fq-name": "web.demo.svc.cluster.local"}
+    assert mirror["spec"]["ports"] == [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 5000}]
+    [piece] = source.slices("web-east", "demo")
+    assert piece["metadata"]["labels"] == {**labels, "kubernetes.io/service-name": "web-east", "endpointslice.kubernetes.io/managed-by": "svcmirror"}
+    assert piece["metadata"]["annotations"] == {MIRROR + "remote-svc-fq-name": "web.demo.svc.cluster.local", MIRROR + "remote-gateway-identity": IDENTITY}
+    assert piece["endpoints"] == [{"addresses": [east.gateway.addresses[0]], "conditions": {"ready": True}}]
+    assert piece["ports"] == [{"name": "http", "protocol": "TCP", "port": 4143}]
+
+    entry = wait_until(lambda: status_of(source), 5, "the Link's status tells")
+    assert entry["controllerName"] == "linkerd.io/service-mirror"
+    assert entry["remoteRef"] == {"group": "core", "kind": "Service", "name": "web", "namespace": "demo"}
+    [condition] = entry["conditions"]
+    assert condition.pop("lastTransitionTime")
+    assert condition == {"type": "Mirrored", "status": "True", "reason": "Mirrored", "message": "",
+                         "localRef": {"group": "core", "kind": "Service", "name": "web-east", "namespace": "demo"}}
+
+
+def test_missing_namespace_is_told_and_its_coming_noticed(source, east, agent):
+    east.gateway.start()
+    east.export_labelled("web", "not-here-yet")
+    east.link(source)
+    agent()
+    entry = wait_until(lambda: status_of(source), 10, "the status tells")
+    condition = entry["conditions"][0]
+    assert (condition["status"], condition["reason"], condition["message"]) == ("False", "MissingNamespace", "Namespace does not exist")
+    assert "localRef" not in condition
+    wait_until(lambda: any(e["reason"] == "ServiceMirroringSkipped" for e in source.api.list("events", AGENT_NAMESPACE)), 5, "an Event")
+    source.ensure_namespace("not-here-yet")
+    wait_until(lambda: ready(source, "web-east", "not-here-yet") == east.gateway.addresses, 5, "mirrored once the namespace is there")
+    wait_until(lambda: status_of(source)["conditions"][0]["status"] == "True", 5, "and the status follows")
+    source.api.delete("namespaces", "not-here-yet")
+
+
+def test_unready_targets_look_empty(source, east, agent, demo):
+    east.gateway.start()
+    east.export_labelled("web", endpoints=None)
+    east.link(source)
+    agent()
+    wait_until(lambda: source.slices("web-east", "demo"), 10, "a slice exists")
+    assert source.slices("web-east", "demo")[0]["endpoints"] in ([], None)
+    east.slice("web", "demo", ["10.201.1.10"])
+    wait_until(lambda: ready(source) == east.gateway.addresses, 1, "ready with its target")
+    east.slice("web", "demo", ["10.201.1.10"], ready=False)
+    wait_until(lambda: ready(source) == [], 1, "empty with its target")
+
+
+def test_without_the_right_to_read_endpoints_services_count_as_ready(source, east, agent, demo):
+    east.gateway.start()
+    east.export_labelled("web", endpoints=None)
+    east.link(source, kubeconfig=east.reader_kubeconfig(("services",), "services-only"))
+    one = agent()
+    wait_until(lambda: ready(source) == east.gateway.addresses, 10, "ready")
+    wait_until(lambda: any("endpointslices" in l["problem"] for l in one.json("/api/v1/links")), 5, "the missing right is named")
+
+
+def test_selectors_with_expressions(source, east, agent, demo):
+    east.gateway.start()
+    for name, labels in (("both", {"tier": "a", "public": "yes"}), ("other-tier", {"tier": "c", "public": "yes"}), ("private", {"tier": "a"})):
+        east.service(name, labels=labels)
+        east.slice(name, "demo", ["10.201.1.10"])
+    east.link(source, selector={"matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}, {"key": "public", "operator": "Exists"}]})
+    agent()
+    wait_until(lambda: ready(source, "both-east") == east.gateway.addresses, 10, "the selected one")
+    names = [s["metadata"]["name"] for s in source.api.list("services", "demo", MIRROR + "mirrored-service=true")]
+    assert names == ["both-east"]
+    east.link(source, selector={"matchLabels": {"tier": "c"}})
+    wait_until(lambda: [s["metadata"]["name"] for s in source.api.list("services", "demo", MIRROR + "mirrored-service=true")] == ["other-tier-east"],
+               10, "another selector, other mirrors")
+
+
+def test_gateway_fields_of_the_link_are_followed(source, east, agent, demo):
+    first, second = east.network.address(2), east.network.address(3)
+    east.gateway.addresses = [first, second]
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source, gatewayAddress=first)
+    agent()
+    wait_until(lambda: ready(source) == [first], 10, "the first address")
+    east.link(source, gatewayAddress=f"{first},{second}", gatewayPort="5143", gatewayIdentity="other")
+    wait_until(lambda: ready(source) == [first, second], 5, "both addresses")
+    [piece] = source.slices("web-east", "demo")
+    assert piece["ports"][0]["port"] == 5143 and piece["metadata"]["annotations"][MIRROR + "remote-gateway-identity"] == "other"
+
+
+def test_excluded_metadata(source, east, agent, demo):
+    east.gateway.start()
+    east.export_labelled("web", labels={"foo.io/a": "1", "foo.iox/b": "2", "plain": "3"}, annotations={"bar.io/x": "1", "keep": "2"})
+    east.link(source, excludedLabels=["foo.io/*", "plain"], excludedAnnotations=["bar.io/*"])
+    agent()
+    wait_until(lambda: ready(source), 10, "mirrored")
+    meta = source.api.get("services", "web-east", "demo")["metadata"]
+    assert set(meta["labels"]) == {"foo.iox/b", MIRROR + "mirrored-service", MIRROR + "cluster-name"}
+    assert "bar.io/x" not in meta["annotations"] and meta["annotations"]["keep"] == "2"
+
+
+def test_link_deleted(source, east, agent, demo):
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    agent()
+    wait_until(lambda: ready(source), 10, "mirrored")
+    wait_until(lambda: source.api.find("services", "probe-east", AGENT_NAMESPACE), 5, "the gateway mirror")
+    source.api.delete("links", "east", AGENT_NAMESPACE)
+    wait_until(lambda: source.api.list("services", labels=MIRROR + "mirrored-service=true") == [], 5, "all mirrors are gone")
+
+
+def test_a_mistake_in_a_link_takes_nothing_away(source, east, agent, demo):
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    one = agent()
+    wait_until(lambda: ready(source), 10, "mirrored")
+    source.api.patch("links", "east", {"spec": {"targetClusterName": ""}}, AGENT_NAMESPACE)
+    wait_until(lambda: one.logs("link_invalid"), 5, "the mistake is told")
+    wait_until(lambda: any(e["reason"] == "LinkInvalid" for e in source.api.list("events", AGENT_NAMESPACE)), 5, "on the Link")
+    assert ready(source) == east.gateway.addresses
+    source.api.patch("links", "east", {"spec": {"targetClusterName": "east"}}, AGENT_NAMESPACE)
+    east.export_labelled("more")
+    wait_until(lambda: ready(source, "more-east"), 5, "and goes on once mended")
+
+
+def test_status_keeps_its_times_over_a_restart(source, east, agent, demo):
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    first = agent()
+    wait_until(lambda: status_of(source), 10, "the status tells")
+    before = source.api.get("links", "east", AGENT_NAMESPACE)
+    first.stop()
+    second = agent()
+    wait_until(lambda: ready(source), 5, "still ready")
+    wait_until(lambda: second.services() and second.services()[0]["mirrored"], 5, "known again")
+    assert source.api.get("links", "east", AGENT_NAMESPACE)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+def test_older_versions_of_the_link(source, east, agent, demo, version):
+    crd = source.api.get("customresourcedefinitions", "links.multicluster.linkerd.io")
+    for served in crd["spec"]["versions"]:
+        served["served"] = served["name"] == version
+        served["storage"] = served["name"] == version
+    source.api.call("PUT", source.api.path("customresourcedefinitions", None, crd["metadata"]["name"]), crd)
+    path = f"/apis/multicluster.linkerd.io/{version}/namespaces/{AGENT_NAMESPACE}/links"
+    wait_until(lambda: source.api.raw("GET", path)[0] == 200, 20, "only that version is served")
+    wait_until(lambda: source.api.raw("GET", "/apis/multicluster.linkerd.io/v1alpha3/links")[0] == 404, 20, "the newest is not")
+    east.gateway.start()
+    east.export_labelled("web")
+    from cluster import api
+    old = api.RESOURCES["links"]
+    api.RESOURCES["links"] = (f"/apis/multicluster.linkerd.io/{version}", True)
+    try:
+        east.link_api_version = version
+        east.link(source)
+        agent()
+        wait_until(lambda: ready(source) == east.gateway.addresses, 10, "mirrored")
+        source.api.delete("links", "east", AGENT_NAMESPACE)
+    finally:
+        api.RESOURCES["links"] = old
+        east.link_api_version = "v1alpha3"
+
+
+def test_link_resources_that_appear_later(source, east, agent, demo):
+    source.api.delete("customresourcedefinitions", "links.multicluster.linkerd.io")
+    wait_until(lambda: source.api.raw("GET", "/apis/multicluster.linkerd.io")[0] == 404, 30, "no Link resources")
+    one = agent()
+    wait_until(lambda: one.logs("links_absent"), 5, "noticed")
+    import conftest
+    conftest._install_link_crd(source)
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    wait_until(lambda: ready(source) == east.gateway.addresses, 20, "picked up")
