@@ -215,6 +215,7 @@ static int on_close(void *context, curl_socket_t fd)
 }
 
 /* A connection stands, and the request is about to be sent: a fresh one, or a kept one, which curl tells by its local port. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): curl's type */
 static int on_connected(void *context, char *ip, char *local_ip, int port, int local_port)
 {
     (void)ip;

@@ -119,7 +119,7 @@ static void on_accept(void *context, int fd, unsigned events)
 {
     (void)events;
     struct fake_gateway *gateway = context;
-    union address peer;
+    union address peer = {0};
     socklen_t length = sizeof(peer);
     int accepted = accept4(fd, &peer.any, &length, SOCK_CLOEXEC);
     if (accepted < 0)

@@ -106,7 +106,8 @@ static void on_step(void *context)
 static void subject_init(struct subject *subject, struct loop *loop, struct http *http, enum fate fate, unsigned index,
                          unsigned *left)
 {
-    *subject = (struct subject){.loop = loop, .fate = fate, .index = index, .left = left};
+    *subject = (struct subject){.loop = loop, .fate = fate, .index = index};
+    subject->left = left;
     fake_gateway_init(&subject->gateway, loop, false);
     const struct probe_link_config config = {.ip = "127.0.0.1",
                                              .port = subject->gateway.port,
