@@ -1,191 +1,439 @@
 #include "agent/admin/page.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "version.h"
 
-enum { MAX_SERVICES = 2000 }; /* more rows help nobody; the API has them all */
+enum {
+    MAX_ROWS = 1000, /* of each table of services: more help nobody; the API has them all */
+    WHY_BYTES = 64 << 10,
+};
 
-static const char head[] =
-    "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>svcmirror</title>"
-    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\"><style>"
-    ":root{--text:#1c2024;--back:#fcfcfd;--line:#d9d9e0;--soft:#60646c;--good:#0a6b36;--bad:#b3261e;--unknown:#7a5900}"
-    "@media(prefers-color-scheme:dark){:root{--text:#edeef0;--back:#111113;--line:#363a3f;--soft:#b0b4ba;--good:#63d297;--bad:#ff9592;--unknown:#ffca16}}"
-    "body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back);max-width:76rem;margin:0 auto;padding:1rem}"
-    "h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;width:100%}"
-    "th,td{text-align:left;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}th{color:var(--soft);font-weight:600}"
-    ".num{text-align:right;font-variant-numeric:tabular-nums}.alive,.yes{color:var(--good)}.dead,.no{color:var(--bad);font-weight:600}"
-    ".unknown{color:var(--unknown)}.soft{color:var(--soft)}code{font-size:.95em}.scroll{overflow-x:auto}"
-    "</style></head><body><main><h1>svcmirror</h1>";
+#define REFRESH_S "5"
 
-struct page {
+/* Contrast is at least 4.5:1 in both schemes, and no state is told by colour alone. */
+static const char style[] =
+    ":root{color-scheme:light dark;--text:#1c2024;--back:#fff;--line:#e0e1e6;--soft:#60646c;--card:#f6f7f9;"
+    "--good:#18794e;--bad:#c62a2f;--wait:#8f5b00}"
+    "@media(prefers-color-scheme:dark){:root{--text:#edeef0;--back:#111113;--line:#2e3135;--soft:#b0b4ba;--card:#"
+    "18191b;"
+    "--good:#63d297;--bad:#ff9592;--wait:#ffca16}}"
+    "*{box-sizing:border-box}"
+    "body{margin:0;font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back)}"
+    "main{max-width:80rem;margin:0 auto;padding:1.5rem 1rem 4rem}"
+    "header{display:flex;flex-wrap:wrap;gap:.25rem 1rem;align-items:baseline;justify-content:space-between}"
+    "h1{font-size:1.5rem;margin:0}h2{font-size:1.15rem;margin:2.5rem 0 .5rem}p{margin:.25rem 0}a{color:inherit}"
+    ".facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:.75rem;margin:1rem 0 0}"
+    ".facts div{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.75rem 1rem}"
+    ".facts dt{color:var(--soft)}.facts dd{margin:0;font-size:1.25rem;font-weight:600}"
+    ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}"
+    "th,td{text-align:left;font-weight:400;vertical-align:top;padding:.4rem 1rem .4rem 0;border-top:1px solid "
+    "var(--line)}"
+    "thead th{color:var(--soft);border-top:0;white-space:nowrap}tbody th{white-space:nowrap}"
+    "tr.sub th{padding-left:1.25rem}tr.sub th,tr.sub td{border-top-style:dotted}"
+    ".n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}time,.state{white-space:nowrap}"
+    ".state::before{content:\"\";display:inline-block;width:.6em;height:.6em;margin-right:.4em;border-radius:50%;"
+    "background:currentColor}"
+    ".good{color:var(--good)}.bad{color:var(--bad);font-weight:600}.wait{color:var(--wait)}.soft{color:var(--soft)}"
+    "pre{white-space:pre-wrap;background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.75rem "
+    "1rem}"
+    "summary{cursor:pointer;color:var(--soft)}code{font-size:.93em}";
+
+/* What is counted on the way, for the summary; and where the rows go. */
+struct writer {
     struct strbuf *html;
     int64_t now_us;
+    bool mirrored; /* which services the table in work shows */
     uint32_t rows;
 };
 
-static void put(struct page *page, const char *text) {
+struct totals {
+    uint32_t gateways, gateways_alive, links, links_reachable, services, services_mirrored;
+};
+
+/* ---- text ---- */
+
+static void put(struct writer *writer, const char *markup) { strbuf_append(writer->html, markup); }
+
+/* Text from anywhere: never markup. */
+static void put_text(struct writer *writer, const char *text)
+{
     for (const char *c = text != NULL ? text : ""; *c != '\0'; c++) {
         if (*c == '<')
-            strbuf_append(page->html, "&lt;");
+            put(writer, "&lt;");
         else if (*c == '>')
-            strbuf_append(page->html, "&gt;");
+            put(writer, "&gt;");
         else if (*c == '&')
-            strbuf_append(page->html, "&amp;");
+            put(writer, "&amp;");
         else if (*c == '"')
-            strbuf_append(page->html, "&quot;");
+            put(writer, "&quot;");
         else
-            strbuf_append_char(page->html, *c);
+            strbuf_append_char(writer->html, *c);
     }
 }
 
-static void cell(struct page *page, const char *text) {
-    strbuf_append(page->html, "<td>");
-    put(page, text);
-    strbuf_append(page->html, "</td>");
+static bool is_empty(const char *text) { return text == NULL || text[0] == '\0'; }
+
+/* The class of a verdict's colour. */
+static const char *class_of(const char *verdict)
+{
+    return strcmp(verdict, "alive") == 0 ? "good" : strcmp(verdict, "dead") == 0 ? "bad" : "wait";
 }
 
-static void cell_class(struct page *page, const char *class, const char *text) {
-    strbuf_printf(page->html, "<td class=\"%s\">", class);
-    put(page, text);
-    strbuf_append(page->html, "</td>");
+static void put_state(struct writer *writer, const char *class, const char *word)
+{
+    strbuf_printf(writer->html, "<span class=\"state %s\">", class);
+    put_text(writer, word);
+    put(writer, "</span>");
 }
 
-static void cell_number(struct page *page, uint64_t value) {
-    strbuf_printf(page->html, "<td class=\"num\">%llu</td>", (unsigned long long)value);
+/* ---- cells ---- */
+
+static void cell(struct writer *writer, const char *text)
+{
+    put(writer, "<td>");
+    put_text(writer, text);
+    put(writer, "</td>");
 }
 
-static void cell_since(struct page *page, int64_t us) {
-    char age[32], time[TEXT_TIME_BYTES];
+static void cell_state(struct writer *writer, const char *class, const char *word)
+{
+    put(writer, "<td>");
+    put_state(writer, class, word);
+    put(writer, "</td>");
+}
+
+/* The reason in short, and below it in words. */
+static void cell_reason(struct writer *writer, const char *reason, const char *words)
+{
+    put(writer, "<td>");
+    put_text(writer, reason);
+    if (!is_empty(reason) && !is_empty(words))
+        put(writer, "<br>");
+    if (!is_empty(words)) {
+        put(writer, "<span class=\"soft\">");
+        put_text(writer, words);
+        put(writer, "</span>");
+    }
+    put(writer, "</td>");
+}
+
+static void cell_ratio(struct writer *writer, uint64_t part, uint64_t whole)
+{
+    strbuf_printf(writer->html, "<td class=\"n\">%" PRIu64 " of %" PRIu64 "</td>", part, whole);
+}
+
+static void put_ms(struct writer *writer, uint32_t us)
+{
+    if (us == 0)
+        put(writer, "–");
+    else
+        strbuf_printf(writer->html, us < 10000 ? "%.1f" : "%.0f", us / 1000.0);
+}
+
+/* How far away a time is, in the two largest units: "3d4h", "12s". */
+static void put_distance(struct writer *writer, uint64_t seconds)
+{
+    static const struct {
+        const char *unit;
+        uint64_t seconds;
+    } units[] = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}};
+    unsigned shown = 0;
+    for (unsigned i = 0; i < sizeof(units) / sizeof(units[0]) && shown < 2; i++) {
+        uint64_t count = seconds / units[i].seconds;
+        seconds %= units[i].seconds;
+        if (count == 0 && shown == 0 && units[i].seconds > 1)
+            continue;
+        if (count > 0 || shown == 0)
+            strbuf_printf(writer->html, "%" PRIu64 "%s", count, units[i].unit);
+        shown++;
+    }
+}
+
+static void cell_time(struct writer *writer, int64_t us)
+{
+    char stamp[TEXT_TIME_BYTES];
     if (us == 0) {
-        cell(page, "-");
+        put(writer, "<td class=\"soft\">–</td>");
         return;
     }
-    uint64_t seconds = page->now_us > us ? (uint64_t)(page->now_us - us) / 1000000 : 0;
-    text_format_duration_ms(seconds * 1000, age, sizeof(age));
-    text_format_time(us, time);
-    strbuf_printf(page->html, "<td><time datetime=\"%s\">%s ago</time></td>", time, age);
+    int64_t seconds = (writer->now_us - us) / 1000000;
+    text_format_time(us, stamp);
+    strbuf_printf(writer->html, "<td><time datetime=\"%s\" title=\"%s\">%s", stamp, stamp, seconds < 0 ? "in " : "");
+    put_distance(writer, (uint64_t)(seconds < 0 ? -seconds : seconds));
+    put(writer, seconds < 0 ? "</time></td>" : " ago</time></td>");
 }
 
-static void begin_table(struct page *page, const char *title, const char *headings) {
-    page->rows = 0;
-    strbuf_printf(page->html, "<h2>%s</h2><div class=\"scroll\"><table><thead><tr>", title);
+/* ---- tables ---- */
+
+/* @param headings  separated by '|'; one that begins with '#' is of a column of numbers. */
+static void begin_table(struct writer *writer, const char *headings)
+{
+    writer->rows = 0;
+    put(writer, "<div class=\"scroll\"><table><thead><tr>");
     for (const char *at = headings; *at != '\0';) {
         size_t length = strcspn(at, "|");
-        strbuf_append(page->html, "<th scope=\"col\">");
-        strbuf_append_bytes(page->html, at, length);
-        strbuf_append(page->html, "</th>");
+        bool number = *at == '#';
+        put(writer, number ? "<th scope=\"col\" class=\"n\">" : "<th scope=\"col\">");
+        strbuf_append_bytes(writer->html, at + (number ? 1 : 0), length - (number ? 1 : 0));
+        put(writer, "</th>");
         at += length + (at[length] == '|' ? 1 : 0);
     }
-    strbuf_append(page->html, "</tr></thead><tbody>");
+    put(writer, "</tr></thead>");
 }
 
-static void end_table(struct page *page, const char *when_empty) {
-    strbuf_append(page->html, "</tbody></table></div>");
-    if (page->rows == 0)
-        strbuf_printf(page->html, "<p class=\"soft\">%s</p>", when_empty);
+static void end_table(struct writer *writer) { put(writer, "</table></div>"); }
+
+static void put_address(struct writer *writer, const struct gateway_address_info *address)
+{
+    put(writer, "<tr class=\"sub\"><th scope=\"row\"><code>");
+    put_text(writer, address->ip);
+    put(writer, "</code></th>");
+    cell_state(writer, class_of(address->verdict), address->verdict);
+    cell_time(writer, address->since_us);
+    put(writer, "<td class=\"n\">");
+    put_ms(writer, address->p50_us);
+    put(writer, " / ");
+    put_ms(writer, address->p95_us);
+    put(writer, " / ");
+    put_ms(writer, address->p99_us);
+    put(writer, "</td>");
+    strbuf_printf(writer->html, "<td class=\"n\">%" PRIu64 ", %" PRIu64 " failed</td><td></td>", address->probes,
+                  address->failures);
+    cell_reason(writer, address->reason, strcmp(address->verdict, "alive") == 0 ? address->detail : address->advice);
+    put(writer, "</tr>");
 }
 
-static void gateway_row(void *context, const struct gateway_info *info) {
-    struct page *page = context;
-    page->rows++;
-    strbuf_append(page->html, "<tr>");
-    cell(page, info->cluster);
-    strbuf_append(page->html, "<td>");
-    put(page, info->namespace);
-    strbuf_append_char(page->html, '/');
-    put(page, info->name);
-    strbuf_append(page->html, "</td>");
-    cell_class(page, info->verdict, info->verdict);
-    cell_since(page, info->since_us);
-    cell_number(page, info->services);
-    if (info->latency_us > 0)
-        strbuf_printf(page->html, "<td class=\"num\">%.1f ms</td>", info->latency_us / 1000.0);
+static void put_gateway(void *context, const struct gateway_info *info)
+{
+    struct writer *writer = context;
+    writer->rows++;
+    put(writer, "<tbody><tr><th scope=\"row\"><strong>");
+    put_text(writer, info->cluster);
+    put(writer, "</strong> ");
+    put_text(writer, info->namespace);
+    put(writer, "/");
+    put_text(writer, info->name);
+    put(writer, "</th>");
+    cell_state(writer, class_of(info->verdict), info->verdict);
+    cell_time(writer, info->since_us);
+    put(writer, "<td class=\"n\">");
+    put_ms(writer, info->latency_us);
+    put(writer, "</td>");
+    if (info->probed)
+        strbuf_printf(writer->html, "<td>every %.1f s</td>", info->period_ms / 1000.0);
     else
-        cell_class(page, "num", "-");
-    strbuf_append(page->html, "<td>");
-    put(page, info->reason);
-    if (strcmp(info->verdict, "alive") != 0 || strcmp(info->reason, "OK") != 0) {
-        strbuf_append(page->html, "<br><span class=\"soft\">");
-        put(page, info->advice);
-        strbuf_append(page->html, "</span>");
-    }
-    strbuf_append(page->html, "</td><td>");
-    for (uint32_t i = 0; i < info->address_count; i++) {
-        strbuf_printf(page->html, "%s<span class=\"%s\">", i > 0 ? "<br>" : "", info->addresses[i].verdict);
-        put(page, info->addresses[i].ip);
-        strbuf_printf(page->html, " %s</span>", info->addresses[i].verdict);
-    }
-    strbuf_append(page->html, "</td></tr>");
+        cell(writer, "none");
+    strbuf_printf(writer->html, "<td class=\"n\">%u</td>", info->services);
+    const char *said = !is_empty(info->problem) ? info->problem : info->warning;
+    cell_reason(writer, info->reason, is_empty(said) && info->address_count == 0 ? info->advice : said);
+    put(writer, "</tr>");
+    for (uint32_t i = 0; i < info->address_count; i++)
+        put_address(writer, &info->addresses[i]);
+    put(writer, "</tbody>");
 }
 
-static void link_row(void *context, const struct link_info *info) {
-    struct page *page = context;
-    char age[32];
-    page->rows++;
-    strbuf_append(page->html, "<tr>");
-    cell(page, info->cluster);
-    strbuf_append(page->html, "<td>");
-    put(page, info->kind);
-    strbuf_append_char(page->html, ' ');
-    put(page, info->name);
-    strbuf_append(page->html, "</td>");
-    cell_class(page, info->api_reachable ? "yes" : "no", info->api_reachable ? "yes" : "no");
-    cell_class(page, info->synced ? "yes" : "unknown", info->synced ? "yes" : "not yet");
-    text_format_duration_ms(info->event_age_ms / 1000 * 1000, age, sizeof(age));
-    cell_class(page, "num", age);
-    strbuf_printf(page->html, "<td class=\"num\">%u of %u</td>", info->mirrored, info->exported);
-    cell(page, info->problem[0] != '\0' ? info->problem : info->warning);
-    strbuf_append(page->html, "</tr>");
+static void put_link(void *context, const struct link_info *info)
+{
+    struct writer *writer = context;
+    writer->rows++;
+    put(writer, "<tbody><tr><th scope=\"row\"><strong>");
+    put_text(writer, info->cluster);
+    put(writer, "</strong></th><td>");
+    put_text(writer, info->kind);
+    put(writer, " ");
+    put_text(writer, info->name);
+    put(writer, "</td>");
+    cell_state(writer, info->api_reachable ? "good" : "bad", info->api_reachable ? "reachable" : "unreachable");
+    cell_state(writer, info->synced ? "good" : "wait", info->synced ? "complete" : "not listed yet");
+    put(writer, "<td>");
+    put_distance(writer, info->event_age_ms / 1000);
+    put(writer, " ago</td>");
+    cell_time(writer, info->credentials_expire_us);
+    cell_ratio(writer, info->mirrored, info->exported);
+    cell_reason(writer, info->problem, info->warning);
+    put(writer, "</tr></tbody>");
 }
 
-static void service_row(void *context, const struct service_info *info) {
-    struct page *page = context;
-    if (page->rows++ >= MAX_SERVICES)
+static void put_service(void *context, const struct service_info *info)
+{
+    struct writer *writer = context;
+    if (info->mirrored != writer->mirrored || writer->rows++ >= MAX_ROWS)
         return;
-    strbuf_append(page->html, "<tr>");
-    cell(page, info->cluster);
-    strbuf_append(page->html, "<td>");
-    put(page, info->namespace);
-    strbuf_append_char(page->html, '/');
-    put(page, info->name);
-    strbuf_append(page->html, "</td>");
-    cell(page, info->mirror);
-    cell_class(page, info->mirrored ? "yes" : "no", info->reason);
-    strbuf_printf(page->html, "<td class=\"num\">%u of %u</td>", info->ready, info->endpoints);
-    cell_since(page, info->since_us);
-    cell(page, info->message);
-    strbuf_append(page->html, "</tr>");
+    put(writer, "<tbody><tr><th scope=\"row\"><strong>");
+    put_text(writer, info->cluster);
+    put(writer, "</strong> ");
+    put_text(writer, info->namespace);
+    put(writer, "/");
+    put_text(writer, info->name);
+    put(writer, "</th>");
+    if (info->mirrored) {
+        cell(writer, info->mirror);
+        cell(writer, info->gateway);
+        cell_ratio(writer, info->ready, info->endpoints);
+    }
+    cell_time(writer, info->since_us);
+    cell_reason(writer, info->mirrored ? NULL : info->reason, info->message);
+    put(writer, "</tr></tbody>");
 }
 
-void page_write(const struct admin_source *source, int64_t now_us, struct strbuf *html) {
-    struct page page = {.html = html, .now_us = now_us};
+/* ---- the summary ---- */
+
+static void count_gateway(void *context, const struct gateway_info *info)
+{
+    struct totals *totals = context;
+    totals->gateways++;
+    totals->gateways_alive += strcmp(info->verdict, "alive") == 0 ? 1 : 0;
+}
+
+static void count_link(void *context, const struct link_info *info)
+{
+    struct totals *totals = context;
+    totals->links++;
+    totals->links_reachable += info->api_reachable ? 1 : 0;
+}
+
+static void count_service(void *context, const struct service_info *info)
+{
+    struct totals *totals = context;
+    totals->services++;
+    totals->services_mirrored += info->mirrored ? 1 : 0;
+}
+
+static void put_fact(struct writer *writer, const char *name, uint32_t good, uint32_t all, const char *words)
+{
+    const char *class = all == 0 ? "soft" : good == all ? "good" : "bad";
+    strbuf_printf(writer->html, "<div><dt>%s</dt><dd><span class=\"state %s\">", name, class);
+    strbuf_printf(writer->html, all > 0 ? "%u of %u %s" : "none", good, all, words);
+    put(writer, "</span></dd></div>");
+}
+
+static void put_head(struct writer *writer, const struct page *page)
+{
+    char stamp[TEXT_TIME_BYTES];
+    text_format_time(page->now_us, stamp);
+    put(writer, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>svcmirror</title>"
+                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
+    if (page->refresh)
+        put(writer, "<meta http-equiv=\"refresh\" content=\"" REFRESH_S "\">");
+    put(writer, "<style>");
+    put(writer, style);
+    put(writer, "</style></head><body><main><header><h1>svcmirror</h1><p class=\"soft\">");
+    strbuf_printf(writer->html, "version " SVCMIRROR_VERSION " · <time datetime=\"%s\">%s</time> · ", stamp, stamp);
+    put(writer,
+        page->refresh ? "<a href=\"?\">stop refreshing</a>" : "<a href=\"?refresh\">refresh every " REFRESH_S " s</a>");
+    put(writer, "</p></header>");
+}
+
+static void put_readiness(struct writer *writer, const struct admin_source *source)
+{
     struct strbuf why;
-    char time[TEXT_TIME_BYTES];
-    strbuf_init(&why, 64 << 10);
+    strbuf_init(&why, WHY_BYTES);
     bool ready = source->ready(source->context, &why);
-    text_format_time(now_us, time);
-    strbuf_append(html, head);
-    strbuf_printf(html, "<p class=\"soft\">Version " SVCMIRROR_VERSION ", as of <time>%s</time>. </p>", time);
-    strbuf_printf(html, "<p role=\"status\" class=\"%s\">%s</p>", ready ? "yes" : "unknown", ready ? "Ready" : "Not ready:");
+    put(writer, "<p role=\"status\">");
+    put_state(writer, ready ? "good" : "wait", ready ? "ready" : "not ready");
+    put(writer, "</p>");
     if (!ready) {
-        strbuf_append(html, "<pre>");
-        put(&page, strbuf_text(&why));
-        strbuf_append(html, "</pre>");
+        put(writer, "<pre>");
+        put_text(writer, strbuf_text(&why));
+        put(writer, "</pre>");
     }
     strbuf_done(&why);
-    begin_table(&page, "Gateways", "Cluster|Gateway|Verdict|Since|Services|Latency|Reason|Addresses");
-    source->each_gateway(source->context, gateway_row, &page);
-    end_table(&page, "No gateway is known: link a target, and export a service through a gateway.");
-    begin_table(&page, "Links", "Cluster|Declared by|API reachable|Synced|Last sign of life|Mirrored|Problem");
-    source->each_link(source->context, link_row, &page);
-    end_table(&page, "No target is linked: create a Link, or a Secret of type mirror.linkerd.io/remote-kubeconfig.");
-    begin_table(&page, "Services", "Cluster|Exported service|Mirror|State|Ready endpoints|Since|Message");
-    source->each_service(source->context, service_row, &page);
-    end_table(&page, "No service is exported.");
-    if (page.rows > MAX_SERVICES)
-        strbuf_printf(html, "<p class=\"soft\">%u services; the first %d are shown. <code>/api/v1/services</code> has all.</p>", page.rows,
-                      MAX_SERVICES);
-    strbuf_append(html, "</main></body></html>\n");
+}
+
+static void put_summary(struct writer *writer, const struct totals *totals)
+{
+    put(writer, "<dl class=\"facts\">");
+    put_fact(writer, "Gateways", totals->gateways_alive, totals->gateways, "alive");
+    put_fact(writer, "Target APIs", totals->links_reachable, totals->links, "reachable");
+    put_fact(writer, "Exported services", totals->services_mirrored, totals->services, "mirrored");
+    put(writer, "</dl>");
+}
+
+/* ---- sections ---- */
+
+static void put_gateways(struct writer *writer, const struct admin_source *source, const struct totals *totals)
+{
+    put(writer, "<section><h2>Gateways</h2>");
+    if (totals->gateways == 0) {
+        put(writer,
+            "<p class=\"soft\">None is known. Link a target, and export a service through a gateway.</p></section>");
+        return;
+    }
+    begin_table(writer, "Gateway|Verdict|Since|#Latency, p50 / p95 / p99 (ms)|Probes|#Services|Reason");
+    source->each_gateway(source->context, put_gateway, writer);
+    end_table(writer);
+    put(writer, "</section>");
+}
+
+static void put_links(struct writer *writer, const struct admin_source *source, const struct totals *totals)
+{
+    put(writer, "<section><h2>Links</h2>");
+    if (totals->links == 0) {
+        put(writer, "<p class=\"soft\">No target is linked. Create a Link, or a Secret of type "
+                    "<code>mirror.linkerd.io/remote-kubeconfig</code>, in the agent's namespace.</p></section>");
+        return;
+    }
+    begin_table(writer, "Cluster|Declared by|API|Services|Last event|Credentials expire|#Mirrored|Problem");
+    source->each_link(source->context, put_link, writer);
+    end_table(writer);
+    put(writer, "</section>");
+}
+
+static void put_services(struct writer *writer, const struct admin_source *source, bool mirrored)
+{
+    writer->mirrored = mirrored;
+    begin_table(writer,
+                mirrored ? "Exported service|Mirror|Gateway|#Ready endpoints|Since|" : "Exported service|Since|Reason");
+    source->each_service(source->context, put_service, writer);
+    end_table(writer);
+    if (writer->rows > MAX_ROWS)
+        strbuf_printf(
+            writer->html,
+            "<p class=\"soft\">The first %d of %u. <a href=\"api/v1/services\">api/v1/services</a> has all.</p>",
+            MAX_ROWS, writer->rows);
+}
+
+/* What needs a person comes first; the rest is there for whoever looks for it. */
+static void put_all_services(struct writer *writer, const struct admin_source *source, const struct totals *totals)
+{
+    put(writer, "<section><h2>Services</h2>");
+    if (totals->services == 0)
+        put(writer, "<p class=\"soft\">No service is exported.</p>");
+    if (totals->services_mirrored < totals->services) {
+        put(writer, "<p>Not mirrored:</p>");
+        put_services(writer, source, false);
+    }
+    if (totals->services_mirrored > 0) {
+        strbuf_printf(writer->html, "<details%s><summary>%u mirrored</summary>",
+                      totals->services_mirrored <= 50 ? " open" : "", totals->services_mirrored);
+        put_services(writer, source, true);
+        put(writer, "</details>");
+    }
+    put(writer, "</section>");
+}
+
+void page_write(const struct page *page, struct strbuf *html)
+{
+    const struct admin_source *source = page->source;
+    struct writer writer = {.html = html, .now_us = page->now_us};
+    struct totals totals = {0};
+    put_head(&writer, page);
+    if (source != NULL) {
+        source->each_gateway(source->context, count_gateway, &totals);
+        source->each_link(source->context, count_link, &totals);
+        source->each_service(source->context, count_service, &totals);
+        put_readiness(&writer, source);
+        put_summary(&writer, &totals);
+        put_gateways(&writer, source, &totals);
+        put_links(&writer, source, &totals);
+        put_all_services(&writer, source, &totals);
+    } else {
+        put(&writer, "<p role=\"status\">The agent is starting.</p>");
+    }
+    put(&writer, "<p class=\"soft\"><a href=\"metrics\">metrics</a> · <a href=\"api/v1/gateways\">gateways</a>, "
+                 "<a href=\"api/v1/links\">links</a> and <a href=\"api/v1/services\">services</a> as JSON</p>"
+                 "</main></body></html>\n");
 }

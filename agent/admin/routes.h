@@ -1,18 +1,17 @@
-/* What the admin server serves: Prometheus metrics, probes of the pod, the status API and the status page. docs/api.md describes the JSON. */
+/* What the admin server serves: Prometheus metrics, the pod's probes, the status API and the status page. docs/api.md
+ * describes the JSON for its users; a change here is a change there. */
 #pragma once
 
 #include "agent/admin/server.h"
 #include "agent/admin/snapshot.h"
 #include "agent/observe/metrics.h"
 
-struct routes {
+/** The context of every route; all borrowed. */
+struct routes_context {
     struct loop *loop;
     struct metrics *metrics;
-    const struct admin_source *source;
+    const struct admin_source *source; /* NULL until there is one: not ready, and nothing to list */
 };
 
-/** An admin_handler_fn; `context` is a struct routes. */
-bool routes_handle(void *context, const char *path, struct admin_response *response);
-
-/** The body of /api/v1/gateways. */
-void routes_write_gateways(const struct admin_source *source, struct strbuf *body);
+/** For admin_server_new(), with a struct routes_context. */
+extern const struct admin_route routes[];

@@ -1,23 +1,19 @@
 #include "agent/admin/server.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/admin/listener.h"
+#include "agent/kube/codec.h"
 #include "base/mem.h"
-#include "base/text.h"
 
 enum {
     MAX_CONNECTIONS = 128,
+    MAX_CONNECTIONS_OF_ONE = 96, /* so that one client that leaks connections does not lock out the kubelet's probes */
     IDLE_S = 15,
-    CONNECTION_BYTES = 32 << 10,
-    BODY_BYTES = 256 << 20, /* /api/v1/services of very many services */
-    BACKLOG = 64,
+    REQUEST_BYTES = 32 << 10, /* request line and headers, with what the answer's headers need */
+    BODY_BYTES = 256 << 20,   /* /api/v1/services with 100,000 services is about 40 MB */
 };
 
 struct admin_server {
@@ -25,200 +21,218 @@ struct admin_server {
     struct MHD_Daemon *daemon;
     struct loop_io *io;
     struct loop_timer *timer;
-    admin_handler_fn handler;
+    const struct admin_route *routes;
     void *context;
+    uint16_t port;
 };
+
+struct admin_request {
+    struct MHD_Connection *connection;
+};
+
+const char *admin_request_query(const struct admin_request *request, const char *name)
+{
+    const char *value = NULL;
+    size_t length = 0;
+    if (MHD_lookup_connection_value_n(request->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value,
+                                      &length) != MHD_YES)
+        return NULL;
+    return value != NULL ? value : "";
+}
 
 /* ---- answering ---- */
 
-static void add_headers(struct MHD_Response *response, const char *content_type) {
-    (void)MHD_add_response_header(response, "Content-Type", content_type);
-    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    (void)MHD_add_response_header(response, "Cache-Control", "no-store");
-    (void)MHD_add_response_header(response, "Content-Security-Policy",
-                                  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
-    (void)MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+void admin_response_error(struct admin_response *response, unsigned status, const char *error, const char *hint)
+{
+    strbuf_clear(&response->body);
+    response->status = status;
+    response->content_type = "application/json";
+    response->html = false;
+    strbuf_append(&response->body, "{\"error\":");
+    codec_write_string(&response->body, error);
+    strbuf_append(&response->body, ",\"hint\":");
+    codec_write_string(&response->body, hint);
+    strbuf_append(&response->body, "}\n");
 }
 
-static enum MHD_Result reply(struct MHD_Connection *connection, struct admin_response *answer) {
-    if (strbuf_error(&answer->body) != ERR_OK) {
-        strbuf_done(&answer->body);
-        return MHD_NO; /* closes the connection: nothing true can be said */
+static bool add_headers(struct MHD_Response *response, const struct admin_response *answer)
+{
+    /* Names of services and clusters come from elsewhere: whatever they hold, nothing is run, fetched or framed. */
+    const char *policy = answer->html ? "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+                                        "form-action 'none'; frame-ancestors 'none'"
+                                      : "default-src 'none'; frame-ancestors 'none'";
+    const struct {
+        const char *name, *value;
+    } headers[] = {
+        {"Content-Type", answer->content_type},          {"Content-Security-Policy", policy},
+        {"X-Content-Type-Options", "nosniff"},           {"Cache-Control", "no-store"},
+        {"Cross-Origin-Resource-Policy", "same-origin"}, {"Referrer-Policy", "no-referrer"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(headers); i++)
+        if (MHD_add_response_header(response, headers[i].name, headers[i].value) != MHD_YES)
+            return false;
+    return answer->status != MHD_HTTP_METHOD_NOT_ALLOWED ||
+           MHD_add_response_header(response, "Allow", "GET, HEAD") == MHD_YES;
+}
+
+/* Takes the text of the answer's body out of it. */
+static struct MHD_Response *make_response(struct admin_response *answer)
+{
+    size_t bytes = answer->body.length;
+    char *body = strbuf_take(&answer->body);
+    if (body == NULL) { /* half of an answer would be taken for a whole one */
+        static const char failure[] = "{\"error\":\"out of memory\",\"hint\":\"ask for less: ?cluster=NAME\"}\n";
+        answer->status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+        answer->content_type = "application/json";
+        return MHD_create_response_from_buffer(sizeof(failure) - 1, (void *)(uintptr_t)failure, MHD_RESPMEM_PERSISTENT);
     }
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(answer->body.length, (void *)(uintptr_t)strbuf_text(&answer->body), MHD_RESPMEM_MUST_COPY);
-    strbuf_done(&answer->body);
+    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(bytes, body, mem_free);
+    if (response == NULL)
+        mem_free(body);
+    return response;
+}
+
+/* MHD_NO closes the connection: there is not even memory to say what is wrong. */
+static enum MHD_Result send_answer(struct MHD_Connection *connection, struct admin_response *answer)
+{
+    struct MHD_Response *response = make_response(answer);
     if (response == NULL)
         return MHD_NO;
-    add_headers(response, answer->content_type);
-    if (answer->status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        (void)MHD_add_response_header(response, "Allow", "GET, HEAD");
-    enum MHD_Result result = MHD_queue_response(connection, answer->status, response);
+    enum MHD_Result result = MHD_NO;
+    if (add_headers(response, answer))
+        result = MHD_queue_response(connection, answer->status, response);
     MHD_destroy_response(response);
     return result;
 }
 
-static void refuse(struct admin_response *answer, unsigned status, const char *message) {
-    strbuf_clear(&answer->body);
-    answer->status = status;
-    answer->content_type = "application/json";
-    strbuf_printf(&answer->body, "{\"error\":\"%s\"}\n", message);
+static const struct admin_route *find_route(const struct admin_server *server, const char *path)
+{
+    for (const struct admin_route *route = server->routes; route->path != NULL; route++)
+        if (strcmp(route->path, path) == 0)
+            return route;
+    return NULL;
 }
 
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                                  const char *upload, size_t *upload_bytes, void **request) {
-    (void)version;
-    (void)upload;
-    static const char seen;
-    struct admin_server *server = context;
-    if (*request == NULL) { /* headers only: the answer waits for the end of the request */
-        *request = (void *)(uintptr_t)&seen;
-        return MHD_YES;
-    }
-    *upload_bytes = 0; /* a body is not wanted and not looked at */
+static void answer_not_found(const struct admin_server *server, struct admin_response *answer)
+{
+    struct strbuf hint;
+    strbuf_init(&hint, 1024);
+    strbuf_append(&hint, "there are");
+    for (const struct admin_route *route = server->routes; route->path != NULL; route++)
+        strbuf_printf(&hint, "%s %s", route == server->routes ? "" : ",", route->path);
+    admin_response_error(answer, MHD_HTTP_NOT_FOUND, "no such path", strbuf_text(&hint));
+    strbuf_done(&hint);
+}
+
+static enum MHD_Result answer_get(struct admin_server *server, struct MHD_Connection *connection, const char *path)
+{
+    const struct admin_request request = {connection};
+    const struct admin_route *route = find_route(server, path);
     struct admin_response answer = {.status = MHD_HTTP_OK, .content_type = "text/plain; charset=utf-8"};
     strbuf_init(&answer.body, BODY_BYTES);
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-        refuse(&answer, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are answered here");
-    else if (!server->handler(server->context, url, &answer))
-        refuse(&answer, MHD_HTTP_NOT_FOUND,
-               "no such path: there are /metrics, /live, /ready, /ping, /api/v1/gateways, /api/v1/links, /api/v1/services and /");
-    return reply(connection, &answer);
+    if (route == NULL)
+        answer_not_found(server, &answer);
+    else
+        route->serve(server->context, &request, &answer);
+    enum MHD_Result result = send_answer(connection, &answer);
+    strbuf_done(&answer.body);
+    return result;
+}
+
+static enum MHD_Result answer_method(struct MHD_Connection *connection)
+{
+    struct admin_response answer = {0};
+    strbuf_init(&answer.body, 1024);
+    admin_response_error(&answer, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are answered",
+                         "nothing can be changed here: change the Link, or the annotations of the exported service");
+    enum MHD_Result result = send_answer(connection, &answer);
+    strbuf_done(&answer.body);
+    return result;
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                                  const char *version, const char *upload, size_t *upload_bytes, void **request)
+{
+    static const char seen;
+    (void)version;
+    (void)upload;
+    bool reads = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+    if (*request == NULL) { /* the headers are there */
+        *request = (void *)(uintptr_t)&seen;
+        return reads ? MHD_YES : answer_method(connection); /* before its body, which nobody reads */
+    }
+    if (*upload_bytes > 0) {
+        *upload_bytes = 0; /* a GET with a body: it says nothing to us */
+        return MHD_YES;
+    }
+    return answer_get(context, connection, url);
 }
 
 /* ---- on the loop ---- */
 
-static void run(struct admin_server *server) {
-    (void)MHD_run(server->daemon);
+static void run(struct admin_server *server)
+{
     MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    (void)MHD_run(server->daemon);
     if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES)
         loop_timer_start(server->timer, wait_ms);
     else
         loop_timer_stop(server->timer);
 }
 
-static void on_ready(void *context, int fd, unsigned events) {
+static void on_ready(void *context, int fd, unsigned events)
+{
     (void)fd;
     (void)events;
     run(context);
 }
 
-static void on_timer(void *context) {
-    run(context);
+static void on_timer(void *context) { run(context); }
+
+/* ---- coming and going ---- */
+
+/* @return the daemon's own epoll set, -1 when it does not start. Takes `fd` on success. */
+static int start_daemon(struct admin_server *server, int fd)
+{
+    server->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                         (unsigned)MAX_CONNECTIONS_OF_ONE, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_BYTES, MHD_OPTION_END);
+    const union MHD_DaemonInfo *info =
+        server->daemon != NULL ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    if (server->daemon == NULL)
+        (void)close(fd);
+    return info != NULL ? info->epoll_fd : -1;
 }
 
-/* ---- listening ---- */
-
-struct endpoint {
-    char host[64];
-    uint16_t port;
-    enum ip_family family; /* IP_NONE: all addresses of both families */
-};
-
-static enum err_code parse_address(const char *address, struct endpoint *endpoint, struct err *reterr) {
-    const char *colon = strrchr(address, ':');
-    uint64_t port = 0;
-    struct err ignored = {0};
-    char host[64], canonical[TEXT_IP_BYTES];
-    size_t length = colon != NULL ? (size_t)(colon - address) : 0;
-    if (colon == NULL || length >= sizeof(host) || text_parse_u64(colon + 1, 0, 65535, "port", &port, &ignored) != ERR_OK)
-        return err_set(reterr, ERR_INVALID, "\"%.100s\" is not an address: write :9999, 127.0.0.1:9999 or [::1]:9999", address);
-    memcpy(host, address, length);
-    host[length] = '\0';
-    bool bracketed = length > 2 && host[0] == '[' && host[length - 1] == ']';
-    if (bracketed) {
-        memmove(host, host + 1, length - 2);
-        host[length - 2] = '\0';
-    }
-    *endpoint = (struct endpoint){.port = (uint16_t)port};
-    if (length == 0)
-        return ERR_OK;
-    if (strcmp(host, "localhost") == 0)
-        (void)snprintf(host, sizeof(host), "127.0.0.1");
-    endpoint->family = text_parse_ip(host, canonical);
-    if (endpoint->family == IP_NONE)
-        return err_set(reterr, ERR_INVALID, "\"%.100s\" is not an address: write :9999, 127.0.0.1:9999 or [::1]:9999", address);
-    (void)snprintf(endpoint->host, sizeof(endpoint->host), "%s", canonical);
-    return ERR_OK;
-}
-
-static socklen_t fill_socket_address(const struct endpoint *endpoint, bool v6, struct sockaddr_storage *storage) {
-    memset(storage, 0, sizeof(*storage));
-    if (!v6) {
-        struct sockaddr_in *in = (struct sockaddr_in *)storage;
-        in->sin_family = AF_INET;
-        in->sin_port = htons(endpoint->port);
-        if (endpoint->host[0] != '\0')
-            (void)inet_pton(AF_INET, endpoint->host, &in->sin_addr);
-        return sizeof(*in);
-    }
-    struct sockaddr_in6 *in = (struct sockaddr_in6 *)storage;
-    in->sin6_family = AF_INET6;
-    in->sin6_port = htons(endpoint->port);
-    if (endpoint->host[0] != '\0')
-        (void)inet_pton(AF_INET6, endpoint->host, &in->sin6_addr);
-    return sizeof(*in);
-}
-
-static int open_socket(const struct endpoint *endpoint, bool v6) {
-    const int on = 1, off = 0;
-    struct sockaddr_storage address;
-    socklen_t length = fill_socket_address(endpoint, v6, &address);
-    int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (v6 && endpoint->family == IP_NONE)
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    if (bind(fd, (const struct sockaddr *)&address, length) == 0 && listen(fd, BACKLOG) == 0)
-        return fd;
-    int error = errno;
-    (void)close(fd);
-    errno = error;
-    return -1;
-}
-
-static enum err_code open_listener(const char *address, int *ret_fd, struct err *reterr) {
-    struct endpoint endpoint;
-    TRY(parse_address(address, &endpoint, reterr));
-    *ret_fd = open_socket(&endpoint, endpoint.family != IP_V4);
-    if (*ret_fd < 0 && endpoint.family == IP_NONE && errno != EADDRINUSE && errno != EACCES)
-        *ret_fd = open_socket(&endpoint, false); /* a host without IPv6 */
-    if (*ret_fd < 0)
-        return err_set(reterr, ERR_IO, "cannot listen on %s: %s: choose another with --admin-addr", address, strerror(errno));
-    return ERR_OK;
-}
-
-enum err_code admin_server_new(struct loop *loop, const char *address, admin_handler_fn handler, void *context,
-                               struct admin_server **ret_server, struct err *reterr) {
-    int listener = -1;
-    TRY(open_listener(address, &listener, reterr));
+enum err_code admin_server_new(struct loop *loop, const char *address, const struct admin_route *routes, void *context,
+                               struct admin_server **ret_server, struct err *reterr)
+{
+    struct listener_address where;
+    int fd = -1;
+    TRY(listener_parse(address, &where, reterr));
+    TRY(listener_open(&where, &fd, reterr));
     struct admin_server *server = NEW(struct admin_server);
     if (server == NULL) {
-        (void)close(listener);
+        (void)close(fd);
         return err_set(reterr, ERR_NOMEM, "out of memory");
     }
-    server->loop = loop;
-    server->handler = handler;
-    server->context = context;
+    *server = (struct admin_server){.loop = loop, .routes = routes, .context = context, .port = listener_port(fd)};
     server->io = loop_io_new(loop, on_ready, server);
     server->timer = loop_timer_new(loop, on_timer, server);
-    server->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, listener,
-                                      MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
-    const union MHD_DaemonInfo *info = server->daemon != NULL ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
-    if (server->daemon == NULL)
-        (void)close(listener);
-    if (server->io == NULL || server->timer == NULL || info == NULL) {
+    int epoll_fd = start_daemon(server, fd);
+    if (server->io == NULL || server->timer == NULL || epoll_fd < 0) {
         admin_server_free(server);
-        return err_set(reterr, ERR_NOMEM, "the admin server does not start");
+        return err_set(reterr, ERR_NOMEM, "the admin server does not start: out of memory or of file descriptors");
     }
-    loop_io_start(server->io, info->epoll_fd, LOOP_READ);
+    loop_io_start(server->io, epoll_fd, LOOP_READ);
     *ret_server = server;
     return ERR_OK;
 }
 
-void admin_server_free(struct admin_server *server) {
+void admin_server_free(struct admin_server *server)
+{
     if (server == NULL)
         return;
     loop_io_free(server->io);
@@ -227,3 +241,5 @@ void admin_server_free(struct admin_server *server) {
         MHD_stop_daemon(server->daemon);
     mem_free(server);
 }
+
+uint16_t admin_server_port(const struct admin_server *server) { return server->port; }

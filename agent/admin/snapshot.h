@@ -11,7 +11,7 @@ enum { SNAPSHOT_MAX_ADDRESSES = 64 };
 struct gateway_address_info {
     const char *ip, *verdict; /* "unknown", "alive", "dead" */
     const char *reason, *advice, *detail;
-    int http_status;          /* of the last probe, 0 when none */
+    int http_status;                 /* of the last probe, 0 when none */
     int64_t since_us, last_probe_us; /* wall clock, 0: never */
     uint32_t latency_us, p50_us, p95_us, p99_us;
     uint64_t probes, failures;
@@ -56,7 +56,8 @@ struct admin_source {
     void *context;
     /* Whether the agent does its work; else appends why not. */
     bool (*ready)(void *context, struct strbuf *why);
-    void (*each_gateway)(void *context, gateway_info_fn fn, void *fn_context); /* in order of cluster, namespace, name */
+    void (*each_gateway)(void *context, gateway_info_fn fn,
+                         void *fn_context); /* in order of cluster, namespace, name */
     void (*each_link)(void *context, link_info_fn fn, void *fn_context);
     void (*each_service)(void *context, service_info_fn fn, void *fn_context);
 };

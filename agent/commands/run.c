@@ -47,7 +47,7 @@ struct agent {
     struct metrics *metrics;
     struct control *control;
     struct admin_server *server;
-    struct routes routes;
+    struct routes_context routes;
     struct arena arena;
     bool stopping;
 };
@@ -111,8 +111,8 @@ static enum err_code start(struct agent *agent, const struct options *options, s
         .max_in_flight = (uint32_t)options_get(options, "max-in-flight")->number,
     };
     TRY(control_new(&config, &agent->control, reterr));
-    agent->routes = (struct routes){agent->loop, agent->metrics, control_source(agent->control)};
-    TRY(admin_server_new(agent->loop, options_get(options, "admin-addr")->text, routes_handle, &agent->routes, &agent->server, reterr));
+    agent->routes = (struct routes_context){agent->loop, agent->metrics, control_source(agent->control)};
+    TRY(admin_server_new(agent->loop, options_get(options, "admin-addr")->text, routes, &agent->routes, &agent->server, reterr));
     TRY(loop_on_signal(agent->loop, SIGTERM, on_signal, agent));
     TRY(loop_on_signal(agent->loop, SIGINT, on_signal, agent));
     log_info("started", "svcmirror " SVCMIRROR_VERSION " runs", "server", source.server, "namespace", options_get(options, "namespace")->text,
