@@ -24,7 +24,8 @@ static const char style[] =
     "body{margin:0;font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back)}"
     "main{max-width:80rem;margin:0 auto;padding:1.5rem 1rem 4rem}"
     "header{display:flex;flex-wrap:wrap;gap:.25rem 1rem;align-items:baseline;justify-content:space-between}"
-    "h1{font-size:1.5rem;margin:0}h2{font-size:1.15rem;margin:2.5rem 0 .5rem}p{margin:.25rem 0}a{color:inherit}"
+    "h1{font-size:1.5rem;margin:0}h2{font-size:1.15rem;margin:2.5rem 0 .5rem}h3{font-size:1rem;margin:1rem 0 "
+    ".25rem}p{margin:.25rem 0}a{color:inherit}"
     ".facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:.75rem;margin:1rem 0 0}"
     ".facts div{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.75rem 1rem}"
     ".facts dt{color:var(--soft)}.facts dd{margin:0;font-size:1.25rem;font-weight:600}"
@@ -33,13 +34,14 @@ static const char style[] =
     "var(--line)}"
     "thead th{color:var(--soft);border-top:0;white-space:nowrap}tbody th{white-space:nowrap}"
     "tr.sub th{padding-left:1.25rem}tr.sub th,tr.sub td{border-top-style:dotted}"
-    ".n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}time,.state{white-space:nowrap}"
+    ".n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}time,.state,.t{white-space:nowrap}.why{"
+    "min-width:16rem}"
     ".state::before{content:\"\";display:inline-block;width:.6em;height:.6em;margin-right:.4em;border-radius:50%;"
     "background:currentColor}"
     ".good{color:var(--good)}.bad{color:var(--bad);font-weight:600}.wait{color:var(--wait)}.soft{color:var(--soft)}"
     "pre{white-space:pre-wrap;background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.75rem "
     "1rem}"
-    "summary{cursor:pointer;color:var(--soft)}code{font-size:.93em}";
+    "details{margin:1rem 0 0}summary{cursor:pointer;font-weight:600}footer{margin:2.5rem 0 0}code{font-size:.93em}";
 
 /* What is counted on the way, for the summary; and where the rows go. */
 struct writer {
@@ -108,7 +110,7 @@ static void cell_state(struct writer *writer, const char *class, const char *wor
 /* The reason in short, and below it in words. */
 static void cell_reason(struct writer *writer, const char *reason, const char *words)
 {
-    put(writer, "<td>");
+    put(writer, "<td class=\"why\">");
     put_text(writer, reason);
     if (!is_empty(reason) && !is_empty(words))
         put(writer, "<br>");
@@ -200,7 +202,7 @@ static void put_address(struct writer *writer, const struct gateway_address_info
     put(writer, " / ");
     put_ms(writer, address->p99_us);
     put(writer, "</td>");
-    strbuf_printf(writer->html, "<td class=\"n\">%" PRIu64 ", %" PRIu64 " failed</td><td></td>", address->probes,
+    strbuf_printf(writer->html, "<td class=\"t\">%" PRIu64 ", %" PRIu64 " failed</td><td></td>", address->probes,
                   address->failures);
     cell_reason(writer, address->reason, strcmp(address->verdict, "alive") == 0 ? address->detail : address->advice);
     put(writer, "</tr>");
@@ -222,10 +224,9 @@ static void put_gateway(void *context, const struct gateway_info *info)
     put(writer, "<td class=\"n\">");
     put_ms(writer, info->latency_us);
     put(writer, "</td>");
-    if (info->probed)
-        strbuf_printf(writer->html, "<td>every %.1f s</td>", info->period_ms / 1000.0);
-    else
-        cell(writer, "none");
+    char period[32];
+    text_format_duration_ms(info->period_ms, period, sizeof(period));
+    strbuf_printf(writer->html, "<td>%s%s</td>", info->probed ? "every " : "none", info->probed ? period : "");
     strbuf_printf(writer->html, "<td class=\"n\">%u</td>", info->services);
     const char *said = !is_empty(info->problem) ? info->problem : info->warning;
     cell_reason(writer, info->reason, is_empty(said) && info->address_count == 0 ? info->advice : said);
@@ -403,7 +404,7 @@ static void put_all_services(struct writer *writer, const struct admin_source *s
     if (totals->services == 0)
         put(writer, "<p class=\"soft\">No service is exported.</p>");
     if (totals->services_mirrored < totals->services) {
-        put(writer, "<p>Not mirrored:</p>");
+        put(writer, "<h3>Not mirrored</h3>");
         put_services(writer, source, false);
     }
     if (totals->services_mirrored > 0) {
@@ -433,7 +434,7 @@ void page_write(const struct page *page, struct strbuf *html)
     } else {
         put(&writer, "<p role=\"status\">The agent is starting.</p>");
     }
-    put(&writer, "<p class=\"soft\"><a href=\"metrics\">metrics</a> · <a href=\"api/v1/gateways\">gateways</a>, "
-                 "<a href=\"api/v1/links\">links</a> and <a href=\"api/v1/services\">services</a> as JSON</p>"
+    put(&writer, "<footer class=\"soft\"><a href=\"metrics\">metrics</a> · <a href=\"api/v1/gateways\">gateways</a>, "
+                 "<a href=\"api/v1/links\">links</a> and <a href=\"api/v1/services\">services</a> as JSON</footer>"
                  "</main></body></html>\n");
 }
