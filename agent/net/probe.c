@@ -1,6 +1,7 @@
 #include "agent/net/probe.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,7 +36,8 @@ struct probe {
     struct probe *next;
     struct loop_timer *timer;
     uint32_t id;
-    int fd; /* curl's; -1: not known, or closed */
+    int fd;         /* curl's; -1: not known, or closed */
+    int open_errno; /* why there was no socket; curl does not pass it on */
     enum phase phase;
     uint64_t started_us, phase_us;
     bool watched;     /* still to be asked in this phase whether it is late */
@@ -186,6 +188,7 @@ static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_so
     (void)purpose;
     struct probe *probe = context;
     probe->fd = open_socket(probe->link, address);
+    probe->open_errno = probe->fd < 0 ? errno : 0;
     enter(probe, CONNECTING);
     return probe->fd;
 }
@@ -318,6 +321,10 @@ static void on_finished(struct curl_transfer *base, CURLcode result)
     struct probe *probe = (struct probe *)base;
     long os_errno = 0;
     (void)curl_easy_getinfo(base->easy, CURLINFO_OS_ERRNO, &os_errno);
+    if (probe->open_errno != 0) {
+        os_errno = probe->open_errno;
+        (void)snprintf(probe->curl_error, sizeof(probe->curl_error), "socket: %s", strerrordesc_np(probe->open_errno));
+    }
     enum probe_end end = probe_answer_end(&probe->answer, result, os_errno, probe->received_bytes);
     if (result == CURLE_OK && end == PROBE_ANSWERED)
         keep_idle(probe);
@@ -327,25 +334,28 @@ static void on_finished(struct curl_transfer *base, CURLcode result)
     report(probe, end);
 }
 
+/* Whether the kernel knows more than curl: then curl could not watch the socket, for want of memory. */
+static bool is_stuck(const struct probe *probe)
+{
+    if (probe->fd < 0)
+        return probe->phase != WAITING; /* a kept connection may be one that was not found again */
+    return probe->phase == CONNECTING ? !probe_socket_connecting(probe->fd) : probe_socket_readable(probe->fd);
+}
+
 static void end_by_time(struct probe *probe)
 {
     struct probe_observation *seen = &probe->answer.seen;
-    switch (probe->phase) {
-    case CONNECTING:
+    if (probe->phase == BODY) {
+        report(probe, PROBE_ANSWERED);
+    } else if (is_stuck(probe)) {
+        probe_answer_describe(&probe->answer, "the probe's connection could not be watched");
+        report(probe, PROBE_INTERNAL);
+    } else if (probe->phase == CONNECTING) {
         (void)snprintf(seen->detail, sizeof(seen->detail), "no connection within %d ms", PROBE_CONNECT_MS);
         report(probe, PROBE_CONNECT_TIMEOUT);
-        break;
-    case WAITING:
+    } else {
         (void)snprintf(seen->detail, sizeof(seen->detail), "no answer within %u ms", probe->link->timeout_ms);
         report(probe, PROBE_ANSWER_TIMEOUT);
-        break;
-    case BODY:
-        report(probe, PROBE_ANSWERED);
-        break;
-    default:
-        probe_answer_describe(&probe->answer, "the probe was not started");
-        report(probe, PROBE_INTERNAL);
-        break;
     }
 }
 
@@ -459,6 +469,7 @@ enum err_code probe_link_send(struct probe_link *link, uint32_t *ret_id, struct 
     probe->late = probe->given_up = false;
     probe->received_before = probe->received_bytes = 0;
     probe->fd = -1;
+    probe->open_errno = 0;
     probe->id = ++link->last_id;
     probe->started_us = now_us(probe);
     probe->next = link->under_way;

@@ -139,6 +139,8 @@ enum probe_end probe_answer_end(const struct probe_answer *answer, CURLcode resu
     case CURLE_OUT_OF_MEMORY: /* curl says so too when one header line is longer than it takes */
         return received_bytes > MAX_HEADER_BYTES ? PROBE_NOT_HTTP : PROBE_INTERNAL;
     case CURLE_FAILED_INIT:
+    case CURLE_ABORTED_BY_CALLBACK:  /* a socket could not be watched */
+    case CURLE_COULDNT_RESOLVE_HOST: /* a literal address: there was no memory to read it into */
         return PROBE_INTERNAL;
     default:
         return PROBE_NOT_HTTP;

@@ -38,11 +38,15 @@ int probe_socket_open(int family, int type, int protocol)
     return fd;
 }
 
-bool probe_socket_connecting(int fd)
+static bool is_ready(int fd, short events)
 {
-    struct pollfd wish = {.fd = fd, .events = POLLOUT};
-    return poll(&wish, 1, 0) == 0;
+    struct pollfd wish = {.fd = fd, .events = events};
+    return poll(&wish, 1, 0) > 0;
 }
+
+bool probe_socket_connecting(int fd) { return !is_ready(fd, POLLOUT); }
+
+bool probe_socket_readable(int fd) { return is_ready(fd, POLLIN); }
 
 bool probe_socket_unacknowledged(int fd)
 {

@@ -9,6 +9,8 @@
 int probe_socket_open(int family, int type, int protocol);
 /** Whether the handshake of TCP is still under way. Asks the kernel, so that a busy loop is not taken for a slow peer. */
 bool probe_socket_connecting(int fd);
+/** Whether bytes, an end or an error wait to be read. */
+bool probe_socket_readable(int fd);
 /** Whether some of what was sent is not acknowledged. */
 bool probe_socket_unacknowledged(int fd);
 /** The smoothed round-trip time, 0 when unknown. */

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -720,6 +722,25 @@ static void what_cannot_be_sent_is_refused(void **state)
     bench_done(&bench);
 }
 
+static void no_descriptor_to_spare_says_nothing_about_the_gateway(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, 1000);
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int first_free = dup(0);
+    (void)close(first_free);
+    none = (struct rlimit){.rlim_cur = (rlim_t)first_free, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const struct probe_observation *seen = probe(&bench);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(diagnose(seen), REASON_INTERNAL);
+    assert_string_equal(seen->detail, "socket: Too many open files");
+    assert_int_equal(diagnose(probe(&bench)), REASON_OK);
+    bench_done(&bench);
+}
+
 struct one_result {
     struct loop *loop;
     struct loop_timer *patience;
@@ -764,6 +785,8 @@ static enum err_code probe_once(void *context)
         loop_run(bench->loop);
         if (!one.done)
             fail_msg("a probe without an end");
+        if (one.end != PROBE_ANSWERED && one.end != PROBE_INTERNAL)
+            fail_msg("want of memory is taken for end %d of the gateway", (int)one.end);
         code = one.end == PROBE_ANSWERED ? ERR_OK : ERR_NOMEM;
     }
     loop_timer_free(one.patience);
@@ -808,6 +831,7 @@ int main(void)
         cmocka_unit_test(a_link_may_be_freed_in_its_callbacks),
         cmocka_unit_test(a_link_may_be_freed_at_any_moment),
         cmocka_unit_test(what_cannot_be_sent_is_refused),
+        cmocka_unit_test(no_descriptor_to_spare_says_nothing_about_the_gateway),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
