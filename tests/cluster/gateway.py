@@ -66,7 +66,7 @@ def _health_routes(fault, path):
 def _listener(name, addresses, port, routes, tls=None, domains=("*",), idle_timeout=None):
     manager = {"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                "stat_prefix": name, "server_name": "envoy",
-               **({"common_http_protocol_options": {"idle_timeout": idle_timeout}} if idle_timeout else {}),
+               **({"common_http_protocol_options": {"idle_timeout": idle_timeout}, "drain_timeout": "0.1s"} if idle_timeout else {}),
                "route_config": {"virtual_hosts": routes if routes and "domains" in routes[0] else
                                 [{"name": name, "domains": list(domains), "routes": routes}]},
                "http_filters": [{"name": "router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]}

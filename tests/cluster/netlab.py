@@ -67,7 +67,7 @@ class Network:
         family = "ip6" if address and ":" in address else "ip"
         for hook, side in (("input", "d"), ("output", "s")):
             match = (f"{family} {side}addr {address} " if address else "") + (f"tcp {side}port {port} " if port else "")
-            self._nft(f"table inet faults {{ chain faults_{hook} {{ type filter hook {hook} priority -300; {match}drop; }} }}")
+            self._nft(f"table inet faults {{ chain faults_{hook} {{ type filter hook {hook} priority -300; {match}drop; }}\n}}\n")
 
     def heal(self):
         subprocess.run(self.argv("nft", "delete", "table", "inet", "faults"), capture_output=True, check=False)

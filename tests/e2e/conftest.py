@@ -1,5 +1,6 @@
 """The laboratory for all e2e tests: one source and two targets, started once; every test begins and ends with clean clusters."""
 import os
+import re
 import sys
 
 import pytest
@@ -22,6 +23,10 @@ def lab():
     lab.stop()
 
 
+def log_name(item):
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", item.name)[:60]
+
+
 def _install_link_crd(source):
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy", "manifests", "link-crd.yaml")
     if not os.path.exists(path):
@@ -41,6 +46,8 @@ def _empty(cluster):
             api.delete("links", link["metadata"]["name"], link["metadata"]["namespace"])
     for secret in api.list("secrets", AGENT_NAMESPACE):
         api.delete("secrets", secret["metadata"]["name"], AGENT_NAMESPACE)
+    for event in api.list("events", AGENT_NAMESPACE):
+        api.delete("events", event["metadata"]["name"], AGENT_NAMESPACE)
     for service in api.list("services"):
         meta = service["metadata"]
         if (meta["namespace"], meta["name"]) != ("default", "kubernetes"):
@@ -97,14 +104,19 @@ def agent(lab, source, east, north, request):
     started = []
 
     def start(ready=True, **more):
-        agent = lab.agent(name=f"{request.node.name[:60]}-{len(started)}", **more)
+        agent = lab.agent(name=f"{log_name(request.node)}-{len(started)}", **more)
         started.append(agent)
         agent.start(ready)
         return agent
 
     yield start
+    failures = []
     for one in started:
-        one.stop()
+        try:
+            one.stop()
+        except AssertionError as failure:
+            failures.append(str(failure))
+    assert not failures, "\n".join(failures)
 
 
 @pytest.fixture
@@ -124,7 +136,7 @@ def pytest_runtest_makereport(item, call):
         if lab is not None:
             agents = os.path.join(lab.folder, "agents")
             for name in sorted(os.listdir(agents) if os.path.isdir(agents) else []):
-                if name.startswith(item.name[:60]):
+                if name.startswith(log_name(item)):
                     with open(os.path.join(agents, name), encoding="utf-8", errors="replace") as log:
                         report.sections.append((name, "".join(log.readlines()[-40:])))
             for cluster in (lab.source, *lab.targets):

@@ -91,7 +91,7 @@ def test_without_the_right_to_read_endpoints_services_count_as_ready(source, eas
     east.link(source, kubeconfig=east.reader_kubeconfig(("services",), "services-only"))
     one = agent()
     wait_until(lambda: ready(source) == east.gateway.addresses, 10, "ready")
-    wait_until(lambda: any("endpointslices" in l["problem"] for l in one.json("/api/v1/links")), 5, "the missing right is named")
+    wait_until(lambda: any("endpointslices" in (l["problem"] or "") for l in one.json("/api/v1/links")), 5, "the missing right is named")
 
 
 def test_selectors_with_expressions(source, east, agent, demo):
@@ -104,7 +104,7 @@ def test_selectors_with_expressions(source, east, agent, demo):
     wait_until(lambda: ready(source, "both-east") == east.gateway.addresses, 10, "the selected one")
     names = [s["metadata"]["name"] for s in source.api.list("services", "demo", MIRROR + "mirrored-service=true")]
     assert names == ["both-east"]
-    east.link(source, selector={"matchLabels": {"tier": "c"}})
+    east.link(source, selector={"matchLabels": {"tier": "c"}, "matchExpressions": None})
     wait_until(lambda: [s["metadata"]["name"] for s in source.api.list("services", "demo", MIRROR + "mirrored-service=true")] == ["other-tier-east"],
                10, "another selector, other mirrors")
 

@@ -231,7 +231,7 @@ def test_changed_credentials_take_effect_without_a_restart(source, east, agent):
     east.export("web")
     east.link_secret(source, kubeconfig=east.token_kubeconfig("not-a-token"))
     one = agent(ready=False)
-    wait_until(lambda: any("401" in l["problem"] for l in one.json("/api/v1/links")), 10, "the cause is told")
+    wait_until(lambda: any("401" in (l["problem"] or "") for l in one.json("/api/v1/links")), 10, "the cause is told")
     assert source.api.find("services", "web-east", "demo") is None
     east.link_secret(source)
     wait_until(lambda: mirror_is_ready(source, "web-east", "demo", east.gateway.addresses), 5, "good credentials are used at once")
@@ -267,6 +267,6 @@ def test_the_rights_that_are_needed_are_enough_and_the_missing_one_is_named(sour
     east.export("web")
     east.link_secret(source, kubeconfig=east.reader_kubeconfig(("endpointslices",), "blind"))
     one = agent(ready=False)
-    wait_until(lambda: any("services" in l["problem"] and "grant get, list and watch" in l["problem"] for l in one.json("/api/v1/links")), 10, "the missing right")
+    wait_until(lambda: any("services" in (l["problem"] or "") and "grant get, list and watch" in l["problem"] for l in one.json("/api/v1/links")), 10, "the missing right")
     east.link_secret(source, kubeconfig=east.reader_kubeconfig(("services",), "services-only"))
     wait_until(lambda: mirror_is_ready(source, "web-east", "demo", east.gateway.addresses), 5, "services alone are enough for 2.8")
