@@ -66,8 +66,11 @@ static void service_ports(struct arena *arena, const struct claim *claim, struct
         return;
     if (claim->kind == CLAIM_GATEWAY) {
         uint16_t port = claim->gateway->spec.probe.port;
-        ports[0] = (struct service_port){.name = L5D_PROBE_PORT_NAME, .protocol = PROTOCOL_TCP, .port = port,
-                                         .target_port = arena_printf(arena, "%u", port), .app_protocol = ""};
+        ports[0] = (struct service_port){.name = L5D_PROBE_PORT_NAME,
+                                         .protocol = PROTOCOL_TCP,
+                                         .port = port,
+                                         .target_port = arena_printf(arena, "%u", port),
+                                         .app_protocol = ""};
     }
     for (uint32_t i = 0; claim->kind == CLAIM_SERVICE && i < count; i++) {
         ports[i] = claim->service->service->ports[i];
@@ -82,8 +85,13 @@ static struct service build_service(struct arena *arena, const struct mirror *mi
     char namespace[OBJECT_KEY_BYTES];
     const char *name = object_key_split(mirror->key, namespace);
     struct service service = {
-        .meta = {.namespace = arena_strdup(arena, namespace), .name = name, .uid = "", .resource_version = "", .owner_uid = "",
-                 .labels = service_labels(arena, claim), .annotations = service_annotations(arena, claim)},
+        .meta = {.namespace = arena_strdup(arena, namespace),
+                 .name = name,
+                 .uid = "",
+                 .resource_version = "",
+                 .owner_uid = "",
+                 .labels = service_labels(arena, claim),
+                 .annotations = service_annotations(arena, claim)},
         .type = SERVICE_CLUSTER_IP,
         .cluster_ip = "",
     };
@@ -160,14 +168,16 @@ static struct kv_list slice_annotations(struct arena *arena, const struct claim 
 }
 
 /* Every port of the service leads to the one port of the gateway. */
-static void slice_ports(struct arena *arena, const struct claim *claim, const struct service *service, struct slice *slice)
+static void slice_ports(struct arena *arena, const struct claim *claim, const struct service *service,
+                        struct slice *slice)
 {
     uint16_t port = claim->kind == CLAIM_GATEWAY ? claim->gateway->spec.probe.port : claim->gateway->spec.port;
     struct slice_port *ports = arena_array(arena, service->port_count, sizeof(*ports));
     if (ports == NULL || port == 0)
         return;
     for (uint32_t i = 0; i < service->port_count; i++)
-        ports[i] = (struct slice_port){service->ports[i].name, service->ports[i].protocol, port, service->ports[i].app_protocol};
+        ports[i] = (struct slice_port){service->ports[i].name, service->ports[i].protocol, port,
+                                       service->ports[i].app_protocol};
     slice->ports = ports;
     slice->port_count = service->port_count;
 }
@@ -191,8 +201,8 @@ static bool address_ready(const struct mirror *mirror, const struct claim *claim
     return address->liveness == WORLD_ALIVE;
 }
 
-static void slice_endpoints(struct arena *arena, const struct mirror *mirror, const struct claim *claim, enum ip_family family,
-                            struct slice *slice)
+static void slice_endpoints(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
+                            enum ip_family family, struct slice *slice)
 {
     const struct world_gateway *gateway = claim->gateway;
     struct slice_endpoint *endpoints = arena_array(arena, gateway->address_count, sizeof(*endpoints));
@@ -215,8 +225,8 @@ static bool has_family(const struct world_gateway *gateway, enum ip_family famil
     return false;
 }
 
-static void add_slice(struct arena *arena, const struct mirror *mirror, const struct claim *claim, enum ip_family family,
-                      struct desired *desired)
+static void add_slice(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
+                      enum ip_family family, struct desired *desired)
 {
     struct slice *slice = &desired->slices[desired->slice_count++];
     const struct service *service = &desired->service;
@@ -224,8 +234,11 @@ static void add_slice(struct arena *arena, const struct mirror *mirror, const st
         /* The dot cannot stand in a Service's name, so no two mirrors can want one slice name. */
         .meta = {.namespace = service->meta.namespace,
                  .name = arena_printf(arena, "%s.%s", service->meta.name, family == IP_V4 ? "ipv4" : "ipv6"),
-                 .uid = "", .resource_version = "", .owner_uid = mirror->service != NULL ? mirror->service->meta.uid : "",
-                 .labels = slice_labels(arena, service), .annotations = slice_annotations(arena, claim)},
+                 .uid = "",
+                 .resource_version = "",
+                 .owner_uid = mirror->service != NULL ? mirror->service->meta.uid : "",
+                 .labels = slice_labels(arena, service),
+                 .annotations = slice_annotations(arena, claim)},
         .service_name = service->meta.name,
         .managed_by = SLICE_MANAGED_BY,
         .address_type = family == IP_V4 ? ADDRESS_IPV4 : ADDRESS_IPV6,
@@ -235,7 +248,8 @@ static void add_slice(struct arena *arena, const struct mirror *mirror, const st
         slice_endpoints(arena, mirror, claim, family, slice);
 }
 
-void desired_build(struct arena *arena, const struct mirror *mirror, const struct claim *claim, struct desired *ret_desired)
+void desired_build(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
+                   struct desired *ret_desired)
 {
     *ret_desired = (struct desired){.service = build_service(arena, mirror, claim)};
     judge_endpoints(claim, ret_desired);

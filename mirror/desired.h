@@ -15,11 +15,12 @@ enum desired_endpoints {
 struct desired {
     struct service service;
     enum desired_endpoints endpoints;
-    const char *remark; /* why there are no endpoints, for the status; "" when there are */
-    bool undecided;     /* too little is known to write anything */
+    const char *remark;     /* why there are no endpoints, for the status; "" when there are */
+    bool undecided;         /* too little is known to write anything */
     struct slice slices[2]; /* IPv4 and IPv6, those that should exist; their meta.uid and resource_version are "" */
     uint32_t slice_count;
 };
 
 /** Failures are the arena's. */
-void desired_build(struct arena *arena, const struct mirror *mirror, const struct claim *claim, struct desired *ret_desired);
+void desired_build(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
+                   struct desired *ret_desired);

@@ -27,7 +27,8 @@ static const struct service_port *port_named(const struct service *service, cons
 
 bool gateway_is_declared(const struct service *service)
 {
-    return kv_get(&service->meta.annotations, L5D_MULTICLUSTER_GATEWAY) != NULL || port_named(service, L5D_GATEWAY_PORT_NAME) != NULL;
+    return kv_get(&service->meta.annotations, L5D_MULTICLUSTER_GATEWAY) != NULL ||
+           port_named(service, L5D_GATEWAY_PORT_NAME) != NULL;
 }
 
 static void add_warning(struct arena *arena, struct gateway_spec *spec, const char *text)
@@ -42,9 +43,13 @@ static void read_period(struct arena *arena, const struct service *service, stru
     const char *text = kv_get(&service->meta.annotations, L5D_PROBE_PERIOD);
     uint64_t ms = SERVICE_PERIOD_MS;
     struct err error = {0};
-    if (text != NULL && (text_parse_period_ms(text, &ms, &error) != ERR_OK || ms < MIN_PERIOD_MS || ms > MAX_PERIOD_MS)) {
+    if (text != NULL &&
+        (text_parse_period_ms(text, &ms, &error) != ERR_OK || ms < MIN_PERIOD_MS || ms > MAX_PERIOD_MS)) {
         add_warning(arena, spec,
-                    arena_printf(arena, "annotation " L5D_PROBE_PERIOD " \"%s\" is not a period between 100ms and 1h: 3s is used", text));
+                    arena_printf(arena,
+                                 "annotation " L5D_PROBE_PERIOD
+                                 " \"%s\" is not a period between 100ms and 1h: 3s is used",
+                                 text));
         ms = SERVICE_PERIOD_MS;
     }
     spec->probe.period_ms = (uint32_t)ms;
@@ -59,26 +64,35 @@ static void read_bounds(struct arena *arena, const struct service *service, stru
     if (timeout != NULL && text_parse_period_ms(timeout, &value, &error) == ERR_OK && value > 0 && value <= 600 * 1000)
         spec->probe.timeout_ms = (uint32_t)value;
     else if (timeout != NULL)
-        add_warning(arena, spec, arena_printf(arena, "annotation " PROBE_TIMEOUT " \"%s\" is not a duration up to 10m: 5s is used", timeout));
+        add_warning(arena, spec,
+                    arena_printf(arena, "annotation " PROBE_TIMEOUT " \"%s\" is not a duration up to 10m: 5s is used",
+                                 timeout));
     if (threshold != NULL && text_parse_u64(threshold, 1, 100, PROBE_FAILURE_THRESHOLD, &value, &error) == ERR_OK)
         spec->probe.failure_threshold = (uint32_t)value;
     else if (threshold != NULL)
         add_warning(arena, spec,
-                    arena_printf(arena, "annotation " PROBE_FAILURE_THRESHOLD " \"%s\" is not a number from 1 to 100: 3 is used", threshold));
+                    arena_printf(arena,
+                                 "annotation " PROBE_FAILURE_THRESHOLD
+                                 " \"%s\" is not a number from 1 to 100: 3 is used",
+                                 threshold));
 }
 
 static void read_probe(struct arena *arena, const struct service *service, struct gateway_spec *spec)
 {
     const struct service_port *port = port_named(service, L5D_PROBE_PORT_NAME);
     const char *path = kv_get(&service->meta.annotations, L5D_PROBE_PATH);
-    spec->probe = (struct probe_spec){.path = path != NULL ? path : "", .timeout_ms = SERVICE_TIMEOUT_MS,
+    spec->probe = (struct probe_spec){.path = path != NULL ? path : "",
+                                      .timeout_ms = SERVICE_TIMEOUT_MS,
                                       .failure_threshold = SERVICE_THRESHOLD};
     read_period(arena, service, spec);
     read_bounds(arena, service, spec);
     if (port == NULL)
-        add_warning(arena, spec, "the gateway Service has no port named " L5D_PROBE_PORT_NAME ": it is not probed and counts as alive");
+        add_warning(arena, spec,
+                    "the gateway Service has no port named " L5D_PROBE_PORT_NAME
+                    ": it is not probed and counts as alive");
     else if (spec->probe.path[0] == '\0')
-        add_warning(arena, spec, "the gateway Service has no annotation " L5D_PROBE_PATH ": it is not probed and counts as alive");
+        add_warning(arena, spec,
+                    "the gateway Service has no annotation " L5D_PROBE_PATH ": it is not probed and counts as alive");
     spec->probe.port = port != NULL ? port->port : 0;
     spec->probe.enabled = port != NULL && spec->probe.path[0] != '\0';
 }
@@ -124,11 +138,15 @@ struct gateway_spec gateway_from_service(struct arena *arena, const struct servi
     read_addresses(arena, service, &spec);
     spec.probe_period_text = format_period(arena, spec.probe.period_ms);
     if (port == NULL)
-        spec.problem = arena_printf(arena, "gateway Service %s/%s has no port named " L5D_GATEWAY_PORT_NAME ": name its port 4143 so",
-                                    spec.namespace, spec.name);
+        spec.problem =
+            arena_printf(arena,
+                         "gateway Service %s/%s has no port named " L5D_GATEWAY_PORT_NAME ": name its port 4143 so",
+                         spec.namespace, spec.name);
     else if (spec.address_count == 0)
-        spec.problem = arena_printf(arena, "gateway Service %s/%s has no load balancer address (status.loadBalancer.ingress is empty)",
-                                    spec.namespace, spec.name);
+        spec.problem =
+            arena_printf(arena,
+                         "gateway Service %s/%s has no load balancer address (status.loadBalancer.ingress is empty)",
+                         spec.namespace, spec.name);
     return spec;
 }
 
@@ -145,7 +163,8 @@ struct gateway_spec gateway_from_link(struct arena *arena, const struct link *li
         .identity = link->gateway_identity,
         .probe = link->probe,
         .probe_period_text = format_period(arena, link->probe.period_ms),
-        .problem = link->has_gateway ? "" : "the Link names no usable gateway: set spec.gatewayAddress and spec.gatewayPort",
+        .problem =
+            link->has_gateway ? "" : "the Link names no usable gateway: set spec.gatewayAddress and spec.gatewayPort",
         .warning = "",
     };
 }
@@ -183,9 +202,9 @@ bool gateway_probing_equal(const struct gateway_spec *a, const struct gateway_sp
 
 bool gateway_spec_equal(const struct gateway_spec *a, const struct gateway_spec *b)
 {
-    return a->exists == b->exists && gateway_probing_equal(a, b) && a->port == b->port && strcmp(a->identity, b->identity) == 0 &&
-           strcmp(a->resource_version, b->resource_version) == 0 && strcmp(a->problem, b->problem) == 0 &&
-           strcmp(a->warning, b->warning) == 0;
+    return a->exists == b->exists && gateway_probing_equal(a, b) && a->port == b->port &&
+           strcmp(a->identity, b->identity) == 0 && strcmp(a->resource_version, b->resource_version) == 0 &&
+           strcmp(a->problem, b->problem) == 0 && strcmp(a->warning, b->warning) == 0;
 }
 
 struct gateway_spec gateway_spec_copy(struct arena *arena, const struct gateway_spec *spec)

@@ -17,12 +17,13 @@ struct gateway_spec {
     const char *resource_version; /* of the gateway Service, "" for Links */
     const char *const *addresses; /* literals or host names; may be empty: no load balancer address yet */
     uint32_t address_count;
-    uint16_t port;                /* mc-gateway */
-    const char *identity;         /* "" when none */
+    uint16_t port;        /* mc-gateway */
+    const char *identity; /* "" when none */
     struct probe_spec probe;
-    const char *probe_period_text; /* for the gateway mirror's annotation: whole seconds as a number where possible, as 2.8 wrote */
-    const char *problem;          /* why mirrors of it have no endpoints, "" when they have */
-    const char *warning;          /* what is odd but works, "" when nothing */
+    const char *
+        probe_period_text; /* for the gateway mirror's annotation: whole seconds as a number where possible, as 2.8 wrote */
+    const char *problem; /* why mirrors of it have no endpoints, "" when they have */
+    const char *warning; /* what is odd but works, "" when nothing */
 };
 
 /** Whether a Service of a target says of itself that it is a gateway. */

@@ -53,7 +53,8 @@ static uint16_t judge_port(struct judge *judge, const char *field, const char *t
     return 0;
 }
 
-static uint32_t judge_duration(struct judge *judge, const char *field, const char *text, uint32_t otherwise, uint32_t min, uint32_t max)
+static uint32_t judge_duration(struct judge *judge, const char *field, const char *text, uint32_t otherwise,
+                               uint32_t min, uint32_t max)
 {
     if (!is_given(text))
         return otherwise;
@@ -82,15 +83,21 @@ static uint32_t judge_threshold(struct judge *judge, const char *field, const ch
 
 static struct probe_spec judge_probe(struct judge *judge, const struct link_resource *resource)
 {
-    struct probe_spec probe = {.path = "", .period_ms = DEFAULT_PERIOD_MS, .failure_threshold = DEFAULT_THRESHOLD,
+    struct probe_spec probe = {.path = "",
+                               .period_ms = DEFAULT_PERIOD_MS,
+                               .failure_threshold = DEFAULT_THRESHOLD,
                                .timeout_ms = DEFAULT_TIMEOUT_MS};
     if (!resource->has_probe_spec || !is_given(resource->probe_path))
         return probe;
     probe.path = arena_strdup(judge->arena, resource->probe_path);
-    probe.port = judge_port(judge, "spec.probeSpec.port", resource->probe_port, "the gateway is not probed and counts as alive");
-    probe.period_ms = judge_duration(judge, "spec.probeSpec.period", resource->probe_period, DEFAULT_PERIOD_MS, MIN_PERIOD_MS, MAX_PERIOD_MS);
-    probe.timeout_ms = judge_duration(judge, "spec.probeSpec.timeout", resource->probe_timeout, DEFAULT_TIMEOUT_MS, 1, MAX_TIMEOUT_MS);
-    probe.failure_threshold = judge_threshold(judge, "spec.probeSpec.failureThreshold", resource->probe_failure_threshold);
+    probe.port =
+        judge_port(judge, "spec.probeSpec.port", resource->probe_port, "the gateway is not probed and counts as alive");
+    probe.period_ms = judge_duration(judge, "spec.probeSpec.period", resource->probe_period, DEFAULT_PERIOD_MS,
+                                     MIN_PERIOD_MS, MAX_PERIOD_MS);
+    probe.timeout_ms =
+        judge_duration(judge, "spec.probeSpec.timeout", resource->probe_timeout, DEFAULT_TIMEOUT_MS, 1, MAX_TIMEOUT_MS);
+    probe.failure_threshold =
+        judge_threshold(judge, "spec.probeSpec.failureThreshold", resource->probe_failure_threshold);
     probe.enabled = probe.port != 0;
     return probe;
 }
@@ -106,8 +113,8 @@ static void split_addresses(struct judge *judge, const char *list, struct link *
         size_t skip = strspn(at, ", \t");
         size_t length = strcspn(at + skip, ", \t");
         if (length > 0 && count == LINK_MAX_GATEWAY_ADDRESSES) {
-            warn(judge, "spec.gatewayAddress names more than %d addresses: the first %d are used", LINK_MAX_GATEWAY_ADDRESSES,
-                 LINK_MAX_GATEWAY_ADDRESSES);
+            warn(judge, "spec.gatewayAddress names more than %d addresses: the first %d are used",
+                 LINK_MAX_GATEWAY_ADDRESSES, LINK_MAX_GATEWAY_ADDRESSES);
             break;
         }
         if (length > 0)
@@ -125,7 +132,8 @@ static void judge_gateway(struct judge *judge, const struct link_resource *resou
     if (!is_given(resource->gateway_address))
         return;
     split_addresses(judge, resource->gateway_address, link);
-    link->gateway_port = judge_port(judge, "spec.gatewayPort", resource->gateway_port, "mirrors of this link get no endpoints");
+    link->gateway_port =
+        judge_port(judge, "spec.gatewayPort", resource->gateway_port, "mirrors of this link get no endpoints");
     link->has_gateway = link->gateway_port != 0 && link->gateway_address_count > 0;
 }
 
@@ -143,7 +151,8 @@ static enum err_code judge_cluster_name(const char *field, const char *name, str
         return err_set(reterr, ERR_INVALID, "%s is empty: set it to the target cluster's name", field);
     if (!text_is_dns1123_label(name))
         return err_set(reterr, ERR_INVALID,
-                       "%s \"%s\" cannot end a Service name: use at most 63 of a-z, 0-9 and -, beginning and ending with a letter or digit",
+                       "%s \"%s\" cannot end a Service name: use at most 63 of a-z, 0-9 and -, beginning and ending "
+                       "with a letter or digit",
                        field, name);
     return ERR_OK;
 }
@@ -159,8 +168,8 @@ static void judge_selector(struct judge *judge, const struct link_resource *reso
         link->selector = selector_copy(judge->arena, &resource->selector);
 }
 
-enum err_code link_from_resource(struct arena *arena, const struct link_resource *resource, const struct link **ret_link,
-                                 struct err *reterr)
+enum err_code link_from_resource(struct arena *arena, const struct link_resource *resource,
+                                 const struct link **ret_link, struct err *reterr)
 {
     TRY(judge_cluster_name("spec.targetClusterName", resource->target_cluster_name, reterr));
     struct link *link = ARENA_NEW(arena, struct link);
@@ -194,14 +203,17 @@ enum err_code link_from_resource(struct arena *arena, const struct link_resource
     return ERR_OK;
 }
 
-enum err_code link_from_secret(struct arena *arena, const struct link_secret *secret, const struct link **ret_link, struct err *reterr)
+enum err_code link_from_secret(struct arena *arena, const struct link_secret *secret, const struct link **ret_link,
+                               struct err *reterr)
 {
     if (!is_given(secret->cluster_name))
-        return err_set(reterr, ERR_INVALID, "annotation " L5D_SECRET_CLUSTER_NAME " is missing: set it to the target cluster's name");
+        return err_set(reterr, ERR_INVALID,
+                       "annotation " L5D_SECRET_CLUSTER_NAME " is missing: set it to the target cluster's name");
     TRY(judge_cluster_name("annotation " L5D_SECRET_CLUSTER_NAME, secret->cluster_name, reterr));
     if (!is_given(secret->cluster_domain))
         return err_set(reterr, ERR_INVALID,
-                       "annotation " L5D_SECRET_CLUSTER_DOMAIN " is missing: set it to the target's cluster domain, e.g. cluster.local");
+                       "annotation " L5D_SECRET_CLUSTER_DOMAIN
+                       " is missing: set it to the target's cluster domain, e.g. cluster.local");
     struct link *link = ARENA_NEW(arena, struct link);
     if (link == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
@@ -218,7 +230,9 @@ enum err_code link_from_secret(struct arena *arena, const struct link_secret *se
         .gateway_identity = "",
         .probe = {.path = ""},
         /* 2.8.0 demanded this annotation although its mirror never used the value: a Secret without it works here, with a word. */
-        .warning = is_given(secret->linkerd_namespace) ? "" : "annotation " L5D_SECRET_L5D_NS " is missing: Linkerd 2.8 itself would refuse this Secret",
+        .warning = is_given(secret->linkerd_namespace) ? ""
+                                                       : "annotation " L5D_SECRET_L5D_NS
+                                                         " is missing: Linkerd 2.8 itself would refuse this Secret",
     };
     if (arena_failed(arena))
         return err_set(reterr, ERR_NOMEM, "out of memory");
@@ -238,19 +252,24 @@ static bool lists_equal(const char *const *a, uint32_t a_count, const char *cons
 
 static bool probe_equal(const struct probe_spec *a, const struct probe_spec *b)
 {
-    return a->enabled == b->enabled && strcmp(a->path, b->path) == 0 && a->port == b->port && a->period_ms == b->period_ms &&
-           a->failure_threshold == b->failure_threshold && a->timeout_ms == b->timeout_ms;
+    return a->enabled == b->enabled && strcmp(a->path, b->path) == 0 && a->port == b->port &&
+           a->period_ms == b->period_ms && a->failure_threshold == b->failure_threshold &&
+           a->timeout_ms == b->timeout_ms;
 }
 
 bool link_equal(const struct link *a, const struct link *b)
 {
-    return a->kind == b->kind && strcmp(a->id, b->id) == 0 && strcmp(a->uid, b->uid) == 0 && a->created_us == b->created_us &&
-           strcmp(a->cluster_name, b->cluster_name) == 0 && strcmp(a->cluster_domain, b->cluster_domain) == 0 &&
+    return a->kind == b->kind && strcmp(a->id, b->id) == 0 && strcmp(a->uid, b->uid) == 0 &&
+           a->created_us == b->created_us && strcmp(a->cluster_name, b->cluster_name) == 0 &&
+           strcmp(a->cluster_domain, b->cluster_domain) == 0 &&
            strcmp(a->credentials_secret, b->credentials_secret) == 0 && strcmp(a->warning, b->warning) == 0 &&
-           selector_equal(&a->selector, &b->selector) && a->has_gateway == b->has_gateway && a->gateway_port == b->gateway_port &&
-           strcmp(a->gateway_identity, b->gateway_identity) == 0 && probe_equal(&a->probe, &b->probe) &&
-           lists_equal(a->gateway_addresses, a->gateway_address_count, b->gateway_addresses, b->gateway_address_count) &&
-           lists_equal(a->excluded_annotations, a->excluded_annotation_count, b->excluded_annotations, b->excluded_annotation_count) &&
+           selector_equal(&a->selector, &b->selector) && a->has_gateway == b->has_gateway &&
+           a->gateway_port == b->gateway_port && strcmp(a->gateway_identity, b->gateway_identity) == 0 &&
+           probe_equal(&a->probe, &b->probe) &&
+           lists_equal(a->gateway_addresses, a->gateway_address_count, b->gateway_addresses,
+                       b->gateway_address_count) &&
+           lists_equal(a->excluded_annotations, a->excluded_annotation_count, b->excluded_annotations,
+                       b->excluded_annotation_count) &&
            lists_equal(a->excluded_labels, a->excluded_label_count, b->excluded_labels, b->excluded_label_count);
 }
 

@@ -11,14 +11,14 @@
 #include "mirror/selector.h"
 
 enum link_kind {
-    LINK_SECRET,   /* Linkerd 2.8: a Secret of type mirror.linkerd.io/remote-kubeconfig; gateway named by each exported service */
+    LINK_SECRET, /* Linkerd 2.8: a Secret of type mirror.linkerd.io/remote-kubeconfig; gateway named by each exported service */
     LINK_RESOURCE, /* links.multicluster.linkerd.io: one gateway, services chosen by label selectors */
 };
 
 /** spec.probeSpec, or the gateway Service's annotations. Validated: every number in range. */
 struct probe_spec {
-    bool enabled;               /* false: the gateway counts as alive without probes */
-    const char *path;           /* as declared, "" when absent */
+    bool enabled;     /* false: the gateway counts as alive without probes */
+    const char *path; /* as declared, "" when absent */
     uint16_t port;
     uint32_t period_ms;
     uint32_t failure_threshold; /* [1, 100] */
@@ -55,20 +55,20 @@ enum { LINK_MAX_GATEWAY_ADDRESSES = 64 };
 
 struct link {
     enum link_kind kind;
-    const char *id;                   /* unique in the process: "link/<name>" or "secret/<name>" */
-    const char *namespace, *name;     /* of the declaring object */
+    const char *id;               /* unique in the process: "link/<name>" or "secret/<name>" */
+    const char *namespace, *name; /* of the declaring object */
     const char *uid;
     int64_t created_us;
-    const char *cluster_name;         /* label value; suffix of mirror names */
-    const char *cluster_domain;       /* "cluster.local" when absent */
-    const char *credentials_secret;   /* name, in the link's namespace */
+    const char *cluster_name;       /* label value; suffix of mirror names */
+    const char *cluster_domain;     /* "cluster.local" when absent */
+    const char *credentials_secret; /* name, in the link's namespace */
     /* LINK_RESOURCE only */
     struct selector selector;
-    bool has_gateway;                 /* gatewayAddress was given */
+    bool has_gateway;                     /* gatewayAddress was given */
     const char *const *gateway_addresses; /* literals or host names, as declared, without empties */
     uint32_t gateway_address_count;
     uint16_t gateway_port;
-    const char *gateway_identity;     /* "" when none */
+    const char *gateway_identity; /* "" when none */
     struct probe_spec probe;
     const char *const *excluded_annotations;
     uint32_t excluded_annotation_count;
@@ -81,8 +81,8 @@ struct link {
 /** Judges a Link resource. Faulty parts are turned off one by one, with a warning (a period of 0s is clamped, a port of 70000 leaves the
  *  link without gateway endpoints); only a link that cannot work at all is refused.
  *  @param[out] ret_link  in the arena. @return ERR_OK, ERR_INVALID (text names the field, its value and the remedy), ERR_NOMEM. */
-enum err_code link_from_resource(struct arena *arena, const struct link_resource *resource, const struct link **ret_link,
-                                 struct err *reterr) MUST_USE;
+enum err_code link_from_resource(struct arena *arena, const struct link_resource *resource,
+                                 const struct link **ret_link, struct err *reterr) MUST_USE;
 enum err_code link_from_secret(struct arena *arena, const struct link_secret *secret, const struct link **ret_link,
                                struct err *reterr) MUST_USE;
 

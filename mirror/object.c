@@ -60,7 +60,8 @@ static void pack_meta(struct packer *packer, const struct object_meta *source, s
 
 static const struct service_port *pack_service_ports(struct packer *packer, const struct service *source)
 {
-    struct service_port *ports = pack(packer, source->ports, source->port_count * sizeof(*source->ports), _Alignof(struct service_port));
+    struct service_port *ports =
+        pack(packer, source->ports, source->port_count * sizeof(*source->ports), _Alignof(struct service_port));
     for (uint32_t i = 0; i < source->port_count; i++) {
         struct service_port port = source->ports[i];
         port.name = pack_text(packer, port.name);
@@ -74,9 +75,11 @@ static const struct service_port *pack_service_ports(struct packer *packer, cons
 
 static const struct ingress *pack_ingress(struct packer *packer, const struct service *source)
 {
-    struct ingress *entries = pack(packer, source->ingress, source->ingress_count * sizeof(*source->ingress), _Alignof(struct ingress));
+    struct ingress *entries =
+        pack(packer, source->ingress, source->ingress_count * sizeof(*source->ingress), _Alignof(struct ingress));
     for (uint32_t i = 0; i < source->ingress_count; i++) {
-        struct ingress entry = {pack_text(packer, source->ingress[i].ip), pack_text(packer, source->ingress[i].hostname)};
+        struct ingress entry = {pack_text(packer, source->ingress[i].ip),
+                                pack_text(packer, source->ingress[i].hostname)};
         if (entries != NULL)
             entries[i] = entry;
     }
@@ -111,7 +114,8 @@ static struct service *pack_service(struct packer *packer, const struct service 
 static const struct slice_endpoint *pack_endpoints(struct packer *packer, const struct slice *source)
 {
     struct slice_endpoint *endpoints =
-        pack(packer, source->endpoints, source->endpoint_count * sizeof(*source->endpoints), _Alignof(struct slice_endpoint));
+        pack(packer, source->endpoints, source->endpoint_count * sizeof(*source->endpoints),
+             _Alignof(struct slice_endpoint));
     for (uint32_t i = 0; i < source->endpoint_count; i++) {
         struct slice_endpoint endpoint = source->endpoints[i];
         endpoint.address = pack_text(packer, endpoint.address);
@@ -124,7 +128,8 @@ static const struct slice_endpoint *pack_endpoints(struct packer *packer, const 
 
 static const struct slice_port *pack_slice_ports(struct packer *packer, const struct slice *source)
 {
-    struct slice_port *ports = pack(packer, source->ports, source->port_count * sizeof(*source->ports), _Alignof(struct slice_port));
+    struct slice_port *ports =
+        pack(packer, source->ports, source->port_count * sizeof(*source->ports), _Alignof(struct slice_port));
     for (uint32_t i = 0; i < source->port_count; i++) {
         struct slice_port port = source->ports[i];
         port.name = pack_text(packer, port.name);

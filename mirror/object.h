@@ -19,9 +19,9 @@ struct object_meta {
     const char *uid;              /* "" in planned objects that do not exist yet */
     const char *resource_version; /* likewise; opaque: compare for equality only */
     struct kv_list labels, annotations;
-    int64_t created_us; /* creationTimestamp, microseconds since 1970 */
-    bool deleting;      /* deletionTimestamp is set */
-    bool made_by_us;    /* managedFields name our field manager, OBJECT_FIELD_MANAGER */
+    int64_t created_us;    /* creationTimestamp, microseconds since 1970 */
+    bool deleting;         /* deletionTimestamp is set */
+    bool made_by_us;       /* managedFields name our field manager, OBJECT_FIELD_MANAGER */
     const char *owner_uid; /* uid of the owning Service (ownerReferences), "" when none */
 };
 
@@ -32,7 +32,7 @@ enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_SCTP };
 const char *protocol_name(enum protocol protocol); /* "TCP" ... */
 
 struct service_port {
-    const char *name;         /* "" when unnamed */
+    const char *name; /* "" when unnamed */
     enum protocol protocol;
     uint16_t port;            /* 1-65535 */
     const char *target_port;  /* "8080" or a port name; "" when absent */
@@ -51,8 +51,8 @@ enum service_type { SERVICE_CLUSTER_IP, SERVICE_NODE_PORT, SERVICE_LOAD_BALANCER
 struct service {
     struct object_meta meta;
     enum service_type type;
-    bool headless;     /* spec.clusterIP is "None" */
-    bool has_selector; /* spec.selector is not empty */
+    bool headless;          /* spec.clusterIP is "None" */
+    bool has_selector;      /* spec.selector is not empty */
     const char *cluster_ip; /* "" when none yet */
     const struct service_port *ports;
     uint32_t port_count;

@@ -23,14 +23,16 @@ static struct write *add_write(struct planner *planner, enum write_verb verb, en
     if (plan->write_count == PLAN_MAX_WRITES)
         return &overflow;
     struct write *write = &plan->writes[plan->write_count++];
-    *write = (struct write){.verb = verb, .kind = kind, .namespace = planner->namespace, .name = planner->name, .reason = reason};
+    *write = (struct write){
+        .verb = verb, .kind = kind, .namespace = planner->namespace, .name = planner->name, .reason = reason};
     return write;
 }
 
-static void add_status(struct planner *planner, struct claim *claim, bool mirrored, const char *reason, const char *message)
+static void add_status(struct planner *planner, struct claim *claim, bool mirrored, const char *reason,
+                       const char *message)
 {
-    planner->plan->statuses[planner->plan->status_count++] =
-        (struct plan_status){.claim = claim, .mirrored = mirrored, .reason = reason, .message = message != NULL ? message : ""};
+    planner->plan->statuses[planner->plan->status_count++] = (struct plan_status){
+        .claim = claim, .mirrored = mirrored, .reason = reason, .message = message != NULL ? message : ""};
 }
 
 /* ---- comparing ---- */
@@ -50,8 +52,8 @@ static bool service_ports_equal(const struct service *a, const struct service *b
 
 static bool service_right(const struct service *there, const struct service *wanted)
 {
-    return kv_equal(&there->meta.labels, &wanted->meta.labels) && kv_equal(&there->meta.annotations, &wanted->meta.annotations) &&
-           service_ports_equal(there, wanted);
+    return kv_equal(&there->meta.labels, &wanted->meta.labels) &&
+           kv_equal(&there->meta.annotations, &wanted->meta.annotations) && service_ports_equal(there, wanted);
 }
 
 static bool slice_ports_equal(const struct slice *a, const struct slice *b)
@@ -72,7 +74,8 @@ static bool endpoints_equal(const struct slice *a, const struct slice *b)
     if (a->endpoint_count != b->endpoint_count)
         return false;
     for (uint32_t i = 0; i < a->endpoint_count; i++)
-        if (a->endpoints[i].ready != b->endpoints[i].ready || strcmp(a->endpoints[i].address, b->endpoints[i].address) != 0 ||
+        if (a->endpoints[i].ready != b->endpoints[i].ready ||
+            strcmp(a->endpoints[i].address, b->endpoints[i].address) != 0 ||
             strcmp(a->endpoints[i].hostname, b->endpoints[i].hostname) != 0)
             return false;
     return true;
@@ -80,7 +83,8 @@ static bool endpoints_equal(const struct slice *a, const struct slice *b)
 
 static bool slice_right(const struct slice *there, const struct slice *wanted)
 {
-    return kv_equal(&there->meta.labels, &wanted->meta.labels) && kv_equal(&there->meta.annotations, &wanted->meta.annotations) &&
+    return kv_equal(&there->meta.labels, &wanted->meta.labels) &&
+           kv_equal(&there->meta.annotations, &wanted->meta.annotations) &&
            strcmp(there->meta.owner_uid, wanted->meta.owner_uid) == 0 && slice_ports_equal(there, wanted) &&
            endpoints_equal(there, wanted);
 }
@@ -196,7 +200,11 @@ static bool plan_namespace(struct planner *planner, struct claim *claim)
     kv_builder_set(&labels, L5D_CLUSTER_NAME, claim->link->declaration->cluster_name);
     if (wanted == NULL)
         return false;
-    wanted->meta = (struct object_meta){.namespace = "", .name = planner->namespace, .uid = "", .resource_version = "", .owner_uid = "",
+    wanted->meta = (struct object_meta){.namespace = "",
+                                        .name = planner->namespace,
+                                        .uid = "",
+                                        .resource_version = "",
+                                        .owner_uid = "",
                                         .labels = kv_builder_finish(&labels)};
     struct write *write = add_write(planner, WRITE_CREATE, WRITE_NAMESPACE, "an exported service lives there");
     write->name = planner->namespace;
@@ -263,8 +271,9 @@ static void plan_service(struct planner *planner, const struct desired *desired)
     if (wanted == NULL)
         return;
     *wanted = desired->service;
-    struct write *write = add_write(planner, there == NULL ? WRITE_CREATE : WRITE_UPDATE, WRITE_SERVICE,
-                                    there == NULL ? "exported and not mirrored yet" : "labels, annotations or ports differ");
+    struct write *write =
+        add_write(planner, there == NULL ? WRITE_CREATE : WRITE_UPDATE, WRITE_SERVICE,
+                  there == NULL ? "exported and not mirrored yet" : "labels, annotations or ports differ");
     write->service = wanted;
     write->old_service = there;
 }
@@ -303,8 +312,9 @@ static void plan_claims(struct planner *planner)
             winner = claim;
         } else {
             add_status(planner, claim, false, "NameCollision",
-                       arena_printf(planner->arena, "Service %s mirrors cluster %s, whose link %s is older", mirror->key,
-                                    winner->link->declaration->cluster_name, winner->link->declaration->name));
+                       arena_printf(planner->arena, "Service %s mirrors cluster %s, whose link %s is older",
+                                    mirror->key, winner->link->declaration->cluster_name,
+                                    winner->link->declaration->name));
         }
     }
     if (winner == NULL) {
@@ -314,7 +324,8 @@ static void plan_claims(struct planner *planner)
     if (mirror->foreign || (mirror->service != NULL && !service_is_claimed(mirror))) {
         planner->plan->collision = true;
         add_status(planner, winner, false, "NameCollision",
-                   arena_printf(planner->arena, "Service %s exists and is not a mirror of cluster %s: rename or remove it", mirror->key,
+                   arena_printf(planner->arena,
+                                "Service %s exists and is not a mirror of cluster %s: rename or remove it", mirror->key,
                                 winner->link->declaration->cluster_name));
         return;
     }
@@ -325,7 +336,8 @@ static void plan_claims(struct planner *planner)
 /* Before the source's mirrors are listed nobody knows whether a mirror is there. */
 static bool source_is_known(const struct world *world)
 {
-    return world->knowledge[WORLD_SOURCE_SERVICES] == WORLD_LISTED && world->knowledge[WORLD_SOURCE_SLICES] != WORLD_UNKNOWN &&
+    return world->knowledge[WORLD_SOURCE_SERVICES] == WORLD_LISTED &&
+           world->knowledge[WORLD_SOURCE_SLICES] != WORLD_UNKNOWN &&
            world->knowledge[WORLD_SOURCE_NAMESPACES] != WORLD_UNKNOWN;
 }
 
@@ -351,12 +363,14 @@ enum err_code plan_mirror(const struct world *world, struct mirror *mirror, stru
 
 const char *write_verb_name(enum write_verb verb)
 {
-    static const char *const names[] = {[WRITE_CREATE] = "create", [WRITE_UPDATE] = "update", [WRITE_DELETE] = "delete"};
+    static const char *const names[] = {
+        [WRITE_CREATE] = "create", [WRITE_UPDATE] = "update", [WRITE_DELETE] = "delete"};
     return names[verb];
 }
 
 const char *write_kind_name(enum write_kind kind)
 {
-    static const char *const names[] = {[WRITE_NAMESPACE] = "Namespace", [WRITE_SERVICE] = "Service", [WRITE_SLICE] = "EndpointSlice"};
+    static const char *const names[] = {
+        [WRITE_NAMESPACE] = "Namespace", [WRITE_SERVICE] = "Service", [WRITE_SLICE] = "EndpointSlice"};
     return names[kind];
 }

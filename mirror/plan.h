@@ -23,8 +23,8 @@ enum write_kind { WRITE_NAMESPACE, WRITE_SERVICE, WRITE_SLICE };
 struct write {
     enum write_verb verb;
     enum write_kind kind;
-    const char *namespace, *name; /* of the object; namespace "" for namespaces */
-    const char *reason;           /* constant: why, for logs and `plan` */
+    const char *namespace, *name;                /* of the object; namespace "" for namespaces */
+    const char *reason;                          /* constant: why, for logs and `plan` */
     const struct service *service, *old_service; /* wanted, and what is there (update and delete) */
     const struct slice *slice, *old_slice;
     const struct namespace_object *namespace_object;
@@ -49,7 +49,8 @@ struct plan {
 };
 
 /** Plans `mirror`. Texts and objects live in `arena` and `world` until either changes. @return ERR_OK or ERR_NOMEM. */
-enum err_code plan_mirror(const struct world *world, struct mirror *mirror, struct arena *arena, struct plan *ret_plan) MUST_USE;
+enum err_code plan_mirror(const struct world *world, struct mirror *mirror, struct arena *arena, struct plan *ret_plan)
+    MUST_USE;
 
 const char *write_verb_name(enum write_verb verb); /* "create", "update", "delete" */
 const char *write_kind_name(enum write_kind kind); /* "Namespace", "Service", "EndpointSlice" */

@@ -117,9 +117,11 @@ static enum err_code requirement_check(const struct selector_requirement *requir
     if (!is_label_key(requirement->key))
         return err_set(reterr, ERR_INVALID, "selector key \"%s\" is not a label name", requirement->key);
     if (wants_values && requirement->value_count == 0)
-        return err_set(reterr, ERR_INVALID, "selector key \"%s\": In and NotIn need at least one value", requirement->key);
+        return err_set(reterr, ERR_INVALID, "selector key \"%s\": In and NotIn need at least one value",
+                       requirement->key);
     if (!wants_values && requirement->value_count > 0)
-        return err_set(reterr, ERR_INVALID, "selector key \"%s\": Exists and DoesNotExist take no values", requirement->key);
+        return err_set(reterr, ERR_INVALID, "selector key \"%s\": Exists and DoesNotExist take no values",
+                       requirement->key);
     for (uint32_t i = 0; i < requirement->value_count; i++)
         if (!text_is_label_value(requirement->values[i]))
             return err_set(reterr, ERR_INVALID, "selector key \"%s\": \"%s\" is not a label value", requirement->key,

@@ -44,7 +44,8 @@ struct world *world_new(const struct world_config *config)
     world->slices = map_new(free_source_slice);
     world->namespaces = map_new(mem_free);
     world->unlinked = map_new(NULL);
-    if (world->links == NULL || world->mirrors == NULL || world->slices == NULL || world->namespaces == NULL || world->unlinked == NULL) {
+    if (world->links == NULL || world->mirrors == NULL || world->slices == NULL || world->namespaces == NULL ||
+        world->unlinked == NULL) {
         world_free(world);
         return NULL;
     }
@@ -110,8 +111,8 @@ static void queue_append(struct mirror *mirror)
 
 void mirror_collect(struct mirror *mirror)
 {
-    if (mirror->claims != NULL || mirror->service != NULL || mirror->slices != NULL || mirror->foreign || mirror->held ||
-        mirror->context != NULL)
+    if (mirror->claims != NULL || mirror->service != NULL || mirror->slices != NULL || mirror->foreign ||
+        mirror->held || mirror->context != NULL)
         return;
     queue_remove(mirror);
     (void)map_remove(mirror->world->mirrors, mirror->key);
@@ -373,12 +374,14 @@ struct world_link *link_of_cluster(const struct world *world, const char *cluste
 
 /* ---- knowledge ---- */
 
-static enum world_knowledge *knowledge_of(struct world *world, struct world_link *link, enum world_collection collection)
+static enum world_knowledge *knowledge_of(struct world *world, struct world_link *link,
+                                          enum world_collection collection)
 {
     return link != NULL ? &link->knowledge[collection] : &world->knowledge[collection];
 }
 
-enum world_knowledge world_knowledge(const struct world *world, const struct world_link *link, enum world_collection collection)
+enum world_knowledge world_knowledge(const struct world *world, const struct world_link *link,
+                                     enum world_collection collection)
 {
     return link != NULL ? link->knowledge[collection] : world->knowledge[collection];
 }

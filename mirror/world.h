@@ -48,7 +48,7 @@ enum world_liveness { WORLD_LIVENESS_UNKNOWN, WORLD_ALIVE, WORLD_DEAD };
 struct world_config {
     const char *agent_namespace; /* where gateway mirrors live; borrowed for the world's life */
     bool create_namespaces_for_secrets, create_namespaces_for_links;
-    bool move_endpoints;         /* false: the verdict is shown, mirrors' endpoints stay ready (2.8.0's way) */
+    bool move_endpoints; /* false: the verdict is shown, mirrors' endpoints stay ready (2.8.0's way) */
     /* A gateway appeared, or its declaration changed, or (removed) is about to go. Called from inside world functions; must not call the world
      * except world_gateway_* getters and world_gateway_context(). May be NULL. */
     void (*on_gateway)(void *context, struct world_gateway *gateway, bool removed);
@@ -80,12 +80,16 @@ void world_begin(struct world *world, struct world_link *link, enum world_collec
 /** The listing is complete: knowledge becomes WORLD_LISTED. */
 void world_end(struct world *world, struct world_link *link, enum world_collection collection);
 void world_set_unavailable(struct world *world, struct world_link *link, enum world_collection collection);
-enum world_knowledge world_knowledge(const struct world *world, const struct world_link *link, enum world_collection collection);
+enum world_knowledge world_knowledge(const struct world *world, const struct world_link *link,
+                                     enum world_collection collection);
 
-enum err_code world_source_service(struct world *world, enum world_change change, const struct service *service) MUST_USE;
+enum err_code world_source_service(struct world *world, enum world_change change, const struct service *service)
+    MUST_USE;
 enum err_code world_source_slice(struct world *world, enum world_change change, const struct slice *slice) MUST_USE;
-enum err_code world_source_namespace(struct world *world, enum world_change change, const struct namespace_object *namespace) MUST_USE;
-enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service) MUST_USE;
+enum err_code world_source_namespace(struct world *world, enum world_change change,
+                                     const struct namespace_object *namespace) MUST_USE;
+enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service)
+    MUST_USE;
 enum err_code world_target_slice(struct world_link *link, enum world_change change, const struct slice *slice) MUST_USE;
 
 /** An unlabelled object of that name was found where a mirror should go (`foreign`), or is gone again. */
@@ -95,7 +99,8 @@ bool mirror_is_foreign(const struct mirror *mirror);
 enum world_namespace { WORLD_NAMESPACE_ABSENT, WORLD_NAMESPACE_ACTIVE, WORLD_NAMESPACE_TERMINATING };
 enum world_namespace world_namespace_state(const struct world *world, const char *name);
 /** Objects known: Services and slices of mirrors, and namespaces, in the source; Services and slices kept of a target. */
-size_t world_collection_size(const struct world *world, const struct world_link *link, enum world_collection collection);
+size_t world_collection_size(const struct world *world, const struct world_link *link,
+                             enum world_collection collection);
 
 /* ---- gateways ---- */
 
@@ -111,7 +116,8 @@ void *world_gateway_context(const struct world_gateway *gateway);
 
 /** The addresses behind the gateway's names, canonical literals without duplicates; those that stay keep their liveness. From here the
  *  gateway is *resolved*. A gateway is unresolved until the first call. */
-enum err_code world_gateway_set_addresses(struct world_gateway *gateway, const char *const *addresses, uint32_t count) MUST_USE;
+enum err_code world_gateway_set_addresses(struct world_gateway *gateway, const char *const *addresses, uint32_t count)
+    MUST_USE;
 /** Marks the mirrors of the gateway, urgently, when it changes anything. Unknown addresses are ignored. */
 void world_gateway_set_liveness(struct world_gateway *gateway, const char *address, enum world_liveness liveness);
 struct world_address {
@@ -135,7 +141,8 @@ struct claim_status {
 
 struct claim *world_first_claim(const struct world_link *link); /* services of the link in order of namespace/name */
 struct claim *world_next_claim(const struct claim *claim);
-struct claim *mirror_first_claim(const struct mirror *mirror); /* all claims of one name, the one with the best right first */
+struct claim *mirror_first_claim(
+    const struct mirror *mirror); /* all claims of one name, the one with the best right first */
 struct claim *mirror_next_claim(const struct claim *claim);
 enum claim_kind claim_kind(const struct claim *claim);
 struct world_link *claim_link(const struct claim *claim);

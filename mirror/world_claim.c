@@ -91,7 +91,10 @@ enum claim_kind claim_kind(const struct claim *claim) { return claim->kind; }
 
 struct world_link *claim_link(const struct claim *claim) { return claim->link; }
 
-const struct service *claim_service(const struct claim *claim) { return claim->service != NULL ? claim->service->service : NULL; }
+const struct service *claim_service(const struct claim *claim)
+{
+    return claim->service != NULL ? claim->service->service : NULL;
+}
 
 struct world_gateway *claim_gateway(const struct claim *claim) { return claim->gateway; }
 

@@ -26,8 +26,14 @@ enum err_code gateway_obtain(struct world_link *link, const char *key, struct wo
         gateway->link = link;
         gateway->key = map_key(map_seek(link->gateways, key));
         arena_init(&gateway->arena, SPEC_BYTES);
-        gateway->spec = (struct gateway_spec){.namespace = "", .name = "", .resource_version = "", .identity = "", .probe = {.path = ""},
-                                              .probe_period_text = "", .problem = "", .warning = ""};
+        gateway->spec = (struct gateway_spec){.namespace = "",
+                                              .name = "",
+                                              .resource_version = "",
+                                              .identity = "",
+                                              .probe = {.path = ""},
+                                              .probe_period_text = "",
+                                              .problem = "",
+                                              .warning = ""};
         enum err_code code = gateway_refresh(gateway);
         if (code != ERR_OK) {
             gateway_remove(gateway);
@@ -138,7 +144,8 @@ void gateway_remove(struct world_gateway *gateway)
 
 void gateway_collect(struct world_gateway *gateway)
 {
-    if (gateway->services > 0 || gateway->link->declaration->kind == LINK_RESOURCE || declaring_service(gateway) != NULL)
+    if (gateway->services > 0 || gateway->link->declaration->kind == LINK_RESOURCE ||
+        declaring_service(gateway) != NULL)
         return;
     gateway_remove(gateway);
 }

@@ -16,18 +16,18 @@ struct source_slice {
 
 struct mirror {
     struct world *world;
-    const char *key;              /* the map's copy */
-    struct claim *claims;         /* gateway first, then by age of the link */
+    const char *key;      /* the map's copy */
+    struct claim *claims; /* gateway first, then by age of the link */
     struct service *service;
     struct source_slice *slices;
     struct mirror *queue_next, *queue_previous;
-    char (*seen)[SEEN_BYTES];     /* resourceVersions seen while held, a ring; NULL when not held */
+    char (*seen)[SEEN_BYTES]; /* resourceVersions seen while held, a ring; NULL when not held */
     void *context;
     uint32_t service_generation;
     uint8_t seen_count;
     bool foreign, held;
-    bool marked, urgent;          /* wants planning */
-    bool queued;                  /* is in a queue: marked and not held */
+    bool marked, urgent; /* wants planning */
+    bool queued;         /* is in a queue: marked and not held */
 };
 
 struct mirror_queue {
@@ -41,11 +41,11 @@ struct source_namespace {
 
 struct world {
     struct world_config config;
-    struct map *links;        /* id -> struct world_link */
-    struct map *mirrors;      /* "ns/name" -> struct mirror */
-    struct map *slices;       /* "ns/slice" -> struct source_slice */
-    struct map *namespaces;   /* name -> struct source_namespace */
-    struct map *unlinked;     /* cluster names whose link was removed in this run -> the world */
+    struct map *links;      /* id -> struct world_link */
+    struct map *mirrors;    /* "ns/name" -> struct mirror */
+    struct map *slices;     /* "ns/slice" -> struct source_slice */
+    struct map *namespaces; /* name -> struct source_namespace */
+    struct map *unlinked;   /* cluster names whose link was removed in this run -> the world */
     struct mirror_queue urgent, normal;
     size_t queued;
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
@@ -85,7 +85,7 @@ struct endpoint_summary {
 
 struct world_gateway {
     struct world_link *link;
-    const char *key; /* the map's copy: "namespace/name", or "" for a Link's gateway */
+    const char *key;    /* the map's copy: "namespace/name", or "" for a Link's gateway */
     struct arena arena; /* behind spec */
     struct gateway_spec spec;
     struct world_address *addresses;

@@ -26,7 +26,8 @@ enum err_code world_source_service(struct world *world, enum world_change change
             drop_service(mirror);
         return ERR_OK;
     }
-    if (mirror != NULL && mirror->service != NULL && strcmp(mirror->service->meta.resource_version, service->meta.resource_version) == 0) {
+    if (mirror != NULL && mirror->service != NULL &&
+        strcmp(mirror->service->meta.resource_version, service->meta.resource_version) == 0) {
         mirror->service_generation = world->generation[WORLD_SOURCE_SERVICES];
         return ERR_OK;
     }
@@ -135,7 +136,8 @@ enum err_code world_source_slice(struct world *world, enum world_change change, 
 
 /* ---- namespaces ---- */
 
-enum err_code world_source_namespace(struct world *world, enum world_change change, const struct namespace_object *namespace)
+enum err_code world_source_namespace(struct world *world, enum world_change change,
+                                     const struct namespace_object *namespace)
 {
     const char *name = namespace->meta.name;
     struct source_namespace *entry = map_get(world->namespaces, name);

@@ -8,7 +8,8 @@
 
 static void gateway_key_of(const struct service *service, char key[OBJECT_KEY_BYTES])
 {
-    object_key_format(key, kv_get(&service->meta.annotations, L5D_GATEWAY_NS), kv_get(&service->meta.annotations, L5D_GATEWAY_NAME));
+    object_key_format(key, kv_get(&service->meta.annotations, L5D_GATEWAY_NS),
+                      kv_get(&service->meta.annotations, L5D_GATEWAY_NAME));
 }
 
 static bool has_text(const struct kv_list *list, const char *key)
@@ -32,7 +33,8 @@ static bool is_gateway(const struct link *link, const struct service *service)
 
 /* ---- exported services ---- */
 
-static enum err_code find_gateway(struct world_link *link, const struct service *service, struct world_gateway **ret_gateway)
+static enum err_code find_gateway(struct world_link *link, const struct service *service,
+                                  struct world_gateway **ret_gateway)
 {
     char key[OBJECT_KEY_BYTES] = "";
     if (link->declaration->kind == LINK_SECRET)
