@@ -59,6 +59,17 @@ static bool note_pending(struct gateway_address *address, uint32_t id, uint64_t 
     return false;
 }
 
+/* Probes whose connection was taken away will never answer. */
+static void abandon_pending(struct gateway_address *address)
+{
+    for (size_t i = 0; i < ADDRESS_PENDING; i++) {
+        uint64_t sequence = address->pending[i].sequence;
+        address->pending[i].sequence = 0;
+        if (sequence != 0)
+            (void)verdict_result(&address->machine, sequence, REASON_INTERNAL, 0, loop_now_ms(address->loop));
+    }
+}
+
 static void on_timer(void *context)
 {
     struct gateway_address *address = context;
@@ -71,9 +82,9 @@ static void on_timer(void *context)
     uint32_t id = 0;
     uint64_t sequence = verdict_sent(&address->machine, now_ms);
     enum err_code code = probe_link_send(address->link, &id, &error);
-    /* Too many under way: they answer or time out; the schedule goes on. Our own lack of memory says nothing about the gateway. */
-    if (code == ERR_OK)
-        (void)note_pending(address, id, sequence);
+    /* What could not be sent is our own trouble and says nothing about the gateway. */
+    if (code != ERR_OK || !note_pending(address, id, sequence))
+        (void)verdict_result(&address->machine, sequence, REASON_INTERNAL, 0, now_ms);
     arm(address);
 }
 
@@ -129,7 +140,7 @@ static enum err_code connect_anew(struct gateway_address *address, const struct 
     probe_link_free(address->link);
     mem_free(address->path);
     mem_free(address->host);
-    memset(address->pending, 0, sizeof(address->pending));
+    abandon_pending(address);
     address->link = link;
     address->path = path;
     address->host = host_copy;
