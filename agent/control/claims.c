@@ -31,9 +31,11 @@ static void tell(struct control *control, const struct claim *claim, const char 
         (void)snprintf(note, sizeof(note), "%s %s of cluster %s is mirrored as %s", is_gateway ? "gateway" : "service",
                        claim_name(claim, key), link->cluster_name, mirror_key(claim_mirror(claim)));
     else
-        (void)snprintf(note, sizeof(note), "%s %s of cluster %s is not mirrored as %s: %s", is_gateway ? "gateway" : "service",
-                       claim_name(claim, key), link->cluster_name, mirror_key(claim_mirror(claim)), status->message);
-    links_emit(control, link, !status->mirrored, status->mirrored ? "ServiceMirrored" : "ServiceMirroringSkipped", note);
+        (void)snprintf(note, sizeof(note), "%s %s of cluster %s is not mirrored as %s: %s",
+                       is_gateway ? "gateway" : "service", claim_name(claim, key), link->cluster_name,
+                       mirror_key(claim_mirror(claim)), status->message);
+    links_emit(control, link, !status->mirrored, status->mirrored ? "ServiceMirrored" : "ServiceMirroringSkipped",
+               note);
 }
 
 static void log_status(const struct claim *claim)
@@ -44,10 +46,12 @@ static void log_status(const struct claim *claim)
     log_event(level, status->mirrored ? "service_mirrored" : "service_not_mirrored",
               status->mirrored ? "the mirror is in place" : "the service is not mirrored", "cluster",
               world_link_declaration(claim_link(claim))->cluster_name, "service", claim_name(claim, key), "mirror",
-              mirror_key(claim_mirror(claim)), "reason", status->reason, "detail", status->message[0] != '\0' ? status->message : NULL, NULL);
+              mirror_key(claim_mirror(claim)), "reason", status->reason, "detail",
+              status->message[0] != '\0' ? status->message : NULL, NULL);
 }
 
-static void set_status(struct control *control, struct claim *claim, bool mirrored, const char *reason, const char *message)
+static void set_status(struct control *control, struct claim *claim, bool mirrored, const char *reason,
+                       const char *message)
 {
     const char *old_reason = claim_status(claim)->reason; /* a constant: stays valid */
     if (!claim_set_status(claim, mirrored, reason, message, loop_wall_us(control->config.loop)))
@@ -84,5 +88,7 @@ void claims_count_repair(struct control *control, const struct mirror *mirror)
     const struct claim *claim = mirror_first_claim(mirror);
     if (claim == NULL || claim_kind(claim) != CLAIM_SERVICE)
         return;
-    metric_add(metric_get(control->instruments.endpoint_repairs, world_link_declaration(claim_link(claim))->cluster_name), 1);
+    metric_add(metric_get(control->instruments.endpoint_repairs,
+                          world_link_declaration(claim_link(claim))->cluster_name),
+               1);
 }

@@ -20,7 +20,8 @@ struct stopping {
     void *context;
 };
 
-static void observe_source(void *context, const struct kube_client *client, const char *verb, const char *resource, int status, uint64_t latency_us)
+static void observe_source(void *context, const struct kube_client *client, const char *verb, const char *resource,
+                           int status, uint64_t latency_us)
 {
     (void)client;
     struct control *control = context;
@@ -64,9 +65,12 @@ static void on_collect(void *context)
         target_collect(target);
     gateways_collect(control->gateways);
     writer_collect(control->writer);
-    metric_set(metric_get(instruments->service_cache, "local"), (double)world_collection_size(control->world, NULL, WORLD_SOURCE_SERVICES));
-    metric_set(metric_get(instruments->slice_cache, "local"), (double)world_collection_size(control->world, NULL, WORLD_SOURCE_SLICES));
-    metric_set(metric_get(instruments->namespace_cache, "local"), (double)world_collection_size(control->world, NULL, WORLD_SOURCE_NAMESPACES));
+    metric_set(metric_get(instruments->service_cache, "local"),
+               (double)world_collection_size(control->world, NULL, WORLD_SOURCE_SERVICES));
+    metric_set(metric_get(instruments->slice_cache, "local"),
+               (double)world_collection_size(control->world, NULL, WORLD_SOURCE_SLICES));
+    metric_set(metric_get(instruments->namespace_cache, "local"),
+               (double)world_collection_size(control->world, NULL, WORLD_SOURCE_NAMESPACES));
     metric_set(metric_get(instruments->events_dropped), (double)events_dropped(control->events));
 }
 
@@ -91,13 +95,16 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
     const struct world_config world = {.agent_namespace = control->namespace,
                                        .create_namespaces_for_secrets = config->create_namespaces_for_secrets,
                                        .create_namespaces_for_links = config->create_namespaces_for_links,
-                                       .move_endpoints = config->move_endpoints, .on_gateway = on_gateway, .context = control};
+                                       .move_endpoints = config->move_endpoints,
+                                       .on_gateway = on_gateway,
+                                       .context = control};
     control->world = world_new(&world);
     control->events = events_new(config->loop, control->client, control->instance);
     if (control->world == NULL || control->events == NULL || gateways_new(control, &control->gateways) != ERR_OK ||
         writer_new(control, &control->writer) != ERR_OK || statuses_new(control, &control->statuses) != ERR_OK ||
         source_new(control, &control->source) != ERR_OK || links_new(control, &control->links) != ERR_OK ||
-        loop_on_turn(config->loop, on_turn, control) != ERR_OK || metrics_on_collect(config->metrics, on_collect, control) != ERR_OK)
+        loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
+        metrics_on_collect(config->metrics, on_collect, control) != ERR_OK)
         return no_memory(reterr);
     loop_on_stall(config->loop, on_busy, control);
     snapshot_init(control);
@@ -113,7 +120,8 @@ enum err_code control_new(const struct control_config *config, struct control **
     control->namespace = mem_strdup(config->namespace);
     control->instance = mem_strdup(config->instance);
     control->started_ms = loop_now_ms(config->loop);
-    enum err_code code = control->namespace != NULL && control->instance != NULL ? start_parts(control, reterr) : no_memory(reterr);
+    enum err_code code =
+        control->namespace != NULL && control->instance != NULL ? start_parts(control, reterr) : no_memory(reterr);
     control->config.source = NULL;
     if (code != ERR_OK) {
         control_free(control);
@@ -144,7 +152,9 @@ void control_stop(struct control *control, loop_fn on_stopped, void *context)
     control->stopping = true;
     writer_stop(control->writer);
     if (stopping != NULL) {
-        *stopping = (struct stopping){.control = control, .deadline_ms = loop_now_ms(control->config.loop) + DRAIN_MS, .on_stopped = on_stopped,
+        *stopping = (struct stopping){.control = control,
+                                      .deadline_ms = loop_now_ms(control->config.loop) + DRAIN_MS,
+                                      .on_stopped = on_stopped,
                                       .context = context};
         stopping->timer = loop_timer_new(control->config.loop, on_drain, stopping);
     }

@@ -52,7 +52,8 @@ static void on_timer(void *context)
     struct deadlines *deadlines = context;
     uint64_t now_ms = loop_now_ms(deadlines->loop);
     /* What is set anew while this runs is due later: the count bounds the work. */
-    for (size_t left = deadlines->count; left > 0 && deadlines->count > 0 && at(deadlines, 1)->due_ms <= now_ms; left--) {
+    for (size_t left = deadlines->count; left > 0 && deadlines->count > 0 && at(deadlines, 1)->due_ms <= now_ms;
+         left--) {
         struct deadline *due = at(deadlines, 1);
         deadlines_cancel(deadlines, due);
         deadlines->on_due(deadlines->context, due);
@@ -60,7 +61,8 @@ static void on_timer(void *context)
     arm(deadlines);
 }
 
-enum err_code deadlines_init(struct deadlines *deadlines, struct loop *loop, void (*on_due)(void *, struct deadline *), void *context)
+enum err_code deadlines_init(struct deadlines *deadlines, struct loop *loop, void (*on_due)(void *, struct deadline *),
+                             void *context)
 {
     *deadlines = (struct deadlines){.loop = loop, .on_due = on_due, .context = context};
     deadlines->timer = loop_timer_new(loop, on_timer, deadlines);

@@ -21,7 +21,8 @@ struct deadlines {
     void *context;
 };
 
-enum err_code deadlines_init(struct deadlines *deadlines, struct loop *loop, void (*on_due)(void *, struct deadline *), void *context) MUST_USE;
+enum err_code deadlines_init(struct deadlines *deadlines, struct loop *loop, void (*on_due)(void *, struct deadline *),
+                             void *context) MUST_USE;
 void deadlines_done(struct deadlines *deadlines);
 /** Sets or moves. @return ERR_OK or ERR_NOMEM (then it is not set). */
 enum err_code deadlines_set(struct deadlines *deadlines, struct deadline *deadline, uint64_t delay_ms) MUST_USE;

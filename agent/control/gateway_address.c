@@ -88,8 +88,9 @@ static void on_timer(void *context)
     arm(address);
 }
 
-enum err_code gateway_address_new(struct loop *loop, struct http *http, const char *ip, const struct gateway_address_callbacks *callbacks,
-                                  void *owner, struct gateway_address **ret_address, struct err *reterr)
+enum err_code gateway_address_new(struct loop *loop, struct http *http, const char *ip,
+                                  const struct gateway_address_callbacks *callbacks, void *owner,
+                                  struct gateway_address **ret_address, struct err *reterr)
 {
     struct gateway_address *address = NEW(struct gateway_address);
     if (address == NULL)
@@ -123,15 +124,19 @@ static bool connection_equal(const struct gateway_address *address, const struct
            text_equal(address->path, spec->path) && text_equal(address->host, host);
 }
 
-static enum err_code connect_anew(struct gateway_address *address, const struct probe_spec *spec, const char *host, struct err *reterr)
+static enum err_code connect_anew(struct gateway_address *address, const struct probe_spec *spec, const char *host,
+                                  struct err *reterr)
 {
     char *path = mem_strdup(spec->path), *host_copy = mem_strdup(host);
     struct probe_link *link = NULL;
-    const struct probe_link_config config = {.ip = address->ip, .port = spec->port, .path = spec->path, .host = host,
-                                             .timeout_ms = spec->timeout_ms};
-    const struct probe_callbacks callbacks = {.on_result = on_result, .on_connection_lost = on_connection_lost, .context = address};
-    enum err_code code = path == NULL || host_copy == NULL ? err_set(reterr, ERR_NOMEM, "out of memory")
-                                                           : probe_link_new(address->http, &config, &callbacks, &link, reterr);
+    const struct probe_link_config config = {
+        .ip = address->ip, .port = spec->port, .path = spec->path, .host = host, .timeout_ms = spec->timeout_ms};
+    const struct probe_callbacks callbacks = {.on_result = on_result,
+                                              .on_connection_lost = on_connection_lost,
+                                              .context = address};
+    enum err_code code = path == NULL || host_copy == NULL
+                             ? err_set(reterr, ERR_NOMEM, "out of memory")
+                             : probe_link_new(address->http, &config, &callbacks, &link, reterr);
     if (code != ERR_OK) {
         mem_free(path);
         mem_free(host_copy);
@@ -149,7 +154,8 @@ static enum err_code connect_anew(struct gateway_address *address, const struct 
     return ERR_OK;
 }
 
-enum err_code gateway_address_configure(struct gateway_address *address, const struct probe_spec *spec, const char *host, struct err *reterr)
+enum err_code gateway_address_configure(struct gateway_address *address, const struct probe_spec *spec,
+                                        const char *host, struct err *reterr)
 {
     bool first = address->link == NULL;
     bool same_connection = connection_equal(address, spec, host);
@@ -160,7 +166,8 @@ enum err_code gateway_address_configure(struct gateway_address *address, const s
     if (first) {
         verdict_init(&address->machine, &config, now_ms, phase_of(address->ip));
         address->since_us = loop_wall_us(address->loop);
-    } else if (address->spec.period_ms != spec->period_ms || address->spec.failure_threshold != spec->failure_threshold) {
+    } else if (address->spec.period_ms != spec->period_ms ||
+               address->spec.failure_threshold != spec->failure_threshold) {
         verdict_reconfigure(&address->machine, &config, now_ms);
     }
     if (!same_connection && !first)

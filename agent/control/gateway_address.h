@@ -10,7 +10,7 @@
 struct gateway_address;
 
 struct gateway_address_callbacks {
-    void (*on_verdict)(struct gateway_address *address, enum verdict old); /* machine.verdict changed */
+    void (*on_verdict)(struct gateway_address *address, enum verdict old);       /* machine.verdict changed */
     void (*on_probe)(struct gateway_address *address, enum probe_reason reason); /* a probe ended; `last` is filled */
 };
 
@@ -23,7 +23,7 @@ struct gateway_address {
     struct probe_observation last;
     int64_t last_probe_us, since_us; /* wall clock; 0: never */
     void *owner;
-    struct gateway_address *next;    /* in the owner's list */
+    struct gateway_address *next; /* in the owner's list */
     /* private */
     struct loop *loop;
     struct http *http;
@@ -40,10 +40,11 @@ struct gateway_address {
 };
 
 /** Makes one, idle until it is configured. */
-enum err_code gateway_address_new(struct loop *loop, struct http *http, const char *ip, const struct gateway_address_callbacks *callbacks,
-                                  void *owner, struct gateway_address **ret_address, struct err *reterr) MUST_USE;
+enum err_code gateway_address_new(struct loop *loop, struct http *http, const char *ip,
+                                  const struct gateway_address_callbacks *callbacks, void *owner,
+                                  struct gateway_address **ret_address, struct err *reterr) MUST_USE;
 /** Probes as `spec` says from now on: the verdict and its history stay; a changed port, path, host or timeout makes a new connection.
  *  @return ERR_OK, ERR_NOMEM, ERR_INVALID (a path that cannot be sent). */
-enum err_code gateway_address_configure(struct gateway_address *address, const struct probe_spec *spec, const char *host,
-                                        struct err *reterr) MUST_USE;
+enum err_code gateway_address_configure(struct gateway_address *address, const struct probe_spec *spec,
+                                        const char *host, struct err *reterr) MUST_USE;
 void gateway_address_free(struct gateway_address *address); /* takes NULL */

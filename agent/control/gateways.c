@@ -72,8 +72,9 @@ static void on_resolved(struct dns_query *query, const struct dns_answer *answer
     } else {
         /* The addresses that the name had stay in use: the probes judge them. */
         if (name->failures == 0)
-            log_warn("gateway_resolve_failed", "the gateway's name does not resolve; its last addresses stay in use", "cluster",
-                     gateway->cluster_name, "gateway", gateway->key_name, "host", name->text, "error", error->text, NULL);
+            log_warn("gateway_resolve_failed", "the gateway's name does not resolve; its last addresses stay in use",
+                     "cluster", gateway->cluster_name, "gateway", gateway->key_name, "host", name->text, "error",
+                     error->text, NULL);
         gateway->resolve_error = *error;
         delay_ms <<= name->failures < 5 ? name->failures : 5;
         name->failures++;
@@ -173,9 +174,9 @@ static void emit_verdict(struct gateway *gateway, const struct gateway_address *
         return;
     char note[1024];
     bool dead = address->machine.verdict == VERDICT_DEAD;
-    (void)snprintf(note, sizeof(note), "gateway %s/%s of cluster %s: address %s is %s (%s: %s)", gateway->namespace, gateway->key_name,
-                   gateway->cluster_name, address->ip, dead ? "dead" : "alive again", probe_reason_name(address->machine.reason),
-                   probe_reason_advice(address->machine.reason));
+    (void)snprintf(note, sizeof(note), "gateway %s/%s of cluster %s: address %s is %s (%s: %s)", gateway->namespace,
+                   gateway->key_name, gateway->cluster_name, address->ip, dead ? "dead" : "alive again",
+                   probe_reason_name(address->machine.reason), probe_reason_advice(address->machine.reason));
     links_emit(gateway->gateways->control, world_link_declaration(world_gateway_link(gateway->world_gateway)), dead,
                dead ? "GatewayDead" : "GatewayAlive", note);
 }
@@ -186,11 +187,13 @@ static void on_verdict(struct gateway_address *address, enum verdict old)
     struct control *control = gateway->gateways->control;
     enum verdict now = address->machine.verdict;
     log_event(now == VERDICT_DEAD ? LOG_WARN : LOG_INFO, now == VERDICT_DEAD ? "gateway_dead" : "gateway_alive",
-              probe_reason_advice(address->machine.reason), "cluster", gateway->cluster_name, "ns", gateway->namespace, "gateway",
-              gateway->key_name, "address", address->ip, "from", verdict_name(old), "to", verdict_name(now), "reason",
-              probe_reason_name(address->machine.reason), "detail", address->last.detail[0] != '\0' ? address->last.detail : NULL, NULL);
-    metric_add(metric_get(control->instruments.gateway_transitions, gateway->cluster_name, gateway->namespace, gateway->key_name,
-                          verdict_name(now)), 1);
+              probe_reason_advice(address->machine.reason), "cluster", gateway->cluster_name, "ns", gateway->namespace,
+              "gateway", gateway->key_name, "address", address->ip, "from", verdict_name(old), "to", verdict_name(now),
+              "reason", probe_reason_name(address->machine.reason), "detail",
+              address->last.detail[0] != '\0' ? address->last.detail : NULL, NULL);
+    metric_add(metric_get(control->instruments.gateway_transitions, gateway->cluster_name, gateway->namespace,
+                          gateway->key_name, verdict_name(now)),
+               1);
     writer_flip_started(control->writer, gateway->cluster_name);
     world_gateway_set_liveness(gateway->world_gateway, address->ip, now == VERDICT_ALIVE ? WORLD_ALIVE : WORLD_DEAD);
     emit_verdict(gateway, address, old);
@@ -210,8 +213,10 @@ static void on_probe(struct gateway_address *address, enum probe_reason reason)
     bool alive = probe_reason_alive(reason);
     metric_add(metric_get(instruments->gateway_probes, cluster, namespace, name, alive ? "true" : "false"), 1);
     if (alive) {
-        metric_observe(metric_get(instruments->gateway_probe_latency, cluster, namespace, name), address->last.latency_us / 1000.0);
-        metric_set(metric_get(instruments->gateway_latency, cluster, namespace, name), address->last.latency_us / 1000.0);
+        metric_observe(metric_get(instruments->gateway_probe_latency, cluster, namespace, name),
+                       address->last.latency_us / 1000.0);
+        metric_set(metric_get(instruments->gateway_latency, cluster, namespace, name),
+                   address->last.latency_us / 1000.0);
     } else {
         metric_add(metric_get(instruments->gateway_failures, cluster, namespace, name, probe_reason_name(reason)), 1);
     }
@@ -251,7 +256,8 @@ static bool is_gathered(const char *const *addresses, uint32_t count, const char
 }
 
 /* Every address behind every name, once, with the name that it came by. */
-static uint32_t gather(const struct gateway *gateway, struct arena *arena, const char **addresses, const char **hosts, uint32_t max)
+static uint32_t gather(const struct gateway *gateway, struct arena *arena, const char **addresses, const char **hosts,
+                       uint32_t max)
 {
     uint32_t count = 0;
     uint16_t port = world_gateway_spec(gateway->world_gateway)->probe.port;
@@ -266,8 +272,8 @@ static uint32_t gather(const struct gateway *gateway, struct arena *arena, const
 
 static enum world_liveness liveness_from(const struct gateway_address *address)
 {
-    static const enum world_liveness of[] = {[VERDICT_UNKNOWN] = WORLD_LIVENESS_UNKNOWN, [VERDICT_ALIVE] = WORLD_ALIVE,
-                                             [VERDICT_DEAD] = WORLD_DEAD};
+    static const enum world_liveness of[] = {
+        [VERDICT_UNKNOWN] = WORLD_LIVENESS_UNKNOWN, [VERDICT_ALIVE] = WORLD_ALIVE, [VERDICT_DEAD] = WORLD_DEAD};
     return of[address->machine.verdict];
 }
 
@@ -281,7 +287,8 @@ static void stop_probing(struct gateway *gateway)
 }
 
 /* Starts, keeps and stops health checks so that each gathered address has one. */
-static enum err_code sync_probes(struct gateway *gateway, const char *const *addresses, const char *const *hosts, uint32_t count)
+static enum err_code sync_probes(struct gateway *gateway, const char *const *addresses, const char *const *hosts,
+                                 uint32_t count)
 {
     const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
     struct control *control = gateway->gateways->control;
@@ -291,14 +298,16 @@ static enum err_code sync_probes(struct gateway *gateway, const char *const *add
         struct gateway_address *address = take_address(gateway, addresses[i]);
         struct err error = {0};
         if (address == NULL) {
-            code = gateway_address_new(control->config.loop, control->config.http, addresses[i], &address_callbacks, gateway, &address, &error);
+            code = gateway_address_new(control->config.loop, control->config.http, addresses[i], &address_callbacks,
+                                       gateway, &address, &error);
             if (code != ERR_OK)
                 break;
         }
         code = gateway_address_configure(address, &spec->probe, hosts[i], &error);
         if (code != ERR_OK)
-            log_error("probe_unusable", "the gateway cannot be probed as declared: mend the probe path or address", "cluster",
-                      gateway->cluster_name, "gateway", gateway->key_name, "address", addresses[i], "error", error.text, NULL);
+            log_error("probe_unusable", "the gateway cannot be probed as declared: mend the probe path or address",
+                      "cluster", gateway->cluster_name, "gateway", gateway->key_name, "address", addresses[i], "error",
+                      error.text, NULL);
         address->next = NULL;
         *end = address;
         end = &address->next;
@@ -343,10 +352,10 @@ static enum err_code settle_addresses(struct gateway *gateway)
 static void forget_series(struct gateway *gateway)
 {
     struct instruments *instruments = &gateway->gateways->control->instruments;
-    struct metric *const families[] = {instruments->gateway_alive,         instruments->gateway_enabled,
-                                       instruments->gateway_latency,       instruments->gateway_probe_latency,
-                                       instruments->gateway_probes,        instruments->gateway_transitions,
-                                       instruments->gateway_failures,      instruments->address_alive};
+    struct metric *const families[] = {instruments->gateway_alive,    instruments->gateway_enabled,
+                                       instruments->gateway_latency,  instruments->gateway_probe_latency,
+                                       instruments->gateway_probes,   instruments->gateway_transitions,
+                                       instruments->gateway_failures, instruments->address_alive};
     /* By name is enough: a second gateway of the name in another namespace fills its gauges again at the next collection. */
     for (size_t i = 0; i < ARRAY_COUNT(families); i++)
         metrics_forget(instruments->registry, families[i], "gateway_name", gateway->key_name);
@@ -407,8 +416,8 @@ static enum err_code read_declaration(struct gateway *gateway)
     (void)snprintf(gateway->namespace, sizeof(gateway->namespace), "%s", spec->namespace);
     (void)snprintf(gateway->key_name, sizeof(gateway->key_name), "%s", spec->name);
     if (spec->warning[0] != '\0') {
-        log_warn("gateway_warning", spec->warning, "cluster", gateway->cluster_name, "ns", gateway->namespace, "gateway", gateway->key_name,
-                 NULL);
+        log_warn("gateway_warning", spec->warning, "cluster", gateway->cluster_name, "ns", gateway->namespace,
+                 "gateway", gateway->key_name, NULL);
         links_emit(gateway->gateways->control, link, true, "GatewayMisconfigured", spec->warning);
     }
     gateway->addresses_changed = true;
@@ -460,7 +469,8 @@ void gateways_collect(struct gateways *gateways)
         const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
         const char *cluster = gateway->cluster_name, *namespace = gateway->namespace, *name = gateway->key_name;
         metric_set(metric_get(instruments->gateway_alive, cluster, namespace, name), gateway->verdict == VERDICT_ALIVE);
-        metric_set(metric_get(instruments->gateway_enabled, cluster, namespace, name), spec->exists && spec->probe.enabled);
+        metric_set(metric_get(instruments->gateway_enabled, cluster, namespace, name),
+                   spec->exists && spec->probe.enabled);
         metrics_forget(instruments->registry, instruments->address_alive, "gateway_name", name);
         for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next)
             if (address->machine.verdict != VERDICT_UNKNOWN)
@@ -515,8 +525,12 @@ static void describe_unprobed(const struct world_gateway *world_gateway, struct 
     uint32_t count = 0;
     const struct world_address *addresses = world_gateway_addresses(world_gateway, &count);
     for (uint32_t i = 0; i < count && info->address_count < SNAPSHOT_MAX_ADDRESSES; i++)
-        info->addresses[info->address_count++] = (struct gateway_address_info){
-            .ip = addresses[i].text, .verdict = "alive", .reason = "NotProbed", .advice = "the gateway declares no probe", .detail = ""};
+        info->addresses[info->address_count++] =
+            (struct gateway_address_info){.ip = addresses[i].text,
+                                          .verdict = "alive",
+                                          .reason = "NotProbed",
+                                          .advice = "the gateway declares no probe",
+                                          .detail = ""};
 }
 
 void gateways_describe(const struct world_gateway *world_gateway, struct gateway_info *info)

@@ -5,10 +5,13 @@
 #include "base/mem.h"
 
 static const char *const gateway_labels[] = {"target_cluster_name", "gateway_namespace", "gateway_name", NULL};
-static const char *const probe_labels[] = {"target_cluster_name", "gateway_namespace", "gateway_name", "probe_successful", NULL};
-static const char *const verdict_labels[] = {"target_cluster_name", "gateway_namespace", "gateway_name", "verdict", NULL};
+static const char *const probe_labels[] = {"target_cluster_name", "gateway_namespace", "gateway_name",
+                                           "probe_successful", NULL};
+static const char *const verdict_labels[] = {"target_cluster_name", "gateway_namespace", "gateway_name", "verdict",
+                                             NULL};
 static const char *const reason_labels[] = {"target_cluster_name", "gateway_namespace", "gateway_name", "reason", NULL};
-static const char *const address_labels[] = {"target_cluster_name", "gateway_namespace", "gateway_name", "address", NULL};
+static const char *const address_labels[] = {"target_cluster_name", "gateway_namespace", "gateway_name", "address",
+                                             NULL};
 static const char *const target_labels[] = {"target_cluster_name", NULL};
 static const char *const service_labels[] = {"target_cluster_name", "reason", NULL};
 static const char *const cluster_labels[] = {"cluster", NULL};
@@ -18,8 +21,8 @@ static const char *const latency_labels[] = {"cluster", "verb", NULL};
 static const char *const write_labels[] = {"verb", "kind", NULL};
 static const char *const failure_labels[] = {"verb", "kind", "code", NULL};
 
-static const double linkerd_buckets[] = {1,    2,    3,    4,    5,     10,    20,    30,    40,    50,   100,  200, 300,
-                                         400,  500,  1000, 2000, 3000,  4000,  5000,  10000, 20000, 30000, 40000, 50000};
+static const double linkerd_buckets[] = {1,   2,   3,    4,    5,    10,   20,   30,    40,    50,    100,   200,  300,
+                                         400, 500, 1000, 2000, 3000, 4000, 5000, 10000, 20000, 30000, 40000, 50000};
 static const double request_buckets[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
 static const double flip_buckets[] = {0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
 static const double busy_buckets[] = {0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5};
@@ -36,49 +39,60 @@ struct definition {
 #define FIELD(name) offsetof(struct instruments, name)
 
 static const struct definition definitions[] = {
-    {FIELD(gateway_alive), METRIC_GAUGE, "gateway_alive", "1 while any address of the gateway is alive, else 0.", gateway_labels, NULL, 0},
-    {FIELD(gateway_enabled), METRIC_GAUGE, "gateway_enabled", "1 while the gateway exists and is probed, else 0.", gateway_labels, NULL, 0},
-    {FIELD(gateway_latency), METRIC_GAUGE, "gateway_latency", "Latency of the last successful probe in milliseconds.", gateway_labels, NULL,
-     0},
-    {FIELD(gateway_probe_latency), METRIC_HISTOGRAM, "gateway_probe_latency_ms", "Latency of successful probes in milliseconds.",
-     gateway_labels, linkerd_buckets, ARRAY_COUNT(linkerd_buckets)},
+    {FIELD(gateway_alive), METRIC_GAUGE, "gateway_alive", "1 while any address of the gateway is alive, else 0.",
+     gateway_labels, NULL, 0},
+    {FIELD(gateway_enabled), METRIC_GAUGE, "gateway_enabled", "1 while the gateway exists and is probed, else 0.",
+     gateway_labels, NULL, 0},
+    {FIELD(gateway_latency), METRIC_GAUGE, "gateway_latency", "Latency of the last successful probe in milliseconds.",
+     gateway_labels, NULL, 0},
+    {FIELD(gateway_probe_latency), METRIC_HISTOGRAM, "gateway_probe_latency_ms",
+     "Latency of successful probes in milliseconds.", gateway_labels, linkerd_buckets, ARRAY_COUNT(linkerd_buckets)},
     {FIELD(gateway_probes), METRIC_COUNTER, "gateway_probes", "Probes that ended, by success.", probe_labels, NULL, 0},
-    {FIELD(gateway_transitions), METRIC_COUNTER, "svcmirror_gateway_transitions_total", "Changes of a gateway address's verdict.",
-     verdict_labels, NULL, 0},
-    {FIELD(gateway_failures), METRIC_COUNTER, "svcmirror_gateway_probe_failures_total", "Failed probes by reason.", reason_labels, NULL, 0},
-    {FIELD(address_alive), METRIC_GAUGE, "svcmirror_gateway_address_alive", "1 while the address is alive, 0 while dead.", address_labels,
-     NULL, 0},
-    {FIELD(endpoint_repairs), METRIC_COUNTER, "service_mirror_endpoint_repairs", "Updates of mirrors' endpoints.", target_labels, NULL, 0},
-    {FIELD(link_reachable), METRIC_GAUGE, "svcmirror_link_api_reachable", "1 while the target's API server answers, else 0.", target_labels,
-     NULL, 0},
-    {FIELD(link_synced), METRIC_GAUGE, "svcmirror_link_synced", "1 once the target's services are completely listed, else 0.",
+    {FIELD(gateway_transitions), METRIC_COUNTER, "svcmirror_gateway_transitions_total",
+     "Changes of a gateway address's verdict.", verdict_labels, NULL, 0},
+    {FIELD(gateway_failures), METRIC_COUNTER, "svcmirror_gateway_probe_failures_total", "Failed probes by reason.",
+     reason_labels, NULL, 0},
+    {FIELD(address_alive), METRIC_GAUGE, "svcmirror_gateway_address_alive",
+     "1 while the address is alive, 0 while dead.", address_labels, NULL, 0},
+    {FIELD(endpoint_repairs), METRIC_COUNTER, "service_mirror_endpoint_repairs", "Updates of mirrors' endpoints.",
      target_labels, NULL, 0},
-    {FIELD(link_invalid), METRIC_GAUGE, "svcmirror_link_invalid", "1 for each Link or Secret that cannot be used as declared.",
-     invalid_labels, NULL, 0},
-    {FIELD(link_event_age), METRIC_GAUGE, "svcmirror_link_event_age_seconds", "Time since the target's API server gave a sign of life.",
-     target_labels, NULL, 0},
+    {FIELD(link_reachable), METRIC_GAUGE, "svcmirror_link_api_reachable",
+     "1 while the target's API server answers, else 0.", target_labels, NULL, 0},
+    {FIELD(link_synced), METRIC_GAUGE, "svcmirror_link_synced",
+     "1 once the target's services are completely listed, else 0.", target_labels, NULL, 0},
+    {FIELD(link_invalid), METRIC_GAUGE, "svcmirror_link_invalid",
+     "1 for each Link or Secret that cannot be used as declared.", invalid_labels, NULL, 0},
+    {FIELD(link_event_age), METRIC_GAUGE, "svcmirror_link_event_age_seconds",
+     "Time since the target's API server gave a sign of life.", target_labels, NULL, 0},
     {FIELD(credentials_expiry), METRIC_GAUGE, "svcmirror_credentials_expiry_timestamp_seconds",
      "When the credentials for the target expire, in seconds since 1970.", target_labels, NULL, 0},
-    {FIELD(services), METRIC_GAUGE, "svcmirror_services", "Exported services by the state of their mirror.", service_labels, NULL, 0},
+    {FIELD(services), METRIC_GAUGE, "svcmirror_services", "Exported services by the state of their mirror.",
+     service_labels, NULL, 0},
     {FIELD(service_cache), METRIC_GAUGE, "service_cache_size", "Services kept of a cluster.", cluster_labels, NULL, 0},
-    {FIELD(slice_cache), METRIC_GAUGE, "endpoints_cache_size", "EndpointSlices kept of a cluster.", cluster_labels, NULL, 0},
-    {FIELD(namespace_cache), METRIC_GAUGE, "namespace_cache_size", "Namespaces known of a cluster.", cluster_labels, NULL, 0},
-    {FIELD(api_requests), METRIC_COUNTER, "svcmirror_api_requests_total", "Requests to API servers; code 0 when no answer came.",
-     request_labels, NULL, 0},
-    {FIELD(api_seconds), METRIC_HISTOGRAM, "svcmirror_api_request_duration_seconds", "Latency of requests to API servers, watches excepted.",
-     latency_labels, request_buckets, ARRAY_COUNT(request_buckets)},
-    {FIELD(api_warnings), METRIC_COUNTER, "svcmirror_api_warnings_total", "Distinct warnings that API servers sent.", cluster_labels, NULL,
-     0},
-    {FIELD(writes), METRIC_COUNTER, "svcmirror_writes_total", "Writes to the source cluster that succeeded.", write_labels, NULL, 0},
-    {FIELD(write_failures), METRIC_COUNTER, "svcmirror_write_failures_total", "Writes to the source cluster that failed and are retried.",
-     failure_labels, NULL, 0},
+    {FIELD(slice_cache), METRIC_GAUGE, "endpoints_cache_size", "EndpointSlices kept of a cluster.", cluster_labels,
+     NULL, 0},
+    {FIELD(namespace_cache), METRIC_GAUGE, "namespace_cache_size", "Namespaces known of a cluster.", cluster_labels,
+     NULL, 0},
+    {FIELD(api_requests), METRIC_COUNTER, "svcmirror_api_requests_total",
+     "Requests to API servers; code 0 when no answer came.", request_labels, NULL, 0},
+    {FIELD(api_seconds), METRIC_HISTOGRAM, "svcmirror_api_request_duration_seconds",
+     "Latency of requests to API servers, watches excepted.", latency_labels, request_buckets,
+     ARRAY_COUNT(request_buckets)},
+    {FIELD(api_warnings), METRIC_COUNTER, "svcmirror_api_warnings_total", "Distinct warnings that API servers sent.",
+     cluster_labels, NULL, 0},
+    {FIELD(writes), METRIC_COUNTER, "svcmirror_writes_total", "Writes to the source cluster that succeeded.",
+     write_labels, NULL, 0},
+    {FIELD(write_failures), METRIC_COUNTER, "svcmirror_write_failures_total",
+     "Writes to the source cluster that failed and are retried.", failure_labels, NULL, 0},
     {FIELD(writes_in_flight), METRIC_GAUGE, "svcmirror_writes_in_flight", "Writes under way.", NULL, NULL, 0},
     {FIELD(queue_depth), METRIC_GAUGE, "svcmirror_queue_depth", "Mirrors that wait to be planned.", NULL, NULL, 0},
     {FIELD(flip_seconds), METRIC_HISTOGRAM, "svcmirror_flip_duration_seconds",
-     "From a gateway's change of verdict to the last endpoint that follows it.", target_labels, flip_buckets, ARRAY_COUNT(flip_buckets)},
-    {FIELD(loop_busy), METRIC_HISTOGRAM, "svcmirror_loop_busy_seconds", "Time the loop spent in one turn without waiting.", NULL,
-     busy_buckets, ARRAY_COUNT(busy_buckets)},
-    {FIELD(events_dropped), METRIC_GAUGE, "svcmirror_events_dropped", "Kubernetes Events not written since the start.", NULL, NULL, 0},
+     "From a gateway's change of verdict to the last endpoint that follows it.", target_labels, flip_buckets,
+     ARRAY_COUNT(flip_buckets)},
+    {FIELD(loop_busy), METRIC_HISTOGRAM, "svcmirror_loop_busy_seconds",
+     "Time the loop spent in one turn without waiting.", NULL, busy_buckets, ARRAY_COUNT(busy_buckets)},
+    {FIELD(events_dropped), METRIC_GAUGE, "svcmirror_events_dropped", "Kubernetes Events not written since the start.",
+     NULL, NULL, 0},
 };
 
 enum err_code instruments_init(struct instruments *instruments, struct metrics *registry)
@@ -86,7 +100,8 @@ enum err_code instruments_init(struct instruments *instruments, struct metrics *
     instruments->registry = registry;
     for (size_t i = 0; i < ARRAY_COUNT(definitions); i++) {
         const struct definition *d = &definitions[i];
-        struct metric *metric = metrics_register(registry, d->type, d->name, d->help, d->labels, d->buckets, d->bucket_count);
+        struct metric *metric =
+            metrics_register(registry, d->type, d->name, d->help, d->labels, d->buckets, d->bucket_count);
         if (metric == NULL)
             return ERR_NOMEM;
         memcpy((char *)instruments + d->offset, &metric, sizeof(metric));

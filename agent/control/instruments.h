@@ -12,7 +12,8 @@ struct instruments {
     struct metric *gateway_failures;    /* + reason */
     struct metric *address_alive;       /* + address */
     /* per target cluster */
-    struct metric *endpoint_repairs, *link_reachable, *link_synced, *link_invalid, *link_event_age, *credentials_expiry, *services;
+    struct metric *endpoint_repairs, *link_reachable, *link_synced, *link_invalid, *link_event_age, *credentials_expiry,
+        *services;
     /* per cluster, the source being "local" */
     struct metric *service_cache, *slice_cache, *namespace_cache;
     struct metric *api_requests, *api_seconds, *api_warnings;

@@ -83,13 +83,14 @@ bool target_synced(const struct target *target);
 const char *target_problem(const struct target *target);
 uint64_t target_event_age_ms(const struct target *target);
 int64_t target_expires_us(const struct target *target);
-void target_collect(struct target *target); /* fills its gauges */
+void target_collect(struct target *target);             /* fills its gauges */
 const char *target_server(const struct target *target); /* "" without credentials */
 
 /* ---- gateways.c ---- */
 enum err_code gateways_new(struct control *control, struct gateways **ret_gateways) MUST_USE;
 void gateways_free(struct gateways *gateways);
-void gateways_changed(struct gateways *gateways, struct world_gateway *gateway, bool removed); /* from world_config.on_gateway */
+void gateways_changed(struct gateways *gateways, struct world_gateway *gateway,
+                      bool removed); /* from world_config.on_gateway */
 bool gateways_turn(struct gateways *gateways);
 void gateways_collect(struct gateways *gateways);
 /** Fills everything of `info` that probing knows. */

@@ -15,10 +15,10 @@ enum { DECODE_BYTES = 8 << 20 };
 
 /* A credentials Secret, as far as links need it. */
 struct secret {
-    struct link *link;     /* the 2.8 link that it declares, NULL when none */
+    struct link *link; /* the 2.8 link that it declares, NULL when none */
     bool is_mirror_type;
-    struct err error;      /* why it declares none although it has the type */
-    char *kubeconfig;      /* NULL: the key is absent */
+    struct err error; /* why it declares none although it has the type */
+    char *kubeconfig; /* NULL: the key is absent */
     size_t kubeconfig_bytes;
     char *uid;
     uint32_t generation;
@@ -28,7 +28,7 @@ struct secret {
 struct resource {
     struct link *link; /* NULL when it cannot be used */
     struct err error;
-    json_t *status;    /* new reference, NULL when it has none */
+    json_t *status;      /* new reference, NULL when it has none */
     char *uid, *version; /* uid; metadata.resourceVersion of the status' last sight */
     uint32_t generation;
 };
@@ -37,13 +37,13 @@ struct links {
     struct control *control;
     struct arena scratch;
     struct discovery *discovery;
-    const char *version;        /* served version of Link resources, NULL when none */
+    const char *version; /* served version of Link resources, NULL when none */
     bool discovered;
     struct list_watch *link_watch, *secret_watch;
     bool links_listed, secrets_listed, link_watch_told, secret_watch_told;
-    bool links_forbidden;       /* Link resources exist and may not be read: Secrets alone declare */
+    bool links_forbidden;            /* Link resources exist and may not be read: Secrets alone declare */
     struct map *resources, *secrets; /* by name */
-    struct map *told;           /* "kind/name" -> the message that was told last (char *) */
+    struct map *told;                /* "kind/name" -> the message that was told last (char *) */
     uint32_t resource_generation, secret_generation;
     struct target *targets;
     bool changed;
@@ -59,14 +59,17 @@ static void note_change(struct links *links)
 
 /* ---- telling people ---- */
 
-static void emit(struct control *control, bool is_secret, const char *namespace, const char *name, const char *uid, bool warning,
-                 const char *reason, const char *note)
+static void emit(struct control *control, bool is_secret, const char *namespace, const char *name, const char *uid,
+                 bool warning, const char *reason, const char *note)
 {
     char version[64];
     (void)snprintf(version, sizeof(version), L5D_LINK_GROUP "/%s",
                    control->links != NULL && control->links->version != NULL ? control->links->version : versions[0]);
-    const struct event_subject subject = {.api_version = is_secret ? "v1" : version, .kind = is_secret ? "Secret" : "Link",
-                                          .namespace = namespace, .name = name, .uid = uid};
+    const struct event_subject subject = {.api_version = is_secret ? "v1" : version,
+                                          .kind = is_secret ? "Secret" : "Link",
+                                          .namespace = namespace,
+                                          .name = name,
+                                          .uid = uid};
     events_emit(control->events, &subject, warning, reason, "Mirror", note);
 }
 
@@ -76,7 +79,8 @@ void links_emit(struct control *control, const struct link *link, bool warning, 
 }
 
 /* Tells what is wrong with a declaration, once for each wording. NULL: nothing is. */
-static void tell(struct links *links, bool is_secret, const char *name, const char *uid, const char *message, bool fatal)
+static void tell(struct links *links, bool is_secret, const char *name, const char *uid, const char *message,
+                 bool fatal)
 {
     char key[300];
     (void)snprintf(key, sizeof(key), "%s/%s", is_secret ? "Secret" : "Link", name);
@@ -94,9 +98,10 @@ static void tell(struct links *links, bool is_secret, const char *name, const ch
     if (copy != NULL && map_put(links->told, key, copy) != ERR_OK)
         mem_free(copy);
     log_event(fatal ? LOG_ERROR : LOG_WARN, fatal ? "link_invalid" : "link_warning",
-              fatal ? "the declaration of a link cannot be used: mend it" : "the declaration of a link is odd", "kind", kind, "ns",
-              links->control->namespace, "name", name, "error", message, NULL);
-    emit(links->control, is_secret, links->control->namespace, name, uid, true, fatal ? "LinkInvalid" : "LinkWarning", message);
+              fatal ? "the declaration of a link cannot be used: mend it" : "the declaration of a link is odd", "kind",
+              kind, "ns", links->control->namespace, "name", name, "error", message, NULL);
+    emit(links->control, is_secret, links->control->namespace, name, uid, true, fatal ? "LinkInvalid" : "LinkWarning",
+         message);
 }
 
 /* ---- Secrets ---- */
@@ -231,7 +236,8 @@ static enum err_code fill_resource(struct links *links, json_t *json, struct res
     resource->status = json_incref(json_object_get(json, "status"));
     if (code == ERR_OK)
         resource->link = link_copy(link);
-    return resource->uid == NULL || resource->version == NULL || (code == ERR_OK && resource->link == NULL) ? ERR_NOMEM : ERR_OK;
+    return resource->uid == NULL || resource->version == NULL || (code == ERR_OK && resource->link == NULL) ? ERR_NOMEM
+                                                                                                            : ERR_OK;
 }
 
 static enum err_code on_link(void *context, enum change change, json_t *json)
@@ -278,8 +284,8 @@ static void tell_watch(bool *told, const char *resource, const struct list_watch
     if (state->healthy && *told)
         log_info("link_watch_recovered", "watching the links' declarations works again", "resource", resource, NULL);
     if (!state->healthy && !*told)
-        log_warn("link_watch_failed", "watching the links' declarations failed and is tried again", "resource", resource, "error",
-                 state->error.text, NULL);
+        log_warn("link_watch_failed", "watching the links' declarations failed and is tried again", "resource",
+                 resource, "error", state->error.text, NULL);
     *told = !state->healthy;
 }
 
@@ -315,13 +321,20 @@ static void on_version(void *context, const char *version, const struct err *err
         return;
     }
     char path[512];
-    (void)snprintf(path, sizeof(path), "/apis/" L5D_LINK_GROUP "/%s/namespaces/%s/links", version, links->control->namespace);
-    const struct list_watch_config config = {.resource = "links", .kind = "Link", .path = path, .on_object = on_link,
-                                             .on_begin = on_links_begin, .on_end = on_links_end, .on_state = on_links_state,
+    (void)snprintf(path, sizeof(path), "/apis/" L5D_LINK_GROUP "/%s/namespaces/%s/links", version,
+                   links->control->namespace);
+    const struct list_watch_config config = {.resource = "links",
+                                             .kind = "Link",
+                                             .path = path,
+                                             .on_object = on_link,
+                                             .on_begin = on_links_begin,
+                                             .on_end = on_links_end,
+                                             .on_state = on_links_state,
                                              .context = links};
     struct err ignored = {0};
     log_info("links_served", "Link resources are watched", "version", version, NULL);
-    if (list_watch_new(links->control->config.loop, links->control->client, &config, &links->link_watch, &ignored) != ERR_OK)
+    if (list_watch_new(links->control->config.loop, links->control->client, &config, &links->link_watch, &ignored) !=
+        ERR_OK)
         links->discovered = false; /* out of memory: asked again with the next discovery */
 }
 
@@ -330,12 +343,17 @@ static enum err_code start(struct links *links)
     struct err ignored = {0};
     char path[512];
     (void)snprintf(path, sizeof(path), "/api/v1/namespaces/%s/secrets", links->control->namespace);
-    const struct list_watch_config config = {.resource = "secrets", .kind = "Secret", .path = path, .on_object = on_secret,
-                                             .on_begin = on_secrets_begin, .on_end = on_secrets_end, .on_state = on_secrets_state,
+    const struct list_watch_config config = {.resource = "secrets",
+                                             .kind = "Secret",
+                                             .path = path,
+                                             .on_object = on_secret,
+                                             .on_begin = on_secrets_begin,
+                                             .on_end = on_secrets_end,
+                                             .on_state = on_secrets_state,
                                              .context = links};
     TRY(list_watch_new(links->control->config.loop, links->control->client, &config, &links->secret_watch, &ignored));
-    return discovery_new(links->control->config.loop, links->control->client, L5D_LINK_GROUP, "links", versions, 0, on_version, links,
-                         &links->discovery, &ignored);
+    return discovery_new(links->control->config.loop, links->control->client, L5D_LINK_GROUP, "links", versions, 0,
+                         on_version, links, &links->discovery, &ignored);
 }
 
 enum err_code links_new(struct control *control, struct links **ret_links)
@@ -405,8 +423,9 @@ static enum err_code elect(struct links *links, struct map *winners, const struc
         TRY(map_put(winners, link->cluster_name, (void *)(uintptr_t)link));
     if (loser != NULL) {
         char text[ERR_TEXT_BYTES];
-        (void)snprintf(text, sizeof(text), "cluster name \"%s\" is already linked by %s %s: give each target its own name", link->cluster_name,
-                       winner->kind == LINK_SECRET ? "Secret" : "Link", winner->name);
+        (void)snprintf(text, sizeof(text),
+                       "cluster name \"%s\" is already linked by %s %s: give each target its own name",
+                       link->cluster_name, winner->kind == LINK_SECRET ? "Secret" : "Link", winner->name);
         tell(links, loser->kind == LINK_SECRET, loser->name, loser->uid, text, true);
     }
     return ERR_OK;
@@ -470,8 +489,8 @@ static void remove_unwanted(struct links *links, const struct map *winners)
             last = target;
             continue;
         }
-        log_info("link_removed", "the link is gone: its mirrors are removed", "cluster", target_link(target)->cluster_name, "link",
-                 target_link(target)->id, NULL);
+        log_info("link_removed", "the link is gone: its mirrors are removed", "cluster",
+                 target_link(target)->cluster_name, "link", target_link(target)->id, NULL);
         target_free(target);
     }
     links->targets = kept;
@@ -493,11 +512,15 @@ static void give_credentials(struct links *links, struct target *target)
     if (secret == NULL && !links->secrets_listed)
         return;
     if (secret == NULL)
-        (void)snprintf(text, sizeof(text), "Secret %s/%s does not exist: create it with a kubeconfig for the target under the key kubeconfig",
-                       link->namespace, link->credentials_secret);
+        (void)
+            snprintf(text, sizeof(text),
+                     "Secret %s/%s does not exist: create it with a kubeconfig for the target under the key kubeconfig",
+                     link->namespace, link->credentials_secret);
     else if (secret->kubeconfig == NULL)
-        (void)snprintf(text, sizeof(text), "Secret %s/%s has no key kubeconfig", link->namespace, link->credentials_secret);
-    target_credentials(target, secret != NULL ? secret->kubeconfig : NULL, secret != NULL ? secret->kubeconfig_bytes : 0, text);
+        (void)snprintf(text, sizeof(text), "Secret %s/%s has no key kubeconfig", link->namespace,
+                       link->credentials_secret);
+    target_credentials(target, secret != NULL ? secret->kubeconfig : NULL,
+                       secret != NULL ? secret->kubeconfig_bytes : 0, text);
 }
 
 static enum err_code apply(struct links *links, const struct link *link)
@@ -510,7 +533,8 @@ static enum err_code apply(struct links *links, const struct link *link)
         log_info("link_added", "a target is linked", "cluster", link->cluster_name, "link", link->id, NULL);
     } else if (!link_equal(target_link(target), link)) {
         TRY(target_declare(target, link));
-        log_info("link_changed", "the link's declaration changed", "cluster", link->cluster_name, "link", link->id, NULL);
+        log_info("link_changed", "the link's declaration changed", "cluster", link->cluster_name, "link", link->id,
+                 NULL);
     }
     give_credentials(links, target);
     return ERR_OK;

@@ -20,7 +20,8 @@ static struct target *next_by_name(const struct control *control, const char *af
     struct target *best = NULL;
     for (struct target *target = links_first(control->links); target != NULL; target = links_next(target)) {
         const char *name = target_link(target)->cluster_name;
-        if ((after == NULL || strcmp(name, after) > 0) && (best == NULL || strcmp(name, target_link(best)->cluster_name) < 0))
+        if ((after == NULL || strcmp(name, after) > 0) &&
+            (best == NULL || strcmp(name, target_link(best)->cluster_name) < 0))
             best = target;
     }
     return best;
@@ -34,8 +35,10 @@ static void each_gateway(void *context, gateway_info_fn fn, void *fn_context)
         const struct link *link = target_link(target);
         for (struct world_gateway *gateway = world_first_gateway(target_world_link(target)); gateway != NULL;
              gateway = world_next_gateway(gateway)) {
-            struct gateway_info info = {.cluster = link->cluster_name, .link_kind = link->kind == LINK_SECRET ? "Secret" : "Link",
-                                        .link_name = link->name, .services = world_gateway_service_count(gateway)};
+            struct gateway_info info = {.cluster = link->cluster_name,
+                                        .link_kind = link->kind == LINK_SECRET ? "Secret" : "Link",
+                                        .link_name = link->name,
+                                        .services = world_gateway_service_count(gateway)};
             gateways_describe(gateway, &info);
             fn(fn_context, &info);
         }
@@ -48,12 +51,20 @@ static void each_link(void *context, link_info_fn fn, void *fn_context)
     for (struct target *target = next_by_name(control, NULL); target != NULL;
          target = next_by_name(control, target_link(target)->cluster_name)) {
         const struct link *link = target_link(target);
-        struct link_info info = {
-            .id = link->id, .kind = link->kind == LINK_SECRET ? "Secret" : "Link", .name = link->name, .cluster = link->cluster_name,
-            .domain = link->cluster_domain, .server = target_server(target), .api_reachable = target_reachable(target),
-            .synced = target_synced(target), .problem = target_problem(target), .warning = link->warning,
-            .event_age_ms = target_event_age_ms(target), .credentials_expire_us = target_expires_us(target)};
-        for (struct claim *claim = world_first_claim(target_world_link(target)); claim != NULL; claim = world_next_claim(claim)) {
+        struct link_info info = {.id = link->id,
+                                 .kind = link->kind == LINK_SECRET ? "Secret" : "Link",
+                                 .name = link->name,
+                                 .cluster = link->cluster_name,
+                                 .domain = link->cluster_domain,
+                                 .server = target_server(target),
+                                 .api_reachable = target_reachable(target),
+                                 .synced = target_synced(target),
+                                 .problem = target_problem(target),
+                                 .warning = link->warning,
+                                 .event_age_ms = target_event_age_ms(target),
+                                 .credentials_expire_us = target_expires_us(target)};
+        for (struct claim *claim = world_first_claim(target_world_link(target)); claim != NULL;
+             claim = world_next_claim(claim)) {
             info.exported++;
             info.mirrored += claim_status(claim)->mirrored ? 1 : 0;
         }
@@ -80,9 +91,14 @@ static void tell_service(const struct claim *claim, service_info_fn fn, void *fn
         const struct gateway_spec *spec = world_gateway_spec(claim_gateway(claim));
         object_key_format(gateway, spec->namespace, spec->name);
     }
-    struct service_info info = {.cluster = world_link_declaration(claim_link(claim))->cluster_name, .namespace = meta->namespace,
-                                .name = meta->name, .mirror = mirror_key(claim_mirror(claim)), .gateway = gateway,
-                                .mirrored = status->mirrored, .reason = status->reason, .message = status->message,
+    struct service_info info = {.cluster = world_link_declaration(claim_link(claim))->cluster_name,
+                                .namespace = meta->namespace,
+                                .name = meta->name,
+                                .mirror = mirror_key(claim_mirror(claim)),
+                                .gateway = gateway,
+                                .mirrored = status->mirrored,
+                                .reason = status->reason,
+                                .message = status->message,
                                 .since_us = status->since_us};
     count_endpoints(claim_mirror(claim), &info);
     fn(fn_context, &info);
@@ -93,12 +109,16 @@ static void each_service(void *context, service_info_fn fn, void *fn_context)
     struct control *control = context;
     for (struct target *target = next_by_name(control, NULL); target != NULL;
          target = next_by_name(control, target_link(target)->cluster_name))
-        for (struct claim *claim = world_first_claim(target_world_link(target)); claim != NULL; claim = world_next_claim(claim))
+        for (struct claim *claim = world_first_claim(target_world_link(target)); claim != NULL;
+             claim = world_next_claim(claim))
             tell_service(claim, fn, fn_context);
 }
 
 void snapshot_init(struct control *control)
 {
-    control->admin = (struct admin_source){.context = control, .ready = is_ready, .each_gateway = each_gateway, .each_link = each_link,
+    control->admin = (struct admin_source){.context = control,
+                                           .ready = is_ready,
+                                           .each_gateway = each_gateway,
+                                           .each_link = each_link,
                                            .each_service = each_service};
 }

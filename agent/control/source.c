@@ -49,7 +49,8 @@ static enum err_code on_object(void *context, enum change change, json_t *json)
     arena_reset(&watch->source->scratch);
     enum err_code code = take(watch, change_of(change), json, &error);
     if (code == ERR_INVALID)
-        log_warn("object_unreadable", "an object of the source cluster cannot be read and is left out", "error", error.text, NULL);
+        log_warn("object_unreadable", "an object of the source cluster cannot be read and is left out", "error",
+                 error.text, NULL);
     return code;
 }
 
@@ -64,7 +65,9 @@ static void on_end(void *context)
     struct source_watch *watch = context;
     world_end(watch->source->control->world, NULL, watch->collection);
     log_info("source_listed", "the source cluster's objects are listed", "resource",
-             watch->collection == WORLD_SOURCE_SERVICES ? "services" : watch->collection == WORLD_SOURCE_SLICES ? "endpointslices" : "namespaces",
+             watch->collection == WORLD_SOURCE_SERVICES ? "services"
+             : watch->collection == WORLD_SOURCE_SLICES ? "endpointslices"
+                                                        : "namespaces",
              NULL);
 }
 
@@ -78,21 +81,28 @@ static void on_state(void *context, const struct list_watch_state *state)
         return;
     }
     if (!watch->told)
-        log_warn("source_watch_failed", "watching the source cluster failed and is tried again", "error", state->error.text, NULL);
+        log_warn("source_watch_failed", "watching the source cluster failed and is tried again", "error",
+                 state->error.text, NULL);
     watch->told = true;
     /* Namespaces are a convenience: where they may not be read, a write tells what is missing. */
     if (watch->collection == WORLD_SOURCE_NAMESPACES && state->error.code == ERR_FORBIDDEN)
         world_set_unavailable(watch->source->control->world, NULL, watch->collection);
 }
 
-static enum err_code start(struct source *source, unsigned index, enum world_collection collection, const char *resource, const char *kind,
-                           const char *path, const char *selector)
+static enum err_code start(struct source *source, unsigned index, enum world_collection collection,
+                           const char *resource, const char *kind, const char *path, const char *selector)
 {
     struct source_watch *watch = &source->watches[index];
     watch->source = source;
     watch->collection = collection;
-    const struct list_watch_config config = {.resource = resource, .kind = kind, .path = path, .label_selector = selector,
-                                             .on_object = on_object, .on_begin = on_begin, .on_end = on_end, .on_state = on_state,
+    const struct list_watch_config config = {.resource = resource,
+                                             .kind = kind,
+                                             .path = path,
+                                             .label_selector = selector,
+                                             .on_object = on_object,
+                                             .on_begin = on_begin,
+                                             .on_end = on_end,
+                                             .on_state = on_state,
                                              .context = watch};
     struct err ignored = {0};
     return list_watch_new(source->control->config.loop, source->control->client, &config, &watch->list_watch, &ignored);
@@ -108,7 +118,8 @@ enum err_code source_new(struct control *control, struct source **ret_source)
     arena_init(&source->scratch, DECODE_BYTES);
     enum err_code code = start(source, 0, WORLD_SOURCE_SERVICES, "services", "Service", "/api/v1/services", mirrors);
     if (code == ERR_OK)
-        code = start(source, 1, WORLD_SOURCE_SLICES, "endpointslices", "EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices", mirrors);
+        code = start(source, 1, WORLD_SOURCE_SLICES, "endpointslices", "EndpointSlice",
+                     "/apis/discovery.k8s.io/v1/endpointslices", mirrors);
     if (code == ERR_OK)
         code = start(source, 2, WORLD_SOURCE_NAMESPACES, "namespaces", "Namespace", "/api/v1/namespaces", NULL);
     if (code != ERR_OK) {
@@ -134,7 +145,8 @@ bool source_ready(const struct source *source, struct strbuf *why)
     bool ready = true;
     for (unsigned i = 0; i < WATCHES; i++) {
         const struct list_watch_state *state = list_watch_state(source->watches[i].list_watch);
-        if (state->synced || world_knowledge(source->control->world, NULL, source->watches[i].collection) == WORLD_UNAVAILABLE)
+        if (state->synced ||
+            world_knowledge(source->control->world, NULL, source->watches[i].collection) == WORLD_UNAVAILABLE)
             continue;
         ready = false;
         strbuf_printf(why, "source cluster: %s\n", state->error.code != ERR_OK ? state->error.text : "not listed yet");

@@ -38,14 +38,18 @@ static void free_status(void *value)
 
 /* ---- what the status should be ---- */
 
-static const json_t *condition_of(const json_t *entry) { return json_array_get(json_object_get(entry, "conditions"), 0); }
+static const json_t *condition_of(const json_t *entry)
+{
+    return json_array_get(json_object_get(entry, "conditions"), 0);
+}
 
 static bool refers_to(const json_t *entry, const struct object_meta *meta)
 {
     const json_t *reference = json_object_get(entry, "remoteRef");
     const char *name = json_string_value(json_object_get(reference, "name"));
     const char *namespace = json_string_value(json_object_get(reference, "namespace"));
-    return name != NULL && namespace != NULL && strcmp(name, meta->name) == 0 && strcmp(namespace, meta->namespace) == 0;
+    return name != NULL && namespace != NULL && strcmp(name, meta->name) == 0 &&
+           strcmp(namespace, meta->namespace) == 0;
 }
 
 /* Both lists are in the same order when we wrote the old one: the search goes on from where the last one ended. */
@@ -63,7 +67,8 @@ static const json_t *find_old(const json_t *entries, size_t *at, const struct ob
 }
 
 /* The time of the last transition is the API's own while the condition's status stays: it survives restarts. */
-static const char *transition_time(const json_t *old, const char *status_text, int64_t since_us, char buffer[TEXT_TIME_BYTES])
+static const char *transition_time(const json_t *old, const char *status_text, int64_t since_us,
+                                   char buffer[TEXT_TIME_BYTES])
 {
     const char *old_status = json_string_value(json_object_get(condition_of(old), "status"));
     const char *old_time = json_string_value(json_object_get(condition_of(old), "lastTransitionTime"));
@@ -85,13 +90,14 @@ static json_t *entry_of(const struct claim *claim, const json_t *old)
     const char *status_text = status->mirrored ? "True" : "False";
     char time[TEXT_TIME_BYTES], namespace[OBJECT_KEY_BYTES];
     const char *local = object_key_split(mirror_key(claim_mirror(claim)), namespace);
-    json_t *condition = json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "Mirrored", "status", status_text, "reason", status->reason, "message",
-                                  status->message, "lastTransitionTime", transition_time(old, status_text, status->since_us, time));
+    json_t *condition = json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "Mirrored", "status", status_text, "reason",
+                                  status->reason, "message", status->message, "lastTransitionTime",
+                                  transition_time(old, status_text, status->since_us, time));
     /* Only a mirror that exists is referred to: Linkerd's schema refuses empty references (#14433). */
     if (condition != NULL && status->mirrored)
         (void)json_object_set_new(condition, "localRef", reference(namespace, local));
-    return json_pack("{s:s, s:o, s:[o]}", "controllerName", L5D_STATUS_CONTROLLER, "remoteRef", reference(meta->namespace, meta->name),
-                     "conditions", condition);
+    return json_pack("{s:s, s:o, s:[o]}", "controllerName", L5D_STATUS_CONTROLLER, "remoteRef",
+                     reference(meta->namespace, meta->name), "conditions", condition);
 }
 
 /* @param only_bad  leaves the mirrored ones out, for a Link with more services than an object can hold.
@@ -153,11 +159,17 @@ static enum err_code send(struct link_status *status, json_t *entries)
     json_decref(patch);
     if (body == NULL)
         return ERR_NOMEM;
-    (void)snprintf(path, sizeof(path), "/apis/" L5D_LINK_GROUP "/%s/namespaces/%s/links/%s/status?fieldManager=" OBJECT_FIELD_MANAGER,
+    (void)snprintf(path, sizeof(path),
+                   "/apis/" L5D_LINK_GROUP "/%s/namespaces/%s/links/%s/status?fieldManager=" OBJECT_FIELD_MANAGER,
                    links_version(control->links), link->namespace, link->name);
-    status->request = (struct kube_request){.verb = "patch", .resource = "links/status", .path = path,
-                                            .content_type = "application/merge-patch+json", .body = body, .body_bytes = strlen(body),
-                                            .on_done = on_done, .context = status};
+    status->request = (struct kube_request){.verb = "patch",
+                                            .resource = "links/status",
+                                            .path = path,
+                                            .content_type = "application/merge-patch+json",
+                                            .body = body,
+                                            .body_bytes = strlen(body),
+                                            .on_done = on_done,
+                                            .context = status};
     struct err ignored = {0};
     enum err_code code = kube_start(control->client, &status->request, &ignored);
     mem_free(body); /* allocated by jansson, which allocates through base/mem (kube/setup.h) */
@@ -170,7 +182,8 @@ static size_t json_bytes(const json_t *json) { return json_dumpb(json, NULL, 0, 
 static enum err_code write_status(struct link_status *status)
 {
     const struct link *link = world_link_declaration(status->link);
-    const json_t *old = json_object_get(links_status_json(status->statuses->control->links, link->name), "mirrorServices");
+    const json_t *old =
+        json_object_get(links_status_json(status->statuses->control->links, link->name), "mirrorServices");
     json_t *entries = build(status, old, false);
     if (entries != NULL && json_bytes(entries) > MAX_STATUS_BYTES) {
         json_decref(entries);

@@ -22,7 +22,7 @@ struct target {
     struct control *control;
     struct world_link *world_link;
     struct kube_client *client;
-    char *kubeconfig; /* that the client was made of, NULL when none */
+    char *kubeconfig;   /* that the client was made of, NULL when none */
     struct err problem; /* of declaration or credentials */
     struct target_watch services, slices;
     struct arena scratch;
@@ -61,8 +61,8 @@ static enum err_code on_object(void *context, enum change change, json_t *json)
             code = world_target_slice(target->world_link, what, &slice);
     }
     if (code == ERR_INVALID)
-        log_warn("object_unreadable", "an object of a target cluster cannot be read and is left out", "cluster", cluster_name(target), "error",
-                 error.text, NULL);
+        log_warn("object_unreadable", "an object of a target cluster cannot be read and is left out", "cluster",
+                 cluster_name(target), "error", error.text, NULL);
     return code;
 }
 
@@ -86,32 +86,41 @@ static void on_state(void *context, const struct list_watch_state *state)
     struct target *target = watch->target;
     if (state->healthy) {
         if (watch->told != ERR_OK)
-            log_info("target_watch_recovered", "watching the target works again", "cluster", cluster_name(target), NULL);
+            log_info("target_watch_recovered", "watching the target works again", "cluster", cluster_name(target),
+                     NULL);
         watch->told = ERR_OK;
         return;
     }
     enum err_code code = state->error.code;
     if (watch->told != code) {
-        log_warn("target_watch_failed", "watching the target failed and is tried again; its mirrors stay as they are", "cluster",
-                 cluster_name(target), "error", state->error.text, NULL);
+        log_warn("target_watch_failed", "watching the target failed and is tried again; its mirrors stay as they are",
+                 "cluster", cluster_name(target), "error", state->error.text, NULL);
         links_emit(target->control, target_link(target), true,
-                   code == ERR_FORBIDDEN || code == ERR_UNAUTHORIZED ? "TargetAccessDenied" : "TargetUnreachable", state->error.text);
+                   code == ERR_FORBIDDEN || code == ERR_UNAUTHORIZED ? "TargetAccessDenied" : "TargetUnreachable",
+                   state->error.text);
     }
     watch->told = code;
     if (watch->collection == WORLD_TARGET_SLICES && (code == ERR_FORBIDDEN || code == ERR_NOT_FOUND))
         world_set_unavailable(target->control->world, target->world_link, watch->collection);
 }
 
-static void start_watch(struct target *target, struct target_watch *watch, enum world_collection collection, const char *resource,
-                        const char *kind, const char *path, const char *selector)
+static void start_watch(struct target *target, struct target_watch *watch, enum world_collection collection,
+                        const char *resource, const char *kind, const char *path, const char *selector)
 {
     *watch = (struct target_watch){.target = target, .collection = collection};
-    const struct list_watch_config config = {.resource = resource, .kind = kind, .path = path, .label_selector = selector,
-                                             .on_object = on_object, .on_begin = on_begin, .on_end = on_end, .on_state = on_state,
+    const struct list_watch_config config = {.resource = resource,
+                                             .kind = kind,
+                                             .path = path,
+                                             .label_selector = selector,
+                                             .on_object = on_object,
+                                             .on_begin = on_begin,
+                                             .on_end = on_end,
+                                             .on_state = on_state,
                                              .context = watch};
-    if (list_watch_new(target->control->config.loop, target->client, &config, &watch->list_watch, &target->problem) != ERR_OK)
-        log_error("target_watch_failed", "out of memory: the target is not watched until its link changes", "cluster", cluster_name(target),
-                  NULL);
+    if (list_watch_new(target->control->config.loop, target->client, &config, &watch->list_watch, &target->problem) !=
+        ERR_OK)
+        log_error("target_watch_failed", "out of memory: the target is not watched until its link changes", "cluster",
+                  cluster_name(target), NULL);
 }
 
 static void stop_watches(struct target *target)
@@ -143,20 +152,22 @@ static void start_watches(struct target *target)
     /* With nothing selected the watch still tells whether the API is reachable and allowed. */
     start_watch(target, &target->services, WORLD_TARGET_SERVICES, "services", "Service", "/api/v1/services",
                 selector != NULL && selector[0] != '\0' ? selector : L5D_EXPORTED "=svcmirror.nothing");
-    start_watch(target, &target->slices, WORLD_TARGET_SLICES, "endpointslices", "EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices",
-                NULL);
+    start_watch(target, &target->slices, WORLD_TARGET_SLICES, "endpointslices", "EndpointSlice",
+                "/apis/discovery.k8s.io/v1/endpointslices", NULL);
 }
 
 /* ---- credentials ---- */
 
-static void observe(void *context, const struct kube_client *client, const char *verb, const char *resource, int status, uint64_t latency_us)
+static void observe(void *context, const struct kube_client *client, const char *verb, const char *resource, int status,
+                    uint64_t latency_us)
 {
     struct control *control = context;
     char code[8];
     (void)snprintf(code, sizeof(code), "%d", status);
     metric_add(metric_get(control->instruments.api_requests, kube_client_label(client), verb, resource, code), 1);
     if (strcmp(verb, "watch") != 0)
-        metric_observe(metric_get(control->instruments.api_seconds, kube_client_label(client), verb), (double)latency_us / 1e6);
+        metric_observe(metric_get(control->instruments.api_seconds, kube_client_label(client), verb),
+                       (double)latency_us / 1e6);
 }
 
 static enum err_code make_client(struct target *target, const char *text, size_t bytes, struct err *reterr)
@@ -166,7 +177,8 @@ static enum err_code make_client(struct target *target, const char *text, size_t
     arena_init(&arena, KUBECONFIG_BYTES);
     enum err_code code = kubeconfig_parse(&arena, text, bytes, NULL, KUBECONFIG_TARGET, NULL, &config, reterr);
     if (code == ERR_OK)
-        code = kube_client_new(target->control->config.http, target->control->config.loop, &config, cluster_name(target), &target->client, reterr);
+        code = kube_client_new(target->control->config.http, target->control->config.loop, &config,
+                               cluster_name(target), &target->client, reterr);
     arena_done(&arena);
     if (code == ERR_OK)
         kube_client_observe(target->client, observe, target->control);
@@ -178,8 +190,8 @@ static void tell_problem(struct target *target, const char *text)
     if (target->problem.code != ERR_OK && strcmp(target->problem.text, text) == 0)
         return;
     (void)err_set(&target->problem, ERR_INVALID, "%s", text);
-    log_error("credentials_unusable", "the target's credentials cannot be used: mend the Secret", "cluster", cluster_name(target), "secret",
-              target_link(target)->credentials_secret, "error", text, NULL);
+    log_error("credentials_unusable", "the target's credentials cannot be used: mend the Secret", "cluster",
+              cluster_name(target), "secret", target_link(target)->credentials_secret, "error", text, NULL);
     links_emit(target->control, target_link(target), true, "CredentialsUnusable", text);
 }
 
@@ -191,7 +203,8 @@ void target_credentials(struct target *target, const char *kubeconfig, size_t by
         tell_problem(target, problem);
         return;
     }
-    if (target->kubeconfig != NULL && strlen(target->kubeconfig) == bytes && memcmp(target->kubeconfig, kubeconfig, bytes) == 0)
+    if (target->kubeconfig != NULL && strlen(target->kubeconfig) == bytes &&
+        memcmp(target->kubeconfig, kubeconfig, bytes) == 0)
         return;
     char *copy = mem_strndup(kubeconfig, bytes);
     if (copy == NULL)
@@ -200,8 +213,8 @@ void target_credentials(struct target *target, const char *kubeconfig, size_t by
     if (make_client(target, kubeconfig, bytes, &error) != ERR_OK) {
         char text[ERR_TEXT_BYTES];
         target->client = old;
-        (void)snprintf(text, sizeof(text), "Secret %s/%s: %.400s", target_link(target)->namespace, target_link(target)->credentials_secret,
-                       error.text);
+        (void)snprintf(text, sizeof(text), "Secret %s/%s: %.400s", target_link(target)->namespace,
+                       target_link(target)->credentials_secret, error.text);
         mem_free(TAKE(target->kubeconfig));
         target->kubeconfig = copy;
         tell_problem(target, text);
@@ -213,8 +226,9 @@ void target_credentials(struct target *target, const char *kubeconfig, size_t by
     mem_free(target->kubeconfig);
     target->kubeconfig = copy;
     target->problem = (struct err){0};
-    log_info(first ? "link_connecting" : "credentials_changed", first ? "connecting to the target" : "the target's new credentials are in use",
-             "cluster", cluster_name(target), "server", kube_client_server(target->client), NULL);
+    log_info(first ? "link_connecting" : "credentials_changed",
+             first ? "connecting to the target" : "the target's new credentials are in use", "cluster",
+             cluster_name(target), "server", kube_client_server(target->client), NULL);
     start_watches(target);
 }
 
@@ -302,9 +316,15 @@ uint64_t target_event_age_ms(const struct target *target)
     return state != NULL ? loop_now_ms(target->control->config.loop) - state->last_event_ms : 0;
 }
 
-int64_t target_expires_us(const struct target *target) { return target->client != NULL ? kube_client_expires_us(target->client) : 0; }
+int64_t target_expires_us(const struct target *target)
+{
+    return target->client != NULL ? kube_client_expires_us(target->client) : 0;
+}
 
-const char *target_server(const struct target *target) { return target->client != NULL ? kube_client_server(target->client) : ""; }
+const char *target_server(const struct target *target)
+{
+    return target->client != NULL ? kube_client_server(target->client) : "";
+}
 
 void target_collect(struct target *target)
 {

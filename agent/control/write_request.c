@@ -4,7 +4,8 @@
 
 static const char *resource_of(enum write_kind kind)
 {
-    static const char *const names[] = {[WRITE_NAMESPACE] = "namespaces", [WRITE_SERVICE] = "services", [WRITE_SLICE] = "endpointslices"};
+    static const char *const names[] = {
+        [WRITE_NAMESPACE] = "namespaces", [WRITE_SERVICE] = "services", [WRITE_SLICE] = "endpointslices"};
     return names[kind];
 }
 
@@ -12,17 +13,19 @@ static const char *collection_path(struct arena *arena, enum write_kind kind, co
 {
     if (kind == WRITE_NAMESPACE)
         return "/api/v1/namespaces";
-    return arena_printf(arena, "%s/namespaces/%s/%s", kind == WRITE_SLICE ? "/apis/discovery.k8s.io/v1" : "/api/v1", namespace,
-                        resource_of(kind));
+    return arena_printf(arena, "%s/namespaces/%s/%s", kind == WRITE_SLICE ? "/apis/discovery.k8s.io/v1" : "/api/v1",
+                        namespace, resource_of(kind));
 }
 
-const char *write_request_object_path(struct arena *arena, enum write_kind kind, const char *namespace, const char *name)
+const char *write_request_object_path(struct arena *arena, enum write_kind kind, const char *namespace,
+                                      const char *name)
 {
     const char *collection = collection_path(arena, kind, namespace);
     return collection != NULL ? arena_printf(arena, "%s/%s", collection, name) : NULL;
 }
 
-static void build_create(struct arena *arena, const struct write *write, struct write_request *request, struct strbuf *body)
+static void build_create(struct arena *arena, const struct write *write, struct write_request *request,
+                         struct strbuf *body)
 {
     const char *collection = collection_path(arena, write->kind, write->namespace);
     if (collection != NULL)
@@ -38,7 +41,8 @@ static void build_create(struct arena *arena, const struct write *write, struct 
 
 /* A Service has fields that others own (clusterIP, ipFamilies, ...): it is patched. A slice is all ours: it is put whole, which costs the
  * server less. */
-static void build_update(struct arena *arena, const struct write *write, struct write_request *request, struct strbuf *body)
+static void build_update(struct arena *arena, const struct write *write, struct write_request *request,
+                         struct strbuf *body)
 {
     const char *path = write_request_object_path(arena, write->kind, write->namespace, write->name);
     if (path != NULL)
@@ -53,7 +57,8 @@ static void build_update(struct arena *arena, const struct write *write, struct 
     }
 }
 
-static void build_delete(struct arena *arena, const struct write *write, struct write_request *request, struct strbuf *body)
+static void build_delete(struct arena *arena, const struct write *write, struct write_request *request,
+                         struct strbuf *body)
 {
     const struct object_meta *meta = write->kind == WRITE_SERVICE ? &write->old_service->meta : &write->old_slice->meta;
     request->path = write_request_object_path(arena, write->kind, write->namespace, write->name);
@@ -61,7 +66,8 @@ static void build_delete(struct arena *arena, const struct write *write, struct 
     codec_write_delete_options(body, meta->uid, meta->resource_version);
 }
 
-void write_request_build(struct arena *arena, const struct write *write, struct write_request *ret_request, struct strbuf *body)
+void write_request_build(struct arena *arena, const struct write *write, struct write_request *ret_request,
+                         struct strbuf *body)
 {
     *ret_request = (struct write_request){.resource = resource_of(write->kind)};
     switch (write->verb) {

@@ -11,24 +11,24 @@
 #include "base/mem.h"
 
 enum {
-    DEFAULT_IN_FLIGHT = 8,     /* measured: more connections make creating Services slower, not faster */
+    DEFAULT_IN_FLIGHT = 8, /* measured: more connections make creating Services slower, not faster */
     MAX_IN_FLIGHT = 64,
-    PLANS_PER_TURN = 200,      /* about 2 ms: probes and watches are served in between */
-    PLAN_BYTES = 4 << 20,      /* one mirror's plan: two objects of at most 1.5 MiB */
-    EFFECT_MS = 5000,          /* a write whose effect no watch shows for so long is planned anew */
-    BACKOFF_MS = 200,          /* doubles */
+    PLANS_PER_TURN = 200, /* about 2 ms: probes and watches are served in between */
+    PLAN_BYTES = 4 << 20, /* one mirror's plan: two objects of at most 1.5 MiB */
+    EFFECT_MS = 5000,     /* a write whose effect no watch shows for so long is planned anew */
+    BACKOFF_MS = 200,     /* doubles */
     BACKOFF_CAP_MS = 30000,
-    CONFLICT_MS = 20,          /* the newer version is usually on its way already */
-    FOREIGN_MS = 2000,         /* how soon to look again whether a foreign object is gone; doubles */
+    CONFLICT_MS = 20,  /* the newer version is usually on its way already */
+    FOREIGN_MS = 2000, /* how soon to look again whether a foreign object is gone; doubles */
     FOREIGN_CAP_MS = 15000,
-    SEEN_VERSION_BYTES = 24,   /* a resourceVersion: a decimal 64-bit number */
+    SEEN_VERSION_BYTES = 24, /* a resourceVersion: a decimal 64-bit number */
 };
 
 enum work_state {
-    WORK_IDLE,       /* nothing under way; kept for its count of failures until the deadline */
-    WORK_WRITING,    /* the request is under way */
-    WORK_LOOKING,    /* a GET tells what has the name that we wanted */
-    WORK_AWAITING,   /* written; the watch has not shown it yet */
+    WORK_IDLE,     /* nothing under way; kept for its count of failures until the deadline */
+    WORK_WRITING,  /* the request is under way */
+    WORK_LOOKING,  /* a GET tells what has the name that we wanted */
+    WORK_AWAITING, /* written; the watch has not shown it yet */
 };
 
 /* What a mirror is waiting for. One per mirror with something under way or failing. */
@@ -44,7 +44,7 @@ struct work {
     struct deadline deadline;
     uint32_t failures;
     bool seen_queued;
-    struct work *next, *previous;   /* all */
+    struct work *next, *previous; /* all */
     struct work *next_seen;
 };
 
@@ -60,10 +60,10 @@ struct writer {
     struct strbuf body;
     struct deadlines deadlines;
     struct work *works;
-    struct work *seen;          /* works whose objects changed since the last turn */
+    struct work *seen; /* works whose objects changed since the last turn */
     struct flip *flips;
     uint32_t in_flight, limit;
-    uint64_t paused_until_ms;   /* the server asked for patience */
+    uint64_t paused_until_ms; /* the server asked for patience */
     bool stopped;
 };
 
@@ -205,9 +205,11 @@ static void note_failure(struct work *work, const struct kube_failure *failure)
     struct control *control = work->writer->control;
     const char *key = mirror_key(work->mirror);
     metric_add(metric_get(control->instruments.write_failures, write_verb_name(work->verb), work_kind(work),
-                          err_code_name(failure->error.code)), 1);
-    log_warn("write_failed", "a write to the source cluster failed and is tried again", "mirror", key, "kind", work_kind(work), "name",
-             work->name, "verb", write_verb_name(work->verb), "error", failure->error.text, "failures", log_u64(work->failures), NULL);
+                          err_code_name(failure->error.code)),
+               1);
+    log_warn("write_failed", "a write to the source cluster failed and is tried again", "mirror", key, "kind",
+             work_kind(work), "name", work->name, "verb", write_verb_name(work->verb), "error", failure->error.text,
+             "failures", log_u64(work->failures), NULL);
     claims_set_error(control, work->mirror, failure->error.text);
 }
 
@@ -272,9 +274,12 @@ static void start_looking(struct work *work)
 {
     struct writer *writer = work->writer;
     arena_reset(&writer->arena);
-    work->request = (struct kube_request){
-        .verb = "get", .resource = "services", .on_done = on_looked, .context = work,
-        .path = write_request_object_path(&writer->arena, WRITE_SERVICE, work->namespace, work->name)};
+    work->request = (struct kube_request){.verb = "get",
+                                          .resource = "services",
+                                          .on_done = on_looked,
+                                          .context = work,
+                                          .path = write_request_object_path(&writer->arena, WRITE_SERVICE,
+                                                                            work->namespace, work->name)};
     struct err error = {0};
     world_hold(work->mirror);
     work->state = WORK_LOOKING;
@@ -291,8 +296,8 @@ static void on_written(struct work *work, json_t *object)
 {
     struct control *control = work->writer->control;
     metric_add(metric_get(control->instruments.writes, write_verb_name(work->verb), work_kind(work)), 1);
-    log_debug("written", "a write to the source cluster succeeded", "mirror", mirror_key(work->mirror), "kind", work_kind(work), "name",
-              work->name, "verb", write_verb_name(work->verb), NULL);
+    log_debug("written", "a write to the source cluster succeeded", "mirror", mirror_key(work->mirror), "kind",
+              work_kind(work), "name", work->name, "verb", write_verb_name(work->verb), NULL);
     if (work->verb == WRITE_UPDATE && work->kind == WRITE_SLICE)
         claims_count_repair(control, work->mirror);
     work->failures = 0;
@@ -339,9 +344,14 @@ static enum err_code start_write(struct writer *writer, struct mirror *mirror, c
     write_request_build(&writer->arena, write, &built, &writer->body);
     if (arena_failed(&writer->arena) || strbuf_error(&writer->body) != ERR_OK)
         return ERR_NOMEM;
-    work->request = (struct kube_request){.verb = built.verb, .resource = built.resource, .path = built.path,
-                                          .content_type = built.content_type, .body = strbuf_text(&writer->body),
-                                          .body_bytes = writer->body.length, .on_done = on_write_done, .context = work};
+    work->request = (struct kube_request){.verb = built.verb,
+                                          .resource = built.resource,
+                                          .path = built.path,
+                                          .content_type = built.content_type,
+                                          .body = strbuf_text(&writer->body),
+                                          .body_bytes = writer->body.length,
+                                          .on_done = on_write_done,
+                                          .context = work};
     deadlines_cancel(&writer->deadlines, &work->deadline);
     struct err error = {0};
     TRY(kube_start(writer->control->client, &work->request, &error));

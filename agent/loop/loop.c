@@ -52,41 +52,45 @@ struct loop_io {
     void *context;
 };
 
-static uint64_t clock_us(clockid_t clock) {
+static uint64_t clock_us(clockid_t clock)
+{
     struct timespec now;
     (void)clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static void refresh_clock(struct loop *loop) {
+static void refresh_clock(struct loop *loop)
+{
     uint64_t now_ms = clock_us(CLOCK_BOOTTIME) / 1000;
     if (now_ms > loop->now_ms)
         loop->now_ms = now_ms;
 }
 
-uint64_t loop_now_ms(const struct loop *loop) {
-    return loop->now_ms;
-}
+uint64_t loop_now_ms(const struct loop *loop) { return loop->now_ms; }
 
-uint64_t loop_precise_us(const struct loop *loop) {
+uint64_t loop_precise_us(const struct loop *loop)
+{
     (void)loop;
     return clock_us(CLOCK_BOOTTIME);
 }
 
-int64_t loop_wall_us(const struct loop *loop) {
+int64_t loop_wall_us(const struct loop *loop)
+{
     (void)loop;
     return (int64_t)clock_us(CLOCK_REALTIME);
 }
 
 /* --- the turn --- */
 
-static void on_idle(struct ev_loop *ev, ev_idle *watcher, int events) {
+static void on_idle(struct ev_loop *ev, ev_idle *watcher, int events)
+{
     (void)ev;
     (void)watcher;
     (void)events; /* only there so that the loop does not wait */
 }
 
-static void on_prepare(struct ev_loop *ev, ev_prepare *watcher, int events) {
+static void on_prepare(struct ev_loop *ev, ev_prepare *watcher, int events)
+{
     (void)events;
     struct loop *loop = watcher->data;
     refresh_clock(loop);
@@ -102,7 +106,8 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *watcher, int events) {
         loop->stall_fn(loop->stall_context, clock_us(CLOCK_BOOTTIME) - loop->turn_began_us);
 }
 
-static void on_check(struct ev_loop *ev, ev_check *watcher, int events) {
+static void on_check(struct ev_loop *ev, ev_check *watcher, int events)
+{
     (void)ev;
     (void)events;
     struct loop *loop = watcher->data;
@@ -110,7 +115,8 @@ static void on_check(struct ev_loop *ev, ev_check *watcher, int events) {
     loop->turn_began_us = clock_us(CLOCK_BOOTTIME);
 }
 
-struct loop *loop_new(void) {
+struct loop *loop_new(void)
+{
     struct loop *loop = NEW(struct loop);
     if (loop == NULL)
         return NULL;
@@ -131,7 +137,8 @@ struct loop *loop_new(void) {
     return loop;
 }
 
-void loop_free(struct loop *loop) {
+void loop_free(struct loop *loop)
+{
     if (loop == NULL)
         return;
     for (unsigned i = 0; i < loop->signal_count; i++)
@@ -143,27 +150,26 @@ void loop_free(struct loop *loop) {
     mem_free(loop);
 }
 
-void loop_run(struct loop *loop) {
-    (void)ev_run(loop->ev, 0);
-}
+void loop_run(struct loop *loop) { (void)ev_run(loop->ev, 0); }
 
-void loop_stop(struct loop *loop) {
-    ev_break(loop->ev, EVBREAK_ALL);
-}
+void loop_stop(struct loop *loop) { ev_break(loop->ev, EVBREAK_ALL); }
 
-void loop_wake(struct loop *loop) {
+void loop_wake(struct loop *loop)
+{
     loop->woken = true;
     /* Outside a turn's hooks the next on_prepare is sure to come before the loop waits. */
 }
 
-enum err_code loop_on_turn(struct loop *loop, loop_turn_fn fn, void *context) {
+enum err_code loop_on_turn(struct loop *loop, loop_turn_fn fn, void *context)
+{
     if (loop->hook_count == MAX_HOOKS)
         return ERR_LIMIT;
     loop->hooks[loop->hook_count++] = (struct loop_hook){fn, context};
     return ERR_OK;
 }
 
-void loop_off_turn(struct loop *loop, loop_turn_fn fn, void *context) {
+void loop_off_turn(struct loop *loop, loop_turn_fn fn, void *context)
+{
     for (unsigned i = 0; i < loop->hook_count; i++) {
         if (loop->hooks[i].fn != fn || loop->hooks[i].context != context)
             continue;
@@ -174,21 +180,24 @@ void loop_off_turn(struct loop *loop, loop_turn_fn fn, void *context) {
     }
 }
 
-void loop_on_stall(struct loop *loop, loop_stall_fn fn, void *context) {
+void loop_on_stall(struct loop *loop, loop_stall_fn fn, void *context)
+{
     loop->stall_fn = fn;
     loop->stall_context = context;
 }
 
 /* --- signals --- */
 
-static void on_signal(struct ev_loop *ev, ev_signal *watcher, int events) {
+static void on_signal(struct ev_loop *ev, ev_signal *watcher, int events)
+{
     (void)ev;
     (void)events;
     const struct loop_signal *signal = watcher->data;
     signal->fn(signal->context);
 }
 
-enum err_code loop_on_signal(struct loop *loop, int signo, loop_fn fn, void *context) {
+enum err_code loop_on_signal(struct loop *loop, int signo, loop_fn fn, void *context)
+{
     if (loop->signal_count == MAX_SIGNALS)
         return ERR_LIMIT;
     struct loop_signal *signal = &loop->signals[loop->signal_count++];
@@ -202,7 +211,8 @@ enum err_code loop_on_signal(struct loop *loop, int signo, loop_fn fn, void *con
 
 /* --- timers --- */
 
-static void start_watcher(struct loop_timer *timer, uint64_t delay_ms) {
+static void start_watcher(struct loop_timer *timer, uint64_t delay_ms)
+{
     struct ev_loop *ev = timer->loop->ev;
     double delay_s = (double)delay_ms / 1000.0;
     ev_timer_stop(ev, &timer->watcher);
@@ -212,7 +222,8 @@ static void start_watcher(struct loop_timer *timer, uint64_t delay_ms) {
     ev_timer_start(ev, &timer->watcher);
 }
 
-static void on_timer(struct ev_loop *ev, ev_timer *watcher, int events) {
+static void on_timer(struct ev_loop *ev, ev_timer *watcher, int events)
+{
     (void)ev;
     (void)events;
     struct loop_timer *timer = watcher->data;
@@ -225,7 +236,8 @@ static void on_timer(struct ev_loop *ev, ev_timer *watcher, int events) {
     timer->fn(timer->context);
 }
 
-struct loop_timer *loop_timer_new(struct loop *loop, loop_fn fn, void *context) {
+struct loop_timer *loop_timer_new(struct loop *loop, loop_fn fn, void *context)
+{
     struct loop_timer *timer = NEW(struct loop_timer);
     if (timer == NULL)
         return NULL;
@@ -237,21 +249,19 @@ struct loop_timer *loop_timer_new(struct loop *loop, loop_fn fn, void *context) 
     return timer;
 }
 
-void loop_timer_start(struct loop_timer *timer, uint64_t delay_ms) {
+void loop_timer_start(struct loop_timer *timer, uint64_t delay_ms)
+{
     refresh_clock(timer->loop);
     timer->due_ms = timer->loop->now_ms + delay_ms;
     start_watcher(timer, delay_ms);
 }
 
-void loop_timer_stop(struct loop_timer *timer) {
-    ev_timer_stop(timer->loop->ev, &timer->watcher);
-}
+void loop_timer_stop(struct loop_timer *timer) { ev_timer_stop(timer->loop->ev, &timer->watcher); }
 
-bool loop_timer_active(const struct loop_timer *timer) {
-    return ev_is_active(&timer->watcher);
-}
+bool loop_timer_active(const struct loop_timer *timer) { return ev_is_active(&timer->watcher); }
 
-void loop_timer_free(struct loop_timer *timer) {
+void loop_timer_free(struct loop_timer *timer)
+{
     if (timer == NULL)
         return;
     ev_timer_stop(timer->loop->ev, &timer->watcher);
@@ -260,14 +270,16 @@ void loop_timer_free(struct loop_timer *timer) {
 
 /* --- descriptors --- */
 
-static void on_io(struct ev_loop *ev, ev_io *watcher, int events) {
+static void on_io(struct ev_loop *ev, ev_io *watcher, int events)
+{
     (void)ev;
     struct loop_io *io = watcher->data;
     unsigned what = ((unsigned)events & EV_READ ? LOOP_READ : 0u) | ((unsigned)events & EV_WRITE ? LOOP_WRITE : 0u);
     io->fn(io->context, watcher->fd, what);
 }
 
-struct loop_io *loop_io_new(struct loop *loop, loop_io_fn fn, void *context) {
+struct loop_io *loop_io_new(struct loop *loop, loop_io_fn fn, void *context)
+{
     struct loop_io *io = NEW(struct loop_io);
     if (io == NULL)
         return NULL;
@@ -279,17 +291,17 @@ struct loop_io *loop_io_new(struct loop *loop, loop_io_fn fn, void *context) {
     return io;
 }
 
-void loop_io_start(struct loop_io *io, int fd, unsigned events) {
+void loop_io_start(struct loop_io *io, int fd, unsigned events)
+{
     ev_io_stop(io->loop->ev, &io->watcher);
     ev_io_set(&io->watcher, fd, (events & LOOP_READ ? EV_READ : 0) | (events & LOOP_WRITE ? EV_WRITE : 0));
     ev_io_start(io->loop->ev, &io->watcher);
 }
 
-void loop_io_stop(struct loop_io *io) {
-    ev_io_stop(io->loop->ev, &io->watcher);
-}
+void loop_io_stop(struct loop_io *io) { ev_io_stop(io->loop->ev, &io->watcher); }
 
-void loop_io_free(struct loop_io *io) {
+void loop_io_free(struct loop_io *io)
+{
     if (io == NULL)
         return;
     ev_io_stop(io->loop->ev, &io->watcher);

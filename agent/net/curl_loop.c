@@ -16,21 +16,21 @@ struct curl_loop {
     struct socket_watch *sockets;
     struct curl_transfer *finished; /* in order of finishing */
     struct curl_transfer **finished_end;
-    struct curl_transfer *ready;    /* want on_ready; newest first, which does not matter between transfers */
-    unsigned delivering;            /* depth of deliver(): callbacks of ours are running */
-    bool freed;                     /* curl_loop_free() was called from one of them */
-    void (*after)(void *context);   /* runs when all is closed; may be NULL */
+    struct curl_transfer *ready;  /* want on_ready; newest first, which does not matter between transfers */
+    unsigned delivering;          /* depth of deliver(): callbacks of ours are running */
+    bool freed;                   /* curl_loop_free() was called from one of them */
+    void (*after)(void *context); /* runs when all is closed; may be NULL */
     void *after_context;
 };
 
-static void *zero_alloc(size_t count, size_t size) {
+static void *zero_alloc(size_t count, size_t size)
+{
     return mem_zalloc(count * size); /* curl's counts are small: no overflow to fear */
 }
-static void *grow(void *block, size_t bytes) {
-    return mem_realloc_array(block, bytes, 1);
-}
+static void *grow(void *block, size_t bytes) { return mem_realloc_array(block, bytes, 1); }
 
-bool curl_loop_global_init(void) {
+bool curl_loop_global_init(void)
+{
     static bool done;
     if (!done)
         done = curl_global_init_mem(CURL_GLOBAL_DEFAULT, mem_alloc, mem_free, grow, mem_strdup, zero_alloc) == CURLE_OK;
@@ -39,13 +39,15 @@ bool curl_loop_global_init(void) {
 
 /* --- finished transfers --- */
 
-static void list_append(struct curl_loop *curl, struct curl_transfer *transfer) {
+static void list_append(struct curl_loop *curl, struct curl_transfer *transfer)
+{
     transfer->next = NULL;
     *curl->finished_end = transfer;
     curl->finished_end = &transfer->next;
 }
 
-static void list_remove(struct curl_loop *curl, const struct curl_transfer *transfer) {
+static void list_remove(struct curl_loop *curl, const struct curl_transfer *transfer)
+{
     for (struct curl_transfer **at = &curl->finished; *at != NULL; at = &(*at)->next) {
         if (*at != transfer)
             continue;
@@ -56,7 +58,8 @@ static void list_remove(struct curl_loop *curl, const struct curl_transfer *tran
     }
 }
 
-static void ready_remove(struct curl_transfer *transfer) {
+static void ready_remove(struct curl_transfer *transfer)
+{
     if (!transfer->ready)
         return;
     for (struct curl_transfer **at = &transfer->owner->ready; *at != NULL; at = &(*at)->next_ready) {
@@ -68,7 +71,8 @@ static void ready_remove(struct curl_transfer *transfer) {
     transfer->ready = false;
 }
 
-void curl_loop_notify(struct curl_transfer *transfer) {
+void curl_loop_notify(struct curl_transfer *transfer)
+{
     if (transfer->ready || transfer->owner == NULL)
         return;
     transfer->ready = true;
@@ -76,7 +80,8 @@ void curl_loop_notify(struct curl_transfer *transfer) {
     transfer->owner->ready = transfer;
 }
 
-static void deliver_ready(struct curl_loop *curl) {
+static void deliver_ready(struct curl_loop *curl)
+{
     while (curl->ready != NULL) {
         struct curl_transfer *transfer = curl->ready;
         ready_remove(transfer);
@@ -84,7 +89,8 @@ static void deliver_ready(struct curl_loop *curl) {
     }
 }
 
-static void deliver_finished(struct curl_loop *curl) {
+static void deliver_finished(struct curl_loop *curl)
+{
     /* What finishes while these callbacks run is delivered on the next turn. */
     struct curl_transfer *last = NULL;
     for (struct curl_transfer *at = curl->finished; at != NULL; at = at->next)
@@ -102,7 +108,8 @@ static void deliver_finished(struct curl_loop *curl) {
 
 static void destroy(struct curl_loop *curl);
 
-static void deliver(void *context) {
+static void deliver(void *context)
+{
     struct curl_loop *curl = context;
     curl->delivering++;
     deliver_ready(curl);
@@ -115,7 +122,8 @@ static void deliver(void *context) {
 }
 
 /* All finished transfers are taken out of the multi before any callback runs: a callback may change the multi as it likes. */
-static void drain(struct curl_loop *curl) {
+static void drain(struct curl_loop *curl)
+{
     int left = 0;
     for (CURLMsg *message; (message = curl_multi_info_read(curl->multi, &left)) != NULL;) {
         if (message->msg != CURLMSG_DONE)
@@ -136,7 +144,8 @@ static void drain(struct curl_loop *curl) {
 
 /* --- curl's wishes --- */
 
-static void on_socket_ready(void *context, int fd, unsigned events) {
+static void on_socket_ready(void *context, int fd, unsigned events)
+{
     struct curl_loop *curl = context;
     int running = 0;
     int mask = (events & LOOP_READ ? CURL_CSELECT_IN : 0) | (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0);
@@ -144,7 +153,8 @@ static void on_socket_ready(void *context, int fd, unsigned events) {
     drain(curl);
 }
 
-static void forget_socket(struct curl_loop *curl, struct socket_watch *watch) {
+static void forget_socket(struct curl_loop *curl, struct socket_watch *watch)
+{
     loop_io_free(watch->io);
     *(watch->previous != NULL ? &watch->previous->next : &curl->sockets) = watch->next;
     if (watch->next != NULL)
@@ -152,7 +162,8 @@ static void forget_socket(struct curl_loop *curl, struct socket_watch *watch) {
     mem_free(watch);
 }
 
-static struct socket_watch *new_watch(struct curl_loop *curl) {
+static struct socket_watch *new_watch(struct curl_loop *curl)
+{
     struct socket_watch *watch = NEW(struct socket_watch);
     if (watch == NULL)
         return NULL;
@@ -168,7 +179,8 @@ static struct socket_watch *new_watch(struct curl_loop *curl) {
     return watch;
 }
 
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *socket_context) {
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *socket_context)
+{
     (void)easy;
     struct curl_loop *curl = context;
     struct socket_watch *watch = socket_context;
@@ -188,14 +200,16 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
     return 0;
 }
 
-static void on_timeout(void *context) {
+static void on_timeout(void *context)
+{
     struct curl_loop *curl = context;
     int running = 0;
     (void)curl_multi_socket_action(curl->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     drain(curl);
 }
 
-static int on_timer(CURLM *multi, long timeout_ms, void *context) {
+static int on_timer(CURLM *multi, long timeout_ms, void *context)
+{
     (void)multi;
     struct curl_loop *curl = context;
     if (timeout_ms < 0)
@@ -205,7 +219,8 @@ static int on_timer(CURLM *multi, long timeout_ms, void *context) {
     return 0;
 }
 
-struct curl_loop *curl_loop_new(struct loop *loop) {
+struct curl_loop *curl_loop_new(struct loop *loop)
+{
     struct curl_loop *curl = NEW(struct curl_loop);
     if (curl == NULL)
         return NULL;
@@ -225,7 +240,8 @@ struct curl_loop *curl_loop_new(struct loop *loop) {
     return curl;
 }
 
-static void destroy(struct curl_loop *curl) {
+static void destroy(struct curl_loop *curl)
+{
     if (curl->multi != NULL)
         (void)curl_multi_cleanup(curl->multi);
     while (curl->sockets != NULL)
@@ -237,7 +253,8 @@ static void destroy(struct curl_loop *curl) {
     mem_free(curl);
 }
 
-void curl_loop_free(struct curl_loop *curl) {
+void curl_loop_free(struct curl_loop *curl)
+{
     if (curl == NULL)
         return;
     if (curl->delivering > 0)
@@ -246,7 +263,8 @@ void curl_loop_free(struct curl_loop *curl) {
         destroy(curl);
 }
 
-void curl_loop_free_then(struct curl_loop *curl, void (*after)(void *context), void *context) {
+void curl_loop_free_then(struct curl_loop *curl, void (*after)(void *context), void *context)
+{
     if (curl == NULL) {
         after(context);
         return;
@@ -256,11 +274,10 @@ void curl_loop_free_then(struct curl_loop *curl, void (*after)(void *context), v
     curl_loop_free(curl);
 }
 
-CURLM *curl_loop_multi(struct curl_loop *curl) {
-    return curl->multi;
-}
+CURLM *curl_loop_multi(struct curl_loop *curl) { return curl->multi; }
 
-enum err_code curl_loop_add(struct curl_loop *curl, struct curl_transfer *transfer) {
+enum err_code curl_loop_add(struct curl_loop *curl, struct curl_transfer *transfer)
+{
     transfer->owner = curl;
     transfer->finished = false;
     if (curl_easy_setopt(transfer->easy, CURLOPT_PRIVATE, (void *)transfer) != CURLE_OK ||
@@ -271,7 +288,8 @@ enum err_code curl_loop_add(struct curl_loop *curl, struct curl_transfer *transf
     return ERR_OK;
 }
 
-void curl_loop_remove(struct curl_transfer *transfer) {
+void curl_loop_remove(struct curl_transfer *transfer)
+{
     struct curl_loop *curl = transfer->owner;
     if (curl == NULL)
         return;

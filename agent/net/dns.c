@@ -48,7 +48,8 @@ struct dns {
     struct timespec conf_changed; /* mtime of /etc/resolv.conf when it was read */
 };
 
-static void arm_timeout(struct dns *dns) {
+static void arm_timeout(struct dns *dns)
+{
     struct timeval wait;
     if (ares_timeout(dns->channel, NULL, &wait) == NULL)
         loop_timer_stop(dns->timeout);
@@ -56,26 +57,31 @@ static void arm_timeout(struct dns *dns) {
         loop_timer_start(dns->timeout, (uint64_t)wait.tv_sec * 1000 + (uint64_t)(wait.tv_usec + 999) / 1000);
 }
 
-static void on_timeout(void *context) {
+static void on_timeout(void *context)
+{
     struct dns *dns = context;
     ares_process_fd(dns->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     arm_timeout(dns);
 }
 
-static void on_readable(void *context, int fd, unsigned events) {
+static void on_readable(void *context, int fd, unsigned events)
+{
     struct dns *dns = context;
-    ares_process_fd(dns->channel, events & LOOP_READ ? fd : ARES_SOCKET_BAD, events & LOOP_WRITE ? fd : ARES_SOCKET_BAD);
+    ares_process_fd(dns->channel, events & LOOP_READ ? fd : ARES_SOCKET_BAD,
+                    events & LOOP_WRITE ? fd : ARES_SOCKET_BAD);
     arm_timeout(dns);
 }
 
-static struct watch *find_watch(struct dns *dns, ares_socket_t fd) {
+static struct watch *find_watch(struct dns *dns, ares_socket_t fd)
+{
     for (size_t i = 0; i < MAX_WATCHES; i++)
         if (dns->watches[i].fd == fd)
             return &dns->watches[i];
     return NULL;
 }
 
-static void on_socket_state(void *context, ares_socket_t fd, int readable, int writable) {
+static void on_socket_state(void *context, ares_socket_t fd, int readable, int writable)
+{
     struct dns *dns = context;
     struct watch *watch = find_watch(dns, fd);
     if (!readable && !writable) {
@@ -96,7 +102,8 @@ static void on_socket_state(void *context, ares_socket_t fd, int readable, int w
 /* --- answers --- */
 
 /* A query is out of the list before its callback runs, which may start or cancel any other. */
-static void answer_waiting(struct entry *entry) {
+static void answer_waiting(struct entry *entry)
+{
     while (entry->waiting != NULL) {
         struct dns_query *query = entry->waiting;
         entry->waiting = query->next;
@@ -112,13 +119,15 @@ static void answer_waiting(struct entry *entry) {
     }
 }
 
-static int compare_addresses(const void *a, const void *b) {
+static int compare_addresses(const void *a, const void *b)
+{
     const char *x = a, *y = b;
     bool x_v6 = strchr(x, ':') != NULL, y_v6 = strchr(y, ':') != NULL;
     return x_v6 != y_v6 ? (int)x_v6 - (int)y_v6 : strcmp(x, y);
 }
 
-static void add_address(struct dns_answer *answer, const char *text) {
+static void add_address(struct dns_answer *answer, const char *text)
+{
     char canonical[TEXT_IP_BYTES];
     if (answer->count == DNS_MAX_ADDRESSES || text_parse_ip(text, canonical) == IP_NONE)
         return;
@@ -128,11 +137,13 @@ static void add_address(struct dns_answer *answer, const char *text) {
     memcpy(answer->addresses[answer->count++], canonical, sizeof(canonical));
 }
 
-static void read_nodes(struct dns_answer *answer, const struct ares_addrinfo *info, uint64_t *ttl_ms) {
+static void read_nodes(struct dns_answer *answer, const struct ares_addrinfo *info, uint64_t *ttl_ms)
+{
     for (const struct ares_addrinfo_node *node = info->nodes; node != NULL; node = node->ai_next) {
         char text[INET6_ADDRSTRLEN];
-        const void *address = node->ai_family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)(void *)node->ai_addr)->sin6_addr
-                                                          : (const void *)&((const struct sockaddr_in *)(void *)node->ai_addr)->sin_addr;
+        const void *address = node->ai_family == AF_INET6
+                                  ? (const void *)&((const struct sockaddr_in6 *)(void *)node->ai_addr)->sin6_addr
+                                  : (const void *)&((const struct sockaddr_in *)(void *)node->ai_addr)->sin_addr;
         if (inet_ntop(node->ai_family, address, text, sizeof(text)) != NULL)
             add_address(answer, text);
         if (node->ai_ttl >= 0 && (uint64_t)node->ai_ttl * 1000 < *ttl_ms)
@@ -144,7 +155,8 @@ static void read_nodes(struct dns_answer *answer, const struct ares_addrinfo *in
     qsort(answer->addresses, answer->count, sizeof(answer->addresses[0]), compare_addresses);
 }
 
-static void on_answer(void *context, int status, int timeouts, struct ares_addrinfo *info) {
+static void on_answer(void *context, int status, int timeouts, struct ares_addrinfo *info)
+{
     (void)timeouts;
     struct entry *entry = context;
     if (status == ARES_EDESTRUCTION || status == ARES_ECANCELLED) {
@@ -160,7 +172,8 @@ static void on_answer(void *context, int status, int timeouts, struct ares_addri
     ares_freeaddrinfo(info);
     if (status != ARES_SUCCESS || entry->answer.count == 0) {
         enum err_code code = status == ARES_ENOMEM ? ERR_NOMEM : status == ARES_ETIMEOUT ? ERR_TIMEOUT : ERR_RESOLVE;
-        (void)err_set(&entry->failure, code, "resolve %s: %s", entry->host, status != ARES_SUCCESS ? ares_strerror(status) : "no address");
+        (void)err_set(&entry->failure, code, "resolve %s: %s", entry->host,
+                      status != ARES_SUCCESS ? ares_strerror(status) : "no address");
         ttl_ms = FAILURE_TTL_MS;
     }
     entry->known = true;
@@ -169,7 +182,8 @@ static void on_answer(void *context, int status, int timeouts, struct ares_addri
     loop_timer_start(entry->dns->deliver, 0);
 }
 
-static void on_deliver(void *context) {
+static void on_deliver(void *context)
+{
     struct dns *dns = context;
     for (struct map_entry *at = map_first(dns->entries), *next; at != NULL; at = next) {
         struct entry *entry = map_value(at);
@@ -181,13 +195,15 @@ static void on_deliver(void *context) {
 
 /* --- the channel --- */
 
-static void note_configuration(struct dns *dns) {
+static void note_configuration(struct dns *dns)
+{
     struct stat status;
     if (stat("/etc/resolv.conf", &status) == 0)
         dns->conf_changed = status.st_mtim;
 }
 
-static enum err_code open_channel(struct dns *dns, struct err *reterr) {
+static enum err_code open_channel(struct dns *dns, struct err *reterr)
+{
     struct ares_options options = {0};
     options.timeout = QUERY_TIMEOUT_MS;
     options.tries = QUERY_TRIES;
@@ -202,12 +218,13 @@ static enum err_code open_channel(struct dns *dns, struct err *reterr) {
         return ERR_OK;
     status = ares_set_servers_ports_csv(dns->channel, dns->servers);
     return status == ARES_SUCCESS ? ERR_OK
-                                  : err_set(reterr, ERR_INVALID, "DNS servers \"%.100s\": %s: write ip[:port],...", dns->servers,
-                                            ares_strerror(status));
+                                  : err_set(reterr, ERR_INVALID, "DNS servers \"%.100s\": %s: write ip[:port],...",
+                                            dns->servers, ares_strerror(status));
 }
 
 /* A changed /etc/resolv.conf is read by opening the channel anew, when nothing is under way. */
-static void follow_configuration(struct dns *dns) {
+static void follow_configuration(struct dns *dns)
+{
     struct stat status;
     if (dns->servers != NULL || stat("/etc/resolv.conf", &status) != 0 ||
         (status.st_mtim.tv_sec == dns->conf_changed.tv_sec && status.st_mtim.tv_nsec == dns->conf_changed.tv_nsec))
@@ -223,13 +240,15 @@ static void follow_configuration(struct dns *dns) {
         dns->channel = old;
 }
 
-static void free_entry(void *value) {
+static void free_entry(void *value)
+{
     struct entry *entry = value;
     mem_free(entry->host);
     mem_free(entry);
 }
 
-struct dns *dns_new(struct loop *loop, const char *servers, struct err *reterr) {
+struct dns *dns_new(struct loop *loop, const char *servers, struct err *reterr)
+{
     struct dns *dns = ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS ? NEW(struct dns) : NULL;
     if (dns == NULL) {
         (void)err_set(reterr, ERR_NOMEM, "out of memory");
@@ -256,7 +275,8 @@ struct dns *dns_new(struct loop *loop, const char *servers, struct err *reterr) 
     return dns;
 }
 
-void dns_free(struct dns *dns) {
+void dns_free(struct dns *dns)
+{
     if (dns == NULL)
         return;
     if (dns->channel != NULL)
@@ -272,7 +292,8 @@ void dns_free(struct dns *dns) {
 
 /* --- queries --- */
 
-static void drop_stale(struct dns *dns) {
+static void drop_stale(struct dns *dns)
+{
     uint64_t now_ms = loop_now_ms(dns->loop);
     for (struct map_entry *at = map_first(dns->entries), *next; at != NULL; at = next) {
         next = map_next(at);
@@ -282,7 +303,8 @@ static void drop_stale(struct dns *dns) {
     }
 }
 
-static struct entry *obtain(struct dns *dns, const char *host, struct err *reterr) {
+static struct entry *obtain(struct dns *dns, const char *host, struct err *reterr)
+{
     struct entry *entry = map_get(dns->entries, host);
     if (entry != NULL)
         return entry;
@@ -306,7 +328,8 @@ static struct entry *obtain(struct dns *dns, const char *host, struct err *reter
     return entry;
 }
 
-static void answer_literal(struct entry *entry) {
+static void answer_literal(struct entry *entry)
+{
     entry->answer.count = 0;
     add_address(&entry->answer, entry->host);
     entry->failure = (struct err){0};
@@ -314,7 +337,8 @@ static void answer_literal(struct entry *entry) {
     entry->expires_ms = loop_now_ms(entry->dns->loop) + MAX_TTL_MS;
 }
 
-enum err_code dns_start(struct dns *dns, struct dns_query *query, const char *host, struct err *reterr) {
+enum err_code dns_start(struct dns *dns, struct dns_query *query, const char *host, struct err *reterr)
+{
     char canonical[TEXT_IP_BYTES];
     struct entry *entry = obtain(dns, host, reterr);
     if (entry == NULL)
@@ -339,7 +363,8 @@ enum err_code dns_start(struct dns *dns, struct dns_query *query, const char *ho
     return ERR_OK;
 }
 
-void dns_cancel(struct dns_query *query) {
+void dns_cancel(struct dns_query *query)
+{
     struct entry *entry = query->entry;
     if (entry == NULL)
         return;

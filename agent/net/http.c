@@ -23,7 +23,7 @@ enum {
     KEEPALIVE_IDLE_S = 15,       /* a dead peer without traffic is noticed after 15 + 4 * 5 s */
     KEEPALIVE_INTERVAL_S = 5,
     KEEPALIVE_COUNT = 4,
-    USER_TIMEOUT_MS = 15000,     /* and with traffic after 15 s */
+    USER_TIMEOUT_MS = 15000, /* and with traffic after 15 s */
     INBOX_BYTES = 64 << 20,
 };
 
@@ -35,9 +35,9 @@ struct http {
 struct http_origin {
     struct http *http;
     struct curl_loop *curl;
-    char *base_url;    /* as given */
-    char *request_url; /* what curl is given: with the TLS server name for its host, if there is one */
-    char *connect_to;  /* "name:port:host:port", NULL when the names are the same */
+    char *base_url;     /* as given */
+    char *request_url;  /* what curl is given: with the TLS server name for its host, if there is one */
+    char *connect_to;   /* "name:port:host:port", NULL when the names are the same */
     char *resolve_host; /* what must be resolved before connecting; NULL for literals */
     char *proxy;        /* "" for none */
     uint16_t resolve_port;
@@ -65,7 +65,8 @@ struct transfer {
 
 static const char no_memory[] = "out of memory";
 
-struct http *http_new(struct loop *loop, struct dns *dns, struct err *reterr) {
+struct http *http_new(struct loop *loop, struct dns *dns, struct err *reterr)
+{
     struct http *http = curl_loop_global_init() ? NEW(struct http) : NULL;
     if (http == NULL) {
         (void)err_set(reterr, ERR_NOMEM, no_memory);
@@ -76,17 +77,14 @@ struct http *http_new(struct loop *loop, struct dns *dns, struct err *reterr) {
     return http;
 }
 
-void http_free(struct http *http) {
-    mem_free(http);
-}
+void http_free(struct http *http) { mem_free(http); }
 
-struct loop *http_loop(const struct http *http) {
-    return http->loop;
-}
+struct loop *http_loop(const struct http *http) { return http->loop; }
 
 /* --- origins --- */
 
-static enum err_code copy_blob(struct curl_blob *blob, const char *pem, struct err *reterr) {
+static enum err_code copy_blob(struct curl_blob *blob, const char *pem, struct err *reterr)
+{
     if (pem == NULL)
         return ERR_OK;
     blob->data = mem_strdup(pem);
@@ -102,13 +100,15 @@ struct url_parts {
     bool https;
 };
 
-static void url_parts_done(struct url_parts *parts) {
+static void url_parts_done(struct url_parts *parts)
+{
     mem_free(parts->scheme);
     mem_free(parts->host);
     mem_free(parts->path);
 }
 
-static char *url_part(CURLU *url, CURLUPart part, unsigned flags) {
+static char *url_part(CURLU *url, CURLUPart part, unsigned flags)
+{
     char *text = NULL, *copy = NULL;
     if (curl_url_get(url, part, &text, flags) == CURLUE_OK)
         copy = mem_strdup(text);
@@ -116,7 +116,8 @@ static char *url_part(CURLU *url, CURLUPart part, unsigned flags) {
     return copy;
 }
 
-static void strip_brackets(char *host) {
+static void strip_brackets(char *host)
+{
     size_t length = strlen(host);
     if (length > 2 && host[0] == '[' && host[length - 1] == ']') {
         memmove(host, host + 1, length - 2);
@@ -124,7 +125,8 @@ static void strip_brackets(char *host) {
     }
 }
 
-static enum err_code parse_url(const char *text, unsigned flags, struct url_parts *ret_parts, struct err *reterr) {
+static enum err_code parse_url(const char *text, unsigned flags, struct url_parts *ret_parts, struct err *reterr)
+{
     CURLU *url = curl_url();
     if (url == NULL)
         return err_set(reterr, ERR_NOMEM, no_memory);
@@ -149,7 +151,8 @@ static enum err_code parse_url(const char *text, unsigned flags, struct url_part
     return ERR_OK;
 }
 
-static char *format(const char *text, const char *a, const char *b, unsigned port_a, unsigned port_b) {
+static char *format(const char *text, const char *a, const char *b, unsigned port_a, unsigned port_b)
+{
     struct strbuf buffer;
     strbuf_init(&buffer, 8192);
     for (const char *c = text; *c != '\0'; c++) {
@@ -168,14 +171,17 @@ static char *format(const char *text, const char *a, const char *b, unsigned por
 }
 
 /* curl checks the certificate against the URL's host: with a TLS server name that is the host, and the connection is led elsewhere. */
-static enum err_code set_server_name(struct http_origin *origin, const struct url_parts *url, const char *name, struct err *reterr) {
+static enum err_code set_server_name(struct http_origin *origin, const struct url_parts *url, const char *name,
+                                     struct err *reterr)
+{
     bool v6 = strchr(url->host, ':') != NULL;
     origin->request_url = format("https://A:PB", name, strcmp(url->path, "/") == 0 ? "" : url->path, url->port, 0);
     origin->connect_to = format(v6 ? "A:P:[B]:Q" : "A:P:B:Q", name, url->host, url->port, url->port);
     return origin->request_url != NULL && origin->connect_to != NULL ? ERR_OK : err_set(reterr, ERR_NOMEM, no_memory);
 }
 
-static enum err_code set_resolution(struct http_origin *origin, const char *host, uint16_t port, struct err *reterr) {
+static enum err_code set_resolution(struct http_origin *origin, const char *host, uint16_t port, struct err *reterr)
+{
     char canonical[TEXT_IP_BYTES];
     if (text_parse_ip(host, canonical) != IP_NONE)
         return ERR_OK;
@@ -184,9 +190,11 @@ static enum err_code set_resolution(struct http_origin *origin, const char *host
     return origin->resolve_host != NULL ? ERR_OK : err_set(reterr, ERR_NOMEM, no_memory);
 }
 
-static enum err_code set_proxy(struct http_origin *origin, const struct http_origin_config *config, const struct url_parts *url,
-                               struct err *reterr) {
-    const char *proxy = config->proxy_url != NULL ? config->proxy_url : proxy_from_environment(url->https, url->host, url->port);
+static enum err_code set_proxy(struct http_origin *origin, const struct http_origin_config *config,
+                               const struct url_parts *url, struct err *reterr)
+{
+    const char *proxy =
+        config->proxy_url != NULL ? config->proxy_url : proxy_from_environment(url->https, url->host, url->port);
     bool used = proxy != NULL && proxy[0] != '\0';
     /* socks5 would have curl resolve the target itself: the proxy does that (socks5h). */
     bool socks = used && strncmp(proxy, "socks5://", 9) == 0;
@@ -203,7 +211,9 @@ static enum err_code set_proxy(struct http_origin *origin, const struct http_ori
     return code == ERR_OK ? ERR_OK : err_context(reterr, "proxy");
 }
 
-static enum err_code fill_origin(struct http_origin *origin, const struct http_origin_config *config, struct err *reterr) {
+static enum err_code fill_origin(struct http_origin *origin, const struct http_origin_config *config,
+                                 struct err *reterr)
+{
     struct url_parts url = {0};
     TRY(parse_url(config->base_url, 0, &url, reterr));
     enum err_code code = ERR_OK;
@@ -234,14 +244,16 @@ static enum err_code fill_origin(struct http_origin *origin, const struct http_o
     return ERR_OK;
 }
 
-enum err_code http_origin_new(struct http *http, const struct http_origin_config *config, struct http_origin **ret_origin,
-                              struct err *reterr) {
+enum err_code http_origin_new(struct http *http, const struct http_origin_config *config,
+                              struct http_origin **ret_origin, struct err *reterr)
+{
     struct http_origin *origin = NEW(struct http_origin);
     if (origin == NULL)
         return err_set(reterr, ERR_NOMEM, no_memory);
     origin->http = http;
     origin->curl = curl_loop_new(http->loop);
-    enum err_code code = origin->curl != NULL ? fill_origin(origin, config, reterr) : err_set(reterr, ERR_NOMEM, no_memory);
+    enum err_code code =
+        origin->curl != NULL ? fill_origin(origin, config, reterr) : err_set(reterr, ERR_NOMEM, no_memory);
     if (code != ERR_OK) {
         http_origin_free(origin);
         return code;
@@ -253,7 +265,8 @@ enum err_code http_origin_new(struct http *http, const struct http_origin_config
     return ERR_OK;
 }
 
-void http_origin_free(struct http_origin *origin) {
+void http_origin_free(struct http_origin *origin)
+{
     if (origin == NULL)
         return;
     while (origin->calls != NULL)
@@ -273,17 +286,14 @@ void http_origin_free(struct http_origin *origin) {
     mem_free(origin);
 }
 
-const char *http_origin_url(const struct http_origin *origin) {
-    return origin->base_url;
-}
+const char *http_origin_url(const struct http_origin *origin) { return origin->base_url; }
 
-uint32_t http_origin_in_flight(const struct http_origin *origin) {
-    return origin->in_flight;
-}
+uint32_t http_origin_in_flight(const struct http_origin *origin) { return origin->in_flight; }
 
 /* --- a transfer's end --- */
 
-static void transfer_free(struct transfer *transfer) {
+static void transfer_free(struct transfer *transfer)
+{
     struct http_origin *origin = transfer->origin;
     curl_loop_remove(&transfer->base);
     dns_cancel(&transfer->query);
@@ -303,7 +313,8 @@ static void transfer_free(struct transfer *transfer) {
     mem_free(transfer);
 }
 
-static void unlink_call(struct http_call *call) {
+static void unlink_call(struct http_call *call)
+{
     struct http_origin *origin = call->origin;
     *(call->previous != NULL ? &call->previous->next : &origin->calls) = call->next;
     if (call->next != NULL)
@@ -312,7 +323,8 @@ static void unlink_call(struct http_call *call) {
     origin->in_flight--;
 }
 
-static void finish(struct transfer *transfer, const struct err *error) {
+static void finish(struct transfer *transfer, const struct err *error)
+{
     struct http_call *call = transfer->call;
     struct err copy = error != NULL ? *error : (struct err){0};
     call->transfer = NULL;
@@ -321,7 +333,8 @@ static void finish(struct transfer *transfer, const struct err *error) {
     call->on_done(call, error != NULL ? &copy : NULL);
 }
 
-void http_cancel(struct http_call *call) {
+void http_cancel(struct http_call *call)
+{
     struct transfer *transfer = call->transfer;
     if (transfer != NULL) {
         call->transfer = NULL;
@@ -331,7 +344,8 @@ void http_cancel(struct http_call *call) {
     http_call_done(call);
 }
 
-void http_call_done(struct http_call *call) {
+void http_call_done(struct http_call *call)
+{
     if (call->body.limit_bytes != 0)
         strbuf_done(&call->body);
     call->body = (struct strbuf){0};
@@ -339,13 +353,17 @@ void http_call_done(struct http_call *call) {
 
 /* --- receiving --- */
 
-static bool is_streaming(const struct http_call *call) {
+static bool is_streaming(const struct http_call *call)
+{
     return call->on_data != NULL && call->status >= 200 && call->status < 300;
 }
 
-static enum err_code collect(struct transfer *transfer, const char *data, size_t bytes) {
+static enum err_code collect(struct transfer *transfer, const char *data, size_t bytes)
+{
     struct http_call *call = transfer->call;
-    size_t limit = call->on_data != NULL ? ERROR_BODY_BYTES : call->max_body_bytes > 0 ? call->max_body_bytes : MAX_BODY_BYTES;
+    size_t limit = call->on_data != NULL      ? ERROR_BODY_BYTES
+                   : call->max_body_bytes > 0 ? call->max_body_bytes
+                                              : MAX_BODY_BYTES;
     if (call->on_data != NULL && call->body.length + bytes > limit)
         bytes = limit - call->body.length; /* the rest of an error page is of no interest */
     strbuf_append_bytes(&call->body, data, bytes);
@@ -354,14 +372,16 @@ static enum err_code collect(struct transfer *transfer, const char *data, size_t
     return strbuf_error(&call->body) == ERR_OK ? ERR_OK : err_set(&transfer->error, ERR_NOMEM, no_memory);
 }
 
-static void note_status(struct transfer *transfer) {
+static void note_status(struct transfer *transfer)
+{
     long status = 0;
     (void)curl_easy_getinfo(transfer->base.easy, CURLINFO_RESPONSE_CODE, &status);
     transfer->call->status = (int)status;
 }
 
 /* Inside curl's callback nothing may be called that could end a transfer: the data only goes into the inbox. */
-static size_t on_write(char *data, size_t size, size_t count, void *context) {
+static size_t on_write(char *data, size_t size, size_t count, void *context)
+{
     struct transfer *transfer = context;
     struct http_call *call = transfer->call;
     size_t bytes = size * count;
@@ -381,7 +401,8 @@ static size_t on_write(char *data, size_t size, size_t count, void *context) {
 }
 
 /* @return false when the transfer is gone. */
-static bool deliver_inbox(struct transfer *transfer) {
+static bool deliver_inbox(struct transfer *transfer)
+{
     if (transfer->head_complete && !transfer->head_told && transfer->call->on_head != NULL) {
         transfer->head_told = true;
         transfer->call->on_head(transfer->call);
@@ -405,11 +426,10 @@ static bool deliver_inbox(struct transfer *transfer) {
     return false;
 }
 
-static void on_ready(struct curl_transfer *base) {
-    (void)deliver_inbox((struct transfer *)base);
-}
+static void on_ready(struct curl_transfer *base) { (void)deliver_inbox((struct transfer *)base); }
 
-static size_t header_value(const char *line, size_t bytes, const char *name, char *buffer, size_t buffer_bytes) {
+static size_t header_value(const char *line, size_t bytes, const char *name, char *buffer, size_t buffer_bytes)
+{
     size_t name_length = strlen(name);
     if (bytes <= name_length + 1 || strncasecmp(line, name, name_length) != 0 || line[name_length] != ':')
         return 0;
@@ -424,7 +444,8 @@ static size_t header_value(const char *line, size_t bytes, const char *name, cha
     return length;
 }
 
-static size_t on_header(char *line, size_t size, size_t count, void *context) {
+static size_t on_header(char *line, size_t size, size_t count, void *context)
+{
     struct transfer *transfer = context;
     struct http_call *call = transfer->call;
     size_t bytes = size * count;
@@ -455,7 +476,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *context) {
 
 /* --- errors --- */
 
-static enum err_code code_of(CURLcode result) {
+static enum err_code code_of(CURLcode result)
+{
     switch (result) {
     case CURLE_OK:
         return ERR_OK;
@@ -489,7 +511,8 @@ static enum err_code code_of(CURLcode result) {
     }
 }
 
-static void describe(const struct transfer *transfer, CURLcode result, struct err *error) {
+static void describe(const struct transfer *transfer, CURLcode result, struct err *error)
+{
     long os_errno = 0;
     (void)curl_easy_getinfo(transfer->base.easy, CURLINFO_OS_ERRNO, &os_errno);
     const char *text = transfer->curl_error[0] != '\0' ? transfer->curl_error : curl_easy_strerror(result);
@@ -498,7 +521,8 @@ static void describe(const struct transfer *transfer, CURLcode result, struct er
     (void)err_set(error, code_of(result), "%s: %s", transfer->origin->base_url, text);
 }
 
-static void note_peer(struct transfer *transfer) {
+static void note_peer(struct transfer *transfer)
+{
     char *ip = NULL;
     long port = 0, status = 0;
     (void)curl_easy_getinfo(transfer->base.easy, CURLINFO_PRIMARY_IP, &ip);
@@ -509,7 +533,8 @@ static void note_peer(struct transfer *transfer) {
     transfer->call->status = (int)status;
 }
 
-static void on_finished(struct curl_transfer *base, CURLcode result) {
+static void on_finished(struct curl_transfer *base, CURLcode result)
+{
     struct transfer *transfer = (struct transfer *)base;
     note_peer(transfer);
     if (!deliver_inbox(transfer))
@@ -520,23 +545,28 @@ static void on_finished(struct curl_transfer *base, CURLcode result) {
     finish(transfer, error.code != ERR_OK ? &error : NULL);
 }
 
-static void on_deadline(void *context) {
+static void on_deadline(void *context)
+{
     struct transfer *transfer = context;
     struct err error = {0};
-    (void)err_set(&error, ERR_TIMEOUT, "%s: no complete answer within %u ms", transfer->origin->base_url, transfer->call->timeout_ms);
+    (void)err_set(&error, ERR_TIMEOUT, "%s: no complete answer within %u ms", transfer->origin->base_url,
+                  transfer->call->timeout_ms);
     finish(transfer, &error);
 }
 
-static void on_idle(void *context) {
+static void on_idle(void *context)
+{
     struct transfer *transfer = context;
     struct err error = {0};
-    (void)err_set(&error, ERR_TIMEOUT, "%s: nothing received for %u ms", transfer->origin->base_url, transfer->call->idle_timeout_ms);
+    (void)err_set(&error, ERR_TIMEOUT, "%s: nothing received for %u ms", transfer->origin->base_url,
+                  transfer->call->idle_timeout_ms);
     finish(transfer, &error);
 }
 
 /* --- sending --- */
 
-static int on_sockopt(void *context, curl_socket_t fd, curlsocktype purpose) {
+static int on_sockopt(void *context, curl_socket_t fd, curlsocktype purpose)
+{
     (void)context;
     (void)purpose;
     const struct {
@@ -553,7 +583,8 @@ static int on_sockopt(void *context, curl_socket_t fd, curlsocktype purpose) {
     return CURL_SOCKOPT_OK;
 }
 
-static bool add_header(struct transfer *transfer, const char *line) {
+static bool add_header(struct transfer *transfer, const char *line)
+{
     struct curl_slist *list = curl_slist_append(transfer->headers, line);
     if (list == NULL)
         return false;
@@ -561,7 +592,8 @@ static bool add_header(struct transfer *transfer, const char *line) {
     return true;
 }
 
-static bool set_headers(struct transfer *transfer) {
+static bool set_headers(struct transfer *transfer)
+{
     /* An API server that is asked for "100 Continue" only costs a round trip. */
     bool ok = add_header(transfer, "Expect:");
     for (unsigned i = 0; ok && i < HTTP_MAX_HEADERS && transfer->call->headers[i] != NULL; i++)
@@ -571,7 +603,8 @@ static bool set_headers(struct transfer *transfer) {
 
 #define SET(option, value) (ok = ok && curl_easy_setopt(easy, (option), (value)) == CURLE_OK)
 
-static bool set_tls(CURL *easy, struct http_origin *origin) {
+static bool set_tls(CURL *easy, struct http_origin *origin)
+{
     bool ok = true;
     if (origin->ca.data != NULL)
         SET(CURLOPT_CAINFO_BLOB, &origin->ca);
@@ -585,7 +618,8 @@ static bool set_tls(CURL *easy, struct http_origin *origin) {
     return ok;
 }
 
-static bool set_method(CURL *easy, const struct http_call *call) {
+static bool set_method(CURL *easy, const struct http_call *call)
+{
     bool ok = true;
     const char *method = call->method != NULL ? call->method : "GET";
     if (call->request_body != NULL && call->request_body_bytes > 0) {
@@ -598,7 +632,8 @@ static bool set_method(CURL *easy, const struct http_call *call) {
     return ok;
 }
 
-static bool set_options(struct transfer *transfer, const char *url) {
+static bool set_options(struct transfer *transfer, const char *url)
+{
     struct http_origin *origin = transfer->origin;
     CURL *easy = transfer->base.easy;
     bool ok = set_tls(easy, origin) && set_method(easy, transfer->call);
@@ -625,14 +660,16 @@ static bool set_options(struct transfer *transfer, const char *url) {
 }
 #undef SET
 
-static enum err_code add_transfer(struct transfer *transfer, struct err *reterr) {
+static enum err_code add_transfer(struct transfer *transfer, struct err *reterr)
+{
     if (curl_loop_add(transfer->origin->curl, &transfer->base) != ERR_OK)
         return err_set(reterr, ERR_NOMEM, no_memory);
     return ERR_OK;
 }
 
 /* Hands curl the addresses: "-host:port" makes it forget the ones of before. */
-static bool set_addresses(struct transfer *transfer, const struct dns_answer *answer) {
+static bool set_addresses(struct transfer *transfer, const struct dns_answer *answer)
+{
     struct http_origin *origin = transfer->origin;
     struct strbuf entry;
     strbuf_init(&entry, 16384);
@@ -644,13 +681,15 @@ static bool set_addresses(struct transfer *transfer, const struct dns_answer *an
         bool v6 = strchr(answer->addresses[i], ':') != NULL;
         strbuf_printf(&entry, v6 ? "%s[%s]" : "%s%s", i > 0 ? "," : "", answer->addresses[i]);
     }
-    struct curl_slist *list = strbuf_error(&entry) == ERR_OK ? curl_slist_append(transfer->resolve, strbuf_text(&entry)) : NULL;
+    struct curl_slist *list =
+        strbuf_error(&entry) == ERR_OK ? curl_slist_append(transfer->resolve, strbuf_text(&entry)) : NULL;
     strbuf_done(&entry);
     return transfer->resolve != NULL && list != NULL &&
            curl_easy_setopt(transfer->base.easy, CURLOPT_RESOLVE, transfer->resolve) == CURLE_OK;
 }
 
-static void on_resolved(struct dns_query *query, const struct dns_answer *answer, const struct err *error) {
+static void on_resolved(struct dns_query *query, const struct dns_answer *answer, const struct err *error)
+{
     struct transfer *transfer = query->context;
     struct err failure = {0};
     if (answer == NULL) {
@@ -667,7 +706,8 @@ static void on_resolved(struct dns_query *query, const struct dns_answer *answer
         finish(transfer, &failure);
 }
 
-static enum err_code prepare(struct transfer *transfer, struct err *reterr) {
+static enum err_code prepare(struct transfer *transfer, struct err *reterr)
+{
     struct http_origin *origin = transfer->origin;
     struct http_call *call = transfer->call;
     struct loop *loop = origin->http->loop;
@@ -689,7 +729,8 @@ static enum err_code prepare(struct transfer *transfer, struct err *reterr) {
     return ok ? ERR_OK : err_set(reterr, ERR_NOMEM, no_memory);
 }
 
-static enum err_code launch(struct transfer *transfer, struct err *reterr) {
+static enum err_code launch(struct transfer *transfer, struct err *reterr)
+{
     struct http_origin *origin = transfer->origin;
     if (origin->resolve_host == NULL)
         return add_transfer(transfer, reterr);
@@ -698,7 +739,8 @@ static enum err_code launch(struct transfer *transfer, struct err *reterr) {
     return dns_start(origin->http->dns, &transfer->query, origin->resolve_host, reterr);
 }
 
-static void reset_result(struct http_call *call) {
+static void reset_result(struct http_call *call)
+{
     http_call_done(call);
     call->status = 0;
     call->retry_after_ms = -1;
@@ -708,7 +750,8 @@ static void reset_result(struct http_call *call) {
     strbuf_init(&call->body, call->on_data != NULL ? ERROR_BODY_BYTES : limit);
 }
 
-enum err_code http_start(struct http_origin *origin, struct http_call *call, struct err *reterr) {
+enum err_code http_start(struct http_origin *origin, struct http_call *call, struct err *reterr)
+{
     struct transfer *transfer = NEW(struct transfer);
     if (transfer == NULL)
         return err_set(reterr, ERR_NOMEM, no_memory);

@@ -30,14 +30,15 @@ struct http_origin_config {
     const char *cert_pem, *key_pem;
     const char *tls_server_name;
     bool insecure_skip_verify;
-    const char *proxy_url; /* http://, https://, socks5://; NULL: environment (HTTPS_PROXY, NO_PROXY with CIDRs); "": none */
+    const char
+        *proxy_url; /* http://, https://, socks5://; NULL: environment (HTTPS_PROXY, NO_PROXY with CIDRs); "": none */
     const char *user_agent;
-    uint32_t max_connections; /* 0: 64 */
+    uint32_t max_connections;    /* 0: 64 */
     uint32_t connect_timeout_ms; /* TCP and TLS together; 0: 10 s */
-    bool http2;               /* default is HTTP/1.1 */
+    bool http2;                  /* default is HTTP/1.1 */
 };
-enum err_code http_origin_new(struct http *http, const struct http_origin_config *config, struct http_origin **ret_origin,
-                              struct err *reterr) MUST_USE;
+enum err_code http_origin_new(struct http *http, const struct http_origin_config *config,
+                              struct http_origin **ret_origin, struct err *reterr) MUST_USE;
 /** Cancels its calls without calling back. Takes NULL. */
 void http_origin_free(struct http_origin *origin);
 const char *http_origin_url(const struct http_origin *origin);
@@ -46,10 +47,10 @@ enum { HTTP_MAX_HEADERS = 8 };
 
 struct http_call {
     /* -- set by the owner before http_start(); zero-initialise first; strings borrowed until on_done -- */
-    const char *method; /* "GET" when NULL */
-    const char *path;   /* "/api/v1/services?watch=1", already encoded; copied */
+    const char *method;                    /* "GET" when NULL */
+    const char *path;                      /* "/api/v1/services?watch=1", already encoded; copied */
     const char *headers[HTTP_MAX_HEADERS]; /* "Name: value", NULL-terminated unless full; copied */
-    const char *request_body; /* borrowed until on_done */
+    const char *request_body;              /* borrowed until on_done */
     size_t request_body_bytes;
     uint32_t timeout_ms;      /* whole call; 0: none (watches) */
     uint32_t idle_timeout_ms; /* no byte received for so long ends the call with ERR_TIMEOUT; 0: none */
@@ -64,8 +65,8 @@ struct http_call {
     void *context;
 
     /* -- result, valid in on_done -- */
-    int status;          /* HTTP status; 0 when none was received; set before the first on_data */
-    struct strbuf body;  /* collected body (also of non-2xx answers in streaming calls, up to 64 KiB) */
+    int status;         /* HTTP status; 0 when none was received; set before the first on_data */
+    struct strbuf body; /* collected body (also of non-2xx answers in streaming calls, up to 64 KiB) */
     char content_type[64];
     int64_t retry_after_ms; /* -1 when absent */
     char warning[256];      /* first Warning header, "" when none (RFC 7234 299) */

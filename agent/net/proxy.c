@@ -8,14 +8,16 @@
 
 #include "base/text.h"
 
-static bool prefix_equal(const uint8_t *a, const uint8_t *b, unsigned bits) {
+static bool prefix_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
+{
     unsigned whole = bits / 8, rest = bits % 8;
     if (memcmp(a, b, whole) != 0)
         return false;
     return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
 }
 
-static bool cidr_covers(const char *cidr, const char *host) {
+static bool cidr_covers(const char *cidr, const char *host)
+{
     char network[TEXT_IP_BYTES];
     const char *slash = strchr(cidr, '/');
     size_t length = (size_t)(slash - cidr);
@@ -33,7 +35,8 @@ static bool cidr_covers(const char *cidr, const char *host) {
 }
 
 /* "example.com" covers itself and everything below it, ".example.com" only what is below. */
-static bool domain_covers(const char *domain, const char *host) {
+static bool domain_covers(const char *domain, const char *host)
+{
     const char *suffix = domain[0] == '*' && domain[1] == '.' ? domain + 1 : domain;
     size_t host_length = strlen(host), suffix_length = strlen(suffix);
     if (suffix[0] == '.')
@@ -44,7 +47,8 @@ static bool domain_covers(const char *domain, const char *host) {
            strcasecmp(host + host_length - suffix_length, suffix) == 0;
 }
 
-static bool entry_covers(char *entry, const char *host, uint16_t port) {
+static bool entry_covers(char *entry, const char *host, uint16_t port)
+{
     if (strcmp(entry, "*") == 0)
         return true;
     if (strchr(entry, '/') != NULL)
@@ -63,7 +67,8 @@ static bool entry_covers(char *entry, const char *host, uint16_t port) {
     return domain_covers(entry, host);
 }
 
-bool proxy_is_excepted(const char *list, const char *host, uint16_t port) {
+bool proxy_is_excepted(const char *list, const char *host, uint16_t port)
+{
     if (strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0)
         return true;
     for (const char *at = list; *at != '\0';) {
@@ -80,14 +85,16 @@ bool proxy_is_excepted(const char *list, const char *host, uint16_t port) {
     return false;
 }
 
-static const char *environment(const char *upper, const char *lower) {
+static const char *environment(const char *upper, const char *lower)
+{
     const char *value = getenv(upper);
     if (value == NULL || value[0] == '\0')
         value = getenv(lower);
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-const char *proxy_from_environment(bool https, const char *host, uint16_t port) {
+const char *proxy_from_environment(bool https, const char *host, uint16_t port)
+{
     const char *proxy = https ? environment("HTTPS_PROXY", "https_proxy") : environment("HTTP_PROXY", "http_proxy");
     const char *except = environment("NO_PROXY", "no_proxy");
     if (proxy == NULL || proxy_is_excepted(except != NULL ? except : "", host, port))
