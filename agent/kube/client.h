@@ -15,7 +15,8 @@ struct kube_client;
  *  @return ERR_OK, ERR_NOMEM, ERR_INVALID, ERR_TLS (a PEM that cannot be read). */
 enum err_code kube_client_new(struct http *http, struct loop *loop, const struct kubeconfig *config, const char *label,
                               struct kube_client **ret_client, struct err *reterr) MUST_USE;
-/** Cancels every request without calling back. Takes NULL. */
+/** Cancels every request without calling back. Takes NULL. What follows collections through it (list_watch, discovery, events) must be
+ *  freed before. */
 void kube_client_free(struct kube_client *client);
 const char *kube_client_label(const struct kube_client *client);
 const char *kube_client_server(const struct kube_client *client);
@@ -57,8 +58,8 @@ struct kube_request {
     struct http_call call;
     char *copied_body;
     char *copied_path, *content_line;
+    unsigned generation; /* of the credentials that it was sent with */
     bool retried_unauthorized;
-    bool orphaned; /* its connection was closed under it */
     uint64_t started_us;
     struct kube_request *next, *previous;
 };

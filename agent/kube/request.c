@@ -1,10 +1,9 @@
 /* Single requests: one object, or one small collection. */
-#include <stdio.h>
 #include <string.h>
 
+#include "agent/kube/failure.h"
 #include "agent/kube/transport.h"
 #include "base/mem.h"
-#include "base/text.h"
 
 enum { REQUEST_TIMEOUT_MS = 30000 };
 
@@ -20,11 +19,10 @@ static const char *method_of(const char *verb)
     return "GET";
 }
 
-/* "create services at /api/v1/namespaces/x/services in cluster source", without the query. */
 static void describe(const struct kube_request *request, char *buffer, size_t bytes)
 {
-    (void)snprintf(buffer, bytes, "%s %s %.*s in cluster %s", request->verb, request->resource,
-                   (int)strcspn(request->copied_path, "?"), request->copied_path, kube_client_label(request->client));
+    failure_describe(buffer, bytes, request->verb, request->resource, request->copied_path, request->copied_body,
+                     kube_client_label(request->client));
 }
 
 static void release(struct kube_request *request)
@@ -43,36 +41,54 @@ static void finish(struct kube_request *request, json_t *object, const struct ku
     request->on_done(request, object, failure);
 }
 
+/* Whether a refused request is worth another try, with credentials that changed since. */
+static bool may_retry(struct kube_request *request, const struct err *error)
+{
+    return error == NULL && request->call.status == 401 && !request->retried_unauthorized &&
+           transport_refresh(request->client, request->generation);
+}
+
+/* @return new, or NULL with the error set, or NULL when the body is empty. */
+static json_t *parse(const struct http_call *call, struct err *error)
+{
+    json_error_t where;
+    if (call->body.length == 0)
+        return NULL;
+    json_t *object = json_loadb(strbuf_text(&call->body), call->body.length, 0, &where);
+    if (object == NULL && (where.text[0] == '\0' || json_error_code(&where) == json_error_out_of_memory))
+        (void)err_set(error, ERR_NOMEM, "out of memory");
+    else if (object == NULL)
+        (void)err_set(error, ERR_PROTOCOL, "the answer is not JSON: %s", where.text);
+    return object;
+}
+
+static void finish_failed(struct kube_request *request, const struct err *error)
+{
+    struct kube_failure failure;
+    char what[768];
+    describe(request, what, sizeof(what));
+    failure_fill(&failure, &request->call, error, what);
+    failure.status = request->call.status;
+    finish(request, NULL, &failure);
+}
+
 static void on_answer(struct http_call *call, const struct err *error)
 {
     struct kube_request *request = call->context;
-    char what[512];
-    describe(request, what, sizeof(what));
+    struct err own = {0};
     transport_observe(request->client, request->verb, request->resource, call, request->started_us);
-    struct kube_failure failure;
-    if (error == NULL && call->status == 401 && !request->retried_unauthorized && transport_refresh(request->client)) {
+    if (may_retry(request, error)) {
         request->retried_unauthorized = true;
-        struct err again = {0};
-        if (transport_start(request->client, call, &again) == ERR_OK)
+        if (transport_start(request->client, call, &request->generation, &own) == ERR_OK)
             return;
-        failure_fill(&failure, call, &again, what);
-        finish(request, NULL, &failure);
-        return;
+        error = &own;
     }
-    if (error != NULL || call->status < 200 || call->status >= 300) {
-        failure_fill(&failure, call, error, what);
-        finish(request, NULL, &failure);
-        return;
-    }
-    json_error_t where;
-    json_t *object = call->body.length > 0 ? json_loadb(strbuf_text(&call->body), call->body.length, 0, &where) : NULL;
-    if (object == NULL && call->body.length > 0) {
-        failure = (struct kube_failure){.status = call->status, .retry_after_ms = -1};
-        (void)err_set(&failure.error, ERR_PROTOCOL, "%s: the answer is not JSON: %s", what, where.text);
-        finish(request, NULL, &failure);
-        return;
-    }
-    finish(request, object, NULL);
+    bool good = error == NULL && call->status >= 200 && call->status < 300;
+    json_t *object = good ? parse(call, &own) : NULL;
+    if (good && own.code == ERR_OK)
+        finish(request, object, NULL);
+    else
+        finish_failed(request, good ? &own : error);
     json_decref(object);
 }
 
@@ -95,7 +111,7 @@ static enum err_code copy_inputs(struct kube_request *request, struct err *reter
 enum err_code kube_start(struct kube_client *client, struct kube_request *request, struct err *reterr)
 {
     request->client = client;
-    request->retried_unauthorized = request->orphaned = false;
+    request->retried_unauthorized = false;
     request->started_us = loop_precise_us(kube_client_loop(client));
     request->call =
         (struct http_call){.method = method_of(request->verb),
@@ -110,7 +126,7 @@ enum err_code kube_start(struct kube_client *client, struct kube_request *reques
         request->call.request_body_bytes = request->body_bytes;
         request->call.headers[0] = "Accept: application/json";
         request->call.headers[1] = request->body_bytes > 0 ? request->content_line : NULL;
-        code = transport_start(client, &request->call, reterr);
+        code = transport_start(client, &request->call, &request->generation, reterr);
     }
     if (code != ERR_OK)
         release(request);
@@ -123,20 +139,6 @@ void kube_cancel(struct kube_request *request)
         return;
     http_cancel(&request->call);
     release(request);
-}
-
-void transport_fail_orphans(struct kube_client *client)
-{
-    for (struct kube_request *request = transport_first(client); request != NULL; request = transport_first(client)) {
-        while (request != NULL && !request->orphaned)
-            request = request->next;
-        if (request == NULL)
-            return;
-        struct kube_failure failure = {.retry_after_ms = -1};
-        (void)err_set(&failure.error, ERR_CONNECT,
-                      "the connection was closed because the client's certificates changed");
-        finish(request, NULL, &failure);
-    }
 }
 
 const char *kube_query_escape(struct arena *arena, const char *value)

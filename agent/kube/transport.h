@@ -1,25 +1,31 @@
-/* What client.c offers to request.c and list_watch.c: raw calls with the client's credentials. Internal to agent/kube. */
+/* What client.c offers to request.c and list_watch*.c: raw calls with the client's credentials. Internal to agent/kube. */
 #pragma once
 
 #include "agent/kube/client.h"
 
-struct loop *kube_client_loop(const struct kube_client *client);
-/** http_start() with the credentials added; up to HTTP_MAX_HEADERS - 2 headers may be set. */
-enum err_code transport_start(struct kube_client *client, struct http_call *call, struct err *reterr) MUST_USE;
-/** Reads the token file again now. @return whether there is a new token. */
-bool transport_refresh(struct kube_client *client);
-/** A call ended: tells the observers. */
+/* Whoever has long calls on the client's connections, and so must open them again when the client's certificates change. */
+struct transport_follower {
+    /* The call has to be cancelled and started again; no callback of an owner from here. */
+    void (*on_replaced)(void *context);
+    void *context;
+    struct transport_follower *next, *previous;
+};
+void transport_follow(struct kube_client *client, struct transport_follower *follower);
+void transport_unfollow(struct kube_client *client, struct transport_follower *follower); /* idempotent */
+
+/** http_start() with the credentials added; up to HTTP_MAX_HEADERS - 2 headers may be set.
+ *  @param[out] ret_generation  of the credentials, for transport_refresh(). */
+enum err_code transport_start(struct kube_client *client, struct http_call *call, unsigned *ret_generation,
+                              struct err *reterr) MUST_USE;
+/** After a 401: reads the token file, and the files of certificates, again. @return whether the credentials are others now than those of
+ *  `generation`, so that the request is worth another try. */
+bool transport_refresh(struct kube_client *client, unsigned generation);
+/** An answer came, or will not come: tells the observers. */
 void transport_observe(struct kube_client *client, const char *verb, const char *resource, const struct http_call *call,
                        uint64_t started_us);
+
+/** Requests in flight, so that kube_client_free() can cancel them. */
 void transport_link(struct kube_client *client, struct kube_request *request);
 void transport_unlink(struct kube_client *client, struct kube_request *request);
-struct kube_request *transport_first(struct kube_client *client);
-/** Ends with ERR_CONNECT the requests whose connections were closed because the certificates changed. */
-void transport_fail_orphans(struct kube_client *client);
 
-/** Fills a failure from a finished call: `what` reads "create Service ns/name in cluster x". @param error of the call, NULL when it was answered. */
-void failure_fill(struct kube_failure *failure, const struct http_call *call, const struct err *error,
-                  const char *what);
-enum err_code failure_code(int status, const char *reason);
-/** Fills from a Status object and HTTP status. */
-void failure_from_status(struct kube_failure *failure, const json_t *status, int http_status, const char *what);
+struct loop *kube_client_loop(const struct kube_client *client);

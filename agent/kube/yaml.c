@@ -4,8 +4,6 @@
 #include <string.h>
 #include <yaml.h>
 
-#include "agent/kube/json_memory.h"
-
 enum {
     MAX_DEPTH = 32,
     MAX_NODES = 100000, /* a kubeconfig of a thousand contexts has a fifth of it; more is made to fill memory */
@@ -117,7 +115,6 @@ static enum err_code parse_all(yaml_parser_t *parser, struct builder *builder)
 
 enum err_code yaml_parse(const char *text, size_t bytes, json_t **ret_root, struct err *reterr)
 {
-    json_memory_init();
     yaml_parser_t parser;
     struct builder builder = {.reterr = reterr};
     if (!yaml_parser_initialize(&parser))

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/kube/json_memory.h"
+#include "agent/kube/setup.h"
 #include "mirror/names.h"
 #include "tests/unit/sweep.h"
 
@@ -633,7 +633,7 @@ static void survives_failing_allocations(void **state)
         {NAMESPACE, "{\"metadata\":{\"name\":\"n\",\"labels\":{\"a\":\"b\"}}}"},
         {SECRET, "{\"metadata\":{\"name\":\"n\"},\"data\":{\"kubeconfig\":\"YTogMQ==\"}}"},
     };
-    json_memory_init();
+    kube_setup();
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
         assert_true(sweep(sweep_decode, &cases[i]) > 2);
     struct arena arena;

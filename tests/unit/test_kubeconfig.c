@@ -9,6 +9,7 @@
 
 #include "agent/kube/base64.h"
 #include "agent/kube/kubeconfig_internal.h"
+#include "agent/kube/setup.h"
 #include "tests/unit/sweep.h"
 #include "tests/unit/test_certificate.h"
 
@@ -484,6 +485,7 @@ static void decodes_only_base64(void **state)
 static int set_up(void **state)
 {
     (void)state;
+    kube_setup();
     identity = test_certificate_make(1900000000);
     stranger = test_certificate_make(1900000001);
     encode(identity.certificate, identity_data, sizeof(identity_data));

@@ -1,0 +1,150 @@
+/* Watching. Rules: client-go's tools/cache/reflector.go. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/kube/list_watch_internal.h"
+
+/* ---- what arrives ---- */
+
+/* A Status in the stream, most often 410: it ends the watch, and says more than the end of the connection after it. */
+static enum err_code take_error(struct list_watch *watch, const json_t *status, struct err *reterr)
+{
+    char what[256];
+    (void)snprintf(what, sizeof(what), "watch %s in cluster %s", watch->config.resource,
+                   kube_client_label(watch->client));
+    watch->stream_failure = (struct kube_failure){.retry_after_ms = -1};
+    failure_from_status(&watch->stream_failure, status, (int)json_integer_value(json_object_get(status, "code")), what);
+    return err_set(reterr, watch->stream_failure.error.code, "%s", watch->stream_failure.error.text);
+}
+
+static enum err_code take_event(struct list_watch *watch, const json_t *event, struct err *reterr)
+{
+    const char *type = json_string_value(json_object_get(event, "type"));
+    json_t *object = json_object_get(event, "object");
+    if (type == NULL || !json_is_object(object))
+        return err_set(reterr, ERR_PROTOCOL, "a watch event has no type or no object");
+    if (strcmp(type, "ERROR") == 0)
+        return take_error(watch, object, reterr);
+    list_watch_set_healthy(watch);
+    if (watch->dead)
+        return ERR_CANCELLED;
+    watch->signs++;
+    watch->expiries = 0;
+    if (!list_watch_is_wanted(watch, object))
+        return ERR_OK;
+    if (strcmp(type, "ADDED") == 0)
+        TRY(list_watch_deliver(watch, CHANGE_ADDED, object, reterr));
+    else if (strcmp(type, "MODIFIED") == 0)
+        TRY(list_watch_deliver(watch, CHANGE_MODIFIED, object, reterr));
+    else if (strcmp(type, "DELETED") == 0)
+        TRY(list_watch_deliver(watch, CHANGE_DELETED, object, reterr));
+    else if (strcmp(type, "BOOKMARK") != 0)
+        return ERR_OK; /* a type that is yet to be invented */
+    watch->state.events += strcmp(type, "BOOKMARK") != 0;
+    list_watch_note_version(watch, object);
+    return ERR_OK;
+}
+
+static enum err_code on_piece(void *context, const char *text, size_t bytes, bool is_item, struct err *reterr)
+{
+    (void)is_item;
+    struct list_watch *watch = context;
+    json_error_t where;
+    json_t *event = json_loadb(text, bytes, 0, &where);
+    if (event == NULL)
+        return err_set(reterr, ERR_PROTOCOL, "a watch event is not JSON: %s", where.text);
+    enum err_code code = take_event(watch, event, reterr);
+    json_decref(event);
+    return code;
+}
+
+/* ---- its end ---- */
+
+/* What a broken watch leads to: the place is kept wherever it may still be good. */
+static void fail_watch(struct list_watch *watch, const struct kube_failure *failure)
+{
+    enum err_code code = failure->error.code;
+    if (code == ERR_EXPIRED && watch->expiries++ == 0) { /* not a fault: the server forgot our place */
+        list_watch_wait(watch, STATE_LISTING, 0);
+        return;
+    }
+    if (list_watch_is_version_too_large(failure))
+        watch->list_from = LIST_FROM_QUORUM;
+    bool place_is_bad = list_watch_is_version_too_large(failure) || code == ERR_REJECTED || code == ERR_NOT_FOUND ||
+                        code == ERR_PROTOCOL || code == ERR_LIMIT;
+    bool given_up = code == ERR_SERVER && ++watch->server_errors > LIST_WATCH_SERVER_ERRORS;
+    bool needs_list = watch->lost_an_object || code == ERR_NOMEM || code == ERR_EXPIRED || place_is_bad || given_up;
+    list_watch_fail(watch, needs_list ? STATE_LISTING : STATE_WATCHING, failure);
+}
+
+/* A connection that had worked and broke is opened again at once; when that does not work, it is a failure. */
+static bool continue_broken(struct list_watch *watch, const struct kube_failure *failure)
+{
+    bool connection = failure->error.code == ERR_CONNECT || failure->error.code == ERR_TIMEOUT;
+    bool worked = watch->call.status == 200 &&
+                  (watch->signs > 0 || loop_now_ms(watch->loop) - watch->began_ms > LIST_WATCH_SHORT_MS);
+    if (!connection || !worked || watch->lost_an_object)
+        return false;
+    watch->state.healthy = false;
+    watch->state.error = failure->error;
+    list_watch_wait(watch, STATE_WATCHING, 0);
+    return true;
+}
+
+static void end_watch(struct list_watch *watch, const struct err *error)
+{
+    struct kube_failure failure;
+    struct err own = {0};
+    list_watch_observe(watch);
+    if (list_watch_retry_unauthorized(watch, error, STATE_WATCHING))
+        return;
+    if (error == NULL && watch->call.status == 200) {
+        bool is_short = watch->signs == 0 && loop_now_ms(watch->loop) - watch->began_ms < LIST_WATCH_SHORT_MS;
+        if (json_split_finish(&watch->split, &own) != ERR_OK)
+            (void)err_set(&own, ERR_CONNECT, "the stream ended in the middle of an event");
+        else if (is_short)
+            (void)err_set(&own, ERR_SERVER, "the watch ended at once without an event");
+        if (own.code == ERR_OK) {
+            watch->server_errors = 0;
+            list_watch_start_watch(watch); /* from the last version: nothing is lost, nothing is listed */
+            return;
+        }
+        error = &own;
+    }
+    if (watch->stream_failure.error.code != ERR_OK)
+        failure = watch->stream_failure;
+    else
+        list_watch_describe_failure(watch, "watch", error, &failure);
+    if (!continue_broken(watch, &failure))
+        fail_watch(watch, &failure);
+}
+
+static void on_done(struct http_call *call, const struct err *error)
+{
+    struct list_watch *watch = call->context;
+    list_watch_enter(watch);
+    end_watch(watch, error);
+    list_watch_leave(watch);
+}
+
+/* ---- its beginning ---- */
+
+void list_watch_start_watch(struct list_watch *watch)
+{
+    struct list_watch_path path;
+    char seconds[16];
+    (void)snprintf(seconds, sizeof(seconds), "%u",
+                   LIST_WATCH_SECONDS_MIN + arc4random_uniform(LIST_WATCH_SECONDS_MIN + 1));
+    list_watch_path_begin(watch, &path);
+    list_watch_path_add(&path, "watch", "1");
+    list_watch_path_add(&path, "allowWatchBookmarks", "true");
+    list_watch_path_add(&path, "resourceVersion", watch->version);
+    list_watch_path_add(&path, "timeoutSeconds", seconds);
+    json_split_done(&watch->split);
+    json_split_init(&watch->split, JSON_SPLIT_VALUES, LIST_WATCH_OBJECT_BYTES, on_piece, watch);
+    watch->stream_failure = (struct kube_failure){0};
+    watch->signs = 0;
+    watch->state.watches++;
+    list_watch_send(watch, &path, STATE_WATCHING, on_done);
+}
