@@ -225,6 +225,28 @@ def test_the_agents_rights_suffice_for_a_2_8_secret(deployed, east, remote_kubec
     assert refused(running, deployed) == []
 
 
+def test_a_right_taken_away_is_named_and_the_rest_goes_on(deployed, east, remote_kubeconfig, agent):
+    [role] = [d for d in documents("rbac.yaml") if d["kind"] == "ClusterRole"]
+    role["rules"] = [r for r in role["rules"] if r["resources"] != ["events"]]
+    for rule in role["rules"]:
+        if rule["resources"] == ["services"]:
+            rule["verbs"].remove("delete")
+    kubectl(deployed, "apply", "-f", "-", input=yaml.safe_dump(role))
+    east.gateway.start()
+    deployed.ensure_namespace("granted")
+    east.export_labelled("first", "granted")
+    east.export_labelled("lost", "no-such-namespace-here")
+    east.link(deployed, kubeconfig=remote_kubeconfig)
+    running = run_as_deployed(deployed, agent)
+    wait_until(lambda: deployed.ready_addresses("first-east", "granted") == sorted(east.gateway.addresses), 10, "the mirror is ready")
+    east.api.delete("services", "first", "granted")
+    wait_until(lambda: [e for e in running.logs() if e["level"] in ("warn", "error") and 'cannot delete resource "services"' in e.get("error", "")], 10,
+               "the log names the right")
+    wait_until(lambda: running.metrics().get("svcmirror_events_dropped"), 10, "Events that may not be written are counted")
+    east.export_labelled("second", "granted")
+    wait_until(lambda: deployed.ready_addresses("second-east", "granted") == sorted(east.gateway.addresses), 10, "another mirror is ready")
+
+
 def test_the_rights_are_no_more_than_the_agent_uses():
     """A right that is added to the manifests has to be added here, with its reader's consent."""
     namespaced = [d for d in documents("rbac.yaml") if d["kind"] == "Role"]
