@@ -1,3 +1,3 @@
 #include "agent/commands/command.h"
 
-int main(int argc, char **argv) { return command_main(argc - 1, argv + 1); }
+int main(int argc, char **argv) { return command_main(argc, argv); }

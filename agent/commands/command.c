@@ -1,94 +1,188 @@
 #include "agent/commands/command.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/commands/output.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "version.h"
 
-static const struct command *const commands[] = {&command_run, &command_gateways, &command_version};
+enum { HELP_BYTES = 64 << 10 };
+
+const struct command *const commands[] = {&command_run, &command_gateways, &command_version, NULL};
+
+/* ---- who we are ---- */
+
+/* kubectl runs `kubectl svcmirror` as kubectl-svcmirror. */
+static const char *program_name(const char *path)
+{
+    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+    const char *name = slash != NULL ? slash + 1 : path;
+    return name != NULL && text_starts_with(name, "kubectl-") ? "kubectl svcmirror" : "svcmirror";
+}
+
+void command_complain(const char *command, const char *format, ...)
+{
+    struct strbuf text, clean;
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    strbuf_init(&text, sizeof(line) + 128);
+    strbuf_init(&clean, 2 * sizeof(line));
+    strbuf_printf(&text, "svcmirror %s: %s", command, line);
+    output_text(strbuf_text(&text), &clean); /* it may quote what a server said */
+    (void)fprintf(stderr, "%s\n", strbuf_text(&clean));
+    strbuf_done(&text);
+    strbuf_done(&clean);
+}
+
+enum err_code command_check_namespace(const char *text, struct err *reterr)
+{
+    if (text_is_dns1123_label(text))
+        return ERR_OK;
+    return err_set(reterr, ERR_INVALID,
+                   "\"%.80s\" is no name of a namespace: small letters, digits and - are allowed, 63 at most", text);
+}
+
+/* ---- help ---- */
+
+static enum exit_code print(struct strbuf *text)
+{
+    bool whole = output_print(text);
+    strbuf_done(text);
+    return whole ? EXIT_DONE : EXIT_FAILED;
+}
+
+static void write_overview(const char *program, struct strbuf *text)
+{
+    strbuf_printf(text,
+                  "Mirrors the exported Services of other Kubernetes clusters into this one, and keeps the mirrors\n"
+                  "ready only while their gateway answers. Takes the place of Linkerd's service mirror.\n"
+                  "\n"
+                  "Usage:\n"
+                  "  %s COMMAND [flags]\n"
+                  "\n"
+                  "Commands:\n",
+                  program);
+    for (const struct command *const *at = commands; *at != NULL; at++)
+        strbuf_printf(text, "  %-10s  %s\n", (*at)->name, (*at)->summary);
+    strbuf_printf(text,
+                  "\n"
+                  "Each flag can be set by the environment too: --admin-addr is SVCMIRROR_ADMIN_ADDR.\n"
+                  "Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.\n"
+                  "`%s COMMAND --help` tells the flags of a command, with examples.\n",
+                  program);
+}
+
+/* Each line of `lines` after the prefix. */
+static void write_lines(const char *prefix, const char *lines, struct strbuf *text)
+{
+    for (const char *at = lines; *at != '\0';) {
+        size_t length = strcspn(at, "\n");
+        strbuf_append(text, prefix);
+        strbuf_append_bytes(text, at, length);
+        strbuf_append_char(text, '\n');
+        at += length + (at[length] == '\n' ? 1 : 0);
+    }
+}
+
+static void write_help(const char *program, const struct command *command, struct strbuf *text)
+{
+    char prefix[64];
+    (void)snprintf(prefix, sizeof(prefix), "  %s ", program);
+    strbuf_printf(text, "%s.\n\n%s%sUsage:\n%s%s [flags]\n\nExamples:\n", command->summary, command->about,
+                  command->about[0] != '\0' ? "\n" : "", prefix, command->name);
+    write_lines(prefix, command->examples, text);
+    strbuf_append(text, "\nFlags:\n");
+    options_write_help(command->options, text);
+    strbuf_append(text, "\nExit codes:\n");
+    write_lines("  ", command->exit_codes, text);
+}
+
+/* ---- version ---- */
 
 static const struct option version_options[] = {
-    {.name = "output", .letter = 'o', .type = OPTION_TEXT, .value_name = "FORMAT", .fallback = "text", .help = "text or json"},
+    {.name = "output", .letter = 'o', .choices = "text|json", .fallback = "text", .help = "how it is printed"},
     {0},
 };
 
-static int version_run(const struct options *options) {
-    const char *format = options_get(options, "output")->text;
-    if (strcmp(format, "json") == 0) {
-        (void)puts("{\"version\":\"" SVCMIRROR_VERSION "\"}");
-        return EXIT_DONE;
-    }
-    if (strcmp(format, "text") != 0) {
-        (void)fprintf(stderr, "svcmirror version: -o %s is unknown: use text or json\n", format);
-        return EXIT_USAGE;
-    }
-    (void)puts("svcmirror " SVCMIRROR_VERSION);
-    return EXIT_DONE;
+static enum exit_code run_version(const struct options *options)
+{
+    struct strbuf text;
+    bool json = strcmp(options_text(options, "output"), "json") == 0;
+    strbuf_init(&text, 256);
+    strbuf_append(&text, json ? "{\"version\":\"" SVCMIRROR_VERSION "\"}\n" : "svcmirror " SVCMIRROR_VERSION "\n");
+    return print(&text);
 }
 
 const struct command command_version = {
     .name = "version",
     .summary = "Print the version",
-    .usage = "svcmirror version [-o text|json]",
-    .text = "Example:\n  svcmirror version -o json\n",
+    .about = "",
+    .examples = "version\nversion -o json\n",
+    .exit_codes = "0  printed\n1  it could not be written\n2  the command line is wrong\n",
     .options = version_options,
-    .run = version_run,
+    .run = run_version,
 };
 
-static void print_overview(FILE *stream) {
-    (void)fprintf(stream,
-                  "svcmirror mirrors the exported Services of other Kubernetes clusters into this one and keeps the mirrors ready only while\n"
-                  "their gateway answers. A drop-in for Linkerd's service mirror.\n\nUsage:\n  svcmirror COMMAND [flags]\n"
-                  "  kubectl svcmirror COMMAND [flags]\n\nCommands:\n");
-    for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
-        (void)fprintf(stream, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
-    (void)fprintf(stream,
-                  "\nEvery flag can also be set by an environment variable: --admin-addr is SVCMIRROR_ADMIN_ADDR.\n"
-                  "Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.\n"
-                  "Run `svcmirror COMMAND --help` for a command's flags and an example.\n");
-}
+/* ---- dispatch ---- */
 
-static void print_help(const struct command *command) {
-    struct strbuf text;
-    strbuf_init(&text, 64 << 10);
-    strbuf_printf(&text, "%s\n\nUsage:\n  %s\n\nFlags:\n", command->summary, command->usage);
-    options_write_help(command->options, &text);
-    strbuf_printf(&text, "  %-34s %s\n\n%s", "-h, --help", "show this help", command->text);
-    (void)fputs(strbuf_text(&text), stdout);
-    strbuf_done(&text);
-}
-
-static const struct command *find(const char *name) {
-    for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
-        if (strcmp(commands[i]->name, name) == 0)
-            return commands[i];
+static const struct command *find(const char *name)
+{
+    for (const struct command *const *at = commands; *at != NULL; at++)
+        if (strcmp((*at)->name, name) == 0)
+            return *at;
     return NULL;
 }
 
-int command_main(int argc, char **argv) {
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "-help") == 0 ||
+           strcmp(word, "help") == 0;
+}
+
+static enum exit_code print_help(const char *program, const struct command *command)
+{
+    struct strbuf text;
+    strbuf_init(&text, HELP_BYTES);
+    if (command != NULL)
+        write_help(program, command, &text);
+    else
+        write_overview(program, &text);
+    return print(&text);
+}
+
+static enum exit_code run_command(const char *program, const struct command *command, int argc, char **argv)
+{
     struct options options;
     struct err error = {0};
-    if (argc < 1) {
-        print_overview(stderr);
+    if (options_parse(command->options, command->max_arguments, argc, argv, &options, &error) != ERR_OK) {
+        command_complain(command->name, "%s (`%s %s --help` lists what there is)", error.text, program, command->name);
         return EXIT_USAGE;
     }
-    if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0 || strcmp(argv[0], "help") == 0) {
-        print_overview(stdout);
-        return EXIT_DONE;
-    }
-    const struct command *command = find(strcmp(argv[0], "--version") == 0 ? "version" : argv[0]);
-    if (command == NULL) {
-        (void)fprintf(stderr, "svcmirror: unknown command \"%s\"; `svcmirror --help` lists the commands\n", argv[0]);
-        return EXIT_USAGE;
-    }
-    if (options_parse(command->options, argc - 1, argv + 1, &options, &error) != ERR_OK) {
-        (void)fprintf(stderr, "svcmirror %s: %s; see `svcmirror %s --help`\n", command->name, error.text, command->name);
-        return EXIT_USAGE;
-    }
-    if (options.help) {
-        print_help(command);
-        return EXIT_DONE;
-    }
-    return command->run(&options);
+    return options.help ? print_help(program, command) : command->run(&options);
+}
+
+enum exit_code command_main(int argc, char **argv)
+{
+    const char *program = program_name(argc > 0 ? argv[0] : NULL);
+    const char *word = argc > 1 ? argv[1] : "";
+    if (is_help(word))
+        return print_help(program, argc > 2 ? find(argv[2]) : NULL); /* help run, --help run */
+    const struct command *command = find(strcmp(word, "--version") == 0 ? "version" : word);
+    if (command != NULL)
+        return run_command(program, command, argc - 2, argv + 2);
+    if (word[0] == '\0')
+        (void)fprintf(stderr, "%s: which command? `%s --help` lists them\n", program, program);
+    else if (word[0] == '-')
+        (void)fprintf(stderr, "%s: a command comes first, then flags like %.80s: `%s --help` lists the commands\n",
+                      program, word, program);
+    else
+        (void)fprintf(stderr, "%s: unknown command \"%.80s\": `%s --help` lists the commands\n", program, word,
+                      program);
+    return EXIT_USAGE;
 }

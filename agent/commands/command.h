@@ -1,21 +1,37 @@
-/* The commands: each is a function from its own arguments to an exit code. */
+/* The commands: each is a function from its own options to an exit code, with what --help says of it. */
 #pragma once
 
 #include "agent/commands/options.h"
 
-/** 0 done, 1 it did not work, 2 the command line is wrong. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+/** What a command ends with; each one's help says what that means for it. */
+enum exit_code {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1, /* it did not work; stderr says what, on which object, and what to do */
+    EXIT_USAGE = 2,  /* the command line is wrong; nothing was done */
+};
 
 struct command {
     const char *name;
-    const char *summary; /* one line for `svcmirror --help` */
-    const char *usage;   /* "svcmirror run [flags]" */
-    const char *text;    /* a paragraph and an example, for `svcmirror NAME --help` */
+    const char *summary;    /* a sentence without full stop, for the list of commands */
+    const char *about;      /* paragraphs of text, each line ended */
+    const char *examples;   /* lines that can be copied, without the program's name */
+    const char *exit_codes; /* one line for each that it has */
     const struct option *options;
-    int (*run)(const struct options *options);
+    unsigned max_arguments;
+    enum exit_code (*run)(const struct options *options);
 };
+
+/** The commands in the order in which help lists them, NULL at the end. */
+extern const struct command *const commands[];
 
 extern const struct command command_run, command_gateways, command_version;
 
-/** Parses and runs. `argv` begins after the program's name. */
-int command_main(int argc, char **argv);
+/** Parses and runs. `argv` begins with the program's own name, which help repeats: "svcmirror", or "kubectl svcmirror" when it runs as
+ *  kubectl's plugin. */
+enum exit_code command_main(int argc, char **argv);
+
+/** Prints "svcmirror NAME: text" to stderr, one line. */
+void command_complain(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/** For options: a namespace's name (RFC 1123 label). */
+enum err_code command_check_namespace(const char *text, struct err *reterr);

@@ -1,320 +1,340 @@
 /* svcmirror gateways: what the running agent says of its gateways; without an agent, what the API holds. */
 #include <inttypes.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "agent/commands/command.h"
+#include "agent/commands/gateway_records.h"
+#include "agent/commands/output.h"
 #include "agent/commands/session.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "mirror/names.h"
+
+enum {
+    POLL_MS = 250, /* while waiting; the agent's answer costs it less than a probe */
+    OUTPUT_BYTES = 64 << 20,
+    STATE_BYTES = 512,
+};
+
+static enum err_code check_address(const char *text, struct err *reterr)
+{
+    if (text_starts_with(text, "http://") || text_starts_with(text, "https://"))
+        return ERR_OK;
+    if (text[0] != '\0' && strstr(text, "://") == NULL)
+        return ERR_OK; /* host:port */
+    return err_set(reterr, ERR_INVALID, "\"%.80s\" is no address of an agent: write http://HOST:PORT", text);
+}
 
 static const struct option table[] = {
-    {.name = "address", .type = OPTION_TEXT, .value_name = "URL", .help = "the agent's admin address, e.g. http://127.0.0.1:9999; else it is reached through the API server"},
-    {.name = "output", .letter = 'o', .type = OPTION_TEXT, .value_name = "FORMAT", .fallback = "table", .help = "table, wide, json or yaml"},
-    {.name = "wait", .letter = 'w', .type = OPTION_DURATION, .value_name = "DURATION", .help = "wait until every gateway is alive; exit 1 if that takes longer"},
-    {.name = "cluster-name", .type = OPTION_TEXT, .value_name = "NAME", .help = "only the gateways of this target cluster"},
-    {.name = "kubeconfig", .type = OPTION_TEXT, .value_name = "FILE", .help = "kubeconfig of the source cluster"},
-    {.name = "context", .type = OPTION_TEXT, .value_name = "NAME", .help = "context of the kubeconfig"},
-    {.name = "namespace", .letter = 'n', .type = OPTION_TEXT, .value_name = "NAME", .fallback = "linkerd-multicluster", .help = "the agent's namespace"},
+    {.name = "address",
+     .value_name = "URL",
+     .check = check_address,
+     .help = "admin address of the agent, e.g. http://127.0.0.1:9999; without it the agent is reached through the API "
+             "server"},
+    {.name = "output",
+     .letter = 'o',
+     .choices = "table|wide|json|yaml",
+     .fallback = "table",
+     .help = "how it is printed"},
+    {.name = "wait",
+     .letter = 'w',
+     .type = OPTION_DURATION,
+     .value_name = "DURATION",
+     .help = "wait until all gateways that are asked for, and at least one, are alive; not longer than this"},
+    {.name = "cluster-name", .value_name = "NAME", .help = "only the gateways of this target cluster"},
+    {.name = "kubeconfig", .value_name = "FILE", .help = "kubeconfig of the source cluster"},
+    {.name = "context", .value_name = "NAME", .help = "context of the kubeconfig"},
+    {.name = "namespace",
+     .letter = 'n',
+     .value_name = "NAME",
+     .fallback = "linkerd-multicluster",
+     .help = "namespace of the agent",
+     .check = command_check_namespace},
     {0},
 };
 
-enum { POLL_MS = 500 };
+struct query {
+    struct session *session;
+    const struct options *options;
+    bool told_fallback;         /* that no agent answers was said */
+    char progress[STATE_BYTES]; /* what the waiting person read last */
+};
 
-static const char *text_of(const json_t *object, const char *key) {
+static const char *text_of(const json_t *object, const char *key)
+{
     const char *text = json_string_value(json_object_get(object, key));
     return text != NULL ? text : "";
 }
 
-/* ---- the API's own record: gateway mirrors and their slices ---- */
-
-static bool slice_is_ready(const json_t *slice) {
-    const json_t *endpoints = json_object_get(slice, "endpoints");
-    for (size_t i = 0; i < json_array_size(endpoints); i++)
-        if (json_is_true(json_object_get(json_object_get(json_array_get(endpoints, i), "conditions"), "ready")))
-            return true;
-    return false;
-}
-
-static const char *label(const json_t *object, const char *key) {
-    return text_of(json_object_get(json_object_get(object, "metadata"), "labels"), key);
-}
-
-static const char *annotation(const json_t *object, const char *key) {
-    return text_of(json_object_get(json_object_get(object, "metadata"), "annotations"), key);
-}
-
-static bool is_alive(const json_t *slices, const char *service_name) {
-    const json_t *items = json_object_get(slices, "items");
-    for (size_t i = 0; i < json_array_size(items); i++) {
-        const json_t *slice = json_array_get(items, i);
-        if (strcmp(label(slice, K8S_SERVICE_NAME), service_name) == 0 && slice_is_ready(slice))
-            return true;
-    }
-    return false;
-}
-
-static unsigned count_services(const json_t *services, const char *cluster, const char *gateway_name) {
-    const json_t *items = json_object_get(services, "items");
-    unsigned count = 0;
-    for (size_t i = 0; i < json_array_size(items); i++) {
-        const json_t *service = json_array_get(items, i);
-        const char *named = label(service, L5D_REMOTE_GATEWAY_NAME);
-        bool of_gateway = named[0] == '\0' || gateway_name[0] == '\0' || strcmp(named, gateway_name) == 0;
-        if (strcmp(label(service, L5D_CLUSTER_NAME), cluster) == 0 && label(service, L5D_MIRRORED_GATEWAY)[0] == '\0' && of_gateway)
-            count++;
-    }
-    return count;
-}
-
-static json_t *from_objects(const json_t *services, const json_t *slices) {
-    const json_t *items = json_object_get(services, "items");
-    json_t *gateways = json_array();
-    for (size_t i = 0; i < json_array_size(items); i++) {
-        const json_t *service = json_array_get(items, i);
-        const char *cluster = label(service, L5D_CLUSTER_NAME);
-        if (label(service, L5D_MIRRORED_GATEWAY)[0] == '\0')
-            continue;
-        const char *gateway_name = annotation(service, L5D_MIRRORED_GATEWAY_REMOTE_NAME);
-        bool alive = is_alive(slices, text_of(json_object_get(service, "metadata"), "name"));
-        json_t *entry = json_pack("{s:s, s:b, s:i, s:n, s:s, s:s, s:s}", "clusterName", cluster, "alive", alive ? 1 : 0, "numberOfServices",
-                                  (int)count_services(services, cluster, gateway_name), "latency", "verdict", alive ? "alive" : "dead",
-                                  "gatewayNamespace", annotation(service, L5D_MIRRORED_GATEWAY_REMOTE_NAMESPACE), "gatewayName", gateway_name);
-        (void)json_array_append_new(gateways, entry);
-    }
-    return gateways;
-}
-
-static enum err_code read_objects(struct session *session, const char *namespace, json_t **ret_gateways, struct err *reterr) {
-    json_t *services = NULL, *slices = NULL;
-    char path[512];
-    enum err_code code =
-        session_get(session, "services", "/api/v1/services?labelSelector=mirror.linkerd.io%2Fmirrored-service%3Dtrue", &services, reterr);
-    (void)snprintf(path, sizeof(path),
-                   "/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices?labelSelector=mirror.linkerd.io%%2Fmirrored-service%%3Dtrue", namespace);
-    if (code == ERR_OK)
-        code = session_get(session, "endpointslices", path, &slices, reterr);
-    if (code == ERR_OK)
-        *ret_gateways = from_objects(services, slices);
-    json_decref(services);
-    json_decref(slices);
-    return code;
-}
+static bool is_alive(const json_t *gateway) { return json_is_true(json_object_get(gateway, "alive")); }
 
 /* ---- asking ---- */
 
-static enum err_code read_gateways(struct session *session, const struct options *options, bool *told_fallback, json_t **ret_gateways,
-                                   struct err *reterr) {
-    const char *namespace = options_get(options, "namespace")->text;
-    char path[512];
-    if (options_get(options, "address")->text != NULL)
-        return session_get(session, "gateways", "/api/v1/gateways", ret_gateways, reterr);
-    (void)snprintf(path, sizeof(path), "/api/v1/namespaces/%s/services/svcmirror:admin/proxy/api/v1/gateways", namespace);
+static enum err_code read_gateways(struct query *query, json_t **ret_gateways, struct err *reterr)
+{
+    const char *address = options_text(query->options, "address");
+    const char *namespace = options_text(query->options, "namespace");
+    char path[256];
     struct err live = {0};
-    if (session_get(session, "services/proxy", path, ret_gateways, &live) == ERR_OK)
+    if (address != NULL)
+        return session_ask_agent(query->session, address, "/api/v1/gateways", ret_gateways, reterr);
+    (void)snprintf(path, sizeof(path), "/api/v1/namespaces/%s/services/svcmirror:admin/proxy/api/v1/gateways",
+                   namespace);
+    if (session_get(query->session, "services/proxy", path, ret_gateways, &live) == ERR_OK)
         return ERR_OK;
-    if (!*told_fallback)
-        (void)fprintf(stderr, "The agent does not answer (%s).\nShown is what the API holds: no latencies, and as old as the agent's last write.\n",
-                      live.text);
-    *told_fallback = true;
-    return read_objects(session, namespace, ret_gateways, reterr);
-}
-
-static json_t *only_cluster(json_t *gateways, const char *cluster) {
-    for (size_t i = json_array_size(gateways); i-- > 0;)
-        if (cluster != NULL && strcmp(text_of(json_array_get(gateways, i), "clusterName"), cluster) != 0)
-            (void)json_array_remove(gateways, i);
-    return gateways;
-}
-
-static const json_t *first_not_alive(const json_t *gateways) {
-    for (size_t i = 0; i < json_array_size(gateways); i++)
-        if (!json_is_true(json_object_get(json_array_get(gateways, i), "alive")))
-            return json_array_get(gateways, i);
-    return NULL;
-}
-
-/* ---- printing ---- */
-
-static void format_latency(const json_t *gateway, char *buffer, size_t bytes) {
-    const json_t *latency = json_object_get(gateway, "latency");
-    if (json_is_integer(latency) && json_is_true(json_object_get(gateway, "alive")))
-        (void)snprintf(buffer, bytes, "%" JSON_INTEGER_FORMAT "ms", json_integer_value(latency));
-    else
-        (void)snprintf(buffer, bytes, "-");
-}
-
-static void format_addresses(const json_t *gateway, char *buffer, size_t bytes) {
-    const json_t *addresses = json_object_get(gateway, "addresses");
-    size_t used = 0;
-    (void)snprintf(buffer, bytes, "-");
-    for (size_t i = 0; i < json_array_size(addresses) && used < bytes; i++) {
-        const json_t *address = json_array_get(addresses, i);
-        int length = snprintf(buffer + used, bytes - used, "%s%s(%s)", i > 0 ? "," : "", text_of(address, "ip"), text_of(address, "verdict"));
-        used += length > 0 ? (size_t)length : 0;
+    if (gateway_records_read(query->session, namespace, ret_gateways, reterr) != ERR_OK)
+        return reterr->code;
+    if (!query->told_fallback) {
+        command_complain("gateways", "no agent answers: %s", live.text);
+        (void)fprintf(stderr,
+                      "This is what the API holds: no latencies, no reasons, as old as the agent's last write.\n");
     }
+    query->told_fallback = true;
+    return ERR_OK;
 }
 
-static int longest_cluster(const json_t *gateways) {
-    int width = (int)strlen("CLUSTER");
-    for (size_t i = 0; i < json_array_size(gateways); i++) {
-        int length = (int)strlen(text_of(json_array_get(gateways, i), "clusterName"));
-        width = length > width ? length : width;
-    }
-    return width;
+static int compare(const json_t *a, const json_t *b)
+{
+    static const char *const keys[] = {"clusterName", "gatewayNamespace", "gatewayName"};
+    int order = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(keys) && order == 0; i++)
+        order = strcmp(text_of(a, keys[i]), text_of(b, keys[i]));
+    return order;
 }
 
-/* Linkerd's columns and words. */
-static void print_table(const json_t *gateways, bool wide) {
-    int width = longest_cluster(gateways);
-    (void)printf("%-*s  %-5s  %-7s  %-8s%s\n", width, "CLUSTER", "ALIVE", "NUM_SVC", "LATENCY", wide ? "  GATEWAY  REASON  SINCE  ADDRESSES" : "");
-    for (size_t i = 0; i < json_array_size(gateways); i++) {
-        const json_t *gateway = json_array_get(gateways, i);
-        char latency[32], addresses[512];
-        format_latency(gateway, latency, sizeof(latency));
-        format_addresses(gateway, addresses, sizeof(addresses));
-        (void)printf("%-*s  %-5s  %7" JSON_INTEGER_FORMAT "  %8s", width, text_of(gateway, "clusterName"),
-                     json_is_true(json_object_get(gateway, "alive")) ? "True" : "False",
-                     json_integer_value(json_object_get(gateway, "numberOfServices")), latency);
-        if (wide)
-            (void)printf("  %s/%s  %s  %s  %s", text_of(gateway, "gatewayNamespace"), text_of(gateway, "gatewayName"), text_of(gateway, "reason"),
-                         text_of(gateway, "since"), addresses);
-        (void)printf("\n");
-    }
-}
-
-static void print_yaml(const json_t *value, int indent);
-
-static void print_yaml_members(const json_t *object, int indent, bool inline_first) {
-    const char *key = NULL;
-    json_t *member = NULL;
-    json_object_foreach((json_t *)(uintptr_t)object, key, member) {
-        (void)printf("%*s%s:", inline_first ? 0 : indent, "", key);
-        inline_first = false;
-        print_yaml(member, indent + 2);
-    }
-}
-
-static void print_yaml(const json_t *value, int indent) {
-    if (json_is_array(value) && json_array_size(value) > 0) {
-        (void)printf("\n");
-        for (size_t i = 0; i < json_array_size(value); i++) {
-            (void)printf("%*s- ", indent - 2, "");
-            print_yaml_members(json_array_get(value, i), indent, true);
+/* @return new: those that are asked for, in order; NULL when `gateways` is no list of them, or memory ran out. */
+static json_t *select_gateways(const json_t *gateways, const char *cluster)
+{
+    const json_t *gateway = NULL;
+    size_t index = 0;
+    json_t *selected = json_is_array(gateways) ? json_array() : NULL;
+    json_array_foreach(gateways, index, gateway)
+    {
+        size_t at = json_array_size(selected);
+        if (cluster != NULL && strcmp(text_of(gateway, "clusterName"), cluster) != 0)
+            continue;
+        while (at > 0 && compare(json_array_get(selected, at - 1), gateway) > 0)
+            at--;
+        if (json_array_insert(selected, at, (json_t *)(uintptr_t)gateway) != 0) {
+            json_decref(selected);
+            return NULL;
         }
+    }
+    return selected;
+}
+
+/* ---- the table ---- */
+
+/* Linkerd's columns and words; its "False" is for what is dead, and what is not known yet is neither. */
+static const struct output_column columns[] = {
+    {"CLUSTER", false}, {"ALIVE", false}, {"NUM_SVC", true}, {"LATENCY", true}, {0}};
+static const struct output_column wide_columns[] = {{"CLUSTER", false}, {"ALIVE", false},   {"NUM_SVC", true},
+                                                    {"LATENCY", true},  {"GATEWAY", false}, {"ADDRESSES", false},
+                                                    {"REASON", false},  {"SINCE", false},   {0}};
+
+static const char *alive_word(const json_t *gateway)
+{
+    if (strcmp(text_of(gateway, "verdict"), "unknown") == 0)
+        return "Unknown";
+    return is_alive(gateway) ? "True" : "False";
+}
+
+static void add_number(struct output_table *out, const json_t *number, const char *unit)
+{
+    char text[32] = "";
+    if (json_is_integer(number))
+        (void)snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT "%s", json_integer_value(number), unit);
+    output_table_add(out, text);
+}
+
+static void add_gateway_name(struct output_table *out, const json_t *gateway)
+{
+    char text[STATE_BYTES] = "";
+    if (text_of(gateway, "gatewayName")[0] != '\0')
+        (void)snprintf(text, sizeof(text), "%s/%s", text_of(gateway, "gatewayNamespace"),
+                       text_of(gateway, "gatewayName"));
+    output_table_add(out, text);
+}
+
+static void add_addresses(struct output_table *out, const json_t *gateway)
+{
+    const json_t *addresses = json_object_get(gateway, "addresses"), *address = NULL;
+    size_t index = 0;
+    struct strbuf text;
+    strbuf_init(&text, OUTPUT_BYTES);
+    json_array_foreach(addresses, index, address)
+        strbuf_printf(&text, "%s%s(%s)", index > 0 ? "," : "", text_of(address, "ip"), text_of(address, "verdict"));
+    output_table_add(out, strbuf_text(&text));
+    strbuf_done(&text);
+}
+
+static void add_row(struct output_table *out, const json_t *gateway, bool wide)
+{
+    output_table_add(out, text_of(gateway, "clusterName"));
+    output_table_add(out, alive_word(gateway));
+    add_number(out, json_object_get(gateway, "numberOfServices"), "");
+    add_number(out, is_alive(gateway) ? json_object_get(gateway, "latency") : NULL, "ms");
+    if (!wide)
         return;
-    }
-    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT); /* scalars and [] are the same in both */
-    (void)printf(" %s\n", text != NULL ? text : "");
-    mem_free(text);
+    add_gateway_name(out, gateway);
+    add_addresses(out, gateway);
+    output_table_add(out, text_of(gateway, "reason"));
+    output_table_add(out, text_of(gateway, "since"));
 }
 
-static void print_json(const json_t *gateways) {
-    char *text = json_dumps(gateways, JSON_INDENT(2));
-    (void)printf("%s\n", text != NULL ? text : "[]");
-    mem_free(text);
+static void write_table(const json_t *gateways, bool wide, struct strbuf *text)
+{
+    const json_t *gateway = NULL;
+    size_t index = 0;
+    struct output_table out;
+    output_table_init(&out, wide ? wide_columns : columns);
+    json_array_foreach(gateways, index, gateway) add_row(&out, gateway, wide);
+    output_table_write(&out, text);
+    output_table_done(&out);
 }
 
-static void print_gateways(const json_t *gateways, const char *format) {
-    if (strcmp(format, "json") == 0) {
-        print_json(gateways);
-    } else if (strcmp(format, "yaml") == 0) {
-        if (json_array_size(gateways) == 0)
-            (void)printf("[]\n");
-        for (size_t i = 0; i < json_array_size(gateways); i++) {
-            (void)printf("- ");
-            print_yaml_members(json_array_get(gateways, i), 2, true);
-        }
-    } else {
-        print_table(gateways, strcmp(format, "wide") == 0);
-        if (json_array_size(gateways) == 0)
-            (void)fprintf(stderr, "No gateway is known: link a target, and export a service through a gateway.\n");
-    }
-}
-
-/* ---- the command ---- */
-
-static void report_timeout(const json_t *gateways) {
-    const json_t *dead = first_not_alive(gateways);
-    if (dead == NULL)
-        (void)fprintf(stderr, "svcmirror gateways: timed out: no gateway is known\n");
+static bool print_gateways(const json_t *gateways, const struct options *options)
+{
+    const char *format = options_text(options, "output"), *cluster = options_text(options, "cluster-name");
+    struct strbuf text;
+    strbuf_init(&text, OUTPUT_BYTES);
+    if (strcmp(format, "json") == 0)
+        output_json(gateways, &text);
+    else if (strcmp(format, "yaml") == 0)
+        output_yaml(gateways, &text);
     else
-        (void)fprintf(stderr, "svcmirror gateways: timed out: the gateway of cluster %s is not alive: %s: %s\n", text_of(dead, "clusterName"),
-                      text_of(dead, "reason"), text_of(dead, "advice"));
+        write_table(gateways, strcmp(format, "wide") == 0, &text);
+    bool printed = output_print(&text);
+    strbuf_done(&text);
+    if (json_array_size(gateways) == 0 && cluster != NULL)
+        command_complain("gateways", "cluster %s has no gateway: is it linked, and exports a service through one?",
+                         cluster);
+    else if (json_array_size(gateways) == 0)
+        command_complain("gateways", "there is no gateway: link a target, and export a service through a gateway");
+    return printed;
 }
 
-static int show(struct session *session, const struct options *options) {
-    const struct option_value *wait = options_get(options, "wait");
-    const char *format = options_get(options, "output")->text;
-    uint64_t deadline_ms = session_now_ms(session) + wait->number;
-    bool told_fallback = false;
-    for (;;) {
-        json_t *gateways = NULL;
-        struct err error = {0};
-        enum err_code code = read_gateways(session, options, &told_fallback, &gateways, &error);
-        bool expired = !wait->given || session_now_ms(session) >= deadline_ms;
-        if (code != ERR_OK && expired) {
-            (void)fprintf(stderr, "svcmirror gateways: %s\n", error.text);
-            return EXIT_FAILED;
-        }
-        if (code == ERR_OK) {
-            gateways = only_cluster(gateways, options_get(options, "cluster-name")->text);
-            bool good = json_array_size(gateways) > 0 && first_not_alive(gateways) == NULL;
-            if (good || expired) {
-                print_gateways(gateways, format);
-                if (wait->given && !good)
-                    report_timeout(gateways);
-                json_decref(gateways);
-                return wait->given && !good ? EXIT_FAILED : EXIT_DONE;
-            }
-            json_decref(gateways);
-        }
-        session_sleep(session, POLL_MS);
+/* ---- waiting ---- */
+
+/* Why it is waited on, in words. @return false when there is nothing to wait for any more. */
+static bool describe_missing(const json_t *gateways, char text[STATE_BYTES])
+{
+    const json_t *gateway = NULL;
+    size_t index = 0;
+    (void)snprintf(text, STATE_BYTES, "there is no gateway yet");
+    json_array_foreach(gateways, index, gateway)
+    {
+        const char *reason = text_of(gateway, "reason"), *advice = text_of(gateway, "advice");
+        if (is_alive(gateway))
+            continue;
+        (void)snprintf(text, STATE_BYTES, "the gateway of cluster %s is %s%s%s%s%s", text_of(gateway, "clusterName"),
+                       strcmp(text_of(gateway, "verdict"), "unknown") == 0 ? "not probed yet" : "dead",
+                       reason[0] != '\0' ? ": " : "", reason, advice[0] != '\0' ? ": " : "", advice);
+        return true;
     }
+    return json_array_size(gateways) == 0;
 }
 
-static bool is_known_format(const char *format) {
-    static const char *const formats[] = {"table", "wide", "json", "yaml"};
-    for (size_t i = 0; i < ARRAY_COUNT(formats); i++)
-        if (strcmp(formats[i], format) == 0)
-            return true;
-    return false;
+static void tell_progress(struct query *query, const char *state)
+{
+    if (strcmp(query->progress, state) == 0)
+        return;
+    command_complain("gateways", "waiting: %s", state);
+    (void)snprintf(query->progress, sizeof(query->progress), "%s", state);
 }
 
-static int run(const struct options *options) {
-    const char *format = options_get(options, "output")->text;
+/* @param[out] ret_gateways  new: what was seen last. @return whether all are alive; else `missing` says what is not. */
+static enum err_code ask_once(struct query *query, json_t **ret_gateways, bool *ret_alive, char missing[STATE_BYTES])
+{
     struct err error = {0};
-    struct session *session = NULL;
-    if (!is_known_format(format)) {
-        (void)fprintf(stderr, "svcmirror gateways: -o %s is unknown: use table, wide, json or yaml\n", format);
-        return EXIT_USAGE;
+    json_t *all = NULL, *gateways = NULL;
+    enum err_code code = read_gateways(query, &all, &error);
+    if (code == ERR_OK) {
+        gateways = select_gateways(all, options_text(query->options, "cluster-name"));
+        if (gateways == NULL)
+            code = err_set(&error, ERR_PROTOCOL, "the answer is no list of gateways: is that an agent?");
     }
-    if (options->argument_count > 0) {
-        (void)fprintf(stderr, "svcmirror gateways: unexpected argument \"%s\"; see `svcmirror gateways --help`\n", options->arguments[0]);
-        return EXIT_USAGE;
+    json_decref(all);
+    if (code != ERR_OK) {
+        (void)snprintf(missing, STATE_BYTES, "%s", error.text);
+        return code;
     }
-    if (session_new(options_get(options, "address")->text, options_get(options, "kubeconfig")->text, options_get(options, "context")->text,
-                    &session, &error) != ERR_OK) {
-        (void)fprintf(stderr, "svcmirror gateways: %s\n", error.text);
+    *ret_alive = !describe_missing(gateways, missing);
+    *ret_gateways = gateways;
+    return ERR_OK;
+}
+
+static enum exit_code show_once(struct query *query)
+{
+    bool alive = false;
+    char missing[STATE_BYTES];
+    json_t *gateways = NULL;
+    if (ask_once(query, &gateways, &alive, missing) != ERR_OK) {
+        command_complain("gateways", "%s", missing);
         return EXIT_FAILED;
     }
-    int code = show(session, options);
-    session_free(session);
-    return code;
+    bool printed = print_gateways(gateways, query->options);
+    json_decref(gateways);
+    return printed ? EXIT_DONE : EXIT_FAILED;
+}
+
+static enum exit_code show_when_alive(struct query *query, uint64_t wait_ms)
+{
+    uint64_t deadline_ms = session_now_ms(query->session) + wait_ms;
+    session_set_deadline(query->session, deadline_ms);
+    for (;;) {
+        bool alive = false;
+        char missing[STATE_BYTES], waited[32];
+        json_t *gateways = NULL;
+        enum err_code code = ask_once(query, &gateways, &alive, missing);
+        uint64_t now_ms = session_now_ms(query->session);
+        bool over = alive || now_ms >= deadline_ms;
+        bool printed = over && code == ERR_OK && print_gateways(gateways, query->options);
+        json_decref(gateways);
+        if (alive)
+            return printed ? EXIT_DONE : EXIT_FAILED;
+        if (over) {
+            text_format_duration_ms(wait_ms, waited, sizeof(waited));
+            command_complain("gateways", "after %s: %s", waited, missing);
+            return EXIT_FAILED;
+        }
+        tell_progress(query, missing);
+        session_sleep(query->session, deadline_ms - now_ms < POLL_MS ? deadline_ms - now_ms : POLL_MS);
+    }
+}
+
+static enum exit_code run(const struct options *options)
+{
+    const struct option_value *wait = options_get(options, "wait");
+    struct err error = {0};
+    struct query query = {.options = options};
+    enum exit_code result = EXIT_FAILED;
+    enum err_code code = session_new(&query.session, &error);
+    if (code == ERR_OK && options_text(options, "address") == NULL)
+        code = session_use_cluster(query.session, options_text(options, "kubeconfig"), options_text(options, "context"),
+                                   &error);
+    if (code != ERR_OK)
+        command_complain("gateways", "%s", error.text);
+    else
+        result = wait->given ? show_when_alive(&query, wait->number) : show_once(&query);
+    session_free(query.session);
+    return result;
 }
 
 const struct command command_gateways = {
     .name = "gateways",
-    .summary = "Show the target clusters' gateways and whether they are alive",
-    .usage = "svcmirror gateways [flags]",
-    .text = "Asks the running agent, directly (--address) or through the API server's service proxy; when no agent answers it shows what the\n"
-            "API holds, and says so. The JSON keys begin with those of `linkerd multicluster gateways -o json`.\n\n"
-            "Examples:\n  svcmirror gateways\n  svcmirror gateways --address http://127.0.0.1:9999 -o wide\n"
-            "  svcmirror gateways --cluster-name east --wait 30s\n\n"
-            "Exit codes: 0 shown (and alive, with --wait), 1 nobody could be asked or --wait ran out, 2 the command line is wrong.\n",
+    .summary = "Show the gateways of the target clusters, and whether they are alive",
+    .about = "Asks the running agent. When none answers, it shows what the API holds of the agent's last word, and "
+             "says so.\n"
+             "Table and JSON begin with the columns and keys of `linkerd multicluster gateways`.\n",
+    .examples = "gateways\n"
+                "gateways --address http://127.0.0.1:9999 -o wide\n"
+                "gateways --cluster-name east --wait 30s\n"
+                "gateways -o json | jq -r '.[] | select(.alive | not) | .clusterName'\n",
+    .exit_codes = "0  shown; with --wait, all are alive\n"
+                  "1  neither the agent nor the API could be asked; with --wait, the time is over\n"
+                  "2  the command line is wrong\n",
     .options = table,
     .run = run,
 };

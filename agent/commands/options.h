@@ -1,4 +1,7 @@
-/* One table for each command: flags, environment variables, defaults and help come from it. */
+/* Command lines. Each command has one table; flags, environment variables, defaults, checks and help all come from it.
+ *
+ * A flag is spelled --name VALUE, --name=VALUE, with one dash (as Go programs, Linkerd's controller among them, take them) or
+ * by its letter: -o json, -ojson, -o=json. Flags win over the environment, which wins over defaults. "--" ends the flags. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,43 +13,53 @@
 enum option_type {
     OPTION_TEXT,
     OPTION_BOOL,     /* --name, --name=true, --name=false */
-    OPTION_NUMBER,
-    OPTION_DURATION, /* milliseconds in `number` */
-    OPTION_IGNORED,  /* taken, with its value, for the sake of another program's habits */
+    OPTION_NUMBER,   /* 0 to 2^32-1 */
+    OPTION_DURATION, /* as Go writes them; milliseconds in `number` */
+    OPTION_IGNORED, /* another program's: taken, with its value where it has a value_name, and told by options_ignored() */
 };
+
+/** Whether the text of a value is acceptable. @return ERR_OK, or ERR_INVALID with what would be. */
+typedef enum err_code (*option_check_fn)(const char *text, struct err *reterr);
 
 struct option {
-    const char *name;    /* without dashes */
-    char letter;         /* -o; 0: none */
+    const char *name; /* without dashes; NULL ends the table. Never "port" or "service-...": Kubernetes itself sets
+                         SVCMIRROR_PORT and SVCMIRROR_SERVICE_* in pods beside a Service svcmirror */
+    char letter;      /* 0: none */
     enum option_type type;
-    const char *value_name; /* in help: "FILE"; NULL for switches */
-    const char *fallback;   /* default as text, NULL: none */
-    const char *help;       /* one line; NULL: not shown */
+    const char *value_name; /* in help: "FILE"; NULL for switches and where `choices` says it */
+    const char *choices;    /* "table|wide|json"; NULL: not one of a few */
+    const char *fallback;   /* default as text; NULL: none */
+    const char *help;       /* a sentence without full stop; NULL: not shown */
     const char *alias_of;   /* another spelling of that option */
+    option_check_fn check;  /* NULL: none */
 };
 
-enum { OPTIONS_MAX = 48 };
+enum { OPTIONS_MAX = 48, OPTIONS_MAX_ARGUMENTS = 8 };
 
 struct option_value {
-    bool given; /* by flag or environment */
-    const char *text;
+    bool given;       /* by flag or environment */
+    const char *text; /* NULL: neither given nor a default */
     bool boolean;
     uint64_t number;
 };
 
-/** Parsed options, in the order of the table. Texts are borrowed from argv, the environment and the table. */
+/** A parsed command line. Texts are borrowed from argv, the environment and the table. */
 struct options {
     const struct option *table;
-    struct option_value values[OPTIONS_MAX];
-    const char *ignored[OPTIONS_MAX]; /* names of OPTION_IGNORED that were given */
-    unsigned ignored_count;
-    const char *arguments[8]; /* what is no flag */
+    struct option_value values[OPTIONS_MAX]; /* in the order of the table */
+    const char *arguments[OPTIONS_MAX_ARGUMENTS];
     unsigned argument_count;
-    bool help;
+    bool help; /* --help was given: nothing after it was looked at */
 };
 
-/** `table` ends with a NULL name. Flags win over the environment (SVCMIRROR_<NAME> in upper case, dashes as underscores), which wins over
- *  defaults. One dash or two, "--name value" or "--name=value". @return ERR_OK, ERR_INVALID (one line and a hint). */
-enum err_code options_parse(const struct option *table, int argc, char **argv, struct options *ret_options, struct err *reterr) MUST_USE;
-const struct option_value *options_get(const struct options *options, const char *name); /* never NULL for a name of the table */
+/** @param argv  what follows the command's name. @param max_arguments  how many words that are no flags it takes.
+ *  @return ERR_OK, ERR_INVALID (one line, with what would be right). */
+enum err_code options_parse(const struct option *table, unsigned max_arguments, int argc, char **argv,
+                            struct options *ret_options, struct err *reterr) MUST_USE;
+/** Never NULL: a name that is not in the table aborts. */
+const struct option_value *options_get(const struct options *options, const char *name);
+const char *options_text(const struct options *options, const char *name); /* may be NULL */
+/** Walks the OPTION_IGNORED that were given. @param previous  NULL for the first. @return the name, NULL at the end. */
+const char *options_ignored(const struct options *options, const char *previous);
+/** Appends the flags with what they mean, in two columns. */
 void options_write_help(const struct option *table, struct strbuf *text);

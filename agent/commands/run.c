@@ -1,174 +1,289 @@
-/* svcmirror run: the agent. */
+/* svcmirror run: the agent. Makes the parts, lets the loop turn, and takes them apart again. */
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/admin/listener.h"
 #include "agent/admin/routes.h"
 #include "agent/admin/server.h"
 #include "agent/commands/command.h"
 #include "agent/control/control.h"
 #include "agent/kube/setup.h"
 #include "agent/observe/log.h"
+#include "agent/observe/process.h"
 #include "base/mem.h"
 #include "version.h"
 
-enum { CONFIG_BYTES = 8 << 20 };
+enum {
+    CONFIG_BYTES = 8 << 20,
+    STOP_MS = 4000, /* a pod's end is awaited for 30 s, a person's Ctrl-C for less */
+};
+
+/* ---- the command line ---- */
+
+static enum err_code check_level(const char *text, struct err *reterr)
+{
+    enum log_level level;
+    return log_parse_level(text, &level, reterr);
+}
+
+static enum err_code check_format(const char *text, struct err *reterr)
+{
+    enum log_format format;
+    return log_parse_format(text, &format, reterr);
+}
+
+static enum err_code check_address(const char *text, struct err *reterr)
+{
+    struct listener_address address;
+    return listener_parse(text, &address, reterr);
+}
 
 static const struct option table[] = {
-    {.name = "kubeconfig", .type = OPTION_TEXT, .value_name = "FILE", .help = "kubeconfig of the source cluster; without it the pod's service account is used"},
-    {.name = "context", .type = OPTION_TEXT, .value_name = "NAME", .help = "context of the kubeconfig"},
-    {.name = "namespace", .letter = 'n', .type = OPTION_TEXT, .value_name = "NAME", .fallback = "linkerd-multicluster",
-     .help = "namespace of Links, credentials Secrets and gateway mirrors"},
-    {.name = "admin-addr", .type = OPTION_TEXT, .value_name = "ADDRESS", .fallback = ":9999", .help = "where metrics, status API and status page listen"},
-    {.name = "metrics-addr", .type = OPTION_TEXT, .value_name = "ADDRESS", .alias_of = "admin-addr"},
-    {.name = "log-level", .type = OPTION_TEXT, .value_name = "LEVEL", .fallback = "info", .help = "debug, info, warn or error"},
-    {.name = "log-format", .type = OPTION_TEXT, .value_name = "FORMAT", .fallback = "logfmt", .help = "logfmt or json"},
-    {.name = "enable-namespace-creation", .type = OPTION_BOOL, .value_name = "BOOL",
-     .help = "create a mirror's namespace when it is missing (default: for 2.8 Secrets yes, for Links no)"},
-    {.name = "move-endpoints", .type = OPTION_BOOL, .value_name = "BOOL", .fallback = "true",
-     .help = "make mirrors' endpoints unready while their gateway is dead; false only shows the verdict"},
-    {.name = "max-in-flight", .type = OPTION_NUMBER, .value_name = "N", .fallback = "0", .help = "parallel writes; 0 is automatic"},
-    {.name = "dns-servers", .type = OPTION_TEXT, .value_name = "LIST", .help = "resolvers ip[:port],... instead of /etc/resolv.conf"},
-    /* Linkerd's controller has these; they mean nothing here. */
+    {.name = "kubeconfig",
+     .value_name = "FILE",
+     .help = "kubeconfig of the source cluster; without it the service account of the pod is used"},
+    {.name = "context", .value_name = "NAME", .help = "context of the kubeconfig, instead of its current one"},
+    {.name = "namespace",
+     .letter = 'n',
+     .value_name = "NAME",
+     .fallback = "linkerd-multicluster",
+     .help = "namespace of Links, credentials Secrets and gateway mirrors",
+     .check = command_check_namespace},
+    {.name = "admin-addr",
+     .value_name = "ADDRESS",
+     .fallback = ":9999",
+     .help = "where metrics, health, the status API and the status page are served (also spelled --metrics-addr)",
+     .check = check_address},
+    {.name = "metrics-addr", .value_name = "ADDRESS", .alias_of = "admin-addr"},
+    {.name = "log-level",
+     .value_name = "debug|info|warn|error",
+     .fallback = "info",
+     .help = "what is worth a line",
+     .check = check_level},
+    {.name = "log-format",
+     .value_name = "logfmt|json",
+     .fallback = "logfmt",
+     .help = "how a line is written",
+     .check = check_format},
+    {.name = "enable-namespace-creation",
+     .type = OPTION_BOOL,
+     .help = "create the namespace of a mirror when it is missing; default: as Linkerd 2.8 does for its Secrets, not "
+             "for Links"},
+    {.name = "move-endpoints",
+     .type = OPTION_BOOL,
+     .fallback = "true",
+     .help = "endpoints of mirrors are ready only while their gateway is alive; --move-endpoints=false only shows the "
+             "verdict"},
+    {.name = "dns-servers",
+     .value_name = "IP[:PORT],...",
+     .help = "name servers, instead of those of /etc/resolv.conf"},
+    {.name = "max-in-flight",
+     .type = OPTION_NUMBER,
+     .value_name = "N",
+     .fallback = "0",
+     .help = "parallel writes; 0 is automatic"},
+    /* Flags of Linkerd's controller that have no meaning here, so that its Deployment need not be rewritten. */
     {.name = "event-requeue-limit", .type = OPTION_IGNORED, .value_name = "N"},
     {.name = "endpoint-refresh-period", .type = OPTION_IGNORED, .value_name = "DURATION"},
+    {.name = "probe-service", .type = OPTION_IGNORED, .value_name = "NAME"},
     {.name = "enable-headless-services", .type = OPTION_IGNORED},
     {.name = "enable-pprof", .type = OPTION_IGNORED},
-    {.name = "probe-service", .type = OPTION_IGNORED, .value_name = "NAME"},
     {0},
 };
 
+/* ---- the parts ---- */
+
 struct agent {
+    const struct options *options;
+    struct arena arena; /* of the credentials' texts */
     struct loop *loop;
+    struct loop_timer *stop_timer;
     struct dns *dns;
     struct http *http;
     struct metrics *metrics;
-    struct control *control;
+    struct process_metrics *process;
+    struct routes_context routes_context;
     struct admin_server *server;
-    struct routes_context routes;
-    struct arena arena;
-    bool stopping;
+    struct control *control;
+    bool stopping, interrupted;
 };
 
-static void on_stopped(void *context) {
-    struct agent *agent = context;
-    loop_stop(agent->loop);
-}
+static enum err_code no_memory(struct err *reterr) { return err_set(reterr, ERR_NOMEM, "out of memory"); }
 
-static void on_signal(void *context) {
-    struct agent *agent = context;
-    if (agent->stopping) {
-        loop_stop(agent->loop); /* the second time: at once */
-        return;
-    }
-    agent->stopping = true;
-    log_info("stopping", "finishing the writes under way", NULL);
-    control_stop(agent->control, on_stopped, agent);
-}
-
-static const char *instance_name(void) {
+/* Events name the replica that wrote them. */
+static const char *instance_name(void)
+{
     static char name[256];
-    const char *given = getenv("HOSTNAME");
+    const char *given = getenv("HOSTNAME"); /* in a pod: its name */
     if (given != NULL && given[0] != '\0')
         return given;
     return gethostname(name, sizeof(name) - 1) == 0 ? name : "svcmirror";
 }
 
-static enum err_code load_credentials(struct agent *agent, const struct options *options, struct kubeconfig *config, struct err *reterr) {
-    const char *file = options_get(options, "kubeconfig")->text, *context = options_get(options, "context")->text;
-    if (file == NULL && context == NULL && getenv("KUBERNETES_SERVICE_HOST") != NULL)
+/* An agent that writes must be told where to: it does not take whatever context ~/.kube/config happens to be at. */
+static enum err_code load_credentials(struct agent *agent, struct kubeconfig *config, struct err *reterr)
+{
+    const char *file = options_text(agent->options, "kubeconfig"), *context = options_text(agent->options, "context");
+    if (file == NULL && context == NULL)
         return kubeconfig_in_cluster(&agent->arena, config, reterr);
     return kubeconfig_load(&agent->arena, file, context, config, reterr);
 }
 
-static enum err_code start(struct agent *agent, const struct options *options, struct err *reterr) {
-    struct kubeconfig source;
-    const struct option_value *namespaces = options_get(options, "enable-namespace-creation");
-    TRY(load_credentials(agent, options, &source, reterr));
+/* ---- stopping ---- */
+
+static void on_stopped(void *context) { loop_stop(((const struct agent *)context)->loop); }
+
+static void on_stop_timer(void *context)
+{
+    log_warn("stop_slow",
+             "writes under way did not end in time; they are conditional and are made again after the next start",
+             NULL);
+    on_stopped(context);
+}
+
+static void on_signal(void *context)
+{
+    struct agent *agent = context;
+    if (agent->stopping) {
+        agent->interrupted = true;
+        loop_stop(agent->loop);
+        return;
+    }
+    agent->stopping = true;
+    log_info("stopping", "no more writes are begun; those under way end", NULL);
+    loop_timer_start(agent->stop_timer, STOP_MS);
+    control_stop(agent->control, on_stopped, agent);
+}
+
+/* ---- starting ---- */
+
+static enum err_code make_loop(struct agent *agent, struct err *reterr)
+{
     agent->loop = loop_new();
-    if (agent->loop == NULL)
-        return err_set(reterr, ERR_NOMEM, "out of memory");
-    agent->dns = dns_new(agent->loop, options_get(options, "dns-servers")->text, reterr);
-    agent->http = agent->dns != NULL ? http_new(agent->loop, agent->dns, reterr) : NULL;
-    if (agent->http == NULL)
-        return reterr->code;
+    agent->stop_timer = agent->loop != NULL ? loop_timer_new(agent->loop, on_stop_timer, agent) : NULL;
+    if (agent->stop_timer == NULL || loop_on_signal(agent->loop, SIGTERM, on_signal, agent) != ERR_OK ||
+        loop_on_signal(agent->loop, SIGINT, on_signal, agent) != ERR_OK)
+        return no_memory(reterr);
+    return ERR_OK;
+}
+
+static enum err_code make_network(struct agent *agent, struct err *reterr)
+{
+    struct err error = {0};
+    agent->dns = dns_new(agent->loop, options_text(agent->options, "dns-servers"), &error);
+    if (agent->dns == NULL)
+        return err_set(reterr, error.code, "--dns-servers: %s", error.text);
+    agent->http = http_new(agent->loop, agent->dns, &error);
+    return agent->http != NULL ? ERR_OK : err_set(reterr, error.code, "%s", error.text);
+}
+
+/* Before the control: a port that is taken is found out before anything is watched or written. */
+static enum err_code make_admin(struct agent *agent, struct err *reterr)
+{
     agent->metrics = metrics_new();
-    if (agent->metrics == NULL)
-        return err_set(reterr, ERR_NOMEM, "out of memory");
+    if (agent->metrics == NULL || process_metrics_new(agent->metrics, SVCMIRROR_VERSION, &agent->process) != ERR_OK)
+        return no_memory(reterr);
+    agent->routes_context = (struct routes_context){.loop = agent->loop, .metrics = agent->metrics};
+    return admin_server_new(agent->loop, options_text(agent->options, "admin-addr"), routes, &agent->routes_context,
+                            &agent->server, reterr);
+}
+
+static enum err_code make_control(struct agent *agent, const struct kubeconfig *source, struct err *reterr)
+{
+    const struct option_value *creation = options_get(agent->options, "enable-namespace-creation");
     const struct control_config config = {
         .loop = agent->loop,
         .http = agent->http,
         .dns = agent->dns,
         .metrics = agent->metrics,
-        .source = &source,
-        .namespace = options_get(options, "namespace")->text,
+        .source = source,
+        .namespace = options_text(agent->options, "namespace"),
         .instance = instance_name(),
-        .create_namespaces_for_secrets = !namespaces->given || namespaces->boolean,
-        .create_namespaces_for_links = namespaces->given && namespaces->boolean,
-        .move_endpoints = options_get(options, "move-endpoints")->boolean,
-        .max_in_flight = (uint32_t)options_get(options, "max-in-flight")->number,
+        .create_namespaces_for_secrets = !creation->given || creation->boolean,
+        .create_namespaces_for_links = creation->given && creation->boolean,
+        .move_endpoints = options_get(agent->options, "move-endpoints")->boolean,
+        .max_in_flight = (uint32_t)options_get(agent->options, "max-in-flight")->number,
     };
     TRY(control_new(&config, &agent->control, reterr));
-    agent->routes = (struct routes_context){agent->loop, agent->metrics, control_source(agent->control)};
-    TRY(admin_server_new(agent->loop, options_get(options, "admin-addr")->text, routes, &agent->routes, &agent->server, reterr));
-    TRY(loop_on_signal(agent->loop, SIGTERM, on_signal, agent));
-    TRY(loop_on_signal(agent->loop, SIGINT, on_signal, agent));
-    log_info("started", "svcmirror " SVCMIRROR_VERSION " runs", "server", source.server, "namespace", options_get(options, "namespace")->text,
-             "admin", options_get(options, "admin-addr")->text, NULL);
+    agent->routes_context.source = control_source(agent->control);
     return ERR_OK;
 }
 
-static void stop(struct agent *agent) {
+static enum err_code start(struct agent *agent, struct err *reterr)
+{
+    struct kubeconfig source = {0};
+    TRY(load_credentials(agent, &source, reterr));
+    TRY(make_loop(agent, reterr));
+    TRY(make_network(agent, reterr));
+    TRY(make_admin(agent, reterr));
+    TRY(make_control(agent, &source, reterr));
+    log_info("started", "svcmirror runs", "version", SVCMIRROR_VERSION, "server", source.server, "namespace",
+             options_text(agent->options, "namespace"), "admin", options_text(agent->options, "admin-addr"), NULL);
+    return ERR_OK;
+}
+
+static void take_apart(struct agent *agent)
+{
     admin_server_free(agent->server);
     control_free(agent->control);
     metrics_free(agent->metrics);
+    process_metrics_free(agent->process);
     http_free(agent->http);
     dns_free(agent->dns);
+    loop_timer_free(agent->stop_timer);
     loop_free(agent->loop);
     arena_done(&agent->arena);
 }
 
-static enum err_code set_up_log(const struct options *options, struct err *reterr) {
-    enum log_level level;
-    enum log_format format;
-    TRY(log_parse_level(options_get(options, "log-level")->text, &level, reterr));
-    TRY(log_parse_format(options_get(options, "log-format")->text, &format, reterr));
+/* ---- the command ---- */
+
+static void set_up_log(const struct options *options)
+{
+    enum log_level level = LOG_INFO;
+    enum log_format format = LOG_LOGFMT;
+    /* Both were checked with the command line. */
+    if (log_parse_level(options_text(options, "log-level"), &level, NULL) != ERR_OK ||
+        log_parse_format(options_text(options, "log-format"), &format, NULL) != ERR_OK)
+        abort();
     log_setup(level, format);
-    for (unsigned i = 0; i < options->ignored_count; i++)
-        log_warn("flag_ignored", "this flag of Linkerd's controller has no meaning here", "flag", options->ignored[i], NULL);
-    return ERR_OK;
+    for (const char *name = options_ignored(options, NULL); name != NULL; name = options_ignored(options, name))
+        log_warn("flag_ignored", "this flag of Linkerd's controller has no meaning here", "flag", name, NULL);
 }
 
-static int run(const struct options *options) {
-    struct agent agent = {0};
+static enum exit_code run(const struct options *options)
+{
+    struct agent agent = {.options = options};
     struct err error = {0};
-    if (set_up_log(options, &error) != ERR_OK) {
-        (void)fprintf(stderr, "svcmirror run: %s; see `svcmirror run --help`\n", error.text);
-        return EXIT_USAGE;
-    }
+    set_up_log(options);
     (void)signal(SIGPIPE, SIG_IGN); /* a peer that is gone shows as an error of the write */
     kube_setup();
     arena_init(&agent.arena, CONFIG_BYTES);
-    enum err_code code = start(&agent, options, &error);
+    enum err_code code = start(&agent, &error);
     if (code == ERR_OK)
         loop_run(agent.loop);
     else
         log_error("start_failed", "the agent cannot start", "error", error.text, NULL);
-    stop(&agent);
-    if (code == ERR_OK)
-        log_info("stopped", "svcmirror ended", NULL);
-    return code == ERR_OK ? EXIT_DONE : EXIT_FAILED;
+    take_apart(&agent);
+    if (code != ERR_OK)
+        return EXIT_FAILED;
+    log_info("stopped", agent.interrupted ? "svcmirror ended at once, as it was told to" : "svcmirror ended", NULL);
+    return agent.interrupted ? EXIT_FAILED : EXIT_DONE;
 }
 
 const struct command command_run = {
     .name = "run",
     .summary = "Run the agent in the source cluster",
-    .usage = "svcmirror run [flags]",
-    .text = "Links are declared by Link resources (multicluster.linkerd.io) or by Secrets of type mirror.linkerd.io/remote-kubeconfig in the\n"
-            "agent's namespace; they come, change and go while it runs. SIGTERM finishes the writes under way and exits 0.\n\n"
-            "Example:\n  svcmirror run --kubeconfig ~/.kube/west --admin-addr 127.0.0.1:9999 --log-format json\n",
+    .about =
+        "Targets are declared by Link resources (multicluster.linkerd.io) or by Secrets of type\n"
+        "mirror.linkerd.io/remote-kubeconfig, in the namespace of the agent. They come, change and go while it runs.\n"
+        "SIGTERM and SIGINT end it within 5 s, when the writes under way are done; a second one ends it at once.\n",
+    .examples = "run\n"
+                "run --kubeconfig ~/.kube/west --admin-addr 127.0.0.1:9999 --log-format json\n",
+    .exit_codes = "0  ended by a signal\n"
+                  "1  it could not start, or a second signal ended it\n"
+                  "2  the command line is wrong\n",
     .options = table,
     .run = run,
 };

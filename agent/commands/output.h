@@ -1,0 +1,39 @@
+/* How commands print: a table for people, JSON and YAML for programs. What comes from clusters is printed so that it cannot
+ * control the terminal. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/strbuf.h"
+
+enum { OUTPUT_MAX_COLUMNS = 12 };
+
+struct output_column {
+    const char *heading; /* NULL ends the list */
+    bool right;          /* numbers stand right */
+};
+
+/** A table that is laid out when it is complete: columns are as wide as they must be. */
+struct output_table {
+    const struct output_column *columns; /* borrowed */
+    unsigned column_count;
+    struct strbuf cells; /* each ended by '\0' */
+    unsigned cell_count;
+};
+
+void output_table_init(struct output_table *table, const struct output_column *columns);
+/** Adds the next cell, row by row. NULL and "" are shown as "-". */
+void output_table_add(struct output_table *table, const char *text);
+/** Appends the table, two spaces between columns, none at the ends of lines. */
+void output_table_write(const struct output_table *table, struct strbuf *text);
+void output_table_done(struct output_table *table);
+
+/** Two spaces of indent and a newline at the end. */
+void output_json(const json_t *value, struct strbuf *text);
+/** One document, block style; what could be taken for something else than text is quoted. */
+void output_yaml(const json_t *value, struct strbuf *text);
+/** Appends `text` with control characters as "?". */
+void output_text(const char *text, struct strbuf *to);
+/** Writes all of it to stdout. @return false when that failed: a full disk, a closed pipe. */
+bool output_print(const struct strbuf *text);
