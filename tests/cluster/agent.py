@@ -17,7 +17,7 @@ class Agent:
     """`svcmirror run` in the laboratory, watching the `source` cluster."""
 
     def __init__(self, source, folder, name="agent", address="127.0.0.1:9999", flags=(), env=None, kubeconfig=None):
-        self.source, self.address = source, address
+        self.source, self.address, self.flags = source, address, flags
         self.kubeconfig = kubeconfig or source.admin_kubeconfig
         argv = [default_binary(), "run", "--kubeconfig", self.kubeconfig, "--namespace", "linkerd-multicluster", "--admin-addr", address,
                 "--log-format", "json", *flags]
