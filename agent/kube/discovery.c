@@ -9,9 +9,10 @@
 enum {
     ABSENT_MS = 5000,
     PRESENT_MS = 60000,
-    /* An API server that has just started does not know its CRDs for a moment: what was there is only gone when it stays away for this many
-     * askings. */
+    /* An API server that has just started does not know its CRDs for a moment: what was there is only gone when it stays
+     * away for this many askings. */
     ABSENCES = 6,
+    MAX_WANTED = 8,
 };
 
 struct discovery {
@@ -24,11 +25,11 @@ struct discovery {
     void *context;
     struct loop_timer *timer;
     struct kube_request request;
-    bool served[8];      /* by index in wanted, of the group's answer */
-    unsigned candidate;  /* whose resources are being asked for */
-    const char *version; /* what was told last */
+    bool served[MAX_WANTED]; /* by index in wanted, of the group's answer */
+    unsigned candidate;      /* whose resources are being asked for */
+    const char *version;     /* what was told last */
     bool told, told_error;
-    unsigned absences;
+    unsigned absences; /* in a row */
 };
 
 static void ask_group(void *context);
@@ -97,12 +98,17 @@ static void ask(struct discovery *discovery, const char *path,
         settle_error(discovery, &error);
 }
 
+static bool is_candidate(const struct discovery *discovery)
+{
+    return discovery->candidate < MAX_WANTED && discovery->wanted[discovery->candidate] != NULL;
+}
+
 static void ask_resources(struct discovery *discovery)
 {
     char path[256];
-    while (discovery->wanted[discovery->candidate] != NULL && !discovery->served[discovery->candidate])
+    while (is_candidate(discovery) && !discovery->served[discovery->candidate])
         discovery->candidate++;
-    if (discovery->wanted[discovery->candidate] == NULL) {
+    if (!is_candidate(discovery)) {
         settle(discovery, NULL);
         return;
     }
@@ -132,7 +138,7 @@ static void on_group(struct kube_request *request, json_t *object, const struct 
         settle_error(discovery, &failure->error);
         return;
     }
-    for (unsigned i = 0; i < ARRAY_COUNT(discovery->served) && discovery->wanted[i] != NULL; i++)
+    for (unsigned i = 0; i < MAX_WANTED && discovery->wanted[i] != NULL; i++)
         discovery->served[i] = group_serves(object, discovery->wanted[i]);
     discovery->candidate = 0;
     ask_resources(discovery);

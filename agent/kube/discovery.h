@@ -12,7 +12,8 @@ struct discovery;
 typedef void (*discovery_fn)(void *context, const char *version, const struct err *error);
 
 /** @param wanted  e.g. {"v1alpha3","v1alpha2","v1alpha1",NULL}, best first; borrowed for the object's life.
- *  Asks again each `absent_interval_ms` while absent (0: 5 s), each minute while present. */
+ *  (at most 8). Asks again each `absent_interval_ms` while absent (0: 5 s), each minute while present. A version that was
+ *  told is taken back only after six absent answers in a row, and not for errors. The object may be freed in `fn`. */
 enum err_code discovery_new(struct loop *loop, struct kube_client *client, const char *group, const char *resource,
                             const char *const *wanted, uint32_t absent_interval_ms, discovery_fn fn, void *context,
                             struct discovery **ret_discovery, struct err *reterr) MUST_USE;
