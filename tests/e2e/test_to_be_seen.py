@@ -1,8 +1,11 @@
 """What people and Prometheus see: the table, the JSON, metrics, probes of the pod, the status page."""
 import json
 import re
+import shutil
+import subprocess
 
 import pytest
+import yaml
 from cluster.wait import wait_until
 
 
@@ -25,8 +28,8 @@ def test_gateways_table_and_json(running, east):
     entries = json.loads(running.command("gateways", "--address", address, "-o", "json").stdout)
     assert list(entries[0])[:4] == ["clusterName", "alive", "numberOfServices", "latency"]
     assert (entries[0]["clusterName"], entries[0]["alive"], entries[0]["numberOfServices"]) == ("east", True, 1)
-    import yaml
-    assert yaml.safe_load(running.command("gateways", "--address", address, "-o", "yaml").stdout) == entries or True
+    as_yaml = yaml.safe_load(running.command("gateways", "--address", address, "-o", "yaml").stdout)
+    assert [list(entry) for entry in as_yaml] == [list(entry) for entry in entries] and as_yaml[0]["gatewayName"] == "ambassador"
     east.gateway.stop()
     wait_until(lambda: "False" in running.command("gateways", "--address", address).stdout, 5, "dead in the table")
     assert re.search(r"east +False +1 +-", running.command("gateways", "--address", address).stdout)
@@ -45,6 +48,7 @@ def test_gateways_without_an_agent_shows_what_the_api_holds(running, source):
 
 
 def test_metrics_by_linkerds_names(running):
+    wait_until(lambda: running.services()[0]["mirrored"], 5, "the service is known to be mirrored")
     metrics = running.metrics()
     labels = 'target_cluster_name="east",gateway_namespace="ambassador",gateway_name="ambassador"'
     assert metrics[f"gateway_alive{{{labels}}}"] == 1
@@ -79,6 +83,36 @@ def test_metrics_are_well_formed(running):
             assert sample.group(1) in known or base in known, line
             assert line.rsplit(" ", 1)[0] not in seen, "a series stands twice"
             seen.add(line.rsplit(" ", 1)[0])
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian package prometheus) is not installed")
+def test_promtool_finds_nothing_but_linkerds_own_names(running):
+    result = subprocess.run(["promtool", "check", "metrics"], input=running.get("/metrics")[1], text=True, capture_output=True, check=False)
+    complaints = [line for line in (result.stdout + result.stderr).splitlines() if line]
+    assert {line.split()[0] for line in complaints} <= {"gateway_probe_latency_ms", "gateway_probes", "service_mirror_endpoint_repairs"}, complaints
+
+
+def test_gateways_through_the_api_servers_service_proxy(source, east, agent):
+    """The way that needs no address: the API server leads to the agent's Service."""
+    east.gateway.start()
+    east.gateway_service()
+    east.export("web")
+    east.link_secret(source)
+    host = source.network.address(15)
+    one = agent(address=f"{host}:9999")
+    wait_until(lambda: source.ready_addresses("web-east", "demo"), 10, "ready")
+    source.api.create("services", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "svcmirror", "namespace": "linkerd-multicluster"},
+                                   "spec": {"ports": [{"name": "admin", "port": 9999, "protocol": "TCP"}]}})
+    source.api.create("endpointslices", {
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": "svcmirror-1", "namespace": "linkerd-multicluster", "labels": {"kubernetes.io/service-name": "svcmirror"}},
+        "endpoints": [{"addresses": [host], "conditions": {"ready": True}}], "ports": [{"name": "admin", "port": 9999, "protocol": "TCP"}]})
+
+    def live():
+        result = one.command("gateways", "--kubeconfig", source.admin_kubeconfig, "-o", "json")
+        assert result.returncode == 0 and result.stderr == "", result.stderr
+        return json.loads(result.stdout)[0]["latency"] is not None
+    wait_until(live, 10, "the live agent answers through the API server")
 
 
 def test_pod_probes_and_paths(running):
