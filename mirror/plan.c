@@ -93,9 +93,12 @@ static bool slice_right(const struct slice *there, const struct slice *wanted)
 
 static bool slice_is_ours(const struct slice *slice) { return strcmp(slice->managed_by, SLICE_MANAGED_BY) == 0; }
 
-/* The mirror that is there belongs to one of the claims: to the winner, or to one that must now give way to it. */
+/* The mirror that is there is ours: we wrote it (whatever somebody did to its labels since), or it carries the cluster name of one of the claims,
+ * of the winner or of one that must now give way to it. */
 static bool service_is_claimed(const struct mirror *mirror)
 {
+    if (mirror->service->meta.made_by_us)
+        return true;
     const char *cluster = kv_get(&mirror->service->meta.labels, L5D_CLUSTER_NAME);
     for (const struct claim *claim = mirror->claims; claim != NULL; claim = claim->next)
         if (cluster != NULL && strcmp(cluster, claim->link->declaration->cluster_name) == 0)

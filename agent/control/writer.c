@@ -7,6 +7,7 @@
 #include "agent/control/deadlines.h"
 #include "agent/control/internal.h"
 #include "agent/control/write_request.h"
+#include "agent/kube/codec.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
 
@@ -240,6 +241,23 @@ static bool has_mirror_labels(const json_t *object)
     return value != NULL && strcmp(value, "true") == 0;
 }
 
+/* A mirror of ours that lost its label is no longer watched; it is taken into the view by hand, and the plan puts the label back.
+ * @return whether it was one. */
+static bool take_back(struct work *work, const json_t *object)
+{
+    struct writer *writer = work->writer;
+    struct world *world = writer->control->world;
+    struct service service;
+    struct slice slice;
+    struct err ignored = {0};
+    arena_reset(&writer->arena);
+    if (work->kind == WRITE_SERVICE)
+        return codec_service(&writer->arena, object, &service, &ignored) == ERR_OK && service.meta.made_by_us &&
+               world_source_service(world, WORLD_PUT, &service) == ERR_OK;
+    return codec_slice(&writer->arena, object, &slice, &ignored) == ERR_OK && slice.meta.made_by_us &&
+           slice.service_name[0] != '\0' && world_source_slice(world, WORLD_PUT, &slice) == ERR_OK;
+}
+
 static void look_again(struct work *work)
 {
     work->failures++;
@@ -258,6 +276,19 @@ static void on_looked(struct kube_request *request, json_t *object, const struct
         return;
     }
     bool foreign = failure == NULL && !has_mirror_labels(object);
+    if (foreign && take_back(work, object)) {
+        work->failures = 0;
+        work_settle(work);
+        return;
+    }
+    if (foreign && work->kind == WRITE_SLICE) {
+        struct kube_failure taken = {.retry_after_ms = -1};
+        (void)err_set(&taken.error, ERR_EXISTS,
+                      "EndpointSlice %s/%s exists and is not svcmirror's: rename or remove it", work->namespace,
+                      work->name);
+        retry_later(work, &taken);
+        return;
+    }
     world_set_foreign(work->mirror, foreign);
     if (foreign) {
         look_again(work);
@@ -275,11 +306,11 @@ static void start_looking(struct work *work)
     struct writer *writer = work->writer;
     arena_reset(&writer->arena);
     work->request = (struct kube_request){.verb = "get",
-                                          .resource = "services",
+                                          .resource = work->kind == WRITE_SERVICE ? "services" : "endpointslices",
                                           .on_done = on_looked,
                                           .context = work,
-                                          .path = write_request_object_path(&writer->arena, WRITE_SERVICE,
-                                                                            work->namespace, work->name)};
+                                          .path = write_request_object_path(&writer->arena, work->kind, work->namespace,
+                                                                            work->name)};
     struct err error = {0};
     world_hold(work->mirror);
     work->state = WORK_LOOKING;
@@ -306,6 +337,16 @@ static void on_written(struct work *work, json_t *object)
     await_effect(work);
 }
 
+/* What the server does not have is not there, even if no watch tells: it may have been taken in by take_back(). */
+static void forget_service(struct work *work)
+{
+    const struct service gone = {.meta = {.namespace = work->namespace, .name = work->name}};
+    enum err_code ignored = world_source_service(work->writer->control->world, WORLD_DELETED, &gone);
+    (void)ignored; /* a deletion needs no memory */
+    work->failures = 0;
+    work_settle(work);
+}
+
 static void on_write_done(struct kube_request *request, json_t *object, const struct kube_failure *failure)
 {
     struct work *work = request->context;
@@ -316,9 +357,11 @@ static void on_write_done(struct kube_request *request, json_t *object, const st
         on_written(work, object);
     } else if (work->verb == WRITE_DELETE && code == ERR_NOT_FOUND) {
         await_effect(work);
+    } else if (code == ERR_NOT_FOUND && work->verb == WRITE_UPDATE && work->kind == WRITE_SERVICE) {
+        forget_service(work);
     } else if (code == ERR_EXISTS && work->kind == WRITE_NAMESPACE) {
         await_effect(work);
-    } else if (code == ERR_EXISTS && work->kind == WRITE_SERVICE) {
+    } else if (code == ERR_EXISTS) {
         start_looking(work);
     } else if (code == ERR_CONFLICT && work->failures == 0) {
         work->failures++;

@@ -237,7 +237,7 @@ def test_changed_credentials_take_effect_without_a_restart(source, east, agent):
     wait_until(lambda: mirror_is_ready(source, "web-east", "demo", east.gateway.addresses), 5, "good credentials are used at once")
 
 
-@pytest.mark.parametrize("spoiled", ["labels", "ports", "slice", "deleted"])
+@pytest.mark.parametrize("spoiled", ["labels", "cluster name", "unlabelled", "ports", "slice", "slice labels", "deleted"])
 def test_a_mirror_changed_by_hand_is_put_right(source, east, agent, spoiled):
     east.gateway.start()
     east.gateway_service()
@@ -248,6 +248,12 @@ def test_a_mirror_changed_by_hand_is_put_right(source, east, agent, spoiled):
     good = strip(source.api.get("services", "web-east", "demo"))
     if spoiled == "labels":
         source.api.patch("services", "web-east", {"metadata": {"labels": {"stray": "x"}, "annotations": {MIRROR + "remote-svc-fq-name": "wrong"}}}, "demo")
+    elif spoiled == "cluster name":
+        source.api.patch("services", "web-east", {"metadata": {"labels": {MIRROR + "cluster-name": "other"}}}, "demo")
+    elif spoiled == "unlabelled":
+        source.api.patch("services", "web-east", {"metadata": {"labels": {MIRROR + "mirrored-service": None}}}, "demo")
+    elif spoiled == "slice labels":
+        source.api.patch("endpointslices", "web-east.ipv4", {"metadata": {"labels": {MIRROR + "mirrored-service": None}}}, "demo")
     elif spoiled == "ports":
         source.api.patch("services", "web-east", {"spec": {"ports": [{"name": "x", "port": 1}]}}, "demo")
     elif spoiled == "slice":
