@@ -1,5 +1,6 @@
 /* svcmirror run: the agent. Makes the parts, lets the loop turn, and takes them apart again. */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "agent/observe/log.h"
 #include "agent/observe/process.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "version.h"
 
 enum {
@@ -38,6 +40,32 @@ static enum err_code check_address(const char *text, struct err *reterr)
 {
     struct listener_address address;
     return listener_parse(text, &address, reterr);
+}
+
+/* An address, with or without port; no name, which would have to be resolved first. */
+static bool is_name_server(const char *text)
+{
+    char ip[TEXT_IP_BYTES];
+    struct listener_address address;
+    if (text_parse_ip(text, ip) != IP_NONE)
+        return true;
+    return listener_parse(text, &address, NULL) == ERR_OK && address.host[0] != '\0' && address.port > 0 &&
+           !text_starts_with(text, "localhost");
+}
+
+static enum err_code check_name_servers(const char *text, struct err *reterr)
+{
+    char server[TEXT_IP_BYTES + 16];
+    for (const char *at = text;; at++) {
+        size_t length = strcspn(at, ",");
+        (void)snprintf(server, sizeof(server), "%.*s", (int)length, at);
+        if (length >= sizeof(server) || !is_name_server(server))
+            return err_set(reterr, ERR_INVALID,
+                           "\"%.60s\" is no name server: write 10.0.0.10, 10.0.0.10:53 or [fd00::a]:53", server);
+        at += length;
+        if (*at == '\0')
+            return ERR_OK;
+    }
 }
 
 static const struct option table[] = {
@@ -78,7 +106,8 @@ static const struct option table[] = {
              "verdict"},
     {.name = "dns-servers",
      .value_name = "IP[:PORT],...",
-     .help = "name servers, instead of those of /etc/resolv.conf"},
+     .help = "name servers, instead of those of /etc/resolv.conf",
+     .check = check_name_servers},
     {.name = "max-in-flight",
      .type = OPTION_NUMBER,
      .value_name = "N",
@@ -173,9 +202,7 @@ static enum err_code make_network(struct agent *agent, struct err *reterr)
 {
     struct err error = {0};
     agent->dns = dns_new(agent->loop, options_text(agent->options, "dns-servers"), &error);
-    if (agent->dns == NULL)
-        return err_set(reterr, error.code, "--dns-servers: %s", error.text);
-    agent->http = http_new(agent->loop, agent->dns, &error);
+    agent->http = agent->dns != NULL ? http_new(agent->loop, agent->dns, &error) : NULL;
     return agent->http != NULL ? ERR_OK : err_set(reterr, error.code, "%s", error.text);
 }
 

@@ -1,0 +1,95 @@
+"""Help, version and wrong command lines."""
+import os
+import tempfile
+import unittest
+
+from program import BINARY, svcmirror
+
+COMMANDS = ["run", "gateways", "version"]
+
+
+class Help(unittest.TestCase):
+    def test_overview_lists_the_commands(self):
+        for word in ["--help", "-h", "-help", "help"]:
+            result = svcmirror(word)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            for command in COMMANDS:
+                self.assertRegex(result.stdout, rf"(?m)^  {command} +[A-Z]")
+
+    def test_each_command_has_flags_examples_and_exit_codes(self):
+        for command in COMMANDS:
+            result = svcmirror(command, "--help")
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            for heading in ["Usage:", "Examples:", "Flags:", "Exit codes:"]:
+                self.assertIn(f"\n{heading}\n", result.stdout)
+            self.assertIn(f"\n  svcmirror {command}", result.stdout)
+            self.assertIn("  0  ", result.stdout)
+            self.assertLessEqual(max(map(len, result.stdout.splitlines())), 110)
+            self.assertEqual(result.stdout, svcmirror("help", command).stdout)
+
+    def test_help_wins_over_what_is_wrong(self):
+        result = svcmirror("run", "--bogus", "--help", env={"SVCMIRROR_LOG_LEVEL": "loud"})
+        self.assertEqual(result.returncode, 0)
+
+    def test_as_a_plugin_of_kubectl(self):
+        with tempfile.TemporaryDirectory() as folder:
+            plugin = os.path.join(folder, "kubectl-svcmirror")
+            os.symlink(BINARY, plugin)
+            self.assertIn("\n  kubectl svcmirror COMMAND [flags]\n", svcmirror("--help", binary=plugin).stdout)
+            self.assertIn("\n  kubectl svcmirror gateways", svcmirror("gateways", "--help", binary=plugin).stdout)
+            self.assertIn("`kubectl svcmirror --help`", svcmirror("bogus", binary=plugin).stderr)
+
+
+class Version(unittest.TestCase):
+    def test_for_people_and_programs(self):
+        self.assertRegex(svcmirror("version").stdout, r"^svcmirror \d+\.\d+\.\d+\n$")
+        self.assertRegex(svcmirror("version", "-o", "json").stdout, r'^{"version":"\d+\.\d+\.\d+"}\n$')
+        self.assertEqual(svcmirror("--version").stdout, svcmirror("version").stdout)
+
+    def test_a_full_disk_is_a_failure(self):
+        with open("/dev/full", "w") as full:
+            self.assertEqual(svcmirror("version", stdout=full).returncode, 1)
+
+
+class Wrong(unittest.TestCase):
+    def test_one_line_a_hint_and_2(self):
+        for argv, words in [
+            ([], "which command?"),
+            (["bogus"], 'unknown command "bogus"'),
+            (["--kubeconfig", "x", "run"], "a command comes first"),
+            (["run", "--bogus"], "unknown flag --bogus"),
+            (["run", "--nampespace", "x"], "did you mean --namespace?"),
+            (["run", "--kubeconfig"], "--kubeconfig needs a value: --kubeconfig FILE"),
+            (["run", "--log-level", "loud"], '--log-level: "loud" is not a log level'),
+            (["run", "--log-format=xml"], '--log-format: "xml" is not a log format'),
+            (["run", "--namespace", "A_B"], '--namespace: "A_B" is no name of a namespace'),
+            (["run", "--admin-addr", "9999"], '--admin-addr: "9999" is not an address to listen on'),
+            (["run", "-metrics-addr", "nowhere:1"], "is not an address to listen on"),
+            (["run", "--max-in-flight", "many"], "is not a whole number"),
+            (["run", "--move-endpoints=perhaps"], "is neither true nor false"),
+            (["run", "--move-endpoints", "false"], "write --move-endpoints=false"),
+            (["run", "east"], 'unexpected argument "east"'),
+            (["run", "--dns-servers", "nowhere"], '--dns-servers: "nowhere" is no name server'),
+            (["run", "--dns-servers", "10.0.0.10,"], '--dns-servers: "" is no name server'),
+            (["run", "--dns-servers", "10.0.0.10,[::1]:0"], '--dns-servers: "[::1]:0" is no name server'),
+            (["run", "--dns-servers", "10.0.0.10:53,[::1]:53,::1,bad", "--frob"], '"bad" is no name server'),
+            (["gateways", "-o", "xml"], '-o: "xml" is not one of table|wide|json|yaml'),
+            (["gateways", "--wait", "soon"], "is not a duration like 30s"),
+            (["gateways", "--address", "ftp://x"], "write http://HOST:PORT"),
+            (["version", "-o", "yaml"], "is not one of text|json"),
+        ]:
+            with self.subTest(argv=argv):
+                result = svcmirror(*argv, timeout=10)
+                self.assertEqual((result.returncode, result.stdout), (2, ""))
+                self.assertIn(words, result.stderr)
+                self.assertIn("--help`", result.stderr)
+                self.assertEqual(result.stderr.count("\n"), 1)
+
+    def test_the_environment_is_checked_too(self):
+        result = svcmirror("run", env={"SVCMIRROR_LOG_LEVEL": "loud"})
+        self.assertEqual(result.returncode, 2)
+        self.assertIn('SVCMIRROR_LOG_LEVEL: "loud" is not a log level', result.stderr)
+
+    def test_what_kubernetes_sets_beside_a_service_of_our_name_means_nothing(self):
+        result = svcmirror("version", env={"SVCMIRROR_PORT": "tcp://10.0.0.1:9999", "SVCMIRROR_SERVICE_HOST": "10.0.0.1"})
+        self.assertEqual(result.returncode, 0)
