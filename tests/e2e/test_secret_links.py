@@ -262,8 +262,9 @@ def test_a_mirror_changed_by_hand_is_put_right(source, east, agent, spoiled):
         source.api.delete("services", "web-east", "demo")
 
     def right():
-        now = strip(source.api.get("services", "web-east", "demo"))
-        return now["metadata"] == good["metadata"] and now["spec"]["ports"] == good["spec"]["ports"] and mirror_is_ready(source, "web-east", "demo", east.gateway.addresses)
+        there = source.api.find("services", "web-east", "demo")
+        now = strip(there) if there else None
+        return now and now["metadata"] == good["metadata"] and now["spec"]["ports"] == good["spec"]["ports"] and mirror_is_ready(source, "web-east", "demo", east.gateway.addresses)
     wait_until(right, 5, "put right at once")
 
 
@@ -273,6 +274,6 @@ def test_the_rights_that_are_needed_are_enough_and_the_missing_one_is_named(sour
     east.export("web")
     east.link_secret(source, kubeconfig=east.reader_kubeconfig(("endpointslices",), "blind"))
     one = agent(ready=False)
-    wait_until(lambda: any("services" in (l["problem"] or "") and "grant get, list and watch" in l["problem"] for l in one.json("/api/v1/links")), 10, "the missing right")
+    wait_until(lambda: any("services" in (l["problem"] or "") and "grant get, list, watch" in l["problem"] for l in one.json("/api/v1/links")), 10, "the missing right")
     east.link_secret(source, kubeconfig=east.reader_kubeconfig(("services",), "services-only"))
     wait_until(lambda: mirror_is_ready(source, "web-east", "demo", east.gateway.addresses), 5, "services alone are enough for 2.8")

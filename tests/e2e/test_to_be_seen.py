@@ -103,10 +103,9 @@ def test_gateways_through_the_api_servers_service_proxy(source, east, agent):
     wait_until(lambda: source.ready_addresses("web-east", "demo"), 10, "ready")
     source.api.create("services", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "svcmirror", "namespace": "linkerd-multicluster"},
                                    "spec": {"ports": [{"name": "admin", "port": 9999, "protocol": "TCP"}]}})
-    source.api.create("endpointslices", {
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": "svcmirror-1", "namespace": "linkerd-multicluster", "labels": {"kubernetes.io/service-name": "svcmirror"}},
-        "endpoints": [{"addresses": [host], "conditions": {"ready": True}}], "ports": [{"name": "admin", "port": 9999, "protocol": "TCP"}]})
+    # The API server's service proxy reads v1 Endpoints, which a controller makes of the agent's pod.
+    source.api.create("endpoints", {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "svcmirror", "namespace": "linkerd-multicluster"},
+                                    "subsets": [{"addresses": [{"ip": host}], "ports": [{"name": "admin", "port": 9999}]}]})
 
     def live():
         result = one.command("gateways", "--kubeconfig", source.admin_kubeconfig, "-o", "json")
