@@ -101,17 +101,18 @@ def test_gateways_through_the_api_servers_service_proxy(source, east, agent):
     host = source.network.address(15)
     one = agent(address=f"{host}:9999")
     wait_until(lambda: source.ready_addresses("web-east", "demo"), 10, "ready")
+    source.pod("svcmirror-0", "linkerd-multicluster", host, {"app": "svcmirror"})
     source.api.create("services", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "svcmirror", "namespace": "linkerd-multicluster"},
-                                   "spec": {"ports": [{"name": "admin", "port": 9999, "protocol": "TCP"}]}})
-    # The API server's service proxy reads v1 Endpoints, which a controller makes of the agent's pod.
-    source.api.create("endpoints", {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "svcmirror", "namespace": "linkerd-multicluster"},
-                                    "subsets": [{"addresses": [{"ip": host}], "ports": [{"name": "admin", "port": 9999}]}]})
+                                   "spec": {"selector": {"app": "svcmirror"}, "ports": [{"name": "admin", "port": 9999, "protocol": "TCP"}]}})
 
     def live():
         result = one.command("gateways", "--kubeconfig", source.admin_kubeconfig, "-o", "json")
         assert result.returncode == 0 and result.stderr == "", result.stderr
         return json.loads(result.stdout)[0]["latency"] is not None
-    wait_until(live, 10, "the live agent answers through the API server")
+    try:
+        wait_until(live, 10, "the live agent answers through the API server")
+    finally:
+        source.api.call("DELETE", source.api.path("pods", "linkerd-multicluster", "svcmirror-0") + "?gracePeriodSeconds=0")
 
 
 def test_pod_probes_and_paths(running):
