@@ -123,7 +123,7 @@ enum err_code listener_open(const struct listener_address *address, int *ret_fd,
 
 uint16_t listener_port(int fd)
 {
-    union socket_address name;
+    union socket_address name = {0};
     socklen_t length = sizeof(name);
     if (getsockname(fd, &name.any, &length) != 0)
         return 0;

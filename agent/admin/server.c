@@ -81,10 +81,10 @@ static struct MHD_Response *make_response(struct admin_response *answer)
     size_t bytes = answer->body.length;
     char *body = strbuf_take(&answer->body);
     if (body == NULL) { /* half of an answer would be taken for a whole one */
-        static const char failure[] = "{\"error\":\"out of memory\",\"hint\":\"ask for less: ?cluster=NAME\"}\n";
+        static char failure[] = "{\"error\":\"out of memory\",\"hint\":\"ask for less: ?cluster=NAME\"}\n";
         answer->status = MHD_HTTP_INTERNAL_SERVER_ERROR;
         answer->content_type = "application/json";
-        return MHD_create_response_from_buffer(sizeof(failure) - 1, (void *)(uintptr_t)failure, MHD_RESPMEM_PERSISTENT);
+        return MHD_create_response_from_buffer(sizeof(failure) - 1, failure, MHD_RESPMEM_PERSISTENT);
     }
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(bytes, body, mem_free);
     if (response == NULL)
@@ -153,12 +153,12 @@ static enum MHD_Result answer_method(struct MHD_Connection *connection)
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
                                   const char *version, const char *upload, size_t *upload_bytes, void **request)
 {
-    static const char seen;
+    static char seen; /* only its address means something */
     (void)version;
     (void)upload;
     bool reads = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
     if (*request == NULL) { /* the headers are there */
-        *request = (void *)(uintptr_t)&seen;
+        *request = &seen;
         return reads ? MHD_YES : answer_method(connection); /* before its body, which nobody reads */
     }
     if (*upload_bytes > 0) {

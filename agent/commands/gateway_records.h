@@ -14,9 +14,10 @@ struct gateway_records;
 struct gateway_records *gateway_records_new(const char *namespace);
 void gateway_records_free(struct gateway_records *records); /* takes NULL */
 
-/** Takes a mirror Service (any namespace), a slice of the agent's namespace: session_item_fn. In any order. */
-enum err_code gateway_records_take_service(void *records, const json_t *service) MUST_USE;
-enum err_code gateway_records_take_slice(void *records, const json_t *slice) MUST_USE;
+/** Takes a mirror Service (of any namespace), a slice of the agent's namespace; in any order. `context` is the records: these are
+ *  session_item_fn. */
+enum err_code gateway_records_take_service(void *context, const json_t *service) MUST_USE;
+enum err_code gateway_records_take_slice(void *context, const json_t *slice) MUST_USE;
 /** @return new: an array like that of /api/v1/gateways, with the keys that are known; NULL when out of memory. */
 json_t *gateway_records_json(const struct gateway_records *records);
 

@@ -104,9 +104,9 @@ static int compare(const json_t *a, const json_t *b)
 }
 
 /* @return new: those that are asked for, in order; NULL when `gateways` is no list of them, or memory ran out. */
-static json_t *select_gateways(const json_t *gateways, const char *cluster)
+static json_t *select_gateways(json_t *gateways, const char *cluster)
 {
-    const json_t *gateway = NULL;
+    json_t *gateway = NULL;
     size_t index = 0;
     json_t *selected = json_is_array(gateways) ? json_array() : NULL;
     json_array_foreach(gateways, index, gateway)
@@ -116,7 +116,7 @@ static json_t *select_gateways(const json_t *gateways, const char *cluster)
             continue;
         while (at > 0 && compare(json_array_get(selected, at - 1), gateway) > 0)
             at--;
-        if (json_array_insert(selected, at, (json_t *)(uintptr_t)gateway) != 0) {
+        if (json_array_insert(selected, at, gateway) != 0) {
             json_decref(selected);
             return NULL;
         }
@@ -194,7 +194,7 @@ static void write_table(const json_t *gateways, bool wide, struct strbuf *text)
     output_table_done(&out);
 }
 
-static bool print_gateways(const json_t *gateways, const struct options *options)
+static bool print_gateways(json_t *gateways, const struct options *options)
 {
     const char *format = options_text(options, "output"), *cluster = options_text(options, "cluster-name");
     struct strbuf text;

@@ -1,6 +1,5 @@
 #include "agent/commands/output.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -73,6 +72,8 @@ void output_table_write(const struct output_table *table, struct strbuf *text)
 {
     size_t widths[OUTPUT_MAX_COLUMNS];
     const char *cell = strbuf_text(&table->cells);
+    if (table->column_count == 0)
+        return;
     for (unsigned i = 0; i < table->column_count; i++)
         widths[i] = width_of(table->columns[i].heading);
     for (unsigned i = 0; i < table->cell_count; i++, cell += strlen(cell) + 1)
@@ -138,7 +139,7 @@ static void put_indent(struct strbuf *text, unsigned depth)
 }
 
 /* @param on_line  whether the first line is begun already: "- " stands there. */
-static void put_yaml(const json_t *value, unsigned depth, bool on_line, struct strbuf *text)
+static void put_yaml(json_t *value, unsigned depth, bool on_line, struct strbuf *text)
 {
     const char *key = NULL;
     json_t *member = NULL;
@@ -148,7 +149,7 @@ static void put_yaml(const json_t *value, unsigned depth, bool on_line, struct s
         strbuf_append_char(text, '\n');
         return;
     }
-    json_object_foreach((json_t *)(uintptr_t)value, key, member)
+    json_object_foreach(value, key, member)
     {
         put_indent(text, on_line ? 0 : depth);
         on_line = false;
@@ -164,7 +165,7 @@ static void put_yaml(const json_t *value, unsigned depth, bool on_line, struct s
     }
 }
 
-void output_yaml(const json_t *value, struct strbuf *text) { put_yaml(value, 0, false, text); }
+void output_yaml(json_t *value, struct strbuf *text) { put_yaml(value, 0, false, text); }
 
 bool output_print(const struct strbuf *text)
 {

@@ -31,8 +31,9 @@ void output_table_done(struct output_table *table);
 
 /** Two spaces of indent and a newline at the end. */
 void output_json(const json_t *value, struct strbuf *text);
-/** One document, block style; what could be taken for something else than text is quoted. */
-void output_yaml(const json_t *value, struct strbuf *text);
+/** One document, block style; what could be taken for something else than text is quoted. `value` is not changed: jansson walks
+ *  objects without const. */
+void output_yaml(json_t *value, struct strbuf *text);
 /** Appends `text` with control characters as "?". */
 void output_text(const char *text, struct strbuf *to);
 /** Writes all of it to stdout. @return false when that failed: a full disk, a closed pipe. */

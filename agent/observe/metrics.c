@@ -290,7 +290,7 @@ static void put_sample(struct strbuf *text, const struct metric_series *series, 
 
 static void put_histogram(struct strbuf *text, const struct metric_series *series)
 {
-    static const double infinity = INFINITY;
+    static const double infinity = (double)INFINITY;
     const struct metric *metric = series->metric;
     uint64_t cumulative = 0;
     for (size_t i = 0; i <= metric->bound_count; i++) {

@@ -17,9 +17,9 @@
 /* The log's clock: 2026-08-21T10:00:00Z and a monotonic one that tests move. */
 static int64_t monotonic_s = 1000;
 
-int clock_gettime(clockid_t clock, struct timespec *ret_time)
+int clock_gettime(clockid_t __clock_id, struct timespec *__tp) /* libc's names */
 {
-    *ret_time = (struct timespec){.tv_sec = clock == CLOCK_REALTIME ? 1787306400 : monotonic_s, .tv_nsec = 123456000};
+    *__tp = (struct timespec){.tv_sec = __clock_id == CLOCK_REALTIME ? 1787306400 : monotonic_s, .tv_nsec = 123456000};
     return 0;
 }
 

@@ -105,9 +105,9 @@ static void numbers(void **state)
                  {123456789012, "123456789012"},
                  {1787306400.123456, "1787306400.123456"},
                  {1.0 / 3, "0.3333333333333333"},
-                 {NAN, "NaN"},
-                 {INFINITY, "+Inf"},
-                 {-INFINITY, "-Inf"}};
+                 {(double)NAN, "NaN"},
+                 {(double)INFINITY, "+Inf"},
+                 {-(double)INFINITY, "-Inf"}};
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         char expected[128];
         struct metrics *metrics = metrics_new();

@@ -42,7 +42,7 @@ static enum err_code parse(unsigned max_arguments, const char *const *words)
     char *argv[WORDS];
     int argc = 0;
     for (; argc < WORDS && words[argc] != NULL; argc++)
-        argv[argc] = (char *)(uintptr_t)words[argc];
+        memcpy(&argv[argc], &words[argc], sizeof(char *)); /* main() has no const either, and means it */
     error = (struct err){0};
     return options_parse(TABLE, max_arguments, argc, argv, &parsed, &error);
 }

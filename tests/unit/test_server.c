@@ -16,10 +16,10 @@
 /* The clock of this program and of the libraries it uses, so that nobody has to wait for an idle connection to end. */
 static time_t skipped_s;
 
-__attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct timespec *ret_time)
+__attribute__((visibility("default"))) int clock_gettime(clockid_t __clock_id, struct timespec *__tp) /* libc's names */
 {
-    long result = syscall(SYS_clock_gettime, clock, ret_time);
-    ret_time->tv_sec += skipped_s;
+    long result = syscall(SYS_clock_gettime, __clock_id, __tp);
+    __tp->tv_sec += skipped_s;
     return (int)result;
 }
 
