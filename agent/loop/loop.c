@@ -32,6 +32,7 @@ struct loop {
     unsigned signal_count;
     struct loop_hook hooks[MAX_HOOKS];
     unsigned hook_count;
+    unsigned hook_next; /* while the hooks run: the one after the current */
     bool woken;
     loop_stall_fn stall_fn;
     void *stall_context;
@@ -96,8 +97,10 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *watcher, int events)
     refresh_clock(loop);
     loop->woken = false;
     bool more = false;
-    for (unsigned i = 0; i < loop->hook_count; i++)
-        more = loop->hooks[i].fn(loop->hooks[i].context) || more;
+    for (loop->hook_next = 0; loop->hook_next < loop->hook_count;) {
+        const struct loop_hook *hook = &loop->hooks[loop->hook_next++];
+        more = hook->fn(hook->context) || more;
+    }
     if (more || loop->woken)
         ev_idle_start(ev, &loop->idle);
     else
@@ -126,14 +129,15 @@ struct loop *loop_new(void)
         return NULL;
     }
     refresh_clock(loop);
+    /* These two keep ev_run() running when nobody else watches anything. */
     ev_prepare_init(&loop->prepare, on_prepare);
     loop->prepare.data = loop;
     ev_prepare_start(loop->ev, &loop->prepare);
     ev_check_init(&loop->check, on_check);
+    ev_set_priority(&loop->check, EV_MAXPRI); /* the turn's other callbacks are part of what is measured */
     loop->check.data = loop;
     ev_check_start(loop->ev, &loop->check);
     ev_idle_init(&loop->idle, on_idle);
-    /* The loop's own watchers do not keep it running. */
     return loop;
 }
 
@@ -176,6 +180,8 @@ void loop_off_turn(struct loop *loop, loop_turn_fn fn, void *context)
         for (unsigned j = i + 1; j < loop->hook_count; j++)
             loop->hooks[j - 1] = loop->hooks[j];
         loop->hook_count--;
+        if (i < loop->hook_next)
+            loop->hook_next--; /* a hook that takes itself out must not make its neighbour miss the turn */
         return;
     }
 }
@@ -252,7 +258,8 @@ struct loop_timer *loop_timer_new(struct loop *loop, loop_fn fn, void *context)
 void loop_timer_start(struct loop_timer *timer, uint64_t delay_ms)
 {
     refresh_clock(timer->loop);
-    timer->due_ms = timer->loop->now_ms + delay_ms;
+    if (__builtin_add_overflow(timer->loop->now_ms, delay_ms, &timer->due_ms))
+        timer->due_ms = UINT64_MAX; /* never */
     start_watcher(timer, delay_ms);
 }
 

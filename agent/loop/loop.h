@@ -21,11 +21,12 @@ typedef void (*loop_io_fn)(void *context, int fd, unsigned events);
 /** @return new, or NULL; free with loop_free() after all its handles. */
 struct loop *loop_new(void);
 void loop_free(struct loop *loop);
-/** Runs until loop_stop(). */
+/** Runs until loop_stop() is called from within it. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/** Monotonic milliseconds that go on during suspend (CLOCK_BOOTTIME), read once per turn. Never 0, never goes back. */
+/** Monotonic milliseconds that go on during suspend (CLOCK_BOOTTIME), as of the turn's beginning or, if that is later, the
+ *  last start or end of a timer: in a timer's callback its delay has passed. Never 0, never goes back. */
 uint64_t loop_now_ms(const struct loop *loop);
 /** The same clock read now, in microseconds: for measuring short spans within a turn. */
 uint64_t loop_precise_us(const struct loop *loop);
