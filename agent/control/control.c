@@ -1,6 +1,7 @@
 #include "agent/control/control.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/control/internal.h"
 #include "agent/observe/log.h"
@@ -37,6 +38,17 @@ static void on_warning(void *context, const struct kube_client *client, const ch
     struct control *control = context;
     metric_add(metric_get(control->instruments.api_warnings, "local"), 1);
     log_warn("api_warning", "the API server warns", "cluster", kube_client_label(client), "warning", text, NULL);
+}
+
+/* Once for each wording: the log tells which right is missing, the metric counts the rest. */
+static void on_event_refused(void *context, const struct err *error)
+{
+    struct control *control = context;
+    if (strcmp(control->event_error.text, error->text) == 0)
+        return;
+    control->event_error = *error;
+    log_warn("event_refused", "an Event could not be written; the log tells what Events would", "error", error->text,
+             "remedy", error->code == ERR_FORBIDDEN ? "grant create and patch on events in events.k8s.io" : NULL, NULL);
 }
 
 static void on_gateway(void *context, struct world_gateway *gateway, bool removed)
@@ -106,6 +118,7 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
         loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
         metrics_on_collect(config->metrics, on_collect, control) != ERR_OK)
         return no_memory(reterr);
+    events_on_refused(control->events, on_event_refused, control);
     loop_on_stall(config->loop, on_busy, control);
     snapshot_init(control);
     return ERR_OK;
@@ -119,7 +132,6 @@ enum err_code control_new(const struct control_config *config, struct control **
     control->config = *config;
     control->namespace = mem_strdup(config->namespace);
     control->instance = mem_strdup(config->instance);
-    control->started_ms = loop_now_ms(config->loop);
     enum err_code code =
         control->namespace != NULL && control->instance != NULL ? start_parts(control, reterr) : no_memory(reterr);
     control->config.source = NULL;

@@ -38,7 +38,7 @@ struct control {
     struct writer *writer;
     struct link_statuses *statuses;
     struct admin_source admin;
-    uint64_t started_ms;
+    struct err event_error; /* the last refusal of an Event that was told */
     bool stopping;
 };
 

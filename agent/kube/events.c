@@ -47,6 +47,8 @@ struct events {
     unsigned queued;
     struct slot slots[MAX_IN_FLIGHT];
     uint64_t dropped, counter;
+    events_refused_fn on_refused; /* may be NULL */
+    void *refused_context;
 };
 
 /* Copies at most `bytes` - 1 bytes, and never half a character. */
@@ -89,6 +91,8 @@ static void on_done(struct kube_request *request, json_t *object, const struct k
     /* Events live for an hour on the server, unless somebody deletes them. */
     if (failure != NULL && was_created && failure->error.code == ERR_NOT_FOUND)
         series->over = true;
+    if (failure != NULL && slot->events->on_refused != NULL)
+        slot->events->on_refused(slot->events->refused_context, &failure->error);
     settle(slot->events, series, failure == NULL);
     run_queue(slot->events);
 }
@@ -324,4 +328,10 @@ void events_emit(struct events *events, const struct event_subject *subject, boo
     series->count++;
     series->last_seen_ms = loop_now_ms(events->loop);
     schedule(events, series);
+}
+
+void events_on_refused(struct events *events, events_refused_fn fn, void *context)
+{
+    events->on_refused = fn;
+    events->refused_context = context;
 }

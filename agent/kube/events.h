@@ -22,3 +22,7 @@ void events_free(struct events *events);
 void events_emit(struct events *events, const struct event_subject *subject, bool warning, const char *reason,
                  const char *action, const char *note);
 uint64_t events_dropped(const struct events *events);
+
+/** Calls `fn` for each Event that the server did not take, with why; it may not free the events. */
+typedef void (*events_refused_fn)(void *context, const struct err *error);
+void events_on_refused(struct events *events, events_refused_fn fn, void *context);

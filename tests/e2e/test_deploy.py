@@ -243,6 +243,7 @@ def test_a_right_taken_away_is_named_and_the_rest_goes_on(deployed, east, remote
     wait_until(lambda: [e for e in running.logs() if e["level"] in ("warn", "error") and 'cannot delete resource "services"' in e.get("error", "")], 10,
                "the log names the right")
     wait_until(lambda: running.metrics().get("svcmirror_events_dropped"), 10, "Events that may not be written are counted")
+    wait_until(lambda: [e for e in running.logs("event_refused") if "grant create and patch on events" in e.get("remedy", "")], 5, "and the log names that right")
     east.export_labelled("second", "granted")
     wait_until(lambda: deployed.ready_addresses("second-east", "granted") == sorted(east.gateway.addresses), 10, "another mirror is ready")
 
