@@ -183,6 +183,20 @@ struct gateway_spec gateway_missing(struct arena *arena, const char *namespace, 
     };
 }
 
+void gateway_spec_lose(struct gateway_spec *spec)
+{
+    *spec = (struct gateway_spec){
+        .namespace = spec->namespace,
+        .name = spec->name,
+        .resource_version = "",
+        .identity = "",
+        .probe = {.path = ""},
+        .probe_period_text = "",
+        .problem = "the gateway Service does not exist in the target cluster",
+        .warning = "",
+    };
+}
+
 static bool addresses_equal(const struct gateway_spec *a, const struct gateway_spec *b)
 {
     if (a->address_count != b->address_count)

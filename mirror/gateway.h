@@ -36,6 +36,8 @@ struct gateway_spec gateway_from_service(struct arena *arena, const struct servi
 struct gateway_spec gateway_from_link(struct arena *arena, const struct link *link);
 /** The gateway "namespace/name" that is not there. */
 struct gateway_spec gateway_missing(struct arena *arena, const char *namespace, const char *name);
+/** Makes `spec` say so in place, for when there is no memory to say it better. */
+void gateway_spec_lose(struct gateway_spec *spec);
 
 /** Whether addresses, port, or anything about probing differs. */
 bool gateway_probing_equal(const struct gateway_spec *a, const struct gateway_spec *b);

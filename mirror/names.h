@@ -19,6 +19,10 @@
 #define L5D_MIRRORED_GATEWAY_PROBE_PATH "mirror.linkerd.io/mirrored-gateway-probe-path"
 #define L5D_MIRRORED_GATEWAY_PROBE_PERIOD "mirror.linkerd.io/mirrored-gateway-probe-period"
 
+/* kinds of mirrors that Linkerd makes besides those through a gateway */
+#define L5D_REMOTE_DISCOVERY "multicluster.linkerd.io/remote-discovery"
+#define L5D_HEADLESS_MIRROR "mirror.linkerd.io/headless-mirror-svc-name"
+
 /* on exported services */
 #define L5D_GATEWAY_NAME "mirror.linkerd.io/gateway-name"
 #define L5D_GATEWAY_NS "mirror.linkerd.io/gateway-ns"

@@ -85,28 +85,22 @@ static bool slice_right(const struct slice *there, const struct slice *wanted)
 {
     return kv_equal(&there->meta.labels, &wanted->meta.labels) &&
            kv_equal(&there->meta.annotations, &wanted->meta.annotations) &&
-           strcmp(there->meta.owner_uid, wanted->meta.owner_uid) == 0 && slice_ports_equal(there, wanted) &&
-           endpoints_equal(there, wanted);
+           strcmp(there->meta.owner_uid, wanted->meta.owner_uid) == 0 && there->address_type == wanted->address_type &&
+           slice_ports_equal(there, wanted) && endpoints_equal(there, wanted);
 }
 
 /* ---- whose is it ---- */
 
 static bool slice_is_ours(const struct slice *slice) { return strcmp(slice->managed_by, SLICE_MANAGED_BY) == 0; }
 
-/* The mirror that is there is ours: we wrote it (whatever somebody did to its labels since), or it carries the cluster name of one of the claims,
- * of the winner or of one that must now give way to it. */
-static bool service_is_claimed(const struct mirror *mirror)
-{
-    if (mirror->service->meta.made_by_us)
-        return true;
-    const char *cluster = kv_get(&mirror->service->meta.labels, L5D_CLUSTER_NAME);
-    for (const struct claim *claim = mirror->claims; claim != NULL; claim = claim->next)
-        if (cluster != NULL && strcmp(cluster, claim->link->declaration->cluster_name) == 0)
-            return true;
-    return false;
-}
-
 /* ---- nothing claims the name ---- */
+
+/* Kinds of mirrors that are not planned here: Linkerd's own agent may still look after them. */
+static bool is_of_another_kind(const struct service *service)
+{
+    return kv_get(&service->meta.labels, L5D_REMOTE_DISCOVERY) != NULL ||
+           kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) != NULL;
+}
 
 /* NULL: it must stay. */
 static const char *orphan_reason(const struct planner *planner)
@@ -114,14 +108,16 @@ static const char *orphan_reason(const struct planner *planner)
     const struct world *world = planner->world;
     const struct service *service = planner->mirror->service;
     const char *cluster = kv_get(&service->meta.labels, L5D_CLUSTER_NAME);
+    bool made_by_us = service->meta.made_by_us, listed = false;
     if (cluster == NULL || world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED)
         return NULL;
-    const struct world_link *link = link_of_cluster(world, cluster);
-    if (link != NULL)
-        return link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED ? "no longer exported" : NULL;
+    if (is_of_another_kind(service) && !made_by_us)
+        return NULL;
+    if (cluster_is_linked(world, cluster, &listed))
+        return listed ? "no longer exported" : NULL;
     if (map_get(world->unlinked, cluster) != NULL)
         return "its link was removed";
-    return world->links_complete && service->meta.made_by_us ? "no link accounts for it" : NULL;
+    return world->links_complete && made_by_us ? "no link accounts for it" : NULL;
 }
 
 static void delete_service(struct planner *planner, const char *reason)
@@ -136,6 +132,15 @@ static void delete_slice(struct planner *planner, const struct slice *slice, con
     write->old_slice = slice;
 }
 
+/* Slices go with their Service by the garbage collector. One without an owner would stay for ever, and so would one that was
+ * labelled with another Service's name by hand, whose owner is alive. */
+static bool is_stray(const struct planner *planner, const struct slice *slice)
+{
+    size_t length = strlen(planner->name);
+    bool named_after = strncmp(slice->meta.name, planner->name, length) == 0 && slice->meta.name[length] == '.';
+    return slice->meta.owner_uid[0] == '\0' || !named_after;
+}
+
 static void plan_orphan(struct planner *planner)
 {
     const struct mirror *mirror = planner->mirror;
@@ -147,9 +152,8 @@ static void plan_orphan(struct planner *planner)
     }
     if (planner->world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED)
         return;
-    /* Slices go with their Service by the garbage collector; one without an owner would stay for ever. */
     for (const struct source_slice *entry = mirror->slices; entry != NULL; entry = entry->next)
-        if (slice_is_ours(entry->slice) && entry->slice->meta.owner_uid[0] == '\0' && !entry->slice->meta.deleting)
+        if (slice_is_ours(entry->slice) && is_stray(planner, entry->slice) && !entry->slice->meta.deleting)
             delete_slice(planner, entry->slice, "its Service is gone");
 }
 
@@ -166,6 +170,10 @@ static const char *invalid_reason(const struct planner *planner, const struct cl
                    : arena_printf(planner->arena, "the mirror's name %s is not a valid Service name", planner->name);
     if (claim->kind == CLAIM_GATEWAY)
         return NULL;
+    const struct gateway_spec *gateway = &claim->gateway->spec;
+    if (claim->link->declaration->kind == LINK_SECRET &&
+        !(text_is_label_value(gateway->name) && text_is_label_value(gateway->namespace)))
+        return "annotations " L5D_GATEWAY_NAME " and " L5D_GATEWAY_NS " must name a Service and its namespace";
     const struct service *service = claim->service->service;
     if (kv_get(&service->meta.labels, L5D_MIRRORED_SERVICE) != NULL)
         return "the exported service is itself a mirror: export the original from its own cluster";
@@ -231,6 +239,10 @@ static void plan_slice(struct planner *planner, const struct slice *wanted)
     const struct slice *there = find_slice(planner->mirror, wanted->meta.name);
     if (there != NULL && (there->meta.deleting || slice_right(there, wanted)))
         return;
+    if (there != NULL && there->address_type != wanted->address_type) {
+        delete_slice(planner, there, "addressType cannot be changed in place");
+        return;
+    }
     struct write *write = add_write(planner, there == NULL ? WRITE_CREATE : WRITE_UPDATE, WRITE_SLICE,
                                     there == NULL ? "the mirror has no slice" : "endpoints or metadata differ");
     struct slice *copy = ARENA_NEW(planner->arena, struct slice);
@@ -303,6 +315,62 @@ static void plan_winner(struct planner *planner, struct claim *claim)
         add_status(planner, claim, true, "Mirrored", desired.remark);
 }
 
+static bool is_of_a_claim(const struct mirror *mirror, const char *cluster)
+{
+    for (const struct claim *claim = mirror->claims; claim != NULL; claim = claim->next)
+        if (strcmp(cluster, claim->link->declaration->cluster_name) == 0)
+            return true;
+    return false;
+}
+
+enum ownership {
+    OWNERSHIP_OURS,      /* nothing is there, or a mirror that the winner may have */
+    OWNERSHIP_UNCERTAIN, /* a mirror that another link may still account for */
+    OWNERSHIP_FOREIGN,   /* none of ours */
+};
+
+static enum ownership judge_ownership(const struct planner *planner, const char **ret_cluster)
+{
+    const struct mirror *mirror = planner->mirror;
+    bool listed;
+    if (mirror->foreign)
+        return OWNERSHIP_FOREIGN;
+    if (mirror->service == NULL)
+        return OWNERSHIP_OURS;
+    const char *cluster = kv_get(&mirror->service->meta.labels, L5D_CLUSTER_NAME);
+    *ret_cluster = cluster;
+    if (cluster == NULL) /* somebody took our labels off it */
+        return mirror->service->meta.made_by_us ? OWNERSHIP_OURS : OWNERSHIP_FOREIGN;
+    /* Of the winner, of one that must now give way to it, or left behind by one that claims it no longer. */
+    if (is_of_a_claim(mirror, cluster) || orphan_reason(planner) != NULL)
+        return OWNERSHIP_OURS;
+    return cluster_is_linked(planner->world, cluster, &listed) || !planner->world->links_complete ? OWNERSHIP_UNCERTAIN
+                                                                                                  : OWNERSHIP_FOREIGN;
+}
+
+/* @return whether the winner may have the name; else gives the status. */
+static bool may_have(struct planner *planner, struct claim *winner)
+{
+    const char *key = planner->mirror->key, *cluster = "";
+    switch (judge_ownership(planner, &cluster)) {
+    case OWNERSHIP_OURS:
+        return true;
+    case OWNERSHIP_UNCERTAIN:
+        add_status(planner, winner, false, "Pending",
+                   arena_printf(planner->arena,
+                                "Service %s is a mirror of cluster %s, of which too little is known yet", key,
+                                cluster));
+        return false;
+    case OWNERSHIP_FOREIGN:
+        break;
+    }
+    planner->plan->collision = true;
+    add_status(planner, winner, false, "NameCollision",
+               arena_printf(planner->arena, "Service %s exists and is not a mirror of cluster %s: rename or remove it",
+                            key, winner->link->declaration->cluster_name));
+    return false;
+}
+
 static void plan_claims(struct planner *planner)
 {
     struct mirror *mirror = planner->mirror;
@@ -324,14 +392,8 @@ static void plan_claims(struct planner *planner)
         plan_orphan(planner);
         return;
     }
-    if (mirror->foreign || (mirror->service != NULL && !service_is_claimed(mirror))) {
-        planner->plan->collision = true;
-        add_status(planner, winner, false, "NameCollision",
-                   arena_printf(planner->arena,
-                                "Service %s exists and is not a mirror of cluster %s: rename or remove it", mirror->key,
-                                winner->link->declaration->cluster_name));
+    if (!may_have(planner, winner))
         return;
-    }
     if (plan_namespace(planner, winner))
         plan_winner(planner, winner);
 }

@@ -123,7 +123,9 @@ void mirror_note_version(struct mirror *mirror, const char *version)
     if (!mirror->held)
         return;
     if (mirror->seen != NULL)
-        (void)snprintf(mirror->seen[mirror->seen_count++ % SEEN_VERSIONS], SEEN_BYTES, "%s", version);
+        (void)snprintf(mirror->seen[mirror->seen_count % SEEN_VERSIONS], SEEN_BYTES, "%s", version);
+    /* Wraps round above the ring's size, so that a full ring never looks empty again. */
+    mirror->seen_count = mirror->seen_count < 2 * SEEN_VERSIONS - 1 ? mirror->seen_count + 1 : SEEN_VERSIONS;
     if (mirror->world->on_seen != NULL)
         mirror->world->on_seen(mirror->world->seen_context, mirror);
 }
@@ -279,14 +281,55 @@ static void mark_cluster(struct world *world, const char *cluster_name)
     }
 }
 
-/* A Link resource has its one gateway from the start, with or without services. */
-static enum err_code refresh_link_gateway(struct world_link *link)
+/* Makes gateways and claims what the declaration says. A Link resource has its one gateway from the start, with or without
+ * services. */
+static enum err_code apply_declaration(struct world_link *link)
 {
-    if (link->declaration->kind != LINK_RESOURCE)
-        return ERR_OK;
     struct world_gateway *gateway = NULL;
-    TRY(gateway_obtain(link, "", &gateway));
-    return gateway_refresh(gateway);
+    if (link->declaration->kind == LINK_RESOURCE)
+        TRY(gateway_obtain(link, "", &gateway));
+    for (gateway = world_first_gateway(link); gateway != NULL; gateway = world_next_gateway(gateway))
+        TRY(gateway_refresh(gateway));
+    return target_reconsider(link);
+}
+
+/* Takes the link away, without saying that its mirrors are to go. */
+static void forget_link(struct world_link *link)
+{
+    target_forget(link);
+    while (map_first(link->gateways) != NULL)
+        gateway_remove(map_value(map_first(link->gateways)));
+    (void)map_remove(link->world->links, link->id);
+}
+
+/* The cluster has no link any more: what mirrors it may go. */
+static void note_unlinked(struct world *world, const char *cluster_name)
+{
+    /* Out of memory here only delays the clean-up until the next start, which finds the mirrors by who made them. */
+    enum err_code ignored = map_put(world->unlinked, cluster_name, world);
+    (void)ignored;
+    mark_cluster(world, cluster_name);
+}
+
+static enum err_code redeclare(struct world_link *link, const struct link *declaration)
+{
+    struct link *copy = link_copy(declaration);
+    if (copy == NULL)
+        return ERR_NOMEM;
+    struct link *old = link->declaration;
+    link->declaration = copy;
+    if (apply_declaration(link) != ERR_OK) {
+        /* Back to what was, as far as that goes without memory; the caller declares it again. */
+        link->declaration = old;
+        link_free(copy);
+        enum err_code ignored = apply_declaration(link);
+        (void)ignored;
+        return ERR_NOMEM;
+    }
+    if (strcmp(old->cluster_name, copy->cluster_name) != 0)
+        note_unlinked(link->world, old->cluster_name);
+    link_free(old);
+    return ERR_OK;
 }
 
 enum err_code world_put_link(struct world *world, const struct link *declaration, struct world_link **ret_link)
@@ -296,26 +339,12 @@ enum err_code world_put_link(struct world *world, const struct link *declaration
         link = link_new(world, declaration);
         if (link == NULL)
             return ERR_NOMEM;
-        if (refresh_link_gateway(link) != ERR_OK) {
-            world_remove_link(world, link);
+        if (apply_declaration(link) != ERR_OK) {
+            forget_link(link);
             return ERR_NOMEM;
         }
     } else {
-        struct link *copy = link_copy(declaration);
-        if (copy == NULL)
-            return ERR_NOMEM;
-        struct link *old = link->declaration;
-        link->declaration = copy;
-        enum err_code code = refresh_link_gateway(link);
-        if (code == ERR_OK)
-            code = target_reconsider(link);
-        if (code != ERR_OK) {
-            /* The old declaration is wanted back; its gateway is read again with the next change. */
-            link->declaration = old;
-            link_free(copy);
-            return code;
-        }
-        link_free(old);
+        TRY(redeclare(link, declaration));
     }
     (void)map_remove(world->unlinked, declaration->cluster_name);
     mark_cluster(world, declaration->cluster_name);
@@ -327,16 +356,10 @@ void world_remove_link(struct world *world, struct world_link *link)
 {
     if (link == NULL)
         return;
-    target_forget(link);
-    while (map_first(link->gateways) != NULL)
-        gateway_remove(map_value(map_first(link->gateways)));
     char cluster_name[64];
     (void)snprintf(cluster_name, sizeof(cluster_name), "%s", link->declaration->cluster_name);
-    /* Out of memory here only delays the clean-up until the next start, which finds the mirrors by who made them. */
-    enum err_code ignored = map_put(world->unlinked, cluster_name, world);
-    (void)ignored;
-    (void)map_remove(world->links, link->id);
-    mark_cluster(world, cluster_name);
+    forget_link(link);
+    note_unlinked(world, cluster_name);
 }
 
 void world_set_links_complete(struct world *world, bool complete)
@@ -364,12 +387,17 @@ struct world_link *world_next_link(const struct world_link *link)
 
 struct world_link *world_find_link(const struct world *world, const char *id) { return map_get(world->links, id); }
 
-struct world_link *link_of_cluster(const struct world *world, const char *cluster_name)
+bool cluster_is_linked(const struct world *world, const char *cluster_name, bool *ret_listed)
 {
-    for (struct world_link *link = world_first_link(world); link != NULL; link = world_next_link(link))
-        if (strcmp(link->declaration->cluster_name, cluster_name) == 0)
-            return link;
-    return NULL;
+    bool linked = false;
+    *ret_listed = true;
+    for (const struct world_link *link = world_first_link(world); link != NULL; link = world_next_link(link)) {
+        if (strcmp(link->declaration->cluster_name, cluster_name) != 0)
+            continue;
+        linked = true;
+        *ret_listed = *ret_listed && link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED;
+    }
+    return linked;
 }
 
 /* ---- knowledge ---- */
@@ -404,6 +432,18 @@ static void knowledge_changed(struct world *world, struct world_link *link)
     mark_cluster(world, link->declaration->cluster_name);
     for (struct claim *claim = world_first_claim(link); claim != NULL; claim = world_next_claim(claim))
         world_mark(claim->mirror, false);
+    for (struct world_gateway *gateway = world_first_gateway(link); gateway != NULL;
+         gateway = world_next_gateway(gateway))
+        gateway_mark(gateway, false);
+}
+
+enum err_code note_result(struct world *world, struct world_link *link, enum world_collection collection,
+                          enum err_code code)
+{
+    enum world_knowledge *knowledge = knowledge_of(world, link, collection);
+    if (code == ERR_NOMEM && *knowledge == WORLD_LISTED)
+        *knowledge = WORLD_UNKNOWN;
+    return code;
 }
 
 void world_set_unavailable(struct world *world, struct world_link *link, enum world_collection collection)

@@ -114,8 +114,8 @@ uint32_t world_gateway_service_count(const struct world_gateway *gateway);
 void world_gateway_set_context(struct world_gateway *gateway, void *context);
 void *world_gateway_context(const struct world_gateway *gateway);
 
-/** The addresses behind the gateway's names, canonical literals without duplicates; those that stay keep their liveness. From here the
- *  gateway is *resolved*. A gateway is unresolved until the first call. */
+/** The addresses behind the gateway's names, as literals in any order; what is none is passed over, those that stay keep
+ *  their liveness. From here the gateway is *resolved*. A gateway is unresolved until the first call. */
 enum err_code world_gateway_set_addresses(struct world_gateway *gateway, const char *const *addresses, uint32_t count)
     MUST_USE;
 /** Marks the mirrors of the gateway, urgently, when it changes anything. Unknown addresses are ignored. */

@@ -12,25 +12,49 @@ static bool claim_precedes(const struct claim *a, const struct claim *b)
     const struct link *a_link = a->link->declaration, *b_link = b->link->declaration;
     if (a_link->created_us != b_link->created_us)
         return a_link->created_us < b_link->created_us;
-    return strcmp(a_link->id, b_link->id) < 0;
+    int order = strcmp(a_link->id, b_link->id);
+    /* Of one link, two gateways of one name in different namespaces. */
+    return order != 0 ? order < 0 : strcmp(a->key, b->key) < 0;
 }
 
-struct claim *claim_new(enum claim_kind kind, struct world_link *link, struct mirror *mirror)
+static void enlist(struct claim *claim)
 {
-    struct claim *claim = NEW(struct claim);
-    if (claim == NULL)
-        return NULL;
-    claim->kind = kind;
-    claim->link = link;
-    claim->mirror = mirror;
-    claim->status = (struct claim_status){.reason = "Pending", .message = ""};
-    struct claim **at = &mirror->claims;
+    struct claim **at = &claim->mirror->claims;
     while (*at != NULL && claim_precedes(*at, claim))
         at = &(*at)->next;
     claim->next = *at;
     *at = claim;
+}
+
+struct claim *claim_new(enum claim_kind kind, struct world_link *link, const char *key, const char *mirror_key)
+{
+    struct mirror *mirror = mirror_obtain(link->world, mirror_key);
+    if (mirror == NULL)
+        return NULL;
+    struct claim *claim = NEW(struct claim);
+    if (claim == NULL) {
+        mirror_collect(mirror);
+        return NULL;
+    }
+    claim->kind = kind;
+    claim->link = link;
+    claim->key = key;
+    claim->mirror = mirror;
+    claim->status = (struct claim_status){.reason = "Pending", .message = ""};
+    enlist(claim);
     world_mark(mirror, false);
     return claim;
+}
+
+void claims_sort(struct mirror *mirror)
+{
+    struct claim *rest = TAKE(mirror->claims);
+    while (rest != NULL) {
+        struct claim *claim = rest;
+        rest = claim->next;
+        enlist(claim);
+    }
+    world_mark(mirror, false);
 }
 
 void claim_free(struct claim *claim)
@@ -42,6 +66,9 @@ void claim_free(struct claim *claim)
     while (*at != claim)
         at = &(*at)->next;
     *at = claim->next;
+    /* Who has a name is only looked up for those who want it: with the last wish, the knowledge goes. */
+    if (claim->mirror->claims == NULL)
+        claim->mirror->foreign = false;
     world_mark(claim->mirror, false);
     mirror_collect(claim->mirror);
     mem_free(claim->message);
@@ -77,10 +104,7 @@ struct claim *world_first_claim(const struct world_link *link) { return claim_fr
 
 struct claim *world_next_claim(const struct claim *claim)
 {
-    char key[OBJECT_KEY_BYTES];
-    const struct object_meta *meta = &claim->service->service->meta;
-    object_key_format(key, meta->namespace, meta->name);
-    return claim_from(map_next(map_seek(claim->link->services, key)));
+    return claim_from(map_next(map_seek(claim->link->services, claim->key)));
 }
 
 struct claim *mirror_first_claim(const struct mirror *mirror) { return mirror->claims; }
@@ -112,8 +136,9 @@ bool claim_set_status(struct claim *claim, bool mirrored, const char *reason, co
         status->since_us = now_us;
     status->mirrored = mirrored;
     status->reason = reason;
-    mem_free(claim->message);
+    char *old = claim->message; /* may be what `message` points to */
     claim->message = message[0] != '\0' ? mem_strdup(message) : NULL;
+    mem_free(old);
     status->message = claim->message != NULL ? claim->message : "";
     return true;
 }

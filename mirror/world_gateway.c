@@ -91,44 +91,69 @@ static enum err_code refresh_claim(struct world_gateway *gateway)
         drop_claim(gateway);
         return ERR_OK;
     }
-    if (gateway->claim != NULL)
-        return ERR_OK;
     char key[OBJECT_KEY_BYTES];
     mirror_name_of(gateway, key);
-    struct mirror *mirror = mirror_obtain(gateway->link->world, key);
-    if (mirror == NULL)
-        return ERR_NOMEM;
-    gateway->claim = claim_new(CLAIM_GATEWAY, gateway->link, mirror);
-    if (gateway->claim == NULL) {
-        mirror_collect(mirror);
-        return ERR_NOMEM;
+    if (gateway->claim != NULL && strcmp(gateway->claim->mirror->key, key) == 0) {
+        claims_sort(gateway->claim->mirror);
+        return ERR_OK;
     }
+    struct claim *claim = claim_new(CLAIM_GATEWAY, gateway->link, gateway->key, key);
+    if (claim == NULL)
+        return ERR_NOMEM;
+    drop_claim(gateway);
     /* Not claim_name_gateway(): a gateway is not one of its own services. */
-    gateway->claim->gateway = gateway;
+    claim->gateway = gateway;
+    gateway->claim = claim;
     return ERR_OK;
 }
 
-enum err_code gateway_refresh(struct world_gateway *gateway)
+static bool was_read(const struct world_gateway *gateway)
 {
-    struct arena scratch, kept;
+    return gateway->spec.exists || gateway->spec.problem[0] != '\0';
+}
+
+/* Reads the declaration into `kept`. */
+static enum err_code read_spec(struct world_gateway *gateway, struct arena *kept, struct gateway_spec *ret_spec)
+{
+    struct arena scratch;
     arena_init(&scratch, SPEC_BYTES);
-    arena_init(&kept, SPEC_BYTES);
     struct gateway_spec fresh = read_declaration(gateway, &scratch);
-    bool same = !arena_failed(&scratch) && gateway_spec_equal(&fresh, &gateway->spec);
-    struct gateway_spec copy = gateway_spec_copy(&kept, &fresh);
-    bool failed = arena_failed(&scratch) || arena_failed(&kept);
+    if (!arena_failed(&scratch))
+        *ret_spec = gateway_spec_copy(kept, &fresh);
+    bool failed = arena_failed(&scratch) || arena_failed(kept);
     arena_done(&scratch);
-    if (failed || same) {
-        arena_done(&kept);
-        return failed ? ERR_NOMEM : ERR_OK;
-    }
-    arena_done(&gateway->arena);
-    gateway->arena = kept;
-    gateway->spec = copy;
+    return failed ? ERR_NOMEM : ERR_OK;
+}
+
+static enum err_code settle(struct world_gateway *gateway)
+{
     enum err_code code = refresh_claim(gateway);
     gateway_mark(gateway, false);
     announce(gateway, false);
     return code;
+}
+
+enum err_code gateway_refresh(struct world_gateway *gateway)
+{
+    struct arena kept;
+    struct gateway_spec fresh;
+    arena_init(&kept, SPEC_BYTES);
+    if (read_spec(gateway, &kept, &fresh) != ERR_OK) {
+        arena_done(&kept);
+        if (gateway->link->declaration->kind == LINK_RESOURCE || declaring_service(gateway) != NULL ||
+            !was_read(gateway))
+            return ERR_NOMEM;
+        gateway_spec_lose(&gateway->spec);
+        return settle(gateway);
+    }
+    if (gateway_spec_equal(&fresh, &gateway->spec)) {
+        arena_done(&kept);
+        return refresh_claim(gateway); /* the link may have another name or age */
+    }
+    arena_done(&gateway->arena);
+    gateway->arena = kept;
+    gateway->spec = fresh;
+    return settle(gateway);
 }
 
 void gateway_remove(struct world_gateway *gateway)
@@ -191,6 +216,24 @@ static enum world_liveness liveness_of(const struct world_gateway *gateway, cons
     return WORLD_LIVENESS_UNKNOWN;
 }
 
+static bool address_precedes(const struct world_address *a, const struct world_address *b)
+{
+    return a->family != b->family ? a->family < b->family : strcmp(a->text, b->text) < 0;
+}
+
+/* Sorted, because a name server rotates its answers, and that must not rewrite every mirror. */
+static uint32_t insert_address(struct world_address *addresses, uint32_t count, const struct world_address *address)
+{
+    uint32_t at = count;
+    while (at > 0 && address_precedes(address, &addresses[at - 1]))
+        at--;
+    if (at > 0 && strcmp(addresses[at - 1].text, address->text) == 0)
+        return count;
+    memmove(&addresses[at + 1], &addresses[at], (count - at) * sizeof(*addresses));
+    addresses[at] = *address;
+    return count + 1;
+}
+
 enum err_code world_gateway_set_addresses(struct world_gateway *gateway, const char *const *addresses, uint32_t count)
 {
     struct world_address *fresh = mem_zalloc(sizeof(*fresh) * (count > 0 ? count : 1));
@@ -198,12 +241,13 @@ enum err_code world_gateway_set_addresses(struct world_gateway *gateway, const c
         return ERR_NOMEM;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
-        struct world_address *address = &fresh[kept];
-        address->family = text_parse_ip(addresses[i], address->text);
-        if (address->family == IP_NONE)
+        struct world_address address;
+        memset(&address, 0, sizeof(address)); /* padding too: it is compared below */
+        address.family = text_parse_ip(addresses[i], address.text);
+        if (address.family == IP_NONE)
             continue;
-        address->liveness = liveness_of(gateway, address->text);
-        kept++;
+        address.liveness = liveness_of(gateway, address.text);
+        kept = insert_address(fresh, kept, &address);
     }
     bool same = gateway->resolved && kept == gateway->address_count &&
                 (kept == 0 || memcmp(fresh, gateway->addresses, kept * sizeof(*fresh)) == 0);

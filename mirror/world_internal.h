@@ -61,6 +61,7 @@ struct claim {
     struct target_service *service; /* CLAIM_SERVICE */
     struct world_gateway *gateway;  /* may be NULL for CLAIM_SERVICE */
     struct mirror *mirror;
+    const char *key;    /* of the service or gateway within the link; theirs */
     struct claim *next; /* in the mirror */
     struct claim_status status;
     char *message; /* behind status.message, NULL when that is constant */
@@ -114,20 +115,28 @@ void mirror_collect(struct mirror *mirror);                         /* frees it 
 void mirror_note_version(struct mirror *mirror, const char *version);
 void mark_where(struct world *world, const char *namespace); /* all mirrors of a namespace; NULL: all */
 
-struct world_link *link_of_cluster(const struct world *world, const char *cluster_name);
+/** Whether any link names that cluster, and whether the services of all such links are listed. */
+bool cluster_is_linked(const struct world *world, const char *cluster_name, bool *ret_listed);
+/** A fact that was not recorded for want of memory makes its collection unknown until it is listed again: nothing may be
+ *  concluded from absence. @return `code`. */
+enum err_code note_result(struct world *world, struct world_link *link, enum world_collection collection,
+                          enum err_code code) MUST_USE;
 
 /* world_source.c, world_target.c: what was not put since world_begin() is gone */
 void source_sweep(struct world *world, enum world_collection collection);
 void target_sweep(struct world_link *link, enum world_collection collection);
 
 /* world_claim.c */
-struct claim *claim_new(enum claim_kind kind, struct world_link *link, struct mirror *mirror);
-void claim_free(struct claim *claim); /* takes NULL; marks and collects its mirror */
+/** Claims the mirror of that key for the service or gateway `key` of the link. NULL: out of memory. */
+struct claim *claim_new(enum claim_kind kind, struct world_link *link, const char *key, const char *mirror_key);
+void claims_sort(struct mirror *mirror); /* the declaration of a link changed: others may have the better right now */
+void claim_free(struct claim *claim);    /* takes NULL; marks and collects its mirror */
 void claim_name_gateway(struct claim *claim, struct world_gateway *gateway); /* NULL allowed; counts */
 
 /* world_gateway.c */
 enum err_code gateway_obtain(struct world_link *link, const char *key, struct world_gateway **ret_gateway) MUST_USE;
-/** Reads the declaration again and tells everybody concerned. */
+/** Reads the declaration again and tells everybody concerned. That a Service declares the gateway no longer is noted
+ *  even without memory. */
 enum err_code gateway_refresh(struct world_gateway *gateway) MUST_USE;
 void gateway_collect(struct world_gateway *gateway); /* frees it when neither declared nor named */
 void gateway_remove(struct world_gateway *gateway);

@@ -16,7 +16,7 @@ static void drop_service(struct mirror *mirror)
     mirror_collect(mirror);
 }
 
-enum err_code world_source_service(struct world *world, enum world_change change, const struct service *service)
+static enum err_code take_service(struct world *world, enum world_change change, const struct service *service)
 {
     char key[OBJECT_KEY_BYTES];
     object_key_format(key, service->meta.namespace, service->meta.name);
@@ -46,6 +46,11 @@ enum err_code world_source_service(struct world *world, enum world_change change
     world_mark(mirror, false);
     mirror_note_version(mirror, copy->meta.resource_version);
     return ERR_OK;
+}
+
+enum err_code world_source_service(struct world *world, enum world_change change, const struct service *service)
+{
+    return note_result(world, NULL, WORLD_SOURCE_SERVICES, take_service(world, change, service));
 }
 
 /* ---- slices ---- */
@@ -111,7 +116,7 @@ static enum err_code put_slice(struct world *world, const char *key, struct slic
     return ERR_OK;
 }
 
-enum err_code world_source_slice(struct world *world, enum world_change change, const struct slice *slice)
+static enum err_code take_slice(struct world *world, enum world_change change, const struct slice *slice)
 {
     char key[OBJECT_KEY_BYTES];
     object_key_format(key, slice->meta.namespace, slice->meta.name);
@@ -134,6 +139,11 @@ enum err_code world_source_slice(struct world *world, enum world_change change, 
     return code;
 }
 
+enum err_code world_source_slice(struct world *world, enum world_change change, const struct slice *slice)
+{
+    return note_result(world, NULL, WORLD_SOURCE_SLICES, take_slice(world, change, slice));
+}
+
 /* ---- namespaces ---- */
 
 enum err_code world_source_namespace(struct world *world, enum world_change change,
@@ -151,7 +161,7 @@ enum err_code world_source_namespace(struct world *world, enum world_change chan
         entry = NEW(struct source_namespace);
         if (entry == NULL || map_put(world->namespaces, name, entry) != ERR_OK) {
             mem_free(entry);
-            return ERR_NOMEM;
+            return note_result(world, NULL, WORLD_SOURCE_NAMESPACES, ERR_NOMEM);
         }
     }
     entry->terminating = namespace->terminating;
@@ -213,11 +223,20 @@ enum world_namespace world_namespace_state(const struct world *world, const char
     return namespace->terminating ? WORLD_NAMESPACE_TERMINATING : WORLD_NAMESPACE_ACTIVE;
 }
 
+/* Most mirrors have a Service, but not all. */
+static size_t count_services(const struct world *world)
+{
+    size_t count = 0;
+    for (struct map_entry *at = map_first(world->mirrors); at != NULL; at = map_next(at))
+        count += ((const struct mirror *)map_value(at))->service != NULL ? 1 : 0;
+    return count;
+}
+
 size_t world_collection_size(const struct world *world, const struct world_link *link, enum world_collection collection)
 {
     switch (collection) {
     case WORLD_SOURCE_SERVICES:
-        return map_count(world->mirrors);
+        return count_services(world);
     case WORLD_SOURCE_SLICES:
         return map_count(world->slices);
     case WORLD_SOURCE_NAMESPACES:

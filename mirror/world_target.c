@@ -42,69 +42,77 @@ static enum err_code find_gateway(struct world_link *link, const struct service 
     return gateway_obtain(link, key, ret_gateway);
 }
 
-static enum err_code claim_for(struct world_link *link, struct target_service *entry)
+static void mirror_key_of(const struct world_link *link, const struct service *service, char key[OBJECT_KEY_BYTES])
 {
-    char name[OBJECT_KEY_BYTES], key[OBJECT_KEY_BYTES];
-    const struct object_meta *meta = &entry->service->meta;
-    if (entry->claim == NULL) {
-        (void)snprintf(name, sizeof(name), "%s-%s", meta->name, link->declaration->cluster_name);
-        object_key_format(key, meta->namespace, name);
-        struct mirror *mirror = mirror_obtain(link->world, key);
-        if (mirror == NULL)
-            return ERR_NOMEM;
-        entry->claim = claim_new(CLAIM_SERVICE, link, mirror);
+    char name[OBJECT_KEY_BYTES];
+    (void)snprintf(name, sizeof(name), "%s-%s", service->meta.name, link->declaration->cluster_name);
+    object_key_format(key, service->meta.namespace, name);
+}
+
+/* A claim never stands without its gateway: that is found first. */
+static enum err_code claim_for(struct world_link *link, const char *key, struct target_service *entry)
+{
+    char mirror_key[OBJECT_KEY_BYTES];
+    struct world_gateway *gateway = NULL;
+    mirror_key_of(link, entry->service, mirror_key);
+    TRY(find_gateway(link, entry->service, &gateway));
+    struct claim *old = entry->claim;
+    if (old == NULL || strcmp(old->mirror->key, mirror_key) != 0) {
+        entry->claim = claim_new(CLAIM_SERVICE, link, key, mirror_key);
         if (entry->claim == NULL) {
-            mirror_collect(mirror);
+            entry->claim = old;
+            gateway_collect(gateway);
             return ERR_NOMEM;
         }
         entry->claim->service = entry;
+        claim_name_gateway(entry->claim, gateway);
+        claim_free(old);
     }
-    struct world_gateway *gateway = NULL;
-    TRY(find_gateway(link, entry->service, &gateway));
     claim_name_gateway(entry->claim, gateway);
-    world_mark(entry->claim->mirror, false);
+    claims_sort(entry->claim->mirror);
     return ERR_OK;
 }
 
 /* Makes claim and gateway of the entry what its Service and the link say now. */
-static enum err_code consider(struct world_link *link, struct target_service *entry)
+static enum err_code consider(struct world_link *link, struct map_entry *at)
 {
+    struct target_service *entry = map_value(at);
     if (is_exported(link->declaration, entry->service))
-        TRY(claim_for(link, entry));
-    else
-        claim_free(TAKE(entry->claim));
+        return claim_for(link, map_key(at), entry);
+    claim_free(TAKE(entry->claim));
     return ERR_OK;
 }
 
-static enum err_code refresh_gateway_named(struct world_link *link, const char *key, bool declared)
+static enum err_code gateway_declared(struct world_link *link, const char *key)
+{
+    struct world_gateway *gateway = map_get(link->gateways, key);
+    return gateway != NULL ? gateway_refresh(gateway) : gateway_obtain(link, key, &gateway);
+}
+
+static void gateway_undeclared(struct world_link *link, const char *key)
 {
     struct world_gateway *gateway = map_get(link->gateways, key);
     if (gateway == NULL)
-        return declared ? gateway_obtain(link, key, &gateway) : ERR_OK;
-    enum err_code code = gateway_refresh(gateway);
+        return;
+    enum err_code never = gateway_refresh(gateway); /* an end is noted even without memory */
+    (void)never;
     gateway_collect(gateway);
-    return code;
 }
 
-static enum err_code drop_service(struct world_link *link, const char *entry_key)
+static void drop_service(struct world_link *link, const char *entry_key)
 {
     /* The caller's key may be the entry's own, which goes with it. */
     char key[OBJECT_KEY_BYTES];
     (void)snprintf(key, sizeof(key), "%s", entry_key);
-    struct target_service *entry = map_take(link->services, key);
+    struct target_service *entry = map_get(link->services, key);
     if (entry == NULL)
-        return ERR_OK;
-    claim_free(entry->claim);
+        return;
+    claim_free(TAKE(entry->claim)); /* while its key is still there */
+    (void)map_take(link->services, key);
     mem_free(entry->service);
     mem_free(entry);
-    return link->declaration->kind == LINK_SECRET ? refresh_gateway_named(link, key, false) : ERR_OK;
-}
-
-/* For the way back from a failure, which is what is reported. */
-static void drop_service_quietly(struct world_link *link, const char *key)
-{
-    enum err_code ignored = drop_service(link, key);
-    (void)ignored;
+    if (link->declaration->kind == LINK_SECRET)
+        gateway_undeclared(link, key);
 }
 
 static enum err_code obtain_service(struct world_link *link, const char *key, struct target_service **ret_entry)
@@ -136,12 +144,14 @@ static enum err_code put_service(struct world_link *link, const char *key, const
     entry->service = copy;
     mem_free(old);
     entry->generation = link->generation[WORLD_TARGET_SERVICES];
-    enum err_code code = consider(link, entry);
-    if (code == ERR_OK && (gateway || was_gateway))
-        code = refresh_gateway_named(link, key, gateway);
+    enum err_code code = consider(link, map_seek(link->services, key));
+    if (code == ERR_OK && gateway)
+        code = gateway_declared(link, key);
+    if (code == ERR_OK && was_gateway && !gateway)
+        gateway_undeclared(link, key);
     /* Half an entry would pass for known when the same version is listed again. */
     if (code != ERR_OK)
-        drop_service_quietly(link, key);
+        drop_service(link, key);
     return code;
 }
 
@@ -150,14 +160,16 @@ enum err_code world_target_service(struct world_link *link, enum world_change ch
     char key[OBJECT_KEY_BYTES];
     object_key_format(key, service->meta.namespace, service->meta.name);
     bool gateway = is_gateway(link->declaration, service);
-    if (change == WORLD_DELETED || (!gateway && !is_exported(link->declaration, service)))
-        return drop_service(link, key);
+    if (change == WORLD_DELETED || (!gateway && !is_exported(link->declaration, service))) {
+        drop_service(link, key);
+        return ERR_OK;
+    }
     struct target_service *entry = map_get(link->services, key);
     if (entry != NULL && strcmp(entry->service->meta.resource_version, service->meta.resource_version) == 0) {
         entry->generation = link->generation[WORLD_TARGET_SERVICES];
         return ERR_OK;
     }
-    return put_service(link, key, service, gateway);
+    return note_result(link->world, link, WORLD_TARGET_SERVICES, put_service(link, key, service, gateway));
 }
 
 enum err_code target_reconsider(struct world_link *link)
@@ -166,9 +178,9 @@ enum err_code target_reconsider(struct world_link *link)
         next = map_next(at);
         struct target_service *entry = map_value(at);
         if (!is_exported(link->declaration, entry->service) && !is_gateway(link->declaration, entry->service))
-            TRY(drop_service(link, map_key(at)));
+            drop_service(link, map_key(at));
         else
-            TRY(consider(link, entry));
+            TRY(consider(link, at));
     }
     return ERR_OK;
 }
@@ -258,6 +270,25 @@ static struct target_slice *make_slice(struct world_link *link, const struct sli
     return fresh;
 }
 
+/* The new one is counted before the old one goes, so that a service is not seen empty in between. */
+static enum err_code put_slice(struct world_link *link, const char *key, struct target_slice *fresh)
+{
+    struct target_slice *old = map_get(link->slices, key);
+    if (fresh == NULL || summary_add(link, fresh) != ERR_OK) {
+        free_slice(fresh);
+        return ERR_NOMEM;
+    }
+    if (map_put(link->slices, key, fresh) != ERR_OK) {
+        summary_remove(link, fresh);
+        free_slice(fresh);
+        return ERR_NOMEM;
+    }
+    if (old != NULL)
+        summary_remove(link, old);
+    free_slice(old);
+    return ERR_OK;
+}
+
 enum err_code world_target_slice(struct world_link *link, enum world_change change, const struct slice *slice)
 {
     char key[OBJECT_KEY_BYTES], service_key[OBJECT_KEY_BYTES];
@@ -272,19 +303,8 @@ enum err_code world_target_slice(struct world_link *link, enum world_change chan
         old->generation = link->generation[WORLD_TARGET_SLICES];
         return ERR_OK;
     }
-    struct target_slice *fresh = make_slice(link, slice, service_key);
-    /* The new one is counted before the old one goes, so that a service is not seen empty in between. */
-    if (fresh == NULL || summary_add(link, fresh) != ERR_OK) {
-        free_slice(fresh);
-        return ERR_NOMEM;
-    }
-    drop_slice(link, key);
-    if (map_put(link->slices, key, fresh) != ERR_OK) {
-        summary_remove(link, fresh);
-        free_slice(fresh);
-        return ERR_NOMEM;
-    }
-    return ERR_OK;
+    return note_result(link->world, link, WORLD_TARGET_SLICES,
+                       put_slice(link, key, make_slice(link, slice, service_key)));
 }
 
 /* ---- end of a listing, end of a link ---- */
@@ -301,17 +321,17 @@ void target_sweep(struct world_link *link, enum world_collection collection)
             continue;
         }
         const struct target_service *service = map_value(at);
-        /* Out of memory here leaves the gateway's old declaration until its next event; the service itself is gone. */
-        if (service->generation != link->generation[collection] && drop_service(link, map_key(at)) != ERR_OK)
-            continue;
+        if (service->generation != link->generation[collection])
+            drop_service(link, map_key(at));
     }
 }
 
 void target_forget(struct world_link *link)
 {
     for (struct map_entry *at = map_first(link->services); at != NULL; at = map_first(link->services)) {
-        struct target_service *entry = map_take(link->services, map_key(at));
-        claim_free(entry->claim);
+        struct target_service *entry = map_value(at);
+        claim_free(TAKE(entry->claim));
+        (void)map_take(link->services, map_key(at));
         mem_free(entry->service);
         mem_free(entry);
     }

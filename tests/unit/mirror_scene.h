@@ -1,0 +1,121 @@
+/* A source cluster, target clusters and an agent's pure half between them, all in memory: what the watches would tell, what
+ * the resolver and the probes would find, and what the writer would do with the plans. The API server of the source checks
+ * what a real one checks, gives uids and versions, and collects slices whose Service is gone; it fails the test at once when
+ * a write touches an object that is not a mirror.
+ *
+ * The clusters outlive the world: scene_restart() is an agent that begins anew. */
+#pragma once
+
+#include "base/map.h"
+#include "mirror/plan.h"
+#include "mirror/world.h"
+#include "tests/unit/mirror_fixture.h"
+
+enum object_kind { KIND_SERVICE, KIND_SLICE, KIND_NAMESPACE, KINDS };
+
+struct log_entry {
+    enum world_change change;
+    void *object; /* a copy of its own */
+};
+
+struct cluster {
+    struct map *objects[KINDS]; /* key -> struct service, struct slice or struct namespace_object */
+    struct log_entry *log[KINDS];
+    size_t log_count[KINDS], log_capacity[KINDS];
+    unsigned long versions, uids;
+    bool is_source;
+};
+
+/* How far the world has followed a cluster. */
+struct feed {
+    struct cluster *cluster;
+    int target; /* index of the target; -1 for the source */
+    size_t seen[KINDS];
+    bool listed[KINDS];
+};
+
+enum { SCENE_TARGETS = 3, SCENE_FACTS = 32 };
+
+struct scene {
+    struct arena arena;
+    struct world_config config;
+    struct world *world;
+    struct cluster source, targets[SCENE_TARGETS];
+    struct feed source_feed, target_feeds[SCENE_TARGETS];
+    const struct link *declarations[SCENE_TARGETS]; /* NULL: not linked */
+    struct world_link *links[SCENE_TARGETS];        /* borrowed from the world */
+    struct {
+        const char *host, *addresses; /* separated by commas; "" when the name has none */
+    } hosts[SCENE_FACTS];
+    struct {
+        char address[TEXT_IP_BYTES];
+        enum world_liveness liveness;
+    } verdicts[SCENE_FACTS];
+    enum world_liveness verdict; /* of all other addresses */
+    unsigned long writes;        /* that the API server accepted */
+    bool links_complete;
+    bool (*forbid)(void *context, const struct write *write); /* called for each planned write */
+    void *forbid_context;
+};
+
+void scene_init(struct scene *scene);
+void scene_done(struct scene *scene);
+/** The agent ends and a new one begins, which knows nothing but the links. */
+void scene_restart(struct scene *scene);
+
+/* ---- what people and other controllers do ---- */
+
+void scene_source(struct scene *scene, const char *format, ...) PRINTF_LIKE(2, 3);       /* a Service */
+void scene_source_slice(struct scene *scene, const char *format, ...) PRINTF_LIKE(2, 3); /* an EndpointSlice */
+void scene_namespace(struct scene *scene, const char *words);
+void scene_target(struct scene *scene, int target, const char *format, ...) PRINTF_LIKE(3, 4);
+void scene_target_slice(struct scene *scene, int target, const char *format, ...) PRINTF_LIKE(3, 4);
+/** Deletes by key; a namespace goes with all that is in it, a Service with the slices that it owns. */
+void scene_delete(struct cluster *cluster, enum object_kind kind, const char *key);
+
+const struct service *scene_service(const struct scene *scene, const char *key); /* in the source; NULL when absent */
+const struct slice *scene_slice(const struct scene *scene, const char *key);
+
+/** Declares or redeclares the link of a target. A 2.8 Secret: "east". A Link: "east gw=203.0.113.7,gw.example port=4143
+ *  identity=id probe=4191 select=key=value age=5 domain=cluster.local -annotation -#label". */
+void scene_secret(struct scene *scene, int target, const char *words);
+void scene_link(struct scene *scene, int target, const char *words);
+void scene_unlink(struct scene *scene, int target);
+void scene_links_complete(struct scene *scene, bool complete);
+
+void scene_host(struct scene *scene, const char *host, const char *addresses);
+void scene_verdict(struct scene *scene, const char *address, enum world_liveness liveness);
+
+/* ---- what the agent does ---- */
+
+/** A complete listing. @return the world's error, after which nothing counts as listed. */
+enum err_code scene_list(struct scene *scene, struct feed *feed, enum object_kind kind);
+/** One watch event, if there is one. */
+enum err_code scene_step(struct scene *scene, struct feed *feed, enum object_kind kind);
+/** Lists what is not listed, delivers all events, resolves and probes. */
+void scene_hear(struct scene *scene);
+/** Addresses and verdicts of all gateways, as far as names have answered. */
+void scene_probe(struct scene *scene);
+/** Plans one mirror and carries out the first write, as the writer does. @return whether anything was marked. */
+bool scene_work(struct scene *scene);
+/** Hears and works until there is nothing to do; endless work fails the test. */
+void scene_settle(struct scene *scene);
+/** Applies a write to the source cluster. */
+enum err_code scene_apply(struct scene *scene, const struct write *write);
+
+/* ---- what is to be seen ---- */
+
+/** What all marked mirrors would have written, one line a write, by key; nothing is applied and the marks stay. */
+const char *scene_plan(struct scene *scene, bool brief);
+/** The plan of one mirror. */
+const char *scene_plan_of(struct scene *scene, const char *key, bool brief);
+/** The statuses in the plan of one mirror, one line a claim. */
+const char *scene_status(struct scene *scene, const char *key);
+/** All mirrors, their slices, and namespaces with labels, in the source cluster. */
+const char *scene_dump(struct scene *scene, bool brief);
+size_t scene_count(const struct cluster *cluster, enum object_kind kind);
+
+/** As mem_fail_at(), but the scene's own allocations neither fail nor count. */
+void scene_fail_at(unsigned long n);
+/** Whether the failure asked for has not happened yet; also turns it off. */
+bool scene_fail_left(void);

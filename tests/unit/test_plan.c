@@ -1,0 +1,1186 @@
+/* links: base mirror mirror_fixture.c mirror_scene.c */
+#include "mirror/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "tests/unit/mirror_scene.h"
+
+/* The gateway of the integration document, and a service exported through it by 2.8's annotations. */
+#define GATEWAY                                                                                                        \
+    "ambassador/ambassador v=g1 lb=203.0.113.7 p=mc-gateway:4143>4143 p=mc-probe:80>8080 "                             \
+    "@~multicluster-gateway=true @~probe-path=-/ambassador/ready @~probe-period=3 "                                    \
+    "@~gateway-identity=ambassador.id"
+#define EXPORTED "@~gateway-name=ambassador @~gateway-ns=ambassador"
+#define QOTM "shop/qotm v=s1 p=http:80>5000 " EXPORTED
+
+#define LABELS                                                                                                         \
+    "#~cluster-name=east #~mirrored-service=true #~remote-gateway-name=ambassador #~remote-gateway-ns=ambassador"
+#define SLICE_LABELS(name)                                                                                             \
+    "#endpointslice.kubernetes.io/managed-by=svcmirror #kubernetes.io/service-name=" name " " LABELS
+
+/* Today's way: a Link with its gateway and a label selector. */
+#define LINK "east gw=203.0.113.7 identity=gw.id probe=4191"
+#define WEB "shop/web v=s1 p=http:80>8080 #~exported=true"
+#define WEB_SLICE "shop/web-x1 v=e1 svc=web 10.0.0.1 p=http:8080"
+
+static int begin(void **state)
+{
+    static struct scene scene;
+    scene_init(&scene);
+    *state = &scene;
+    return 0;
+}
+
+static int end(void **state)
+{
+    scene_done(*state);
+    return 0;
+}
+
+static void begin_secret(struct scene *scene)
+{
+    scene_secret(scene, 0, "east");
+    scene_target(scene, 0, GATEWAY);
+    scene_target(scene, 0, QOTM);
+}
+
+static void begin_link(struct scene *scene)
+{
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, WEB);
+    scene_target_slice(scene, 0, WEB_SLICE);
+}
+
+static void assert_quiet(struct scene *scene)
+{
+    scene_hear(scene);
+    assert_string_equal(scene_plan(scene, true), "");
+}
+
+static const char *slice_brief(struct scene *scene, const char *key)
+{
+    const struct slice *slice = scene_slice(scene, key);
+    return slice != NULL ? slice_words(&scene->arena, slice, slice->meta.owner_uid, true) : "none";
+}
+
+/* ---- golden: whole objects, as reference 3.3 and 4.3 have them ---- */
+
+static void linkerd_28_mirrors_are_exact(void **state)
+{
+    struct scene *scene = *state;
+    begin_secret(scene);
+    scene_settle(scene);
+    assert_string_equal(
+        scene_dump(scene, false),
+        "Service l5d-mc/ambassador-east #~cluster-name=east #~mirrored-gateway=true #~mirrored-service=true "
+        "@~mirrored-gateway-probe-path=-/ambassador/ready @~mirrored-gateway-probe-period=3 "
+        "@~mirrored-gateway-remote-name=ambassador @~mirrored-gateway-remote-namespace=ambassador "
+        "@~remote-gateway-resource-version=g1 p=mc-probe:80>80\n"
+        "Service shop/qotm-east " LABELS " @~remote-gateway-resource-version=g1 @~remote-resource-version=s1 "
+        "@~remote-svc-fq-name=qotm.shop.svc.cluster.local p=http:80>5000\n"
+        "EndpointSlice l5d-mc/ambassador-east.ipv4 #endpointslice.kubernetes.io/managed-by=svcmirror "
+        "#kubernetes.io/service-name=ambassador-east #~cluster-name=east #~mirrored-gateway=true "
+        "#~mirrored-service=true @~remote-gateway-identity=ambassador.id owned type=IPv4 203.0.113.7 p=mc-probe:80\n"
+        "EndpointSlice shop/qotm-east.ipv4 " SLICE_LABELS(
+            "qotm-east") " @~remote-gateway-identity=ambassador.id @~remote-svc-fq-name=qotm.shop.svc.cluster.local "
+                         "owned type=IPv4 "
+                         "203.0.113.7 p=http:4143\n");
+    assert_quiet(scene);
+}
+
+static void mirrors_of_links_are_exact(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_target(scene, 0,
+                 "shop/api v=s2 p=grpc:443>tls+kubernetes.io/h2c p=dns:53>5353/UDP #~exported=true #app=api "
+                 "#argocd.argoproj.io/instance=x @note=hi @config.linkerd.io/opaque-ports=443 "
+                 "@kubectl.kubernetes.io/last-applied-configuration={} @~gateway-name=zz");
+    scene_target_slice(scene, 0, "shop/api-1 v=e2 svc=api 10.0.0.2");
+    scene_settle(scene);
+    assert_string_equal(
+        scene_dump(scene, false),
+        "Service l5d-mc/probe-link0 #~cluster-name=east #~mirrored-gateway=true #~mirrored-service=true "
+        "@~mirrored-gateway-probe-path=/ready @~mirrored-gateway-probe-period=3 p=mc-probe:4191>4191\n"
+        "Service shop/api-east #app=api #~cluster-name=east #~mirrored-service=true "
+        "@config.linkerd.io/opaque-ports=443 @~remote-resource-version=s2 "
+        "@~remote-svc-fq-name=api.shop.svc.cluster.local @note=hi p=grpc:443>tls+kubernetes.io/h2c p=dns:53>5353/UDP\n"
+        "Service shop/web-east #~cluster-name=east #~mirrored-service=true @~remote-resource-version=s1 "
+        "@~remote-svc-fq-name=web.shop.svc.cluster.local p=http:80>8080\n"
+        "EndpointSlice l5d-mc/probe-link0.ipv4 #endpointslice.kubernetes.io/managed-by=svcmirror "
+        "#kubernetes.io/service-name=probe-link0 #~cluster-name=east #~mirrored-gateway=true #~mirrored-service=true "
+        "@~remote-gateway-identity=gw.id owned type=IPv4 203.0.113.7 p=mc-probe:4191\n"
+        "EndpointSlice shop/api-east.ipv4 #app=api #endpointslice.kubernetes.io/managed-by=svcmirror "
+        "#kubernetes.io/service-name=api-east #~cluster-name=east #~mirrored-service=true "
+        "@~remote-gateway-identity=gw.id @~remote-svc-fq-name=api.shop.svc.cluster.local owned type=IPv4 203.0.113.7 "
+        "p=grpc:4143+kubernetes.io/h2c p=dns:4143/UDP\n"
+        "EndpointSlice shop/web-east.ipv4 #endpointslice.kubernetes.io/managed-by=svcmirror "
+        "#kubernetes.io/service-name=web-east #~cluster-name=east #~mirrored-service=true "
+        "@~remote-gateway-identity=gw.id @~remote-svc-fq-name=web.shop.svc.cluster.local owned type=IPv4 203.0.113.7 "
+        "p=http:4143\n");
+    assert_quiet(scene);
+}
+
+/* The order of writes, and a reason and whole object in each. */
+static void a_service_is_planned_before_its_slices(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_hear(scene);
+    assert_string_equal(scene_plan(scene, true), "create Service l5d-mc/probe-link0 p=mc-probe:4191>4191\n"
+                                                 "create Service shop/web-east p=http:80>8080\n");
+    scene_settle(scene);
+    scene_target(scene, 0, "shop/web v=s9 p=http:80>8080 p=more:81>81 #~exported=true");
+    scene_verdict(scene, "203.0.113.7", WORLD_DEAD);
+    scene_hear(scene);
+    /* Readiness goes first. */
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true),
+                        "update EndpointSlice shop/web-east.ipv4 owned type=IPv4 !203.0.113.7 p=http:4143 p=more:4143\n"
+                        "update Service shop/web-east p=http:80>8080 p=more:81>81\n");
+}
+
+static void updates_and_deletes_carry_what_they_are_conditional_on(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_settle(scene);
+    scene_target(scene, 0, "shop/web v=s9 p=http:80>8080 #~exported=true #new=x");
+    scene_hear(scene);
+    struct arena arena;
+    struct plan plan;
+    arena_init(&arena, 1 << 20);
+    struct mirror *mirror = world_find_mirror(scene->world, "shop/web-east");
+    assert_int_equal(plan_mirror(scene->world, mirror, &arena, &plan), ERR_OK);
+    assert_int_equal(plan.write_count, 2);
+    const struct slice *slice = scene_slice(scene, "shop/web-east.ipv4");
+    assert_int_equal(plan.writes[0].verb, WRITE_UPDATE);
+    assert_string_equal(plan.writes[0].name, "web-east.ipv4");
+    assert_string_equal(plan.writes[0].slice->meta.uid, slice->meta.uid);
+    assert_string_equal(plan.writes[0].slice->meta.resource_version, slice->meta.resource_version);
+    assert_string_equal(plan.writes[0].old_slice->meta.uid, slice->meta.uid);
+    const struct service *service = scene_service(scene, "shop/web-east");
+    assert_string_equal(plan.writes[1].name, "web-east");
+    assert_string_equal(plan.writes[1].old_service->meta.resource_version, service->meta.resource_version);
+    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/web");
+    scene_hear(scene);
+    arena_reset(&arena);
+    mirror = world_find_mirror(scene->world, "shop/web-east");
+    assert_int_equal(plan_mirror(scene->world, mirror, &arena, &plan), ERR_OK);
+    assert_int_equal(plan.write_count, 1);
+    assert_int_equal(plan.writes[0].verb, WRITE_DELETE);
+    assert_string_equal(plan.writes[0].reason, "no longer exported");
+    assert_string_equal(plan.writes[0].old_service->meta.uid, service->meta.uid);
+    assert_string_equal(plan.writes[0].old_service->meta.resource_version, service->meta.resource_version);
+    arena_done(&arena);
+}
+
+/* ---- the life of a mirror ---- */
+
+static void a_service_may_be_exported_before_its_gateway_exists(void **state)
+{
+    struct scene *scene = *state;
+    scene_secret(scene, 0, "east");
+    scene_target(scene, 0, QOTM);
+    scene_settle(scene);
+    /* It exists, tells which gateway it waits for, and has no endpoints. */
+    assert_string_equal(scene_dump(scene, false),
+                        "Service shop/qotm-east " LABELS " @~remote-resource-version=s1 "
+                        "@~remote-svc-fq-name=qotm.shop.svc.cluster.local p=http:80>5000\n"
+                        "EndpointSlice shop/qotm-east.ipv4 " SLICE_LABELS(
+                            "qotm-east") " @~remote-svc-fq-name=qotm.shop.svc.cluster.local owned type=IPv4\n");
+    assert_string_equal(scene_status(scene, "shop/qotm-east"),
+                        "east Mirrored: gateway Service ambassador/ambassador does not exist in the target cluster\n");
+    scene_target(scene, 0, GATEWAY);
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/qotm-east.ipv4"),
+                        "shop/qotm-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+    assert_non_null(scene_service(scene, "l5d-mc/ambassador-east"));
+}
+
+static void a_gateway_that_comes_without_an_address_is_waited_for(void **state)
+{
+    struct scene *scene = *state;
+    scene_secret(scene, 0, "east");
+    scene_target(scene, 0, QOTM);
+    scene_target(scene, 0, "ambassador/ambassador v=g0 p=mc-gateway:4143 p=mc-probe:80 @~probe-path=/x");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/qotm-east.ipv4"), "shop/qotm-east.ipv4 owned type=IPv4 p=http:4143");
+    scene_target(scene, 0, GATEWAY);
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/qotm-east.ipv4"),
+                        "shop/qotm-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+}
+
+static void a_gateway_is_followed_live(void **state)
+{
+    struct scene *scene = *state;
+    begin_secret(scene);
+    scene_settle(scene);
+    /* address, port, identity, probe port, path and period */
+    scene_target(scene, 0,
+                 "ambassador/ambassador v=g2 lb=203.0.113.8 p=mc-gateway:5000 p=mc-probe:81 "
+                 "@~multicluster-gateway=true @~probe-path=/other @~probe-period=7 @~gateway-identity=new.id");
+    scene_settle(scene);
+    assert_string_equal(
+        scene_dump(scene, false),
+        "Service l5d-mc/ambassador-east #~cluster-name=east #~mirrored-gateway=true #~mirrored-service=true "
+        "@~mirrored-gateway-probe-path=/other @~mirrored-gateway-probe-period=7 "
+        "@~mirrored-gateway-remote-name=ambassador @~mirrored-gateway-remote-namespace=ambassador "
+        "@~remote-gateway-resource-version=g2 p=mc-probe:81>81\n"
+        "Service shop/qotm-east " LABELS " @~remote-gateway-resource-version=g2 @~remote-resource-version=s1 "
+        "@~remote-svc-fq-name=qotm.shop.svc.cluster.local p=http:80>5000\n"
+        "EndpointSlice l5d-mc/ambassador-east.ipv4 #endpointslice.kubernetes.io/managed-by=svcmirror "
+        "#kubernetes.io/service-name=ambassador-east #~cluster-name=east #~mirrored-gateway=true "
+        "#~mirrored-service=true @~remote-gateway-identity=new.id owned type=IPv4 203.0.113.8 p=mc-probe:81\n"
+        "EndpointSlice shop/qotm-east.ipv4 " SLICE_LABELS(
+            "qotm-east") " @~remote-gateway-identity=new.id @~remote-svc-fq-name=qotm.shop.svc.cluster.local owned "
+                         "type=IPv4 "
+                         "203.0.113.8 p=http:5000\n");
+}
+
+static void a_gateway_that_goes_takes_endpoints_and_its_mirror(void **state)
+{
+    struct scene *scene = *state;
+    begin_secret(scene);
+    scene_settle(scene);
+    scene_delete(&scene->targets[0], KIND_SERVICE, "ambassador/ambassador");
+    scene_settle(scene);
+    assert_string_equal(scene_dump(scene, true), "Service shop/qotm-east p=http:80>5000\n"
+                                                 "EndpointSlice shop/qotm-east.ipv4 owned type=IPv4\n");
+    scene_target(scene, 0, GATEWAY);
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/qotm-east.ipv4"),
+                        "shop/qotm-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+}
+
+static void a_gateway_that_is_none_any_more_counts_as_gone(void **state)
+{
+    struct scene *scene = *state;
+    begin_secret(scene);
+    scene_settle(scene);
+    scene_target(scene, 0, "ambassador/ambassador v=g2 p=http:80");
+    scene_settle(scene);
+    assert_string_equal(scene_dump(scene, true), "Service shop/qotm-east p=http:80>5000\n"
+                                                 "EndpointSlice shop/qotm-east.ipv4 owned type=IPv4\n");
+}
+
+static void services_of_one_target_may_name_different_gateways(void **state)
+{
+    struct scene *scene = *state;
+    begin_secret(scene);
+    scene_target(scene, 0,
+                 "l5d-mc/linkerd-gateway v=h1 lb=203.0.113.9 p=mc-gateway:4143 p=mc-probe:4181 @~probe-path=/health");
+    scene_target(scene, 0, "shop/other v=s2 p=80>80 @~gateway-name=linkerd-gateway @~gateway-ns=l5d-mc");
+    scene_verdict(scene, "203.0.113.9", WORLD_DEAD);
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/qotm-east.ipv4"),
+                        "shop/qotm-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+    assert_string_equal(slice_brief(scene, "shop/other-east.ipv4"),
+                        "shop/other-east.ipv4 owned type=IPv4 !203.0.113.9 p=4143");
+    /* and change it */
+    scene_target(scene, 0, "shop/other v=s3 p=80>80 " EXPORTED);
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/other-east.ipv4"),
+                        "shop/other-east.ipv4 owned type=IPv4 203.0.113.7 p=4143");
+    assert_true(kv_has(&scene_service(scene, "shop/other-east")->meta.labels, "mirror.linkerd.io/remote-gateway-name",
+                       "ambassador"));
+}
+
+static void a_service_may_be_exported_through_itself(void **state)
+{
+    struct scene *scene = *state;
+    scene_secret(scene, 0, "east");
+    scene_target(scene, 0, GATEWAY " " EXPORTED);
+    scene_settle(scene);
+    scene_namespace(scene, "/ambassador");
+    scene_settle(scene);
+    assert_string_equal(
+        slice_brief(scene, "ambassador/ambassador-east.ipv4"),
+        "ambassador/ambassador-east.ipv4 owned type=IPv4 203.0.113.7 p=mc-gateway:4143 p=mc-probe:4143");
+    scene_delete(&scene->targets[0], KIND_SERVICE, "ambassador/ambassador");
+    scene_settle(scene);
+    assert_int_equal(scene_count(&scene->source, KIND_SERVICE), 0);
+}
+
+static void host_names_count_once_they_resolve(void **state)
+{
+    struct scene *scene = *state;
+    scene_secret(scene, 0, "east");
+    scene_target(scene, 0, "ambassador/ambassador v=g1 lb=gw.example p=mc-gateway:4143 p=mc-probe:80 @~probe-path=/x");
+    scene_target(scene, 0, QOTM);
+    scene_settle(scene);
+    assert_string_equal(scene_dump(scene, true), "Service l5d-mc/ambassador-east p=mc-probe:80>80\n"
+                                                 "Service shop/qotm-east p=http:80>5000\n");
+    scene_host(scene, "gw.example", "203.0.113.7,203.0.113.8");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/qotm-east.ipv4"),
+                        "shop/qotm-east.ipv4 owned type=IPv4 203.0.113.7 203.0.113.8 p=http:4143");
+    /* The name answers in another order: nothing to write. */
+    scene_host(scene, "gw.example", "203.0.113.8,203.0.113.7,203.0.113.8");
+    assert_quiet(scene);
+    /* It does not resolve any more: its last addresses stay. */
+    scene_host(scene, "gw.example", "");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/qotm-east.ipv4"),
+                        "shop/qotm-east.ipv4 owned type=IPv4 203.0.113.7 203.0.113.8 p=http:4143");
+    assert_string_equal(scene_status(scene, "shop/qotm-east"),
+                        "east Mirrored: the gateway's host name has no address\n");
+    scene_host(scene, "gw.example", "203.0.113.9");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/qotm-east.ipv4"),
+                        "shop/qotm-east.ipv4 owned type=IPv4 203.0.113.9 p=http:4143");
+}
+
+static void both_families_have_a_slice_each(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "east gw=203.0.113.7,gw.example,2001:db8:0:0::1 probe=4191");
+    scene_host(scene, "gw.example", "2001:db8::2,203.0.113.8");
+    scene_target(scene, 0, WEB);
+    scene_target_slice(scene, 0, WEB_SLICE);
+    scene_verdict(scene, "2001:db8::2", WORLD_DEAD);
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                        "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 203.0.113.8 p=http:4143");
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv6"),
+                        "shop/web-east.ipv6 owned type=IPv6 2001:db8::1 !2001:db8::2 p=http:4143");
+    /* A family that goes takes its slice along; one alone has one. */
+    scene_link(scene, 0, "east gw=2001:db8::1 probe=4191");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"), "none");
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv6"),
+                        "shop/web-east.ipv6 owned type=IPv6 2001:db8::1 p=http:4143");
+    scene_link(scene, 0, "east gw=203.0.113.7 probe=4191");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv6"), "none");
+}
+
+static void what_is_no_longer_exported_goes(void **state)
+{
+    struct scene *scene = *state;
+    begin_secret(scene);
+    scene_settle(scene);
+    scene_target(scene, 0, "shop/qotm v=s2 p=http:80>5000 @~gateway-name=ambassador");
+    scene_settle(scene);
+    assert_null(scene_service(scene, "shop/qotm-east"));
+    assert_null(scene_slice(scene, "shop/qotm-east.ipv4"));
+    scene_target(scene, 0, "shop/qotm v=s3 p=http:80>5000 " EXPORTED);
+    scene_settle(scene);
+    assert_non_null(scene_slice(scene, "shop/qotm-east.ipv4"));
+    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/qotm");
+    scene_settle(scene);
+    assert_null(scene_service(scene, "shop/qotm-east"));
+}
+
+static void what_was_unexported_while_nobody_watched_goes_too(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_settle(scene);
+    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/web");
+    scene_restart(scene);
+    /* Not before the target is listed. */
+    for (enum object_kind kind = 0; kind < KINDS; kind++)
+        assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+    assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SLICE), ERR_OK);
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true), "");
+    scene_settle(scene);
+    assert_null(scene_service(scene, "shop/web-east"));
+    assert_non_null(scene_service(scene, "l5d-mc/probe-link0"));
+}
+
+/* ---- readiness ---- */
+
+static void endpoints_follow_the_verdict_of_each_address(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "east gw=203.0.113.7,203.0.113.8 probe=4191");
+    scene_target(scene, 0, WEB);
+    scene_target_slice(scene, 0, WEB_SLICE);
+    scene->verdict = WORLD_LIVENESS_UNKNOWN;
+    scene_settle(scene);
+    static const struct {
+        enum world_liveness first, second;
+        const char *endpoints;
+    } STEPS[] = {
+        /* A new mirror starts unready and follows the first verdict. */
+        {WORLD_LIVENESS_UNKNOWN, WORLD_LIVENESS_UNKNOWN, "!203.0.113.7 !203.0.113.8"},
+        {WORLD_ALIVE, WORLD_LIVENESS_UNKNOWN, "203.0.113.7 !203.0.113.8"},
+        {WORLD_ALIVE, WORLD_ALIVE, "203.0.113.7 203.0.113.8"},
+        {WORLD_DEAD, WORLD_ALIVE, "!203.0.113.7 203.0.113.8"},
+        {WORLD_DEAD, WORLD_DEAD, "!203.0.113.7 !203.0.113.8"},
+        {WORLD_ALIVE, WORLD_DEAD, "203.0.113.7 !203.0.113.8"},
+        /* What is not known any more keeps what the API holds. */
+        {WORLD_LIVENESS_UNKNOWN, WORLD_LIVENESS_UNKNOWN, "203.0.113.7 !203.0.113.8"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(STEPS); i++) {
+        scene_verdict(scene, "203.0.113.7", STEPS[i].first);
+        scene_verdict(scene, "203.0.113.8", STEPS[i].second);
+        scene_settle(scene);
+        assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                            arena_printf(&scene->arena, "shop/web-east.ipv4 owned type=IPv4 %s p=http:4143",
+                                         STEPS[i].endpoints));
+        /* The gateway mirror shows the verdict. */
+        assert_string_equal(slice_brief(scene, "l5d-mc/probe-link0.ipv4"),
+                            arena_printf(&scene->arena, "l5d-mc/probe-link0.ipv4 owned type=IPv4 %s p=mc-probe:4191",
+                                         STEPS[i].endpoints));
+    }
+}
+
+static void verdicts_may_be_for_show_only(void **state)
+{
+    struct scene *scene = *state;
+    scene->config.move_endpoints = false;
+    scene_restart(scene);
+    begin_link(scene);
+    scene_verdict(scene, "203.0.113.7", WORLD_DEAD);
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                        "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+    assert_string_equal(slice_brief(scene, "l5d-mc/probe-link0.ipv4"),
+                        "l5d-mc/probe-link0.ipv4 owned type=IPv4 !203.0.113.7 p=mc-probe:4191");
+}
+
+static void a_gateway_without_a_probe_has_no_mirror_and_counts_as_alive(void **state)
+{
+    struct scene *scene = *state;
+    scene->verdict = WORLD_DEAD; /* nobody asks */
+    scene_link(scene, 0, "east gw=203.0.113.7");
+    scene_target(scene, 0, WEB);
+    scene_target_slice(scene, 0, WEB_SLICE);
+    scene_settle(scene);
+    assert_string_equal(scene_dump(scene, true),
+                        "Service shop/web-east p=http:80>8080\n"
+                        "EndpointSlice shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143\n");
+    /* A probe that is declared later, and taken back. */
+    scene_link(scene, 0, LINK);
+    scene_settle(scene);
+    assert_non_null(scene_service(scene, "l5d-mc/probe-link0"));
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                        "shop/web-east.ipv4 owned type=IPv4 !203.0.113.7 p=http:4143");
+    scene_link(scene, 0, "east gw=203.0.113.7");
+    scene_settle(scene);
+    assert_null(scene_service(scene, "l5d-mc/probe-link0"));
+}
+
+/* Of Links; 2.8 never looked at the target's endpoints. */
+static void a_target_without_ready_endpoints_empties_the_mirror(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, WEB);
+    static const char full[] = "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143";
+    static const char empty[] = "shop/web-east.ipv4 owned type=IPv4 p=http:4143";
+    static const struct {
+        const char *slices[2], *outcome;
+    } STEPS[] = {
+        {{NULL}, empty},
+        {{"shop/web-a svc=web"}, empty},
+        {{"shop/web-a svc=web !10.0.0.1"}, empty},
+        {{"shop/web-a svc=web !10.0.0.1 10.0.0.2"}, full},
+        {{"shop/web-a svc=web !10.0.0.1", "shop/web-b svc=web 10.0.0.3"}, full},
+        {{"shop/web-a svc=web !10.0.0.1", "shop/web-b svc=web !10.0.0.3"}, empty},
+        {{"shop/web-a svc=web !10.0.0.1", "shop/web-b svc=web fd00::3"}, full},
+        {{"shop/web-a svc=web 10.0.0.1", "shop/web-b svc=other 10.0.0.3"}, full},
+        {{"shop/web-a svc=other 10.0.0.1", "shop/web-b svc=web !10.0.0.3"}, empty},
+        {{"shop/web-a svc=web 10.0.0.1", "shop/web-b"}, full},
+        {{"shop/web-a 10.0.0.1", "shop/web-b svc=other 10.0.0.3"}, empty},
+        {{"other/web-a svc=web 10.0.0.1", "shop/web-a svc=web"}, empty},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(STEPS); i++) {
+        for (size_t j = 0; j < 2 && STEPS[i].slices[j] != NULL; j++)
+            scene_target_slice(scene, 0, "%s", STEPS[i].slices[j]);
+        scene_settle(scene);
+        if (strcmp(slice_brief(scene, "shop/web-east.ipv4"), STEPS[i].outcome) != 0)
+            fail_msg("step %zu: %s", i, slice_brief(scene, "shop/web-east.ipv4"));
+        assert_string_equal(scene_status(scene, "shop/web-east"),
+                            STEPS[i].outcome == full ? "east Mirrored: \n"
+                                                     : "east Mirrored: the exported service has no ready endpoint\n");
+    }
+    scene_target_slice(scene, 0, "shop/web-c svc=web 10.0.0.9");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"), full);
+    scene_delete(&scene->targets[0], KIND_SLICE, "shop/web-c");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"), empty);
+}
+
+static void without_the_right_to_read_slices_the_target_counts_as_ready(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, WEB);
+    world_set_unavailable(scene->world, scene->links[0], WORLD_TARGET_SLICES);
+    for (enum object_kind kind = 0; kind < KINDS; kind++)
+        assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+    assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SERVICE), ERR_OK);
+    scene_probe(scene);
+    while (scene_work(scene))
+        for (enum object_kind kind = 0; kind < KINDS; kind++)
+            assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                        "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+}
+
+static void a_link_without_a_usable_gateway_has_mirrors_without_endpoints(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "east probe=4191");
+    scene_target(scene, 0, WEB);
+    scene_target_slice(scene, 0, WEB_SLICE);
+    scene_settle(scene);
+    assert_string_equal(scene_dump(scene, true), "Service shop/web-east p=http:80>8080\n"
+                                                 "EndpointSlice shop/web-east.ipv4 owned type=IPv4\n");
+    assert_string_equal(
+        scene_status(scene, "shop/web-east"),
+        "east Mirrored: the Link names no usable gateway: set spec.gatewayAddress and spec.gatewayPort\n");
+    scene_link(scene, 0, "east gw=203.0.113.7 port=70000 probe=4191");
+    assert_quiet(scene);
+    begin_link(scene);
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                        "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+}
+
+/* ---- what cannot be mirrored ---- */
+
+static void invalid_services_have_a_reason_and_no_mirror(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    static const struct {
+        const char *service, *mirror, *status;
+    } CASES[] = {
+        {"shop/web v=1 #~exported=true", "shop/web-east", "object spec has no exposed ports"},
+        {"shop/web v=2 p=80 external #~exported=true", "shop/web-east",
+         "a service of type ExternalName cannot be mirrored"},
+        {"shop/web v=3 p=80 #~exported=true #~mirrored-service=true", "shop/web-east",
+         "the exported service is itself a mirror: export the original from its own cluster"},
+        {"shop/x23456789012345678901234567890123456789012345678901234567 v=1 p=80 #~exported=true",
+         "shop/x23456789012345678901234567890123456789012345678901234567-east", NULL},
+        {"shop/x234567890123456789012345678901234567890123456789012345678 v=1 p=80 #~exported=true",
+         "shop/x234567890123456789012345678901234567890123456789012345678-east", NULL},
+        {"shop/x2345678901234567890123456789012345678901234567890123456789 v=1 p=80 #~exported=true",
+         "shop/x2345678901234567890123456789012345678901234567890123456789-east",
+         "the mirror's name x2345678901234567890123456789012345678901234567890123456789-east would have 64 characters, "
+         "and a Service name has at most 63: shorten the service's or the cluster's name"},
+        {"shop/1web v=1 p=80 #~exported=true", "shop/1web-east",
+         "the mirror's name 1web-east is not a valid Service name"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        scene_target(scene, 0, "%s", CASES[i].service);
+        scene_settle(scene);
+        assert_string_equal(scene_status(scene, CASES[i].mirror),
+                            CASES[i].status == NULL
+                                ? "east Mirrored: the exported service has no ready endpoint\n"
+                                : arena_printf(&scene->arena, "east InvalidService: %s\n", CASES[i].status));
+        assert_int_equal(scene_service(scene, CASES[i].mirror) != NULL, CASES[i].status == NULL);
+    }
+}
+
+static void a_mirror_goes_when_its_service_becomes_invalid_and_comes_back(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_settle(scene);
+    static const char *const invalid[] = {"shop/web v=9 #~exported=true", "shop/web v=8 p=80 external #~exported=true"};
+    for (size_t i = 0; i < ARRAY_COUNT(invalid); i++) {
+        scene_target(scene, 0, "%s", invalid[i]);
+        scene_settle(scene);
+        assert_null(scene_service(scene, "shop/web-east"));
+        scene_target(scene, 0, "shop/web v=%zu p=80 #~exported=true", i + 20);
+        scene_settle(scene);
+        assert_non_null(scene_slice(scene, "shop/web-east.ipv4"));
+    }
+}
+
+/* 2.8's annotations are free text; what becomes a label must be one. */
+static void a_gateway_name_that_is_none_is_refused(void **state)
+{
+    struct scene *scene = *state;
+    scene_secret(scene, 0, "east");
+    static const char *const annotations[] = {
+        "@~gateway-name=a%b @~gateway-ns=ns",
+        "@~gateway-name=gw @~gateway-ns=n/s",
+        "@~gateway-name=g/w @~gateway-ns=ns",
+        "@~gateway-name=x234567890123456789012345678901234567890123456789012345678901234 @~gateway-ns=ns",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(annotations); i++) {
+        scene_target(scene, 0, "shop/qotm v=%zu p=80 %s", i, annotations[i]);
+        scene_settle(scene);
+        const char *status = scene_status(scene, "shop/qotm-east");
+        if (strstr(status, "east InvalidService: annotations mirror.linkerd.io/gateway-name") == NULL)
+            fail_msg("%s: %s", annotations[i], status);
+        assert_null(scene_service(scene, "shop/qotm-east"));
+    }
+    scene_target(scene, 0, GATEWAY);
+    scene_target(scene, 0, QOTM);
+    scene_settle(scene);
+    assert_string_equal(scene_status(scene, "shop/qotm-east"), "east Mirrored: \n");
+}
+
+static void a_headless_service_has_an_ordinary_mirror(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, WEB " headless");
+    scene_target_slice(scene, 0, WEB_SLICE);
+    scene_settle(scene);
+    assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/web-east"), true),
+                        "shop/web-east p=http:80>8080");
+    /* A headless mirror that Linkerd made is replaced: clusterIP cannot be changed. */
+    scene_delete(&scene->source, KIND_SERVICE, "shop/web-east");
+    scene_source(scene, "shop/web-east headless p=http:80>8080 #~mirrored-service=true #~cluster-name=east");
+    scene_settle(scene);
+    assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/web-east"), true),
+                        "shop/web-east p=http:80>8080");
+    assert_non_null(scene_slice(scene, "shop/web-east.ipv4"));
+}
+
+/* ---- namespaces ---- */
+
+static void missing_namespaces_are_made_where_asked(void **state)
+{
+    struct scene *scene = *state;
+    static const struct {
+        bool secret, for_secrets, for_links, made;
+    } CASES[] = {
+        {true, true, false, true},  {true, false, true, false}, {false, true, false, false},
+        {false, false, true, true}, {true, true, true, true},   {false, false, false, false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        char namespace[32], key[64];
+        (void)snprintf(namespace, sizeof(namespace), "ns%zu", i);
+        (void)snprintf(key, sizeof(key), "ns%zu/web-east", i);
+        scene->config.create_namespaces_for_secrets = CASES[i].for_secrets;
+        scene->config.create_namespaces_for_links = CASES[i].for_links;
+        scene_restart(scene);
+        if (CASES[i].secret)
+            scene_secret(scene, 0, "east");
+        else
+            scene_link(scene, 0, LINK);
+        scene_target(scene, 0, "%s/web v=1 p=80 #~exported=true " EXPORTED, namespace);
+        scene_hear(scene);
+        assert_string_equal(scene_plan_of(scene, key, false),
+                            CASES[i].made ? arena_printf(&scene->arena,
+                                                         "create Namespace %s ~cluster-name=east "
+                                                         "~mirrored-service=true\n",
+                                                         namespace)
+                                          : "");
+        scene_settle(scene);
+        assert_int_equal(scene_service(scene, key) != NULL, CASES[i].made);
+        if (CASES[i].made)
+            continue;
+        assert_string_equal(scene_status(scene, key), "east MissingNamespace: Namespace does not exist\n");
+        /* One that appears is filled at once. */
+        scene_namespace(scene, arena_printf(&scene->arena, "/%s", namespace));
+        scene_settle(scene);
+        assert_non_null(scene_service(scene, key));
+    }
+}
+
+static void a_namespace_that_goes_is_left_alone(void **state)
+{
+    struct scene *scene = *state;
+    begin_secret(scene);
+    scene_settle(scene);
+    scene_namespace(scene, "/shop terminating");
+    scene_delete(&scene->source, KIND_SERVICE, "shop/qotm-east");
+    scene_settle(scene);
+    assert_string_equal(scene_status(scene, "shop/qotm-east"), "east MissingNamespace: Namespace is being deleted\n");
+    scene_delete(&scene->source, KIND_NAMESPACE, "shop");
+    scene_settle(scene);
+    /* 2.8 makes it again: the service is still exported. */
+    assert_non_null(scene_slice(scene, "shop/qotm-east.ipv4"));
+    /* The gateway mirrors' own namespace is nobody's to make. */
+    scene_delete(&scene->source, KIND_NAMESPACE, "l5d-mc");
+    scene_settle(scene);
+    assert_string_equal(scene_status(scene, "l5d-mc/ambassador-east"),
+                        "east MissingNamespace: Namespace does not exist\n");
+}
+
+static void where_namespaces_cannot_be_read_the_write_tells(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    assert_int_equal(scene_list(scene, &scene->source_feed, KIND_SERVICE), ERR_OK);
+    assert_int_equal(scene_list(scene, &scene->source_feed, KIND_SLICE), ERR_OK);
+    assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SERVICE), ERR_OK);
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true), "");
+    world_set_unavailable(scene->world, NULL, WORLD_SOURCE_NAMESPACES);
+    assert_string_equal(scene_plan(scene, true), "create Service l5d-mc/probe-link0 p=mc-probe:4191>4191\n"
+                                                 "create Service shop/web-east p=http:80>8080\n");
+}
+
+/* ---- whose name is it ---- */
+
+static void a_users_service_is_never_touched(void **state)
+{
+    struct scene *scene = *state;
+    static const char *const users[] = {
+        "shop/web-east p=1 selector",                                    /* plain: not even in the view */
+        "shop/web-east p=1 #~mirrored-service=true",                     /* no cluster: not one of ours */
+        "shop/web-east p=1 #~mirrored-service=true #~cluster-name=west", /* of a cluster we know nothing of */
+    };
+    begin_link(scene);
+    for (size_t i = 0; i < ARRAY_COUNT(users); i++) {
+        scene_settle(scene);
+        scene_delete(&scene->source, KIND_SERVICE, "shop/web-east");
+        scene_source(scene, "%s", users[i]);
+        unsigned long writes = scene->writes;
+        scene_settle(scene);
+        assert_int_equal(scene->writes, writes);
+        assert_string_equal(scene_status(scene, "shop/web-east"),
+                            "east NameCollision: Service shop/web-east exists and is not a mirror of cluster east: "
+                            "rename or remove it\n");
+        /* The export ends: still not ours. */
+        scene_delete(&scene->targets[0], KIND_SERVICE, "shop/web");
+        scene_settle(scene);
+        assert_int_equal(scene->writes, writes);
+        assert_non_null(scene_service(scene, "shop/web-east"));
+        /* It begins again, and the name is free. */
+        scene_target(scene, 0, "shop/web v=again%zu p=http:80>8080 #~exported=true", i);
+        scene_settle(scene);
+        assert_int_equal(scene->writes, writes);
+        scene_delete(&scene->source, KIND_SERVICE, "shop/web-east");
+        struct mirror *mirror = world_find_mirror(scene->world, "shop/web-east");
+        world_set_foreign(mirror, false); /* the writer looks from time to time */
+        scene_settle(scene);
+        assert_non_null(scene_slice(scene, "shop/web-east.ipv4"));
+    }
+}
+
+/* What was learnt of a name is forgotten with the wish for it, or the next wish would never look again. */
+static void a_foreign_name_is_asked_for_anew_after_an_unexport(void **state)
+{
+    struct scene *scene = *state;
+    scene_source(scene, "shop/web-east p=1");
+    begin_link(scene);
+    scene_settle(scene);
+    assert_true(mirror_is_foreign(world_find_mirror(scene->world, "shop/web-east")));
+    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/web");
+    scene_settle(scene);
+    assert_null(world_find_mirror(scene->world, "shop/web-east"));
+    scene_delete(&scene->source, KIND_SERVICE, "shop/web-east");
+    scene_target(scene, 0, WEB);
+    scene_settle(scene);
+    assert_non_null(scene_slice(scene, "shop/web-east.ipv4"));
+}
+
+static void a_mirror_that_linkerd_made_is_adopted(void **state)
+{
+    struct scene *scene = *state;
+    scene->verdict = WORLD_LIVENESS_UNKNOWN;
+    scene_source(scene, "shop/web-east uid=old v=m1 p=http:80>8080 #~mirrored-service=true #~cluster-name=east "
+                        "@~remote-resource-version=0 @~remote-svc-fq-name=web.shop.svc.cluster.local");
+    /* The slice that Kubernetes made of Linkerd's Endpoints: ready, and not ours. */
+    scene_source_slice(scene, "shop/web-east-abc svc=web-east managed=endpointslicemirroring-controller.k8s.io "
+                              "#~mirrored-service=true #~cluster-name=east 203.0.113.7 p=http:4143");
+    begin_link(scene);
+    scene_settle(scene);
+    assert_string_equal(scene_service(scene, "shop/web-east")->meta.uid, "old");
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                        "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+    assert_non_null(scene_slice(scene, "shop/web-east-abc"));
+    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/web");
+    scene_settle(scene);
+    assert_null(scene_service(scene, "shop/web-east"));
+    assert_non_null(scene_slice(scene, "shop/web-east-abc")); /* goes with its Endpoints */
+}
+
+/* "a" of cluster "b-c" and "a-b" of cluster "c" want the same name. */
+static void the_oldest_of_two_links_has_the_name(void **state)
+{
+    struct scene *scene = *state;
+    static const char older[] = "b-c gw=203.0.113.1 probe=4191 age=1", younger[] = "c gw=203.0.113.2 probe=4191 age=2";
+    for (int younger_first = 0; younger_first < 2; younger_first++) {
+        scene_target(scene, 0, "shop/a v=1 p=80 #~exported=true");
+        scene_target(scene, 1, "shop/a-b v=1 p=81 #~exported=true");
+        if (younger_first) {
+            scene_link(scene, 1, younger);
+            scene_settle(scene);
+            assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/a-b-c"), true),
+                                "shop/a-b-c p=81");
+            scene_link(scene, 0, older);
+        } else {
+            scene_link(scene, 0, older);
+            scene_settle(scene);
+            scene_link(scene, 1, younger);
+        }
+        scene_settle(scene);
+        assert_string_equal(scene_status(scene, "shop/a-b-c"),
+                            "c NameCollision: Service shop/a-b-c mirrors cluster b-c, whose link link0 is older\n"
+                            "b-c Mirrored: the exported service has no ready endpoint\n");
+        assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/a-b-c"), true), "shop/a-b-c p=80");
+        scene_unlink(scene, 0);
+        scene_unlink(scene, 1);
+        scene_settle(scene);
+        assert_string_equal(scene_dump(scene, true), "");
+    }
+}
+
+static void the_younger_link_inherits_the_name(void **state)
+{
+    struct scene *scene = *state;
+    for (int way = 0; way < 3; way++) {
+        scene_link(scene, 0, "b-c gw=203.0.113.1 probe=4191 age=1");
+        scene_link(scene, 1, "c gw=203.0.113.2 probe=4191 age=2");
+        scene_target(scene, 0, "shop/a v=1%d p=80 #~exported=true", way);
+        scene_target(scene, 1, "shop/a-b v=1%d p=81 #~exported=true", way);
+        scene_settle(scene);
+        assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/a-b-c"), true), "shop/a-b-c p=80");
+        if (way == 0)
+            scene_delete(&scene->targets[0], KIND_SERVICE, "shop/a");
+        else if (way == 1)
+            scene_unlink(scene, 0);
+        else
+            scene_target(scene, 0, "shop/a v=20 #~exported=true"); /* invalid now */
+        scene_settle(scene);
+        assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/a-b-c"), true), "shop/a-b-c p=81");
+        assert_true(kv_has(&scene_service(scene, "shop/a-b-c")->meta.labels, "mirror.linkerd.io/cluster-name", "c"));
+    }
+}
+
+/* The same, with the older one's end not seen by anybody. */
+static void the_younger_link_inherits_the_name_after_a_restart(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "b-c gw=203.0.113.1 probe=4191 age=1");
+    scene_link(scene, 1, "c gw=203.0.113.2 probe=4191 age=2");
+    scene_target(scene, 0, "shop/a v=1 p=80 #~exported=true");
+    scene_target(scene, 1, "shop/a-b v=1 p=81 #~exported=true");
+    scene_settle(scene);
+    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/a");
+    scene_restart(scene);
+    /* The younger one's target is listed first: the name may still be the older one's. */
+    for (enum object_kind kind = 0; kind < KINDS; kind++)
+        assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+    assert_int_equal(scene_list(scene, &scene->target_feeds[1], KIND_SERVICE), ERR_OK);
+    assert_int_equal(scene_list(scene, &scene->target_feeds[1], KIND_SLICE), ERR_OK);
+    assert_string_equal(scene_plan(scene, true), "");
+    scene_settle(scene);
+    assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/a-b-c"), true), "shop/a-b-c p=81");
+}
+
+static void age_may_change(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "b-c gw=203.0.113.1 age=1");
+    scene_link(scene, 1, "c gw=203.0.113.2 age=2");
+    scene_target(scene, 0, "shop/a v=1 p=80 #~exported=true");
+    scene_target(scene, 1, "shop/a-b v=1 p=81 #~exported=true");
+    scene_settle(scene);
+    /* Deleted and made anew between two looks: the same name, but younger. */
+    scene_link(scene, 0, "b-c gw=203.0.113.1 age=3");
+    scene_settle(scene);
+    assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/a-b-c"), true), "shop/a-b-c p=81");
+}
+
+/* Two gateways of one name in different namespaces: 2.8 gives both mirrors one name. */
+static void of_two_gateways_of_one_name_the_first_by_namespace_is_shown(void **state)
+{
+    struct scene *scene = *state;
+    for (int order = 0; order < 2; order++) {
+        scene_secret(scene, 0, "east");
+        for (int i = 0; i < 2; i++)
+            scene_target(scene, 0, "ns%d/gw v=%d%d lb=203.0.113.%d p=mc-gateway:4143 p=mc-probe:80%d @~probe-path=/x",
+                         order == 0 ? i : 1 - i, order, i, order == 0 ? i : 1 - i, order == 0 ? i : 1 - i);
+        scene_restart(scene);
+        for (enum object_kind kind = 0; kind < KINDS; kind++)
+            assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+        /* As events, in their order. */
+        world_begin(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+        world_end(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+        scene->target_feeds[0].listed[KIND_SERVICE] = true;
+        scene_settle(scene);
+        assert_string_equal(service_words(&scene->arena, scene_service(scene, "l5d-mc/gw-east"), true),
+                            "l5d-mc/gw-east p=mc-probe:800>800");
+        assert_non_null(strstr(scene_status(scene, "l5d-mc/gw-east"), "NameCollision"));
+        scene_delete(&scene->targets[0], KIND_SERVICE, "ns0/gw");
+        scene_settle(scene);
+        assert_string_equal(service_words(&scene->arena, scene_service(scene, "l5d-mc/gw-east"), true),
+                            "l5d-mc/gw-east p=mc-probe:801>801");
+        scene_delete(&scene->targets[0], KIND_SERVICE, "ns1/gw");
+        scene_unlink(scene, 0);
+        scene_settle(scene);
+    }
+}
+
+static void a_gateway_mirror_goes_before_a_mirror_of_the_name(void **state)
+{
+    struct scene *scene = *state;
+    begin_secret(scene);
+    scene_target(scene, 0, "l5d-mc/ambassador v=1 p=80 " EXPORTED);
+    scene_settle(scene);
+    assert_string_equal(service_words(&scene->arena, scene_service(scene, "l5d-mc/ambassador-east"), true),
+                        "l5d-mc/ambassador-east p=mc-probe:80>80");
+}
+
+/* ---- links come and go ---- */
+
+static void a_link_that_goes_takes_its_mirrors(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_secret(scene, 1, "west");
+    scene_target(scene, 1, GATEWAY);
+    scene_target(scene, 1, QOTM);
+    scene_links_complete(scene, false); /* it was seen to go: no need to know all others */
+    scene_settle(scene);
+    scene_unlink(scene, 0);
+    scene_settle(scene);
+    assert_string_equal(scene_dump(scene, true),
+                        "Service l5d-mc/ambassador-west p=mc-probe:80>80\n"
+                        "Service shop/qotm-west p=http:80>5000\n"
+                        "EndpointSlice l5d-mc/ambassador-west.ipv4 owned type=IPv4 203.0.113.7 p=mc-probe:80\n"
+                        "EndpointSlice shop/qotm-west.ipv4 owned type=IPv4 203.0.113.7 p=http:4143\n");
+    scene_unlink(scene, 1);
+    scene_settle(scene);
+    assert_string_equal(scene_dump(scene, true), "");
+}
+
+static void orphans_go_only_when_it_is_certain_that_nobody_accounts_for_them(void **state)
+{
+    struct scene *scene = *state;
+    static const struct {
+        const char *service;
+        bool complete, goes;
+    } CASES[] = {
+        {"#~cluster-name=gone ours", true, true},
+        {"#~cluster-name=gone ours", false, false}, /* a link may be unknown or unreadable yet */
+        {"#~cluster-name=gone", true, false},       /* made by others: reported, not removed */
+        {"#~cluster-name=east", true, true},        /* a cluster of ours: adopted and no longer exported */
+        {"#~cluster-name=east ours", false, true},
+        {"ours", true, false},                         /* of no cluster: a federated service */
+        {"#~cluster-name=east deleting", true, false}, /* on its way already */
+        /* Kinds of mirrors that are not planned here: whoever made them looks after them. */
+        {"#~cluster-name=east #multicluster.linkerd.io/remote-discovery=east", true, false},
+        {"#~cluster-name=east #multicluster.linkerd.io/remote-discovery=east ours", true, true},
+        {"#~cluster-name=east #~headless-mirror-svc-name=db-east", true, false},
+    };
+    scene_link(scene, 0, LINK);
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        scene_links_complete(scene, CASES[i].complete);
+        scene_source(scene, "shop/orphan uid=u%zu p=80 #~mirrored-service=true %s", i, CASES[i].service);
+        scene_settle(scene);
+        if ((scene_service(scene, "shop/orphan") == NULL) != CASES[i].goes)
+            fail_msg("%s", CASES[i].service);
+        scene_delete(&scene->source, KIND_SERVICE, "shop/orphan");
+    }
+}
+
+static void slices_without_a_service_go_unless_the_garbage_collector_does_it(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_source_slice(scene, "shop/lost.ipv4 svc=lost managed=svcmirror #~mirrored-service=true 203.0.113.7");
+    scene_source_slice(scene,
+                       "shop/owned.ipv4 owner=u9 svc=owned managed=svcmirror #~mirrored-service=true 203.0.113.7");
+    scene_source_slice(scene, "shop/others svc=others managed=x #~mirrored-service=true 203.0.113.7");
+    /* One that was relabelled by hand belongs to a Service that is still there: nobody else would mend it. */
+    scene_target(scene, 0, WEB);
+    scene_settle(scene);
+    scene_source_slice(scene, "shop/web-east.ipv4 owner=%s svc=elsewhere managed=svcmirror #~mirrored-service=true",
+                       scene_service(scene, "shop/web-east")->meta.uid);
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/lost.ipv4"), "none");
+    assert_string_equal(slice_brief(scene, "shop/owned.ipv4"), "shop/owned.ipv4 owned type=IPv4 203.0.113.7");
+    assert_string_equal(slice_brief(scene, "shop/others"), "shop/others owned type=IPv4 203.0.113.7");
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"), "shop/web-east.ipv4 owned type=IPv4 p=http:4143");
+    assert_string_equal(scene_slice(scene, "shop/web-east.ipv4")->service_name, "web-east");
+}
+
+static void a_target_may_be_renamed(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_settle(scene);
+    scene_link(scene, 0, "west gw=203.0.113.7 identity=gw.id probe=4191");
+    scene_settle(scene);
+    const char *renamed = scene_dump(scene, false);
+    scene_unlink(scene, 0);
+    scene_settle(scene);
+    assert_string_equal(scene_dump(scene, false), "");
+    scene_link(scene, 0, "west gw=203.0.113.7 identity=gw.id probe=4191");
+    scene_settle(scene);
+    assert_string_equal(renamed, scene_dump(scene, false));
+    /* And a 2.8 Secret, whose gateways' mirrors have the cluster in their names. */
+    scene_secret(scene, 1, "north");
+    scene_target(scene, 1, GATEWAY);
+    scene_target(scene, 1, QOTM);
+    scene_settle(scene);
+    scene_secret(scene, 1, "south");
+    scene_settle(scene);
+    assert_null(scene_service(scene, "l5d-mc/ambassador-north"));
+    assert_null(scene_service(scene, "shop/qotm-north"));
+    assert_non_null(scene_slice(scene, "l5d-mc/ambassador-south.ipv4"));
+    assert_non_null(scene_slice(scene, "shop/qotm-south.ipv4"));
+}
+
+static void a_changed_link_changes_what_changed(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_target(scene, 0, "shop/api v=2 p=80 #~exported=true #team=a @note=x");
+    scene_settle(scene);
+    unsigned long writes = scene->writes;
+    scene_link(scene, 0, LINK " domain=other.local");
+    scene_settle(scene);
+    assert_int_equal(scene->writes - writes, 4); /* both Services and both slices; not the gateway mirror */
+    writes = scene->writes;
+    scene_link(scene, 0, LINK " domain=other.local -#team");
+    scene_settle(scene);
+    assert_int_equal(scene->writes - writes, 2);
+    assert_null(kv_get(&scene_service(scene, "shop/api-east")->meta.labels, "team"));
+    writes = scene->writes;
+    scene_link(scene, 0, LINK " domain=other.local -#team -note");
+    scene_settle(scene);
+    assert_int_equal(scene->writes - writes, 1);
+    writes = scene->writes;
+    scene_link(scene, 0, LINK " domain=other.local -#team -note period=9s");
+    scene_settle(scene);
+    assert_int_equal(scene->writes - writes, 1); /* the gateway mirror's annotation */
+    scene_link(scene, 0, LINK " select=app=x");
+    scene_settle(scene);
+    assert_string_equal(scene_dump(scene, true),
+                        "Service l5d-mc/probe-link0 p=mc-probe:4191>4191\n"
+                        "EndpointSlice l5d-mc/probe-link0.ipv4 owned type=IPv4 203.0.113.7 p=mc-probe:4191\n");
+}
+
+/* ---- repair ---- */
+
+static void mirrors_edited_by_hand_are_put_right(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_settle(scene);
+    const char *right = scene_dump(scene, false);
+    const char *uid = arena_strdup(&scene->arena, scene_service(scene, "shop/web-east")->meta.uid);
+    static const char *const services[] = {
+        "shop/web-east p=http:80>8080 #~mirrored-service=true #~cluster-name=east",
+        "shop/web-east p=http:81>8080 #~mirrored-service=true #~cluster-name=east",
+        "shop/web-east p=http:80>8080 p=x:1>1 #~mirrored-service=true #~cluster-name=east #foo=bar",
+        "shop/web-east p=http:80>8080 #~mirrored-service=true #~cluster-name=east @~remote-svc-fq-name=evil",
+        /* Out of the watch's sight: found when its name turns out to be taken. */
+        "shop/web-east p=http:80>8080",
+        "shop/web-east p=http:80>8080 #~cluster-name=east",
+        /* A cluster that nobody links, and that nobody can account for. */
+        "shop/web-east p=http:80>8080 #~mirrored-service=true #~cluster-name=nowhere",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(services); i++) {
+        scene_source(scene, "%s", services[i]);
+        scene_settle(scene);
+        assert_string_equal(scene_dump(scene, false), right);
+    }
+    static const char *const slices[] = {
+        "shop/web-east.ipv4 svc=web-east managed=svcmirror #~mirrored-service=true #~cluster-name=east",
+        "shop/web-east.ipv4 svc=web-east managed=svcmirror #~mirrored-service=true #~cluster-name=east !203.0.113.7",
+        "shop/web-east.ipv4 svc=web-east #~mirrored-service=true 203.0.113.7 203.0.113.8 p=http:4143",
+        "shop/web-east.ipv4 svc=web-east managed=svcmirror #~mirrored-service=true 203.0.113.7 p=http:1",
+        "shop/web-east.ipv4 svc=web-east managed=svcmirror #~mirrored-service=true type=IPv6 fd00::1 p=http:4143",
+        "shop/web-east.ipv4 svc=web-east 203.0.113.7 p=http:4143",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(slices); i++) {
+        scene_source_slice(scene, "%s owner=%s", slices[i], uid);
+        scene_settle(scene);
+        assert_string_equal(scene_dump(scene, false), right);
+    }
+    scene_source_slice(scene,
+                       "shop/web-east.extra owner=%s svc=web-east managed=svcmirror #~mirrored-service=true 9.9.9.9",
+                       uid);
+    scene_settle(scene);
+    assert_string_equal(scene_dump(scene, false), right);
+    scene_delete(&scene->source, KIND_SLICE, "shop/web-east.ipv4");
+    scene_settle(scene);
+    assert_string_equal(scene_dump(scene, false), right);
+    scene_delete(&scene->source, KIND_SERVICE, "shop/web-east");
+    scene_settle(scene);
+    assert_string_equal(scene_dump(scene, false), right);
+}
+
+static void a_mirror_that_is_being_deleted_is_waited_for(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_settle(scene);
+    scene_source(scene, "shop/web-east deleting p=1 #~mirrored-service=true #~cluster-name=east");
+    scene_hear(scene);
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true), "");
+    scene_delete(&scene->source, KIND_SERVICE, "shop/web-east");
+    scene_settle(scene);
+    assert_non_null(scene_slice(scene, "shop/web-east.ipv4"));
+    scene_source_slice(scene,
+                       "shop/web-east.ipv4 deleting owner=%s svc=web-east managed=svcmirror "
+                       "#~mirrored-service=true",
+                       scene_service(scene, "shop/web-east")->meta.uid);
+    scene_hear(scene);
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true), "");
+}
+
+/* ---- names of verbs ---- */
+
+static void verbs_and_kinds_have_names(void **state)
+{
+    (void)state;
+    assert_string_equal(write_verb_name(WRITE_CREATE), "create");
+    assert_string_equal(write_verb_name(WRITE_UPDATE), "update");
+    assert_string_equal(write_verb_name(WRITE_DELETE), "delete");
+    assert_string_equal(write_kind_name(WRITE_NAMESPACE), "Namespace");
+    assert_string_equal(write_kind_name(WRITE_SERVICE), "Service");
+    assert_string_equal(write_kind_name(WRITE_SLICE), "EndpointSlice");
+}
+
+int main(void)
+{
+#define SCENE(test) cmocka_unit_test_setup_teardown(test, begin, end)
+    const struct CMUnitTest tests[] = {
+        SCENE(linkerd_28_mirrors_are_exact),
+        SCENE(mirrors_of_links_are_exact),
+        SCENE(a_service_is_planned_before_its_slices),
+        SCENE(updates_and_deletes_carry_what_they_are_conditional_on),
+        SCENE(a_service_may_be_exported_before_its_gateway_exists),
+        SCENE(a_gateway_that_comes_without_an_address_is_waited_for),
+        SCENE(a_gateway_is_followed_live),
+        SCENE(a_gateway_that_goes_takes_endpoints_and_its_mirror),
+        SCENE(a_gateway_that_is_none_any_more_counts_as_gone),
+        SCENE(services_of_one_target_may_name_different_gateways),
+        SCENE(a_service_may_be_exported_through_itself),
+        SCENE(host_names_count_once_they_resolve),
+        SCENE(both_families_have_a_slice_each),
+        SCENE(what_is_no_longer_exported_goes),
+        SCENE(what_was_unexported_while_nobody_watched_goes_too),
+        SCENE(endpoints_follow_the_verdict_of_each_address),
+        SCENE(verdicts_may_be_for_show_only),
+        SCENE(a_gateway_without_a_probe_has_no_mirror_and_counts_as_alive),
+        SCENE(a_target_without_ready_endpoints_empties_the_mirror),
+        SCENE(without_the_right_to_read_slices_the_target_counts_as_ready),
+        SCENE(a_link_without_a_usable_gateway_has_mirrors_without_endpoints),
+        SCENE(invalid_services_have_a_reason_and_no_mirror),
+        SCENE(a_mirror_goes_when_its_service_becomes_invalid_and_comes_back),
+        SCENE(a_gateway_name_that_is_none_is_refused),
+        SCENE(a_headless_service_has_an_ordinary_mirror),
+        SCENE(missing_namespaces_are_made_where_asked),
+        SCENE(a_namespace_that_goes_is_left_alone),
+        SCENE(where_namespaces_cannot_be_read_the_write_tells),
+        SCENE(a_users_service_is_never_touched),
+        SCENE(a_foreign_name_is_asked_for_anew_after_an_unexport),
+        SCENE(a_mirror_that_linkerd_made_is_adopted),
+        SCENE(the_oldest_of_two_links_has_the_name),
+        SCENE(the_younger_link_inherits_the_name),
+        SCENE(the_younger_link_inherits_the_name_after_a_restart),
+        SCENE(age_may_change),
+        SCENE(of_two_gateways_of_one_name_the_first_by_namespace_is_shown),
+        SCENE(a_gateway_mirror_goes_before_a_mirror_of_the_name),
+        SCENE(a_link_that_goes_takes_its_mirrors),
+        SCENE(orphans_go_only_when_it_is_certain_that_nobody_accounts_for_them),
+        SCENE(slices_without_a_service_go_unless_the_garbage_collector_does_it),
+        SCENE(a_target_may_be_renamed),
+        SCENE(a_changed_link_changes_what_changed),
+        SCENE(mirrors_edited_by_hand_are_put_right),
+        SCENE(a_mirror_that_is_being_deleted_is_waited_for),
+        cmocka_unit_test(verbs_and_kinds_have_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
