@@ -2,7 +2,6 @@
 
 #include <ares.h>
 #include <arpa/inet.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,6 +29,7 @@ struct entry {
     struct dns_answer answer;
     struct err failure; /* code ERR_OK: the answer is good */
     struct dns_query *waiting;
+    uint32_t users; /* queries that are to be answered from here, in whichever list */
 };
 
 struct watch {
@@ -43,7 +43,9 @@ struct dns {
     char *servers;
     struct map *entries;
     struct loop_timer *timeout; /* c-ares' own */
-    struct loop_timer *deliver; /* answers that are known already, outside dns_start() */
+    struct loop_timer *deliver; /* what is known, outside dns_start() and c-ares' callbacks */
+    struct dns_query *ready;    /* their entry is known: called back on the next turn */
+    struct dns_query *batch;    /* being called back */
     struct watch watches[MAX_WATCHES];
     struct timespec conf_changed; /* mtime of /etc/resolv.conf when it was read */
 };
@@ -101,19 +103,61 @@ static void on_socket_state(void *context, ares_socket_t fd, int readable, int w
 
 /* --- answers --- */
 
-/* A query is out of the list before its callback runs, which may start or cancel any other. */
-static void answer_waiting(struct entry *entry)
+static void append(struct dns_query **list, struct dns_query *query)
+{
+    while (*list != NULL)
+        list = &(*list)->next;
+    query->next = NULL;
+    *list = query;
+}
+
+static bool take_out(struct dns_query **list, const struct dns_query *query)
+{
+    for (; *list != NULL; list = &(*list)->next) {
+        if (*list != query)
+            continue;
+        *list = query->next;
+        return true;
+    }
+    return false;
+}
+
+static struct entry *detach(struct dns_query *query)
+{
+    struct entry *entry = TAKE(query->entry);
+    query->dns = NULL;
+    query->next = NULL;
+    entry->users--;
+    return entry;
+}
+
+/* Not from c-ares' callback: a question that c-ares answers at once (from its hosts file) would call back from inside
+ * dns_start(), and a query's owner could not use the resolver. */
+static void answer_later(struct entry *entry)
 {
     while (entry->waiting != NULL) {
         struct dns_query *query = entry->waiting;
         entry->waiting = query->next;
-        query->entry = NULL;
-        query->dns = NULL;
+        append(&entry->dns->ready, query);
+    }
+    loop_timer_start(entry->dns->deliver, 0);
+}
+
+/* A query is out of its list before its callback runs, which may start or cancel any other; what it starts waits for the
+ * next turn, so that an owner who asks again and again does not hold the loop. */
+static void on_deliver(void *context)
+{
+    struct dns *dns = context;
+    dns->batch = TAKE(dns->ready);
+    while (dns->batch != NULL) {
+        struct dns_query *query = dns->batch;
+        dns->batch = query->next;
+        const struct entry *entry = detach(query);
         bool good = entry->failure.code == ERR_OK;
         /* Copies: the callback may change the entry by asking again. */
         struct dns_answer answer = entry->answer;
         struct err failure = entry->failure;
-        uint64_t now_ms = loop_now_ms(entry->dns->loop);
+        uint64_t now_ms = loop_now_ms(dns->loop);
         answer.ttl_ms = entry->expires_ms > now_ms ? (uint32_t)(entry->expires_ms - now_ms) : 0;
         query->on_done(query, good ? &answer : NULL, good ? NULL : &failure);
     }
@@ -161,7 +205,7 @@ static void on_answer(void *context, int status, int timeouts, struct ares_addri
     struct entry *entry = context;
     if (status == ARES_EDESTRUCTION || status == ARES_ECANCELLED) {
         ares_freeaddrinfo(info);
-        return; /* only dns_free() does that */
+        return; /* the channel goes: nobody waits any more, or all is asked again */
     }
     uint64_t ttl_ms = MAX_TTL_MS;
     entry->asking = false;
@@ -178,19 +222,7 @@ static void on_answer(void *context, int status, int timeouts, struct ares_addri
     }
     entry->known = true;
     entry->expires_ms = loop_now_ms(entry->dns->loop) + (ttl_ms < MIN_TTL_MS ? MIN_TTL_MS : ttl_ms);
-    /* Not from here: a query that c-ares answers at once (its own hosts file) would call back from inside dns_start(). */
-    loop_timer_start(entry->dns->deliver, 0);
-}
-
-static void on_deliver(void *context)
-{
-    struct dns *dns = context;
-    for (struct map_entry *at = map_first(dns->entries), *next; at != NULL; at = next) {
-        struct entry *entry = map_value(at);
-        if (entry->known && !entry->asking)
-            answer_waiting(entry);
-        next = map_next(at); /* after the callbacks: they may have added names */
-    }
+    answer_later(entry);
 }
 
 /* --- the channel --- */
@@ -210,6 +242,11 @@ static enum err_code open_channel(struct dns *dns, struct err *reterr)
     options.sock_state_cb = on_socket_state;
     options.sock_state_cb_data = dns;
     int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
+#ifdef ARES_OPT_QUERY_CACHE
+    /* c-ares 1.31 and newer has a cache of its own, which keeps failures for as long as the zone likes: ours is enough. */
+    options.qcache_max_ttl = 0;
+    mask |= ARES_OPT_QUERY_CACHE;
+#endif
     int status = ares_init_options(&dns->channel, &options, mask);
     if (status != ARES_SUCCESS)
         return err_set(reterr, status == ARES_ENOMEM ? ERR_NOMEM : ERR_IO, "resolver: %s", ares_strerror(status));
@@ -217,27 +254,43 @@ static enum err_code open_channel(struct dns *dns, struct err *reterr)
     if (dns->servers == NULL)
         return ERR_OK;
     status = ares_set_servers_ports_csv(dns->channel, dns->servers);
-    return status == ARES_SUCCESS ? ERR_OK
-                                  : err_set(reterr, ERR_INVALID, "DNS servers \"%.100s\": %s: write ip[:port],...",
-                                            dns->servers, ares_strerror(status));
+    if (status == ARES_ENOMEM)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    if (status != ARES_SUCCESS)
+        return err_set(reterr, ERR_INVALID, "DNS servers \"%.100s\": %s: write ip[:port],...", dns->servers,
+                       ares_strerror(status));
+    return ERR_OK;
 }
 
-/* A changed /etc/resolv.conf is read by opening the channel anew, when nothing is under way. */
+static void ask(struct entry *entry)
+{
+    const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
+                                              .ai_socktype = SOCK_STREAM,
+                                              .ai_flags = ARES_AI_NOSORT};
+    entry->asking = true;
+    ares_getaddrinfo(entry->dns->channel, entry->host, NULL, &hints, on_answer, entry);
+}
+
+/* A changed /etc/resolv.conf is read by opening the channel anew. What is under way is asked again: the old servers may be
+ * the reason for the change. */
 static void follow_configuration(struct dns *dns)
 {
     struct stat status;
     if (dns->servers != NULL || stat("/etc/resolv.conf", &status) != 0 ||
         (status.st_mtim.tv_sec == dns->conf_changed.tv_sec && status.st_mtim.tv_nsec == dns->conf_changed.tv_nsec))
         return;
-    for (struct map_entry *at = map_first(dns->entries); at != NULL; at = map_next(at))
-        if (((const struct entry *)map_value(at))->asking)
-            return;
     ares_channel old = dns->channel;
     struct err error = {0};
-    if (open_channel(dns, &error) == ERR_OK)
-        ares_destroy(old);
-    else
-        dns->channel = old;
+    if (open_channel(dns, &error) != ERR_OK) {
+        dns->channel = old; /* the next question tries again */
+        return;
+    }
+    ares_destroy(old);
+    for (struct map_entry *at = map_first(dns->entries); at != NULL; at = map_next(at)) {
+        struct entry *entry = map_value(at);
+        if (entry->asking)
+            ask(entry);
+    }
 }
 
 static void free_entry(void *value)
@@ -247,9 +300,20 @@ static void free_entry(void *value)
     mem_free(entry);
 }
 
+static void *grow(void *block, size_t bytes) { return mem_realloc_array(block, bytes, 1); }
+
+/* Once per process; memory through base/mem. */
+static bool init_library(void)
+{
+    static bool done;
+    if (!done)
+        done = ares_library_init_mem(ARES_LIB_INIT_ALL, mem_alloc, mem_free, grow) == ARES_SUCCESS;
+    return done;
+}
+
 struct dns *dns_new(struct loop *loop, const char *servers, struct err *reterr)
 {
-    struct dns *dns = ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS ? NEW(struct dns) : NULL;
+    struct dns *dns = init_library() ? NEW(struct dns) : NULL;
     if (dns == NULL) {
         (void)err_set(reterr, ERR_NOMEM, "out of memory");
         return NULL;
@@ -275,10 +339,23 @@ struct dns *dns_new(struct loop *loop, const char *servers, struct err *reterr)
     return dns;
 }
 
+static void forget(struct dns_query *list)
+{
+    while (list != NULL) {
+        struct dns_query *query = list;
+        list = query->next;
+        (void)detach(query);
+    }
+}
+
 void dns_free(struct dns *dns)
 {
     if (dns == NULL)
         return;
+    /* Their owners may still cancel them. */
+    forget(dns->ready);
+    for (struct map_entry *at = dns->entries != NULL ? map_first(dns->entries) : NULL; at != NULL; at = map_next(at))
+        forget(((const struct entry *)map_value(at))->waiting);
     if (dns->channel != NULL)
         ares_destroy(dns->channel);
     for (size_t i = 0; i < MAX_WATCHES; i++)
@@ -298,12 +375,26 @@ static void drop_stale(struct dns *dns)
     for (struct map_entry *at = map_first(dns->entries), *next; at != NULL; at = next) {
         next = map_next(at);
         const struct entry *entry = map_value(at);
-        if (!entry->asking && entry->waiting == NULL && entry->expires_ms <= now_ms)
+        if (!entry->asking && entry->users == 0 && entry->expires_ms <= now_ms)
             (void)map_remove(dns->entries, map_key(at));
     }
 }
 
-static struct entry *obtain(struct dns *dns, const char *host, struct err *reterr)
+static struct entry *make_entry(struct dns *dns, const char *host)
+{
+    struct entry *entry = NEW(struct entry);
+    if (entry == NULL)
+        return NULL;
+    entry->dns = dns;
+    entry->host = mem_strdup(host);
+    if (entry->host != NULL && map_put(dns->entries, host, entry) == ERR_OK)
+        return entry;
+    free_entry(entry);
+    return NULL;
+}
+
+/* @return borrowed, or NULL with the reason. */
+static struct entry *obtain(struct dns *dns, const char *host, struct err *error)
 {
     struct entry *entry = map_get(dns->entries, host);
     if (entry != NULL)
@@ -311,20 +402,12 @@ static struct entry *obtain(struct dns *dns, const char *host, struct err *reter
     if (map_count(dns->entries) >= MAX_ENTRIES)
         drop_stale(dns);
     if (map_count(dns->entries) >= MAX_ENTRIES) {
-        (void)err_set(reterr, ERR_LIMIT, "resolve %.200s: more than %d names are under way", host, MAX_ENTRIES);
+        (void)err_set(error, ERR_LIMIT, "resolve %.200s: more than %d names are in use", host, MAX_ENTRIES);
         return NULL;
     }
-    entry = NEW(struct entry);
-    if (entry != NULL) {
-        entry->dns = dns;
-        entry->host = mem_strdup(host);
-    }
-    if (entry == NULL || entry->host == NULL || map_put(dns->entries, host, entry) != ERR_OK) {
-        if (entry != NULL)
-            free_entry(entry);
-        (void)err_set(reterr, ERR_NOMEM, "out of memory");
-        return NULL;
-    }
+    entry = make_entry(dns, host);
+    if (entry == NULL)
+        (void)err_set(error, ERR_NOMEM, "out of memory");
     return entry;
 }
 
@@ -340,40 +423,34 @@ static void answer_literal(struct entry *entry)
 enum err_code dns_start(struct dns *dns, struct dns_query *query, const char *host, struct err *reterr)
 {
     char canonical[TEXT_IP_BYTES];
-    struct entry *entry = obtain(dns, host, reterr);
+    struct err error = {0};
+    struct entry *entry = obtain(dns, host, &error);
     if (entry == NULL)
-        return reterr != NULL ? reterr->code : ERR_NOMEM;
+        return err_set(reterr, error.code, "%s", error.text);
     query->dns = dns;
     query->entry = entry;
-    query->next = entry->waiting;
-    entry->waiting = query;
+    append(&entry->waiting, query);
+    entry->users++;
     if (entry->asking)
         return ERR_OK;
     if (text_parse_ip(host, canonical) != IP_NONE)
         answer_literal(entry);
     if (entry->known && entry->expires_ms > loop_now_ms(dns->loop)) {
-        loop_timer_start(dns->deliver, 0);
+        answer_later(entry);
         return ERR_OK;
     }
     follow_configuration(dns);
-    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT};
-    entry->asking = true;
-    ares_getaddrinfo(dns->channel, host, NULL, &hints, on_answer, entry);
+    ask(entry);
     arm_timeout(dns);
     return ERR_OK;
 }
 
 void dns_cancel(struct dns_query *query)
 {
-    struct entry *entry = query->entry;
-    if (entry == NULL)
+    if (query->entry == NULL)
         return;
-    for (struct dns_query **at = &entry->waiting; *at != NULL; at = &(*at)->next) {
-        if (*at != query)
-            continue;
-        *at = query->next;
-        break;
-    }
-    query->entry = NULL;
-    query->dns = NULL;
+    struct dns *dns = query->dns;
+    struct entry *entry = query->entry;
+    (void)(take_out(&entry->waiting, query) || take_out(&dns->ready, query) || take_out(&dns->batch, query));
+    (void)detach(query);
 }

@@ -36,7 +36,9 @@ struct dns_query {
 
 /** @param servers  comma-separated "ip[:port]" list that replaces the system's, or NULL. */
 struct dns *dns_new(struct loop *loop, const char *servers, struct err *reterr);
+/** Not from a query's callback. Queries that still wait are never answered; cancelling them is fine. Takes NULL. */
 void dns_free(struct dns *dns);
-/** Starts resolving `host` (A and AAAA); literals answer themselves. Set on_done and context before. */
+/** Starts resolving `host` (A and AAAA); literals answer themselves. Set on_done and context before; `host` is
+ *  copied. @return ERR_OK, ERR_NOMEM, ERR_LIMIT (4096 names in use). */
 enum err_code dns_start(struct dns *dns, struct dns_query *query, const char *host, struct err *reterr) MUST_USE;
 void dns_cancel(struct dns_query *query); /* idempotent */
