@@ -255,8 +255,10 @@ void desired_build(struct arena *arena, const struct mirror *mirror, const struc
     judge_endpoints(claim, ret_desired);
     if (ret_desired->endpoints == ENDPOINTS_KEEP)
         return;
-    bool v6 = has_family(claim->gateway, IP_V6);
-    if (has_family(claim->gateway, IP_V4) || !v6)
+    /* While the gateway is unusable its addresses do not count, or the slices would depend on what was looked up before. */
+    bool usable = claim->gateway->spec.problem[0] == '\0';
+    bool v6 = usable && has_family(claim->gateway, IP_V6);
+    if (!v6 || has_family(claim->gateway, IP_V4))
         add_slice(arena, mirror, claim, IP_V4, ret_desired);
     if (v6)
         add_slice(arena, mirror, claim, IP_V6, ret_desired);

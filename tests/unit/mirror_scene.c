@@ -148,6 +148,19 @@ static void delete_content(struct cluster *cluster, const char *namespace)
         ;
 }
 
+void scene_copy(struct scene *scene, struct cluster *to, const struct cluster *from, enum object_kind kind,
+                bool (*wanted)(const struct object_meta *meta))
+{
+    for (struct map_entry *at = map_first(from->objects[kind]); at != NULL; at = map_next(at)) {
+        const struct object_meta *meta = meta_of(kind, map_value(at));
+        if (wanted != NULL && !wanted(meta))
+            continue;
+        void *copy = copy_object(kind, map_value(at));
+        cluster_put(scene, to, kind, copy);
+        mem_free(copy);
+    }
+}
+
 void scene_delete(struct cluster *cluster, enum object_kind kind, const char *key)
 {
     void *object = map_get(cluster->objects[kind], key);
@@ -204,11 +217,19 @@ static enum err_code create(struct scene *scene, enum object_kind kind, void *ob
     return ERR_OK;
 }
 
+/* Asked once the preconditions hold: what became another object since it was seen is refused by them. */
+static void assert_ours(const struct object_meta *meta)
+{
+    if (!is_mirror(meta) && !meta->made_by_us)
+        fail_msg("a write touches %s/%s, which is not ours", meta->namespace, meta->name);
+}
+
 static enum err_code update_service(struct scene *scene, const struct write *write, const struct service *there)
 {
     const struct object_meta *old = &write->old_service->meta;
     if (strcmp(there->meta.uid, old->uid) != 0 || strcmp(there->meta.resource_version, old->resource_version) != 0)
         return ERR_CONFLICT;
+    assert_ours(&there->meta);
     /* A patch of labels, annotations and ports: what else there is stays. */
     struct service wanted = *there;
     wanted.meta.labels = write->service->meta.labels;
@@ -228,6 +249,7 @@ static enum err_code update_slice(struct scene *scene, const struct write *write
     const struct object_meta *meta = &write->slice->meta;
     if (strcmp(there->meta.uid, meta->uid) != 0 || strcmp(there->meta.resource_version, meta->resource_version) != 0)
         return ERR_CONFLICT;
+    assert_ours(&there->meta);
     if (there->address_type != write->slice->address_type || !labels_are_valid(&meta->labels))
         return ERR_REJECTED;
     struct slice wanted = *write->slice;
@@ -247,13 +269,12 @@ static enum err_code change(struct scene *scene, const struct write *write)
     if (there == NULL)
         return ERR_NOT_FOUND;
     const struct object_meta *meta = meta_of(kind, there);
-    if (!is_mirror(meta) && !meta->made_by_us)
-        fail_msg("a write touches %s, which is not ours", key);
     if (write->verb == WRITE_UPDATE)
         return kind == KIND_SERVICE ? update_service(scene, write, there) : update_slice(scene, write, there);
     const struct object_meta *old = kind == KIND_SERVICE ? &write->old_service->meta : &write->old_slice->meta;
     if (strcmp(meta->uid, old->uid) != 0 || strcmp(meta->resource_version, old->resource_version) != 0)
         return ERR_CONFLICT;
+    assert_ours(meta);
     scene_delete(&scene->source, kind, key);
     return ERR_OK;
 }
@@ -284,9 +305,9 @@ enum err_code scene_apply(struct scene *scene, const struct write *write)
 
 static const char *print(struct scene *scene, const char *format, va_list args)
 {
-    char *text = arena_alloc(&scene->arena, 1 << 14);
-    assert_true(vsnprintf(text, 1 << 14, format, args) < 1 << 14);
-    return text;
+    char text[1 << 14];
+    assert_true(vsnprintf(text, sizeof(text), format, args) < (int)sizeof(text));
+    return arena_strdup(&scene->arena, text);
 }
 
 #define PRINT(scene, format, ret_text)                                                                                 \
@@ -344,15 +365,23 @@ size_t scene_count(const struct cluster *cluster, enum object_kind kind) { retur
 
 /* ---- links ---- */
 
+enum err_code scene_declare(struct scene *scene, int target)
+{
+    if (scene->links[target] == NULL)
+        scene->target_feeds[target] = (struct feed){.cluster = &scene->targets[target], .target = target};
+    return world_put_link(scene->world, scene->declarations[target], &scene->links[target]);
+}
+
 static void declare(struct scene *scene, int target, const struct link *link)
 {
     const struct link *old = scene->declarations[target];
     if (old != NULL && strcmp(old->id, link->id) != 0)
         scene_unlink(scene, target);
+    /* Another selector is another watch. */
+    if (old != NULL && !selector_equal(&old->selector, &link->selector))
+        scene->target_feeds[target].listed[KIND_SERVICE] = false;
     scene->declarations[target] = link;
-    if (scene->links[target] == NULL)
-        scene->target_feeds[target] = (struct feed){.cluster = &scene->targets[target], .target = target};
-    assert_int_equal(world_put_link(scene->world, link, &scene->links[target]), ERR_OK);
+    assert_int_equal(scene_declare(scene, target), ERR_OK);
 }
 
 static const struct link *judge(struct scene *scene, const struct link_resource *resource)
@@ -458,6 +487,7 @@ void scene_link(struct scene *scene, int target, const char *words)
 void scene_unlink(struct scene *scene, int target)
 {
     world_remove_link(scene->world, scene->links[target]);
+    scene->target_feeds[target] = (struct feed){.cluster = &scene->targets[target], .target = target};
     scene->links[target] = NULL;
     scene->declarations[target] = NULL;
 }
@@ -540,8 +570,28 @@ static void follow(struct scene *scene, struct feed *feed)
     }
 }
 
+static bool has_owner(const struct cluster *cluster, const struct slice *slice)
+{
+    for (struct map_entry *at = map_first(cluster->objects[KIND_SERVICE]); at != NULL; at = map_next(at))
+        if (strcmp(((const struct service *)map_value(at))->meta.uid, slice->meta.owner_uid) == 0)
+            return true;
+    return slice->meta.owner_uid[0] == '\0';
+}
+
+/* What was written for a Service that was gone already. */
+static void collect_late_garbage(struct cluster *cluster)
+{
+    for (struct map_entry *at = map_first(cluster->objects[KIND_SLICE]), *next; at != NULL; at = next) {
+        next = map_next(at);
+        if (!has_owner(cluster, map_value(at)))
+            scene_delete(cluster, KIND_SLICE, map_key(at));
+    }
+}
+
 void scene_hear(struct scene *scene)
 {
+    if (!scene->without_collector)
+        collect_late_garbage(&scene->source);
     follow(scene, &scene->source_feed);
     for (int i = 0; i < SCENE_TARGETS; i++) {
         if (scene->links[i] == NULL)
@@ -666,16 +716,19 @@ bool scene_work(struct scene *scene)
         for (uint32_t i = 0; i < plan.status_count; i++)
             (void)claim_set_status(plan.statuses[i].claim, plan.statuses[i].mirrored, plan.statuses[i].reason,
                                    plan.statuses[i].message, 1);
+        uint32_t writes = scene->apply_all ? plan.write_count : plan.write_count > 0 ? 1 : 0;
         for (uint32_t i = 0; scene->forbid != NULL && i < plan.write_count; i++)
             if (scene->forbid(scene->forbid_context, &plan.writes[i]))
                 fail_msg("%s %s %s/%s (%s) must not be planned", write_verb_name(plan.writes[i].verb),
                          write_kind_name(plan.writes[i].kind), plan.writes[i].namespace, plan.writes[i].name,
                          plan.writes[i].reason);
-        if (plan.write_count > 0) {
-            code = scene_apply(scene, &plan.writes[0]);
+        if (writes > 0)
             world_mark(mirror, false); /* planned again when the view shows what came of it */
+        code = ERR_OK;
+        for (uint32_t i = 0; i < writes && code == ERR_OK; i++) {
+            code = scene_apply(scene, &plan.writes[i]);
             if (code == ERR_EXISTS)
-                look(scene, mirror, &plan.writes[0]);
+                look(scene, mirror, &plan.writes[i]);
         }
     }
     arena_done(&arena);
@@ -802,17 +855,23 @@ const char *scene_dump(struct scene *scene, bool brief)
 
 /* ---- beginning and end ---- */
 
-static void begin(struct scene *scene)
+void scene_restart_alone(struct scene *scene)
 {
+    world_free(scene->world);
     scene->world = world_new(&scene->config);
     assert_non_null(scene->world);
-    world_set_links_complete(scene->world, scene->links_complete);
     scene->source_feed = (struct feed){.cluster = &scene->source, .target = -1};
-    for (int i = 0; i < SCENE_TARGETS; i++) {
+    for (int i = 0; i < SCENE_TARGETS; i++)
         scene->links[i] = NULL;
+}
+
+void scene_restart(struct scene *scene)
+{
+    scene_restart_alone(scene);
+    for (int i = 0; i < SCENE_TARGETS; i++)
         if (scene->declarations[i] != NULL)
-            declare(scene, i, scene->declarations[i]);
-    }
+            assert_int_equal(scene_declare(scene, i), ERR_OK);
+    world_set_links_complete(scene->world, scene->links_complete);
 }
 
 void scene_init(struct scene *scene)
@@ -826,7 +885,7 @@ void scene_init(struct scene *scene)
     cluster_init(&scene->source, true);
     for (int i = 0; i < SCENE_TARGETS; i++)
         cluster_init(&scene->targets[i], false);
-    begin(scene);
+    scene_restart(scene);
     scene_namespace(scene, "/l5d-mc");
     scene_namespace(scene, "/shop");
 }
@@ -838,10 +897,4 @@ void scene_done(struct scene *scene)
     for (int i = 0; i < SCENE_TARGETS; i++)
         cluster_done(&scene->targets[i]);
     arena_done(&scene->arena);
-}
-
-void scene_restart(struct scene *scene)
-{
-    world_free(scene->world);
-    begin(scene);
 }

@@ -56,12 +56,17 @@ struct scene {
     bool links_complete;
     bool (*forbid)(void *context, const struct write *write); /* called for each planned write */
     void *forbid_context;
+    bool apply_all;         /* whole plans, not only their first writes */
+    bool without_collector; /* slices whose owner is not there stay */
 };
 
 void scene_init(struct scene *scene);
 void scene_done(struct scene *scene);
 /** The agent ends and a new one begins, which knows nothing but the links. */
 void scene_restart(struct scene *scene);
+/** The same, but it has not read the links yet either: scene_declare() one by one. */
+void scene_restart_alone(struct scene *scene);
+enum err_code scene_declare(struct scene *scene, int target);
 
 /* ---- what people and other controllers do ---- */
 
@@ -72,6 +77,10 @@ void scene_target(struct scene *scene, int target, const char *format, ...) PRIN
 void scene_target_slice(struct scene *scene, int target, const char *format, ...) PRINTF_LIKE(3, 4);
 /** Deletes by key; a namespace goes with all that is in it, a Service with the slices that it owns. */
 void scene_delete(struct cluster *cluster, enum object_kind kind, const char *key);
+
+/** Copies objects as they are into a cluster of `scene`. */
+void scene_copy(struct scene *scene, struct cluster *to, const struct cluster *from, enum object_kind kind,
+                bool (*wanted)(const struct object_meta *meta));
 
 const struct service *scene_service(const struct scene *scene, const char *key); /* in the source; NULL when absent */
 const struct slice *scene_slice(const struct scene *scene, const char *key);

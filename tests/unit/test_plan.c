@@ -975,6 +975,7 @@ static void slices_without_a_service_go_unless_the_garbage_collector_does_it(voi
 {
     struct scene *scene = *state;
     scene_link(scene, 0, LINK);
+    scene->without_collector = true;
     scene_source_slice(scene, "shop/lost.ipv4 svc=lost managed=svcmirror #~mirrored-service=true 203.0.113.7");
     scene_source_slice(scene,
                        "shop/owned.ipv4 owner=u9 svc=owned managed=svcmirror #~mirrored-service=true 203.0.113.7");

@@ -1,0 +1,645 @@
+/* links: base mirror mirror_fixture.c mirror_scene.c */
+/* Properties of the world and its plans, over random walks: people, targets, gateways, links and the agent's own watches, probes
+ * and writes take steps in random order, each on views as old as they happen to be. Afterwards everything is heard of, and
+ *
+ *  - the mirrors are what an agent makes that sees the end alone, from nothing;
+ *  - planned again, nothing is left to write;
+ *  - an agent that starts anew and hears things in any order writes nothing, not even for a moment;
+ *  - what is planned does not depend on the order in which things were heard of.
+ *
+ * Writes that touch what is not ours fail in the scene. A failure names its seed: WALK_SEED=<n> repeats it alone, and
+ * WALK_TRACE=1 prints the steps. WALK_COUNT=<n> walks longer. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "mirror/plan.h"
+#include "tests/unit/mirror_scene.h"
+
+enum { WALKS = 120, STEPS = 250, SOME = 40 };
+
+struct walk {
+    struct scene scene;
+    uint64_t seed, random;
+    bool trace;
+};
+
+/* ---- chance ---- */
+
+/* splitmix64: small, good enough, the same everywhere. */
+static uint64_t next_random(struct walk *walk)
+{
+    uint64_t z = (walk->random += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static unsigned below(struct walk *walk, unsigned count) { return (unsigned)(next_random(walk) % count); }
+
+static bool one_in(struct walk *walk, unsigned count) { return below(walk, count) == 0; }
+
+#define PICK(walk, array) ((array)[below((walk), (unsigned)(sizeof(array) / sizeof((array)[0])))])
+
+static void trace(const struct walk *walk, const char *what, const char *words)
+{
+    if (walk->trace)
+        (void)fprintf(stderr, "%s %s\n", what, words);
+}
+
+/* ---- what people do ---- */
+
+/* Few names, so that they meet: "a-b" of cluster "c" and "a" of "b-c", a service and a gateway's mirror, both families. */
+static const char *const namespaces[] = {"shop", "late", "l5d-mc"};
+static const char *const names[] = {"a", "a-b", "web", "gw"};
+static const char *const clusters[] = {"c", "b-c", "east"};
+static const char *const hosts[] = {"one.example", "two.example"};
+static const char *const addresses[] = {"203.0.113.1", "203.0.113.2", "2001:db8::1"};
+
+static const char *service_name(struct walk *walk)
+{
+    return arena_printf(&walk->scene.arena, "%s/%s", PICK(walk, namespaces), PICK(walk, names));
+}
+
+static const char *mirror_name(struct walk *walk)
+{
+    return arena_printf(&walk->scene.arena, "%s-%s", service_name(walk), PICK(walk, clusters));
+}
+
+static void put_target_service(struct walk *walk, int target)
+{
+    static const char *const exports[] = {"",
+                                          "#~exported=true @~gateway-name=gw @~gateway-ns=gws",
+                                          "#~exported=true @~gateway-name=gw @~gateway-ns=gws",
+                                          "#~exported=true @~gateway-name=gw @~gateway-ns=other",
+                                          "#~exported=true @~gateway-name=gw @~gateway-ns=gws",
+                                          "@~gateway-name=gw",
+                                          "#~exported=true @~gateway-name=no%name @~gateway-ns=gws"};
+    static const char *const oddities[] = {"", "", "", "", "", "", "headless", "external", "#~mirrored-service=true"};
+    static const char *const ports[] = {"p=http:80>8080", "p=http:80>8080", "p=http:80>8080 p=dns:53>53/UDP", ""};
+    static const char *const metadata[] = {"", "", "#team=a", "@note=x"};
+    const char *words = arena_printf(&walk->scene.arena, "%s %s %s %s %s", service_name(walk), PICK(walk, exports),
+                                     PICK(walk, oddities), PICK(walk, ports), PICK(walk, metadata));
+    trace(walk, arena_printf(&walk->scene.arena, "target %d", target), words);
+    scene_target(&walk->scene, target, "%s", words);
+}
+
+static void put_gateway(struct walk *walk, int target)
+{
+    static const char *const where[] = {"gws/gw", "gws/gw", "other/gw"};
+    static const char *const places[] = {"",
+                                         "lb=203.0.113.1",
+                                         "lb=203.0.113.1 lb=203.0.113.2",
+                                         "lb=one.example",
+                                         "lb=two.example lb=2001:db8::1",
+                                         "lb=2001:db8::1"};
+    static const char *const ports[] = {"p=mc-gateway:4143 p=mc-probe:80",
+                                        "p=mc-gateway:4143 p=mc-probe:80",
+                                        "p=mc-gateway:5000 p=mc-probe:81",
+                                        "p=mc-gateway:4143",
+                                        "p=mc-probe:80",
+                                        "@~multicluster-gateway=true p=mc-probe:80"};
+    static const char *const more[] = {"@~probe-path=/x", "@~probe-path=/x @~probe-period=5", "",
+                                       "@~probe-path=/x @~gateway-identity=id"};
+    const char *words = arena_printf(&walk->scene.arena, "%s %s %s %s", PICK(walk, where), PICK(walk, places),
+                                     PICK(walk, ports), PICK(walk, more));
+    trace(walk, arena_printf(&walk->scene.arena, "target %d", target), words);
+    scene_target(&walk->scene, target, "%s", words);
+}
+
+static void put_target_slice(struct walk *walk, int target)
+{
+    static const char *const endpoints[] = {"", "10.0.0.1", "!10.0.0.1", "10.0.0.1 !10.0.0.2", "10.0.0.3"};
+    const char *words = arena_printf(&walk->scene.arena, "%s/slice-%u svc=%s %s", PICK(walk, namespaces),
+                                     below(walk, 4), PICK(walk, names), PICK(walk, endpoints));
+    trace(walk, arena_printf(&walk->scene.arena, "target %d slice", target), words);
+    scene_target_slice(&walk->scene, target, "%s", words);
+}
+
+static void delete_one_of(struct walk *walk, struct cluster *cluster, enum object_kind kind,
+                          bool (*wanted)(const void *object))
+{
+    size_t count = scene_count(cluster, kind);
+    if (count == 0)
+        return;
+    struct map_entry *at = map_first(cluster->objects[kind]);
+    for (unsigned skip = below(walk, (unsigned)count); skip > 0; skip--)
+        at = map_next(at);
+    if (wanted != NULL && !wanted(map_value(at)))
+        return;
+    trace(walk, "delete", map_key(at));
+    scene_delete(cluster, kind, map_key(at));
+}
+
+static void step_target(struct walk *walk)
+{
+    int target = (int)below(walk, SCENE_TARGETS);
+    struct cluster *cluster = &walk->scene.targets[target];
+    switch (below(walk, 8)) {
+    case 0:
+    case 1:
+    case 2:
+        put_target_service(walk, target);
+        break;
+    case 3:
+        put_gateway(walk, target);
+        break;
+    case 4:
+    case 5:
+        put_target_slice(walk, target);
+        break;
+    case 6:
+        delete_one_of(walk, cluster, KIND_SERVICE, NULL);
+        break;
+    default:
+        delete_one_of(walk, cluster, KIND_SLICE, NULL);
+    }
+}
+
+/* Of links with one cluster name the agent gives the world only one. */
+static bool is_taken(const struct walk *walk, int target, const char *cluster)
+{
+    for (int i = 0; i < SCENE_TARGETS; i++)
+        if (i != target && walk->scene.declarations[i] != NULL &&
+            strcmp(walk->scene.declarations[i]->cluster_name, cluster) == 0)
+            return true;
+    return false;
+}
+
+static void step_links(struct walk *walk)
+{
+    static const char *const gateways[] = {"",
+                                           "gw=203.0.113.1",
+                                           "gw=203.0.113.1,one.example",
+                                           "gw=2001:db8::1",
+                                           "gw=two.example,203.0.113.2",
+                                           "gw=203.0.113.1 port=70000"};
+    static const char *const probes[] = {"probe=4191", "probe=4191", ""};
+    static const char *const more[] = {"", "", "domain=x.local", "identity=id", "-#team", "select=team=a"};
+    int target = (int)below(walk, SCENE_TARGETS);
+    struct arena *arena = &walk->scene.arena;
+    if (one_in(walk, 3)) {
+        trace(walk, "unlink", arena_printf(arena, "%d", target));
+        if (walk->scene.links[target] != NULL)
+            scene_unlink(&walk->scene, target);
+        return;
+    }
+    const char *cluster = one_in(walk, 3) ? PICK(walk, clusters) : clusters[target];
+    if (is_taken(walk, target, cluster))
+        return;
+    if (one_in(walk, 2)) {
+        const char *words = arena_printf(arena, "%s age=%u", cluster, below(walk, 5));
+        trace(walk, arena_printf(arena, "secret %d", target), words);
+        scene_secret(&walk->scene, target, words);
+        return;
+    }
+    const char *words = arena_printf(arena, "%s age=%u %s %s %s", cluster, below(walk, 5), PICK(walk, gateways),
+                                     PICK(walk, probes), PICK(walk, more));
+    trace(walk, arena_printf(arena, "link %d", target), words);
+    scene_link(&walk->scene, target, words);
+}
+
+static void step_network(struct walk *walk)
+{
+    static const char *const answers[] = {"", "203.0.113.1", "203.0.113.2,203.0.113.1", "203.0.113.1,2001:db8::1"};
+    static const enum world_liveness verdicts[] = {WORLD_LIVENESS_UNKNOWN, WORLD_ALIVE, WORLD_ALIVE, WORLD_DEAD};
+    if (one_in(walk, 3))
+        scene_host(&walk->scene, PICK(walk, hosts), PICK(walk, answers));
+    else
+        scene_verdict(&walk->scene, PICK(walk, addresses), PICK(walk, verdicts));
+    trace(walk, "network", "");
+}
+
+static bool is_ours(const void *object) { return ((const struct service *)object)->meta.made_by_us; }
+
+/* Hand-made changes that leave the mark by which the watch selects: what leaves its sight is another test's affair. */
+static void edit_mirror(struct walk *walk)
+{
+    struct cluster *source = &walk->scene.source;
+    static const char *const labels[] = {"#~cluster-name=east", "#~cluster-name=c", "#~cluster-name=nowhere"};
+    static const char *const ports[] = {"p=http:80>8080", "p=x:1>1"};
+    const char *key = mirror_name(walk);
+    const struct service *there = scene_service(&walk->scene, key);
+    if (there == NULL || !is_ours(there)) {
+        delete_one_of(walk, source, KIND_SERVICE, is_ours);
+        return;
+    }
+    const char *words = arena_printf(&walk->scene.arena, "%s #~mirrored-service=true %s %s", key, PICK(walk, labels),
+                                     PICK(walk, ports));
+    trace(walk, "edit", words);
+    scene_source(&walk->scene, "%s", words);
+}
+
+static void edit_slice(struct walk *walk)
+{
+    static const char *const edits[] = {"203.0.113.9", "!203.0.113.1 p=http:4143", "", "#x=y 203.0.113.1"};
+    struct arena *arena = &walk->scene.arena;
+    const char *key = mirror_name(walk);
+    const struct service *owner = scene_service(&walk->scene, key);
+    const char *slice_key = arena_printf(arena, "%s.%s", key, one_in(walk, 2) ? "ipv4" : "ipv6");
+    if (owner == NULL || scene_slice(&walk->scene, slice_key) == NULL) {
+        delete_one_of(walk, &walk->scene.source, KIND_SLICE, NULL);
+        return;
+    }
+    const char *service_name = one_in(walk, 4) ? "elsewhere" : strchr(key, '/') + 1;
+    const char *type = one_in(walk, 6)                      ? (one_in(walk, 2) ? "type=IPv6" : "type=IPv4")
+                       : strstr(slice_key, ".ipv6") != NULL ? "type=IPv6"
+                                                            : "type=IPv4";
+    const char *words = arena_printf(arena, "%s owner=%s svc=%s managed=svcmirror #~mirrored-service=true %s %s",
+                                     slice_key, owner->meta.uid, service_name, PICK(walk, edits), type);
+    trace(walk, "edit slice", words);
+    scene_source_slice(&walk->scene, "%s", words);
+}
+
+static bool has_namespace(const struct scene *scene, const char *key)
+{
+    char name[OBJECT_KEY_BYTES];
+    (void)object_key_split(key, name);
+    const struct namespace_object *namespace = map_get(scene->source.objects[KIND_NAMESPACE], name);
+    return namespace != NULL && !namespace->terminating;
+}
+
+static bool is_foreign(const void *object) { return !is_ours(object); }
+
+static void step_source(struct walk *walk)
+{
+    struct scene *scene = &walk->scene;
+    static const char *const foreign[] = {"p=1", "p=1 selector", "p=1 #~mirrored-service=true",
+                                          "p=1 #~mirrored-service=true #~cluster-name=gone",
+                                          "p=1 #~mirrored-service=true #~cluster-name=east"};
+    switch (below(walk, 6)) {
+    case 0: {
+        const char *key = mirror_name(walk);
+        const char *words = arena_printf(&scene->arena, "%s %s", key, PICK(walk, foreign));
+        if (scene_service(scene, key) == NULL && has_namespace(scene, key)) {
+            trace(walk, "user", words);
+            scene_source(scene, "%s", words);
+        }
+        break;
+    }
+    case 1:
+        delete_one_of(walk, &scene->source, KIND_SERVICE, is_foreign);
+        break;
+    case 2:
+        edit_mirror(walk);
+        break;
+    case 3:
+        edit_slice(walk);
+        break;
+    case 4: {
+        const char *name = PICK(walk, namespaces);
+        const char *words = arena_printf(&scene->arena, "/%s%s", name, one_in(walk, 4) ? " terminating" : "");
+        trace(walk, "namespace", words);
+        scene_namespace(scene, words);
+        break;
+    }
+    default:
+        if (one_in(walk, 3))
+            delete_one_of(walk, &scene->source, KIND_NAMESPACE, NULL);
+    }
+}
+
+/* ---- what the agent does ---- */
+
+static struct feed *some_feed(struct walk *walk)
+{
+    int target = (int)below(walk, SCENE_TARGETS + 2) - 2;
+    return target < 0 || walk->scene.links[target] == NULL ? &walk->scene.source_feed
+                                                           : &walk->scene.target_feeds[target];
+}
+
+static void step_agent(struct walk *walk)
+{
+    struct scene *scene = &walk->scene;
+    struct feed *feed = some_feed(walk);
+    enum object_kind kind = below(walk, feed->target < 0 ? KINDS : KIND_NAMESPACE);
+    bool read_slices = feed->target < 0 || scene->declarations[feed->target]->kind == LINK_RESOURCE;
+    scene->apply_all = one_in(walk, 2);
+    switch (below(walk, 10)) {
+    case 0:
+        if (!read_slices)
+            world_set_unavailable(scene->world, scene->links[feed->target], WORLD_TARGET_SLICES);
+        if (kind == KIND_SERVICE || read_slices)
+            assert_int_equal(scene_list(scene, feed, kind), ERR_OK);
+        trace(walk, "list", "");
+        break;
+    case 1:
+    case 2:
+    case 3:
+        for (unsigned i = below(walk, 6); i > 0; i--)
+            if (kind == KIND_SERVICE || read_slices)
+                assert_int_equal(scene_step(scene, feed, kind), ERR_OK);
+        trace(walk, "events", "");
+        break;
+    case 4:
+    case 5:
+        scene_probe(scene);
+        trace(walk, "probe", "");
+        break;
+    default:
+        for (unsigned i = below(walk, 8); i > 0; i--)
+            (void)scene_work(scene);
+        trace(walk, "work", "");
+    }
+}
+
+static void take_step(struct walk *walk)
+{
+    switch (below(walk, 20)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+        step_target(walk);
+        break;
+    case 4:
+        step_links(walk);
+        break;
+    case 5:
+        step_network(walk);
+        break;
+    case 6:
+    case 7:
+        step_source(walk);
+        break;
+    case 8:
+        if (one_in(walk, 5)) {
+            trace(walk, "restart", "");
+            scene_restart(&walk->scene);
+        } else if (one_in(walk, 3)) {
+            scene_links_complete(&walk->scene, one_in(walk, 2));
+        }
+        break;
+    default:
+        step_agent(walk);
+    }
+}
+
+/* ---- the end of a walk ---- */
+
+/* The writer looks from time to time whether a foreign object is gone. */
+static void look_again(struct scene *scene)
+{
+    for (struct map_entry *at = map_first(scene->source.objects[KIND_NAMESPACE]); at != NULL; at = map_next(at))
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+            for (size_t j = 0; j < sizeof(clusters) / sizeof(clusters[0]); j++) {
+                const char *key = arena_printf(&scene->arena, "%s/%s-%s", map_key(at), names[i], clusters[j]);
+                struct mirror *mirror = world_find_mirror(scene->world, key);
+                if (mirror != NULL)
+                    world_set_foreign(mirror, false);
+            }
+}
+
+/* Whatever is history's own goes: what nobody knows keeps what was there before. */
+static void come_to_rest(struct walk *walk)
+{
+    struct scene *scene = &walk->scene;
+    scene_links_complete(scene, true);
+    for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++) {
+        const struct namespace_object *namespace = map_get(scene->source.objects[KIND_NAMESPACE], namespaces[i]);
+        if (namespace != NULL && namespace->terminating)
+            scene_delete(&scene->source, KIND_NAMESPACE, namespaces[i]);
+    }
+    /* The agent's own namespace is there, or there is no agent. */
+    scene_namespace(scene, "/l5d-mc");
+    scene_host(scene, hosts[0], one_in(walk, 2) ? "203.0.113.1" : "203.0.113.2,2001:db8::1");
+    scene_host(scene, hosts[1], one_in(walk, 2) ? "203.0.113.1" : "203.0.113.2,2001:db8::1");
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
+        scene_verdict(scene, addresses[i], one_in(walk, 3) ? WORLD_DEAD : WORLD_ALIVE);
+    trace(walk, "rest", "");
+    scene_settle(scene);
+    look_again(scene);
+    scene_settle(scene);
+}
+
+static void mark_all(struct scene *scene)
+{
+    scene_links_complete(scene, false);
+    scene_links_complete(scene, true); /* marks every mirror */
+}
+
+static bool is_somebody_elses(const struct object_meta *meta) { return !meta->made_by_us; }
+
+/* Another scene with the same targets, links and network, and of the source only what is not ours. */
+static void scene_of_the_end(struct scene *fresh, const struct scene *scene)
+{
+    scene_init(fresh);
+    fresh->config = scene->config;
+    scene_delete(&fresh->source, KIND_NAMESPACE, "l5d-mc");
+    scene_delete(&fresh->source, KIND_NAMESPACE, "shop");
+    scene_copy(fresh, &fresh->source, &scene->source, KIND_NAMESPACE, NULL);
+    scene_copy(fresh, &fresh->source, &scene->source, KIND_SERVICE, is_somebody_elses);
+    memcpy(fresh->hosts, scene->hosts, sizeof(fresh->hosts));
+    memcpy(fresh->verdicts, scene->verdicts, sizeof(fresh->verdicts));
+    for (int i = 0; i < SCENE_TARGETS; i++) {
+        scene_copy(fresh, &fresh->targets[i], &scene->targets[i], KIND_SERVICE, NULL);
+        scene_copy(fresh, &fresh->targets[i], &scene->targets[i], KIND_SLICE, NULL);
+        fresh->declarations[i] = scene->declarations[i];
+    }
+}
+
+static void assert_same(const struct walk *walk, const char *what, const char *is, const char *should_be)
+{
+    if (strcmp(is, should_be) != 0)
+        fail_msg("seed %llu: %s:\n%s\nshould be\n%s", (unsigned long long)walk->seed, what, is, should_be);
+}
+
+static void assert_computed_afresh(struct walk *walk)
+{
+    struct scene fresh;
+    scene_of_the_end(&fresh, &walk->scene);
+    scene_restart(&fresh);
+    scene_settle(&fresh);
+    assert_same(walk, "the mirrors at the end", scene_dump(&walk->scene, false), scene_dump(&fresh, false));
+    scene_done(&fresh);
+}
+
+static void assert_nothing_left(struct walk *walk)
+{
+    mark_all(&walk->scene);
+    assert_same(walk, "planned again", scene_plan(&walk->scene, false), "");
+}
+
+/* ---- hearing things in any order ---- */
+
+/* One step of an agent that does not know yet what there is; the last ones complete its knowledge. */
+static void hear_something(struct walk *walk)
+{
+    struct scene *scene = &walk->scene;
+    int target = (int)below(walk, SCENE_TARGETS);
+    switch (below(walk, 6)) {
+    case 0:
+        if (scene->declarations[target] != NULL)
+            assert_int_equal(scene_declare(scene, target), ERR_OK);
+        break;
+    case 1:
+    case 2: {
+        enum object_kind kind = below(walk, KINDS);
+        assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+        break;
+    }
+    case 3:
+    case 4:
+        if (scene->links[target] == NULL)
+            break;
+        if (scene->declarations[target]->kind == LINK_SECRET) {
+            world_set_unavailable(scene->world, scene->links[target], WORLD_TARGET_SLICES);
+            assert_int_equal(scene_list(scene, &scene->target_feeds[target], KIND_SERVICE), ERR_OK);
+        } else {
+            enum object_kind kind = one_in(walk, 2) ? KIND_SERVICE : KIND_SLICE;
+            assert_int_equal(scene_list(scene, &scene->target_feeds[target], kind), ERR_OK);
+        }
+        break;
+    default:
+        scene_probe(scene);
+    }
+    for (unsigned i = below(walk, 8); i > 0; i--)
+        (void)scene_work(scene);
+}
+
+static void hear_everything(struct walk *walk, const struct scene *facts)
+{
+    struct scene *scene = &walk->scene;
+    for (int i = 0; i < SCENE_TARGETS; i++)
+        if (scene->declarations[i] != NULL)
+            assert_int_equal(scene_declare(scene, i), ERR_OK);
+    scene_links_complete(scene, true);
+    memcpy(scene->hosts, facts->hosts, sizeof(scene->hosts));
+}
+
+/* The only writes of an agent that finds everything right: tries at names that turn out to be somebody else's. */
+static bool is_no_try(void *context, const struct write *write)
+{
+    struct walk *walk = context;
+    char key[OBJECT_KEY_BYTES];
+    object_key_format(key, write->namespace, write->name);
+    const struct service *there = scene_service(&walk->scene, key);
+    if (write->verb == WRITE_CREATE && write->kind == WRITE_SERVICE && there != NULL && !is_ours(there))
+        return false;
+    (void)fprintf(stderr, "seed %llu:\n", (unsigned long long)walk->seed);
+    return true;
+}
+
+static void assert_a_new_agent_writes_nothing(struct walk *walk)
+{
+    struct scene *scene = &walk->scene;
+    const struct scene facts = *scene;
+    memset(scene->hosts, 0, sizeof(scene->hosts));
+    memset(scene->verdicts, 0, sizeof(scene->verdicts));
+    scene->verdict = WORLD_LIVENESS_UNKNOWN; /* the probes take longer than all of this */
+    scene->forbid = is_no_try;
+    scene->forbid_context = walk;
+    scene->links_complete = false;
+    scene_restart_alone(scene);
+    for (unsigned i = 0; i < SOME; i++)
+        hear_something(walk);
+    hear_everything(walk, &facts);
+    scene_settle(scene);
+    memcpy(scene->verdicts, facts.verdicts, sizeof(scene->verdicts));
+    scene_settle(scene);
+    scene->verdict = facts.verdict;
+    scene->forbid = NULL;
+}
+
+/* The same end, heard of as a listing in order, and as events in any order on top of empty listings. */
+static void assert_order_does_not_matter(struct walk *walk)
+{
+    struct walk shuffled = {.seed = walk->seed, .random = walk->random};
+    struct scene ordered;
+    scene_of_the_end(&ordered, &walk->scene);
+    scene_restart(&ordered);
+    scene_hear(&ordered);
+    scene_of_the_end(&shuffled.scene, &walk->scene);
+    scene_restart_alone(&shuffled.scene);
+    struct scene *scene = &shuffled.scene;
+    for (int i = SCENE_TARGETS - 1; i >= 0; i--)
+        if (scene->declarations[i] != NULL)
+            assert_int_equal(scene_declare(scene, i), ERR_OK);
+    scene_links_complete(scene, true);
+    for (int i = -1; i < SCENE_TARGETS; i++)
+        for (enum object_kind kind = 0; kind < (i < 0 ? KINDS : KIND_NAMESPACE); kind++) {
+            struct feed *feed = i < 0 ? &scene->source_feed : &scene->target_feeds[i];
+            if (i >= 0 && scene->links[i] == NULL)
+                continue;
+            enum world_collection collection = i < 0                  ? (enum world_collection)kind
+                                               : kind == KIND_SERVICE ? WORLD_TARGET_SERVICES
+                                                                      : WORLD_TARGET_SLICES;
+            if (i >= 0 && kind == KIND_SLICE && scene->declarations[i]->kind == LINK_SECRET)
+                continue;
+            world_begin(scene->world, i < 0 ? NULL : scene->links[i], collection);
+            world_end(scene->world, i < 0 ? NULL : scene->links[i], collection);
+            feed->listed[kind] = true;
+        }
+    for (unsigned i = 0; i < 4 * SOME; i++) {
+        struct feed *feed = some_feed(&shuffled);
+        enum object_kind kind = below(&shuffled, feed->target < 0 ? KINDS : KIND_NAMESPACE);
+        assert_int_equal(scene_step(scene, feed, kind), ERR_OK);
+        if (one_in(&shuffled, 8))
+            scene_probe(scene);
+    }
+    scene_hear(scene);
+    mark_all(&ordered);
+    mark_all(scene);
+    const char *plan = scene_plan(&ordered, false);
+    assert_same(walk, "planned from shuffled events", scene_plan(scene, false), plan);
+    mark_all(&ordered);
+    assert_same(walk, "planned twice", scene_plan(&ordered, false), plan);
+    scene_done(&ordered);
+    scene_done(scene);
+}
+
+static struct walk current;
+static bool walking;
+
+static int tell_seed(void **state)
+{
+    (void)state;
+    if (walking)
+        (void)fprintf(stderr, "failed with WALK_SEED=%llu\n", (unsigned long long)current.seed);
+    return 0;
+}
+
+static void take_walk(uint64_t seed)
+{
+    walking = true;
+    current = (struct walk){.seed = seed, .random = seed * 7919 + 1, .trace = getenv("WALK_TRACE") != NULL};
+    scene_init(&current.scene);
+    current.scene.config.create_namespaces_for_links = true;
+    scene_restart(&current.scene);
+    step_links(&current);
+    for (unsigned i = 0; i < STEPS; i++)
+        take_step(&current);
+    come_to_rest(&current);
+    assert_nothing_left(&current);
+    assert_computed_afresh(&current);
+    assert_order_does_not_matter(&current);
+    assert_a_new_agent_writes_nothing(&current);
+    assert_nothing_left(&current);
+    scene_done(&current.scene);
+    walking = false;
+}
+
+static void any_walk_ends_where_the_end_alone_would_lead(void **state)
+{
+    (void)state;
+    const char *seed = getenv("WALK_SEED"), *count = getenv("WALK_COUNT");
+    if (seed != NULL) {
+        take_walk(strtoull(seed, NULL, 10));
+        return;
+    }
+    uint64_t walks = count != NULL ? strtoull(count, NULL, 10) : WALKS;
+    for (uint64_t i = 1; i <= walks; i++) {
+        if (getenv("WALK_TRACE") != NULL)
+            (void)fprintf(stderr, "seed %llu\n", (unsigned long long)i);
+        take_walk(i);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(any_walk_ends_where_the_end_alone_would_lead, tell_seed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
