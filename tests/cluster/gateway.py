@@ -100,7 +100,7 @@ class HealthServer:
                 elif self.path.startswith("/slow"):
                     time.sleep(2)
                     status, body = 200, READY_TEXT.encode()
-                elif self.path.startswith("/ambassador/v0/check_ready"):
+                elif self.path.split("?")[0] == "/ambassador/v0/check_ready":
                     status, body = (503, b"Ambassador is not ready\n") if mode == "not_ready" else (200, READY_TEXT.encode())
                 elif mode == "application":
                     status, body = 200, b"hello from some application\n"

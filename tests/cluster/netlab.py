@@ -57,17 +57,28 @@ class Network:
     def argv(self, *argv):
         return (["ip", "netns", "exec", self.netns] if self.netns else []) + list(argv)
 
-    # -- faults: rules in a table of our own, in this place only --
+    # -- faults: rules in a table of our own, in this place only. They lie on the way into a target, not inside of it: its own processes go on
+    #    reaching each other. The source has no such way, so there they hold for everything. --
 
     def _nft(self, text):
         subprocess.run(self.argv("nft", "-f", "-"), input=text, text=True, check=True, capture_output=True)
 
+    def _fault(self, hook, address, port, verdict):
+        side, way = ("d", "iifname") if hook == "input" else ("s", "oifname")
+        family = "ip6" if address and ":" in address else "ip"
+        match = (f'{way} "{self.device}" ' if self.netns else "") + (f"{family} {side}addr {address} " if address else "")
+        match += f"tcp {side}port {port} " if port else ""
+        self._nft(f"table inet faults {{ chain faults_{hook} {{ type filter hook {hook} priority -300; {match}{verdict}; }}\n}}\n")
+
     def drop(self, address=None, port=None):
         """A black hole: packets to and from the address (or port) vanish without an answer."""
-        family = "ip6" if address and ":" in address else "ip"
-        for hook, side in (("input", "d"), ("output", "s")):
-            match = (f"{family} {side}addr {address} " if address else "") + (f"tcp {side}port {port} " if port else "")
-            self._nft(f"table inet faults {{ chain faults_{hook} {{ type filter hook {hook} priority -300; {match}drop; }}\n}}\n")
+        self._fault("input", address, port, "drop")
+        self._fault("output", address, port, "drop")
+
+    def reject(self, address=None, port=None):
+        """A closed door: TCP to the address (or port) is answered by a reset, on new and on open connections."""
+        self._fault("input", address, port, "meta l4proto tcp reject with tcp reset")
 
     def heal(self):
+        """Takes back every fault of this place."""
         subprocess.run(self.argv("nft", "delete", "table", "inet", "faults"), capture_output=True, check=False)
