@@ -1,6 +1,7 @@
 """The laboratory for all e2e tests: one source and two targets, started once; every test begins and ends with clean clusters."""
 import os
 import re
+import shutil
 import sys
 import time
 
@@ -17,8 +18,9 @@ SHARED_DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..
 
 
 @pytest.fixture(scope="session")
-def lab():
+def lab(request):
     lab = Lab(targets=("east", "north"))
+    request.config.lab_folder = lab.folder
     lab.start(gateways=False)
     yield lab
     lab.stop()
@@ -178,3 +180,16 @@ def pytest_runtest_makereport(item, call):
                         report.sections.append((name, "".join(log.readlines()[-40:])))
             for cluster in (lab.source, *lab.targets):
                 report.sections.append((f"{cluster.name} control plane", cluster.kube_apiserver.tail(5)))
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """What a good run wrote goes; after another the logs stay, without the databases, which are most of it (tens of MB a cluster)."""
+    folder = getattr(session.config, "lab_folder", None)
+    if folder is None:
+        return
+    if exitstatus == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for name in os.listdir(folder):
+        shutil.rmtree(os.path.join(folder, name, "etcd"), ignore_errors=True)
+    print(f"\nThe logs of the laboratory are in {folder}", file=sys.stderr)
