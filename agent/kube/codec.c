@@ -44,7 +44,7 @@ static enum err_code get_service_port(const struct decoder *decoder, const json_
 
 static enum err_code get_service_ports(const struct decoder *decoder, const json_t *spec, struct service *service)
 {
-    const json_t *list = NULL;
+    json_t *list = NULL;
     TRY(field_objects(decoder, spec, "ports", &list));
     size_t count = json_array_size(list);
     struct service_port *ports = arena_array(decoder->arena, count, sizeof(*ports));
@@ -59,7 +59,7 @@ static enum err_code get_service_ports(const struct decoder *decoder, const json
 
 static enum err_code get_ingress(const struct decoder *decoder, const json_t *json, struct service *service)
 {
-    const json_t *status = NULL, *balancer = NULL, *list = NULL;
+    json_t *status = NULL, *balancer = NULL, *list = NULL;
     TRY(field_object(decoder, json, "status", &status));
     TRY(field_object(decoder, status, "loadBalancer", &balancer));
     TRY(field_objects(decoder, balancer, "ingress", &list));
@@ -90,7 +90,7 @@ enum err_code codec_service(struct arena *arena, const json_t *json, struct serv
     struct decoder decoder;
     struct service service = {0};
     TRY(field_begin(&decoder, arena, json, "Service", &service.meta, reterr));
-    const json_t *spec = NULL, *selector = NULL;
+    json_t *spec = NULL, *selector = NULL;
     const char *type = "";
     TRY(field_object(&decoder, json, "spec", &spec));
     TRY(field_text(&decoder, spec, "type", &type));
@@ -112,7 +112,7 @@ static enum err_code get_endpoint(const struct decoder *decoder, const json_t *j
 {
     const char *const *addresses = NULL;
     uint32_t address_count = 0;
-    const json_t *conditions = NULL;
+    json_t *conditions = NULL;
     TRY(field_texts(decoder, json, "addresses", &addresses, &address_count));
     endpoint->address = address_count > 0 ? addresses[0] : "";
     TRY(field_text(decoder, json, "hostname", &endpoint->hostname));
@@ -125,7 +125,7 @@ static enum err_code get_endpoint(const struct decoder *decoder, const json_t *j
 
 static enum err_code get_endpoints(const struct decoder *decoder, const json_t *json, struct slice *slice)
 {
-    const json_t *list = NULL;
+    json_t *list = NULL;
     TRY(field_objects(decoder, json, "endpoints", &list));
     size_t count = json_array_size(list);
     struct slice_endpoint *endpoints = arena_array(decoder->arena, count, sizeof(*endpoints));
@@ -140,7 +140,7 @@ static enum err_code get_endpoints(const struct decoder *decoder, const json_t *
 
 static enum err_code get_slice_ports(const struct decoder *decoder, const json_t *json, struct slice *slice)
 {
-    const json_t *list = NULL;
+    json_t *list = NULL;
     TRY(field_objects(decoder, json, "ports", &list));
     size_t count = json_array_size(list);
     struct slice_port *ports = arena_array(decoder->arena, count, sizeof(*ports));
@@ -198,7 +198,7 @@ enum err_code codec_namespace(struct arena *arena, const json_t *json, struct na
 {
     struct decoder decoder;
     struct namespace_object namespace = {0};
-    const json_t *status = NULL;
+    json_t *status = NULL;
     const char *phase = "";
     TRY(field_begin(&decoder, arena, json, "Namespace", &namespace.meta, reterr));
     TRY(field_object(&decoder, json, "status", &status));

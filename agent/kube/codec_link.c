@@ -34,13 +34,20 @@ static enum err_code get_expression(const struct decoder *decoder, const json_t 
                                     struct selector_requirement *requirement)
 {
     const char *op = "";
+    const char *const *values = NULL;
+    uint32_t count = 0;
     TRY(field_text(decoder, json, "key", &requirement->key));
     TRY(field_text(decoder, json, "operator", &op));
     TRY(get_operator(decoder, op, &requirement->op));
-    TRY(field_texts(decoder, json, "values", &requirement->values, &requirement->value_count));
-    if (requirement->value_count > 1)
-        qsort((void *)(uintptr_t)requirement->values, requirement->value_count, sizeof(*requirement->values),
-              compare_texts);
+    TRY(field_texts(decoder, json, "values", &values, &count));
+    const char **sorted = arena_array(decoder->arena, count, sizeof(*sorted));
+    if (sorted == NULL)
+        return field_no_memory(decoder);
+    for (uint32_t i = 0; i < count; i++)
+        sorted[i] = values[i];
+    qsort(sorted, count, sizeof(*sorted), compare_texts);
+    requirement->values = sorted;
+    requirement->value_count = count;
     return ERR_OK;
 }
 
@@ -60,7 +67,7 @@ static enum err_code get_label(const struct decoder *decoder, const char *key, c
 static enum err_code get_selector(const struct decoder *decoder, const json_t *spec, const char *field,
                                   struct selector *ret_selector)
 {
-    const json_t *json = NULL, *labels = NULL, *expressions = NULL;
+    json_t *json = NULL, *labels = NULL, *expressions = NULL;
     *ret_selector = (struct selector){0};
     TRY(field_object(decoder, spec, field, &json));
     TRY(field_object(decoder, json, "matchLabels", &labels));
@@ -71,8 +78,7 @@ static enum err_code get_selector(const struct decoder *decoder, const json_t *s
         return field_no_memory(decoder);
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)labels, key, value)
-        TRY(get_label(decoder, key, value, &requirements[used++]));
+    json_object_foreach(labels, key, value) TRY(get_label(decoder, key, value, &requirements[used++]));
     for (size_t i = 0; i < json_array_size(expressions); i++)
         TRY(get_expression(decoder, json_array_get(expressions, i), &requirements[used++]));
     *ret_selector = (struct selector){requirements, (uint32_t)count};
@@ -98,7 +104,7 @@ static enum err_code get_selectors(const struct decoder *decoder, const json_t *
 
 static enum err_code get_probe_spec(const struct decoder *decoder, const json_t *spec, struct link_resource *link)
 {
-    const json_t *probe = NULL;
+    json_t *probe = NULL;
     TRY(field_object(decoder, spec, "probeSpec", &probe));
     link->has_probe_spec = probe != NULL;
     TRY(field_optional(decoder, probe, "path", &link->probe_path));
@@ -123,7 +129,7 @@ enum err_code codec_link(struct arena *arena, const json_t *json, struct link_re
 {
     struct decoder decoder;
     struct object_meta meta;
-    const json_t *spec = NULL;
+    json_t *spec = NULL;
     TRY(field_begin(&decoder, arena, json, "Link", &meta, reterr));
     struct link_resource link = {
         .namespace = meta.namespace,
@@ -149,29 +155,29 @@ enum err_code codec_link(struct arena *arena, const json_t *json, struct link_re
 
 /* Bytes that are no text: a NUL would end the text early for whoever copies it as one. Another control character in its place keeps the
  * length, and the YAML parser refuses it by its kind. */
-static void replace_nul(char *text, size_t bytes)
+static const char *without_nul(struct arena *arena, const char *data, size_t bytes)
 {
-    for (size_t i = 0; i < bytes; i++)
-        if (text[i] == '\0')
-            text[i] = '\1';
+    char *text = arena_alloc(arena, bytes + 1);
+    for (size_t i = 0; text != NULL && i < bytes; i++)
+        text[i] = data[i] != '\0' ? data[i] : '\1';
+    return text;
 }
 
 static enum err_code get_kubeconfig(const struct decoder *decoder, const json_t *data, const char **ret_text,
                                     size_t *ret_bytes)
 {
-    const char *encoded = NULL;
+    const char *encoded = NULL, *decoded = NULL;
     *ret_text = NULL;
     *ret_bytes = 0;
     TRY(field_optional(decoder, data, L5D_SECRET_KEY, &encoded));
     if (encoded == NULL)
         return ERR_OK;
-    enum err_code code = base64_decode(decoder->arena, encoded, ret_text, ret_bytes, NULL);
-    if (code == ERR_NOMEM)
-        return field_no_memory(decoder);
-    if (code != ERR_OK)
+    enum err_code code = base64_decode(decoder->arena, encoded, &decoded, ret_bytes, NULL);
+    if (code == ERR_INVALID)
         return field_wrong(decoder, "data." L5D_SECRET_KEY, "base64");
-    replace_nul((char *)(uintptr_t)*ret_text, *ret_bytes);
-    return ERR_OK;
+    if (code == ERR_OK)
+        *ret_text = without_nul(decoder->arena, decoded, *ret_bytes);
+    return *ret_text != NULL ? ERR_OK : field_no_memory(decoder);
 }
 
 enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_secret *ret_secret,
@@ -180,7 +186,7 @@ enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_
 {
     struct decoder decoder;
     struct object_meta meta;
-    const json_t *data = NULL;
+    json_t *data = NULL;
     TRY(field_begin(&decoder, arena, json, "Secret", &meta, reterr));
     TRY(field_text(&decoder, json, "type", ret_type));
     TRY(field_object(&decoder, json, "data", &data));

@@ -152,6 +152,7 @@ static void ask_group(void *context)
     ask(discovery, path, on_group);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): one question, with all that belongs to it */
 enum err_code discovery_new(struct loop *loop, struct kube_client *client, const char *group, const char *resource,
                             const char *const *wanted, uint32_t absent_interval_ms, discovery_fn fn, void *context,
                             struct discovery **ret_discovery, struct err *reterr)

@@ -101,17 +101,17 @@ static void name_in_body(const char *body, char *buffer, size_t bytes)
 void failure_describe(char *buffer, size_t bytes, const char *verb, const char *resource, const char *path,
                       const char *body, const char *cluster)
 {
-    char namespace[256], name[256];
+    char folder[256], name[256];
     const char *kind = kind_of(resource);
-    segment_after(path, "namespaces", false, namespace, sizeof(namespace));
+    segment_after(path, "namespaces", false, folder, sizeof(folder));
     segment_after(path, resource, true, name, sizeof(name));
     if (strcmp(resource, "namespaces") == 0)
-    namespace[0] = '\0';
+        folder[0] = '\0';
     if (name[0] == '\0' && strcmp(verb, "create") == 0)
         name_in_body(body, name, sizeof(name));
     if (name[0] != '\0' && kind != resource)
-        (void)snprintf(buffer, bytes, "%s %s %s%s%s in cluster %s", verb, kind, namespace,
-                       namespace[0] != '\0' ? "/" : "", name, cluster);
+        (void)snprintf(buffer, bytes, "%s %s %s%s%s in cluster %s", verb, kind, folder, folder[0] != '\0' ? "/" : "",
+                       name, cluster);
     else
         (void)snprintf(buffer, bytes, "%s %.*s in cluster %s", verb, (int)strcspn(path, "?"), path, cluster);
 }

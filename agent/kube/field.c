@@ -17,9 +17,9 @@ enum err_code field_no_memory(const struct decoder *decoder)
 }
 
 /* @return NULL when absent or null. */
-static const json_t *find(const json_t *object, const char *field)
+static json_t *find(const json_t *object, const char *field)
 {
-    const json_t *value = json_object_get(object, field);
+    json_t *value = json_object_get(object, field);
     return json_is_null(value) ? NULL : value;
 }
 
@@ -38,15 +38,13 @@ enum err_code field_text(const struct decoder *decoder, const json_t *object, co
     return ERR_OK;
 }
 
-enum err_code field_object(const struct decoder *decoder, const json_t *object, const char *field,
-                           const json_t **ret_child)
+enum err_code field_object(const struct decoder *decoder, const json_t *object, const char *field, json_t **ret_child)
 {
     *ret_child = find(object, field);
     return *ret_child == NULL || json_is_object(*ret_child) ? ERR_OK : field_wrong(decoder, field, "an object");
 }
 
-enum err_code field_objects(const struct decoder *decoder, const json_t *object, const char *field,
-                            const json_t **ret_list)
+enum err_code field_objects(const struct decoder *decoder, const json_t *object, const char *field, json_t **ret_list)
 {
     *ret_list = find(object, field);
     if (*ret_list != NULL && !json_is_array(*ret_list))
@@ -122,14 +120,13 @@ enum err_code field_protocol(const struct decoder *decoder, const json_t *object
 static enum err_code get_kv(const struct decoder *decoder, const json_t *meta, const char *field,
                             struct kv_list *ret_list)
 {
-    const json_t *object = NULL;
+    json_t *object = NULL;
     TRY(field_object(decoder, meta, field, &object));
     struct kv_builder builder;
     kv_builder_init(&builder, decoder->arena);
     const char *key = NULL;
     json_t *value = NULL;
-    /* jansson's iteration takes a pointer that is not const and changes nothing */
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    json_object_foreach(object, key, value)
     {
         if (!json_is_string(value))
             return field_wrong(decoder, field, "a map of strings");
@@ -178,7 +175,7 @@ enum err_code field_begin(struct decoder *decoder, struct arena *arena, const js
 {
     *decoder = (struct decoder){arena, kind, "", "?", reterr};
     *meta = (struct object_meta){0};
-    const json_t *object = NULL;
+    json_t *object = NULL;
     const char *deletion = "";
     if (!json_is_object(json))
         return err_set(reterr, ERR_INVALID, "%s: not a JSON object", kind);

@@ -32,11 +32,11 @@ enum err_code field_text(const struct decoder *decoder, const json_t *object, co
 enum err_code field_optional(const struct decoder *decoder, const json_t *object, const char *field,
                              const char **ret_text) MUST_USE;
 /** NULL when absent. */
-enum err_code field_object(const struct decoder *decoder, const json_t *object, const char *field,
-                           const json_t **ret_child) MUST_USE;
+enum err_code field_object(const struct decoder *decoder, const json_t *object, const char *field, json_t **ret_child)
+    MUST_USE;
 /** A list of objects; NULL when absent. */
-enum err_code field_objects(const struct decoder *decoder, const json_t *object, const char *field,
-                            const json_t **ret_list) MUST_USE;
+enum err_code field_objects(const struct decoder *decoder, const json_t *object, const char *field, json_t **ret_list)
+    MUST_USE;
 /** A list of strings; none when absent. */
 enum err_code field_texts(const struct decoder *decoder, const json_t *object, const char *field,
                           const char *const **ret_texts, uint32_t *ret_count) MUST_USE;

@@ -312,19 +312,23 @@ static const char *listed_path(struct arena *arena, const char *list)
     return NULL;
 }
 
-static enum err_code find_file(struct arena *arena, const char **ret_path, struct err *reterr)
+/* @return NULL with reterr. */
+static const char *find_file(struct arena *arena, struct err *reterr)
 {
-    const char *list = getenv("KUBECONFIG"), *home = getenv("HOME");
-    if (list != NULL && list[0] != '\0')
-        *ret_path = listed_path(arena, list);
-    else if (home != NULL)
-        *ret_path = arena_printf(arena, "%s/.kube/config", home);
+    const char *list = getenv("KUBECONFIG"), *home = getenv("HOME"), *path = NULL;
+    if (list != NULL && list[0] != '\0') {
+        path = listed_path(arena, list);
+        if (path == NULL)
+            (void)err_set(reterr, ERR_NOT_FOUND, "no file of KUBECONFIG=%.200s exists: name one with --kubeconfig",
+                          list);
+    } else if (home != NULL) {
+        path = arena_printf(arena, "%s/.kube/config", home);
+    } else {
+        (void)err_set(reterr, ERR_NOT_FOUND, "no kubeconfig: name one with --kubeconfig FILE");
+    }
     if (arena_failed(arena))
-        return err_set(reterr, ERR_NOMEM, "out of memory");
-    if (*ret_path == NULL && list != NULL && list[0] != '\0')
-        return err_set(reterr, ERR_NOT_FOUND, "no file of KUBECONFIG=%.200s exists: name one with --kubeconfig", list);
-    return *ret_path != NULL ? ERR_OK
-                             : err_set(reterr, ERR_NOT_FOUND, "no kubeconfig: name one with --kubeconfig FILE");
+        (void)err_set(reterr, ERR_NOMEM, "out of memory");
+    return path;
 }
 
 enum err_code kubeconfig_load(struct arena *arena, const char *path, const char *context, struct kubeconfig *ret_config,
@@ -333,7 +337,9 @@ enum err_code kubeconfig_load(struct arena *arena, const char *path, const char 
     const char *file = path != NULL && path[0] != '\0' ? path : NULL, *text = NULL;
     size_t bytes = 0;
     if (file == NULL)
-        TRY(find_file(arena, &file, reterr));
+        file = find_file(arena, reterr);
+    if (file == NULL)
+        return arena_failed(arena) ? ERR_NOMEM : ERR_NOT_FOUND;
     TRY(file_read(arena, file, MAX_BYTES, &text, &bytes, reterr));
     const char *slash = strrchr(file, '/');
     const char *directory = slash != NULL ? arena_printf(arena, "%.*s", (int)(slash - file), file) : ".";

@@ -11,8 +11,8 @@
 /* Never asks the terminal for a password. */
 static int no_password(char *buffer, int bytes, int writing, void *context)
 {
-    (void)buffer;
-    (void)bytes;
+    if (bytes > 0)
+        buffer[0] = '\0';
     (void)writing;
     (void)context;
     return -1;

@@ -214,8 +214,10 @@ bool fake_http_is_idle(const struct http *http) { return http->waiting == NULL; 
 struct http_call *fake_http_take(struct http *http, const char *pattern)
 {
     struct transfer *transfer = http->waiting;
-    if (transfer == NULL)
+    if (transfer == NULL) {
         fail_msg("nothing was asked; expected %s", pattern);
+        abort(); /* fail_msg() does not return, which the compiler does not know */
+    }
     char line[4096];
     (void)snprintf(line, sizeof(line), "%s %s", transfer->method, transfer->path);
     size_t length = strlen(pattern);
