@@ -1,15 +1,15 @@
 /* Follows one collection of one API server for ever: list, watch from there, and whatever must be done when either breaks
- * (reference: client-go's tools/cache/reflector.go; docs/failure-model.md). Never loses the thread, never delivers half a list as a whole
- * one, never gives up: it backs off (0.8 s doubling to 30 s with jitter) and says what is wrong meanwhile.
+ * (reference: client-go's tools/cache/reflector.go). Never loses the thread, never delivers half a list as a whole one, never gives up: it
+ * backs off (0.8 s doubling to 30 s, and as much again at random) and says what is wrong meanwhile.
  *
- * Deliveries, all from the loop:
- *   on_begin    a complete listing begins (first, or after the server forgot our place); objects of it follow as CHANGE_LISTED
+ * Deliveries, all from the loop, and each of them may free the list_watch:
+ *   on_begin    a complete listing begins (first, or after the server forgot our place); objects of it follow as CHANGE_LISTED. Runs when
+ *               the answer arrives, and again when a listing breaks and starts over
  *   on_object   one object was listed, added, modified or deleted. The JSON is borrowed for the call
  *   on_end      the listing is complete: whatever was not named since on_begin does not exist. From here the collection is synced
  *   on_state    `state` changed: reachable or not, synced or not, why
- * A watch that continues from its place brings no on_begin. on_object and on_end may free the
- * list_watch. An ERR_NOMEM returned by on_object
- * makes it start over with a fresh listing after the back-off; nothing is skipped. */
+ * A watch that continues from its place brings no on_begin. An ERR_NOMEM returned by on_object makes it start over with a fresh listing
+ * after the back-off; nothing is skipped. Any other code leaves that one object to its owner. */
 #pragma once
 
 #include <jansson.h>
