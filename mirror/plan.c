@@ -315,6 +315,27 @@ static void plan_winner(struct planner *planner, struct claim *claim)
         add_status(planner, claim, true, "Mirrored", desired.remark);
 }
 
+/* While the target is being listed, half of the claims are known, and the best of them may not be the winner. Only a Link's own
+ * gateway is certain: it stands in the declaration. */
+static bool claims_are_known(const struct claim *claim)
+{
+    const struct world_link *link = claim->link;
+    return link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED ||
+           (claim->kind == CLAIM_GATEWAY && link->declaration->kind == LINK_RESOURCE);
+}
+
+/* Of a mirror that is this very claim's already, the readiness is kept right meanwhile. */
+static void plan_readiness(struct planner *planner, const struct claim *claim)
+{
+    const struct mirror *mirror = planner->mirror;
+    struct desired desired;
+    if (mirror->service == NULL || mirror->service->meta.deleting)
+        return;
+    desired_build(planner->arena, mirror, claim, &desired);
+    if (!desired.undecided && service_right(mirror->service, &desired.service))
+        plan_slices(planner, &desired);
+}
+
 static bool is_of_a_claim(const struct mirror *mirror, const char *cluster)
 {
     for (const struct claim *claim = mirror->claims; claim != NULL; claim = claim->next)
@@ -394,7 +415,9 @@ static void plan_claims(struct planner *planner)
     }
     if (!may_have(planner, winner))
         return;
-    if (plan_namespace(planner, winner))
+    if (!claims_are_known(winner))
+        plan_readiness(planner, winner);
+    else if (plan_namespace(planner, winner))
         plan_winner(planner, winner);
 }
 

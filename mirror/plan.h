@@ -3,6 +3,7 @@
  *
  * Rules (docs/decisions/ has the why):
  *  - An object that is right is not written.
+ *  - Nothing is made or given away before the source's mirrors and the target's services are listed; readiness is kept right.
  *  - Only objects with our labels for this cluster are changed or deleted; anything else of that name is a collision.
  *  - Deletes need complete views: of the source's mirrors, and of the target's services (or of all links, for clusters no link names);
  *    they carry uid and resourceVersion as preconditions.

@@ -547,6 +547,15 @@ enum err_code scene_list(struct scene *scene, struct feed *feed, enum object_kin
     return ERR_OK;
 }
 
+void scene_list_part(struct scene *scene, struct feed *feed, enum object_kind kind, unsigned count)
+{
+    world_begin(scene->world, link_of(scene, feed), collection_of(feed, kind));
+    struct map_entry *at = map_first(feed->cluster->objects[kind]);
+    for (; at != NULL && count > 0; at = map_next(at), count--)
+        if (feed->target >= 0 || kind == KIND_NAMESPACE || is_mirror(meta_of(kind, map_value(at))))
+            assert_int_equal(tell(scene, feed, kind, WORLD_PUT, map_value(at)), ERR_OK);
+}
+
 enum err_code scene_step(struct scene *scene, struct feed *feed, enum object_kind kind)
 {
     if (!feed->listed[kind] || feed->seen[kind] == feed->cluster->log_count[kind])

@@ -99,6 +99,8 @@ void scene_verdict(struct scene *scene, const char *address, enum world_liveness
 
 /** A complete listing. @return the world's error, after which nothing counts as listed. */
 enum err_code scene_list(struct scene *scene, struct feed *feed, enum object_kind kind);
+/** A listing that breaks off after so many objects. */
+void scene_list_part(struct scene *scene, struct feed *feed, enum object_kind kind, unsigned count);
 /** One watch event, if there is one. */
 enum err_code scene_step(struct scene *scene, struct feed *feed, enum object_kind kind);
 /** Lists what is not listed, delivers all events, resolves and probes. */
