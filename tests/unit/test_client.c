@@ -425,6 +425,48 @@ static void follows_certificates_that_change(void **state)
     tear_down(&bench);
 }
 
+/* A request that lasts longer than anything keeps its connections, and the next change waits for it. */
+static void waits_for_slow_requests_before_closing_connections(void **state)
+{
+    (void)state;
+    struct test_certificate certificates[3];
+    char ca[128];
+    for (size_t i = 0; i < ARRAY_COUNT(certificates); i++)
+        certificates[i] = test_certificate_make(1900000000 + (int64_t)i);
+    (void)snprintf(ca, sizeof(ca), "%s/ca", folder);
+    struct kubeconfig config = plain;
+    config.ca_pem = certificates[0].certificate;
+    config.ca_file = ca;
+    struct bench bench;
+    struct asked slow = {.bench = &bench}, asked;
+    set_up(&bench, &config);
+    slow.request = (struct kube_request){.verb = "get",
+                                         .resource = "services",
+                                         .path = "/slow",
+                                         .timeout_ms = 3600000,
+                                         .on_done = on_done,
+                                         .context = &slow};
+    assert_int_equal(kube_start(bench.client, &slow.request, NULL), ERR_OK);
+    struct http_call *call = fake_http_take(bench.http, "GET /slow");
+    write_file("ca", certificates[1].certificate);
+    fake_loop_advance(bench.loop, 300000);
+    write_file("ca", certificates[2].certificate);
+    fake_loop_advance(bench.loop, 300000);
+    ask(&bench, &asked, "get", "services", "/p", NULL);
+    struct http_call *other = fake_http_take(bench.http, "GET /p");
+    assert_string_equal(fake_http_ca(other), certificates[1].certificate);
+    fake_http_answer(other, 200, "");
+    assert_string_equal(fake_http_ca(call), certificates[0].certificate);
+    fake_http_answer(call, 200, "{\"name\":\"slow\"}");
+    assert_string_equal(slow.answer, "slow");
+    fake_loop_advance(bench.loop, 300000);
+    ask(&bench, &asked, "get", "services", "/p", NULL);
+    other = fake_http_take(bench.http, "GET /p");
+    assert_string_equal(fake_http_ca(other), certificates[2].certificate);
+    fake_http_answer(other, 200, "");
+    tear_down(&bench);
+}
+
 static void knows_when_its_credentials_end(void **state)
 {
     (void)state;
@@ -581,6 +623,7 @@ int main(void)
         cmocka_unit_test(reads_the_token_again_each_minute),
         cmocka_unit_test(reads_the_token_at_once_after_a_401),
         cmocka_unit_test(follows_certificates_that_change),
+        cmocka_unit_test(waits_for_slow_requests_before_closing_connections),
         cmocka_unit_test(knows_when_its_credentials_end),
         cmocka_unit_test(tells_observers),
         cmocka_unit_test(escapes_queries),

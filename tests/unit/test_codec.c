@@ -162,6 +162,25 @@ static void fills_in_what_the_api_defaults(void **state)
     arena_done(&arena);
 }
 
+static void decodes_metadata_of_any_kind(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct object_meta meta;
+    struct err error = {0};
+    arena_init(&arena, ARENA_BYTES);
+    json_t *json = load("{\"kind\":\"Mapping\",\"metadata\":{\"name\":\"m\",\"namespace\":\"n\",\"uid\":\"u\"}}");
+    assert_int_equal(codec_meta(&arena, json, &meta, &error), ERR_OK);
+    assert_string_equal(meta.name, "m");
+    assert_string_equal(meta.uid, "u");
+    json_decref(json);
+    json = load("{\"kind\":\"Mapping\",\"metadata\":{\"name\":\"m\",\"uid\":1}}");
+    assert_int_equal(codec_meta(&arena, json, &meta, &error), ERR_INVALID);
+    assert_string_equal(error.text, "Mapping m: field uid is not a string");
+    json_decref(json);
+    arena_done(&arena);
+}
+
 static void decodes_namespaces(void **state)
 {
     (void)state;
@@ -651,6 +670,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decodes_services),
         cmocka_unit_test(fills_in_what_the_api_defaults),
+        cmocka_unit_test(decodes_metadata_of_any_kind),
         cmocka_unit_test(decodes_namespaces),
         cmocka_unit_test(decodes_links),
         cmocka_unit_test(turns_off_selectors_that_cannot_be_read),

@@ -158,10 +158,15 @@ static void counts_repeats(void **state)
     fake_loop_advance(bench.loop, 10000);
     emit(&bench, "x");
     assert_true(fake_http_is_idle(bench.http));
-    /* No further occurrence: the count is told all the same. */
+    /* No further occurrence: the count is told all the same, when its time has come. */
+    emit(&bench, "late");
+    fake_http_answer(fake_http_take(bench.http, "POST " DEMO), 201, "{}");
+    emit(&bench, "late");
     fake_loop_advance(bench.loop, 20000);
     expect_count(fake_http_take(bench.http, line), 3, "2026-08-21T10:00:30.000000Z");
-    fake_loop_advance(bench.loop, 60000);
+    fake_loop_advance(bench.loop, 30000);
+    expect_count(fake_http_take(bench.http, "PATCH " DEMO "/*"), 2, "2026-08-21T10:01:00.000000Z");
+    fake_loop_advance(bench.loop, 30000);
     assert_true(fake_http_is_idle(bench.http));
     emit(&bench, "x");
     expect_count(fake_http_take(bench.http, line), 4, "2026-08-21T10:01:30.000000Z");
@@ -210,6 +215,25 @@ static void drops_what_the_server_refuses(void **state)
         emit(&bench, note); /* but with the next occurrence */
         fake_http_answer(fake_http_take(bench.http, "POST " DEMO), 201, "{}");
     }
+    tear_down(&bench);
+}
+
+static void on_refused(void *context, const struct err *error)
+{
+    (void)snprintf(context, ERR_TEXT_BYTES, "%s", error->text);
+}
+
+static void says_why_it_was_refused(void **state)
+{
+    (void)state;
+    struct bench bench;
+    char seen[ERR_TEXT_BYTES] = "";
+    set_up(&bench);
+    events_on_refused(bench.events, on_refused, seen);
+    emit(&bench, "x");
+    fake_http_answer(fake_http_take(bench.http, "POST " DEMO), 403, "{\"message\":\"no\"}");
+    assert_true(text_starts_with(seen, "create Event demo/web-east."));
+    assert_true(text_ends_with(seen, " in cluster source: 403 Forbidden: no"));
     tear_down(&bench);
 }
 
@@ -296,6 +320,7 @@ int main(void)
         cmocka_unit_test(counts_repeats),
         cmocka_unit_test(begins_anew_when_the_event_has_vanished),
         cmocka_unit_test(drops_what_the_server_refuses),
+        cmocka_unit_test(says_why_it_was_refused),
         cmocka_unit_test(bounds_what_waits),
         cmocka_unit_test(forgets_causes),
         cmocka_unit_test(survives_failing_allocations),

@@ -49,6 +49,9 @@ static const char *path_of(const char *name)
 /* A whole kubeconfig around the two parts that matter. `%` expansion is the caller's. */
 static const char *around(struct arena *arena, const char *cluster, const char *user)
 {
+    const char *ca = strstr(cluster, "$CA"); /* stands for a good certificate */
+    if (ca != NULL)
+        cluster = arena_printf(arena, "%.*s%s%s", (int)(ca - cluster), cluster, identity_data, ca + 3);
     return arena_printf(arena,
                         "apiVersion: v1\nkind: Config\ncurrent-context: main\n"
                         "contexts:\n- name: main\n  context: {cluster: east, user: agent, namespace: mirrors}\n"
@@ -192,6 +195,8 @@ static void says_what_is_wrong(void **state)
          "certificate-authority: not a PEM certificate", ""},
         {"    insecure-skip-tls-verify: true", "    token: t", KUBECONFIG_TARGET, ERR_INVALID, "has no server", ""},
         {"    server: 10.0.0.1:6443", "    token: t", KUBECONFIG_TARGET, ERR_INVALID, "not a URL", "https://host:port"},
+        {"    server: https://x\n    certificate-authority-data: $CA\n    insecure-skip-tls-verify: true",
+         "    token: t", KUBECONFIG_TARGET, ERR_INVALID, "contradict each other", "cluster \"east\""},
         {GOOD "\n    proxy-url: ftp://p", "    token: t", KUBECONFIG_TARGET, ERR_INVALID, "proxy-url", "socks5"},
         {"    server: [1]", "    token: t", KUBECONFIG_TARGET, ERR_INVALID, "has no server", ""},
     };
@@ -210,6 +215,29 @@ static void says_what_is_wrong(void **state)
                          code);
         arena_done(&arena);
     }
+}
+
+/* An encrypted key must neither work by chance nor make the agent ask its terminal. */
+static void refuses_keys_with_a_password(void **state)
+{
+    (void)state;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    BIO *bio = BIO_new(BIO_s_mem());
+    unsigned char password[] = "secret";
+    assert_int_equal(PEM_write_bio_PKCS8PrivateKey(bio, key, EVP_aes_256_cbc(), (char *)password, 6, NULL, NULL), 1);
+    char pem[2048], encoded[4096];
+    test_certificate_text(bio, pem, sizeof(pem));
+    encode(pem, encoded, sizeof(encoded));
+    EVP_PKEY_free(key);
+    struct arena arena;
+    struct kubeconfig config;
+    struct err error = {0};
+    arena_init(&arena, ARENA_BYTES);
+    const char *user =
+        arena_printf(&arena, "    client-certificate-data: %s\n    client-key-data: %s", identity_data, encoded);
+    assert_int_equal(parse(&arena, around(&arena, GOOD, user), KUBECONFIG_TARGET, &config, &error), ERR_TLS);
+    assert_non_null(strstr(error.text, "client-key: not a PEM private key that can be read without a password"));
+    arena_done(&arena);
 }
 
 static void refuses_keys_that_do_not_fit(void **state)
@@ -375,6 +403,10 @@ static void finds_the_file(void **state)
     assert_string_equal(config.server, "https://home");
     assert_int_equal(unsetenv("HOME"), 0);
     assert_int_equal(kubeconfig_load(&arena, NULL, NULL, &config, &error), ERR_NOT_FOUND);
+    assert_int_equal(kubeconfig_load(&arena, folder, NULL, &config, &error), ERR_IO);
+    assert_non_null(strstr(error.text, "directory"));
+    assert_int_equal(kubeconfig_load(&arena, "/dev/zero", NULL, &config, &error), ERR_LIMIT);
+    assert_string_equal(error.text, "/dev/zero: larger than 1048576 bytes");
     assert_int_equal(kubeconfig_load(&arena, path_of("absent"), NULL, &config, &error), ERR_IO);
     assert_non_null(strstr(error.text, "absent: No such file"));
     assert_int_equal(kubeconfig_load(&arena, path_of("one"), "other", &config, &error), ERR_INVALID);
@@ -430,6 +462,40 @@ static enum err_code sweep_parse(void *context)
         kubeconfig_parse(&arena, context, strlen(context), NULL, KUBECONFIG_TARGET, NULL, &config, &error);
     arena_done(&arena);
     return code;
+}
+
+static enum err_code sweep_files(void *context)
+{
+    (void)context;
+    struct arena arena;
+    struct kubeconfig config;
+    arena_init(&arena, ARENA_BYTES);
+    enum err_code code = kubeconfig_load(&arena, NULL, NULL, &config, NULL);
+    if (code == ERR_OK)
+        code = kubeconfig_in_cluster(&arena, &config, NULL);
+    arena_done(&arena);
+    return code;
+}
+
+static void survives_failing_allocations_with_files(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, ARENA_BYTES);
+    write_file("ca.crt", identity.certificate);
+    write_file("namespace", "n");
+    write_file("token", "t");
+    /* One arena allocates rarely: enough text to make it do so in many places. */
+    char *filler = mem_zalloc(20001);
+    memset(filler, 'x', 20000);
+    write_file("one", around(&arena, arena_printf(&arena, "    server: https://%s", filler), "    tokenFile: token"));
+    assert_int_equal(setenv("KUBECONFIG", path_of("one"), 1), 0);
+    assert_int_equal(setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1", 1), 0);
+    assert_int_equal(setenv("KUBERNETES_SERVICE_PORT", "443", 1), 0);
+    kubeconfig_service_account = folder;
+    assert_true(sweep(sweep_files, NULL) > 10);
+    mem_free(filler);
+    arena_done(&arena);
 }
 
 static void survives_failing_allocations(void **state)
@@ -512,6 +578,7 @@ int main(void)
         cmocka_unit_test(takes_json_and_another_context),
         cmocka_unit_test(reads_files_of_its_own_only),
         cmocka_unit_test(says_what_is_wrong),
+        cmocka_unit_test(refuses_keys_with_a_password),
         cmocka_unit_test(refuses_keys_that_do_not_fit),
         cmocka_unit_test(says_what_is_no_kubeconfig),
         cmocka_unit_test(bounds_what_it_takes),
@@ -519,6 +586,7 @@ int main(void)
         cmocka_unit_test(finds_the_file),
         cmocka_unit_test(finds_the_pods_account),
         cmocka_unit_test(survives_failing_allocations),
+        cmocka_unit_test(survives_failing_allocations_with_files),
         cmocka_unit_test(decodes_only_base64),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

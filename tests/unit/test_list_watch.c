@@ -876,6 +876,28 @@ static void tries_again_when_asked_to(void **state)
     tear_down(&bench);
 }
 
+/* Several on one client, freed in any order. */
+static void share_a_client(void **state)
+{
+    (void)state;
+    static const unsigned orders[][3] = {{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}};
+    for (size_t i = 0; i < ARRAY_COUNT(orders); i++) {
+        struct bench bench;
+        struct list_watch *watches[3];
+        struct list_watch_config config = services;
+        set_up(&bench);
+        list_watch_free(TAKE(bench.watch));
+        config.context = &bench;
+        for (unsigned j = 0; j < 3; j++)
+            assert_int_equal(list_watch_new(bench.loop, bench.client, &config, &watches[j], NULL), ERR_OK);
+        fake_loop_advance(bench.loop, 0);
+        for (unsigned j = 0; j < 3; j++)
+            list_watch_free(watches[orders[i][j]]);
+        assert_true(fake_http_is_idle(bench.http));
+        tear_down(&bench);
+    }
+}
+
 /* ---- observers ---- */
 
 static void on_observed(void *context, const struct kube_client *client, const char *verb, const char *resource,
@@ -992,6 +1014,7 @@ int main(void)
         cmocka_unit_test(starts_over_when_an_object_is_lost),
         cmocka_unit_test(may_be_freed_in_every_callback),
         cmocka_unit_test(tries_again_when_asked_to),
+        cmocka_unit_test(share_a_client),
         cmocka_unit_test(tells_observers_of_answers),
         cmocka_unit_test(survives_failing_allocations),
     };
