@@ -144,13 +144,18 @@ static void drain(struct curl_loop *curl)
 
 /* --- curl's wishes --- */
 
+/* A socket that could not be watched ends all transfers of the multi, but curl only says so when it comes to each. */
+static void act(struct curl_loop *curl, curl_socket_t fd, int mask)
+{
+    int running = 0;
+    if (curl_multi_socket_action(curl->multi, fd, mask, &running) == CURLM_ABORTED_BY_CALLBACK)
+        (void)curl_multi_perform(curl->multi, &running);
+    drain(curl);
+}
+
 static void on_socket_ready(void *context, int fd, unsigned events)
 {
-    struct curl_loop *curl = context;
-    int running = 0;
-    int mask = (events & LOOP_READ ? CURL_CSELECT_IN : 0) | (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0);
-    (void)curl_multi_socket_action(curl->multi, fd, mask, &running);
-    drain(curl);
+    act(context, fd, (events & LOOP_READ ? CURL_CSELECT_IN : 0) | (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0));
 }
 
 static void forget_socket(struct curl_loop *curl, struct socket_watch *watch)
@@ -200,13 +205,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
     return 0;
 }
 
-static void on_timeout(void *context)
-{
-    struct curl_loop *curl = context;
-    int running = 0;
-    (void)curl_multi_socket_action(curl->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    drain(curl);
-}
+static void on_timeout(void *context) { act(context, CURL_SOCKET_TIMEOUT, 0); }
 
 static int on_timer(CURLM *multi, long timeout_ms, void *context)
 {

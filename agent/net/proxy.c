@@ -47,29 +47,52 @@ static bool domain_covers(const char *domain, const char *host)
            strcasecmp(host + host_length - suffix_length, suffix) == 0;
 }
 
-static bool entry_covers(char *entry, const char *host, uint16_t port)
+/* Cuts ":port" off "host:port" and "[v6]:port", and the brackets. @return false when it is another port. */
+static bool cut_port(char **entry, uint16_t port)
 {
-    if (strcmp(entry, "*") == 0)
-        return true;
-    if (strchr(entry, '/') != NULL)
-        return cidr_covers(entry, host);
-    char canonical[TEXT_IP_BYTES], host_canonical[TEXT_IP_BYTES];
-    if (text_parse_ip(entry, canonical) != IP_NONE)
-        return text_parse_ip(host, host_canonical) != IP_NONE && strcmp(canonical, host_canonical) == 0;
-    char *colon = strrchr(entry, ':');
-    if (colon != NULL) {
+    char *colon = strrchr(*entry, ':');
+    size_t length = strlen(*entry);
+    if (colon != NULL && (*entry)[length - 1] != ']') {
         char number[8];
         (void)snprintf(number, sizeof(number), "%u", port);
         if (strcmp(colon + 1, number) != 0)
             return false;
         *colon = '\0';
+        length = strlen(*entry);
     }
+    if (length > 2 && (*entry)[0] == '[' && (*entry)[length - 1] == ']') {
+        (*entry)[length - 1] = '\0';
+        (*entry)++;
+    }
+    return true;
+}
+
+static bool entry_covers(char *entry, const char *host, uint16_t port)
+{
+    char canonical[TEXT_IP_BYTES], host_canonical[TEXT_IP_BYTES];
+    if (strcmp(entry, "*") == 0)
+        return true;
+    if (strchr(entry, '/') != NULL)
+        return cidr_covers(entry, host);
+    /* An IPv6 address alone is full of colons that lead no port. */
+    if (text_parse_ip(entry, canonical) == IP_NONE && !cut_port(&entry, port))
+        return false;
+    if (text_parse_ip(entry, canonical) != IP_NONE)
+        return text_parse_ip(host, host_canonical) != IP_NONE && strcmp(canonical, host_canonical) == 0;
     return domain_covers(entry, host);
+}
+
+static bool is_loopback(const char *host)
+{
+    char canonical[TEXT_IP_BYTES];
+    enum ip_family family = text_parse_ip(host, canonical);
+    return strcasecmp(host, "localhost") == 0 || (family == IP_V4 && text_starts_with(canonical, "127.")) ||
+           (family == IP_V6 && strcmp(canonical, "::1") == 0);
 }
 
 bool proxy_is_excepted(const char *list, const char *host, uint16_t port)
 {
-    if (strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0)
+    if (is_loopback(host))
         return true;
     for (const char *at = list; *at != '\0';) {
         char entry[256];

@@ -1,0 +1,103 @@
+#include "agent/net/http_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum err_code http_error_no_memory(struct err *reterr)
+{
+    (void)err_set(reterr, ERR_NOMEM, "out of memory");
+    return ERR_NOMEM;
+}
+
+static enum err_code code_of(CURLcode result)
+{
+    switch (result) {
+    case CURLE_OK:
+        return ERR_OK;
+    case CURLE_OUT_OF_MEMORY:
+    case CURLE_ABORTED_BY_CALLBACK: /* curl_loop could not watch a socket */
+        return ERR_NOMEM;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return ERR_RESOLVE;
+    case CURLE_OPERATION_TIMEDOUT:
+        return ERR_TIMEOUT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_SSL_CLIENTCERT:
+        return ERR_TLS;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* an answer in HTTP/0.9, too */
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+        return ERR_PROTOCOL;
+    case CURLE_URL_MALFORMAT:
+        return ERR_INVALID;
+    case CURLE_FILESIZE_EXCEEDED:
+        return ERR_LIMIT;
+    default:
+        return ERR_CONNECT; /* refused, reset, closed, partial: the connection did not hold */
+    }
+}
+
+/* In TLS 1.3 a server refuses the client's certificate after the client's side of the handshake is done: curl reads an
+ * alert in place of an answer. And it has no code of its own for broken chunks. */
+static enum err_code refine(enum err_code code, CURLcode result, const char *text)
+{
+    if (result != CURLE_RECV_ERROR && result != CURLE_SEND_ERROR)
+        return code;
+    if (strstr(text, " alert ") != NULL)
+        return ERR_TLS;
+    return strstr(text, "chunk") != NULL ? ERR_PROTOCOL : code;
+}
+
+/* " at ip:port" when the URL does not say it. */
+static void format_place(const struct http_transfer *transfer, char *buffer, size_t bytes)
+{
+    char *ip = NULL;
+    long port = 0;
+    (void)curl_easy_getinfo(transfer->base.easy, CURLINFO_PRIMARY_IP, &ip);
+    (void)curl_easy_getinfo(transfer->base.easy, CURLINFO_PRIMARY_PORT, &port);
+    buffer[0] = '\0';
+    if (transfer->origin->resolve_host != NULL && ip != NULL && ip[0] != '\0')
+        (void)snprintf(buffer, bytes, strchr(ip, ':') != NULL ? " at [%s]:%ld" : " at %s:%ld", ip, port);
+}
+
+void http_error_describe(const struct http_transfer *transfer, CURLcode result, struct err *error)
+{
+    char place[80];
+    long os_errno = 0;
+    (void)curl_easy_getinfo(transfer->base.easy, CURLINFO_OS_ERRNO, &os_errno);
+    const char *text = transfer->curl_error[0] != '\0' ? transfer->curl_error : curl_easy_strerror(result);
+    const char *system = result == CURLE_COULDNT_CONNECT && os_errno != 0 ? strerrordesc_np((int)os_errno) : NULL;
+    enum err_code code = refine(code_of(result), result, text);
+    if (code == ERR_NOMEM)
+        text = "out of memory";
+    format_place(transfer, place, sizeof(place));
+    (void)err_set(error, code, "%s%s: %s", transfer->origin->base_url, place, system != NULL ? system : text);
+}
+
+void http_error_deadline(const struct http_transfer *transfer, struct err *error)
+{
+    const struct http_call *call = transfer->call;
+    const struct http_origin *origin = transfer->origin;
+    char place[80];
+    format_place(transfer, place, sizeof(place));
+    if (transfer->query.entry != NULL)
+        (void)err_set(error, ERR_TIMEOUT, "%s: %s not resolved within %u ms", origin->base_url, origin->resolve_host,
+                      call->timeout_ms);
+    else if (call->peer[0] == '\0')
+        (void)err_set(error, ERR_TIMEOUT, "%s%s: no connection within %u ms", origin->base_url, place,
+                      call->timeout_ms);
+    else
+        (void)err_set(error, ERR_TIMEOUT, "%s%s: no complete answer within %u ms", origin->base_url, place,
+                      call->timeout_ms);
+}

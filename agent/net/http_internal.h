@@ -1,0 +1,83 @@
+/* What the files of the HTTP engine share: http_origin.c makes origins, http_request.c tells curl what to ask, http_receive.c
+ * takes what comes, http_error.c says what failed, http.c leads a call from its start to its end. Internal to agent/net. */
+#pragma once
+
+#include <curl/curl.h>
+
+#include "agent/net/curl_loop.h"
+#include "agent/net/dns.h"
+#include "agent/net/http.h"
+
+enum {
+    HTTP_ERROR_BODY_BYTES = 64 << 10, /* of a streaming call's non-2xx answer */
+    HTTP_INBOX_BYTES = 64 << 20,      /* what one turn may bring a streaming call, decompressed */
+    HTTP_BODY_BYTES = 16 << 20,       /* when the call says nothing */
+    HTTP_URL_BYTES = 64 << 10,
+    HTTP_IDLE_HANDLES = 16, /* easy handles kept for reuse by an origin */
+};
+
+struct http {
+    struct loop *loop;
+    struct dns *dns; /* NULL: origins must be literal addresses */
+};
+
+struct http_origin {
+    struct http *http;
+    struct curl_loop *curl; /* its own: connections, limits and failures are shared with nobody */
+    CURLSH *share;          /* TLS sessions, so that a new connection resumes */
+    char *base_url;         /* as given: how messages name the origin */
+    char *request_url;      /* what curl is given: with the TLS server name for its host, if there is one */
+    char *connect_to;       /* "name:port:host:port", NULL when the names are the same */
+    char *host_header;      /* "Host: host:port" when request_url names another */
+    char *resolve_host;     /* what must be resolved before connecting; NULL for literals */
+    char *proxy;            /* "" for none */
+    char *user_agent;
+    struct curl_blob ca, cert, key;
+    bool insecure, http2;
+    uint16_t resolve_port;
+    uint32_t connect_timeout_ms;
+    uint32_t max_connections; /* for calls with a deadline */
+    uint32_t in_flight, lasting;
+    struct http_call *calls;
+    CURL *idle[HTTP_IDLE_HANDLES];
+    unsigned idle_count;
+};
+
+struct http_transfer {
+    struct curl_transfer base; /* first */
+    struct http_call *call;
+    struct http_origin *origin;
+    struct curl_slist *headers, *resolve, *connect_to;
+    struct loop_timer *deadline, *idle;
+    struct dns_query query;
+    struct strbuf inbox; /* received, not delivered yet */
+    struct err error;    /* ours, stronger than curl's */
+    char curl_error[CURL_ERROR_SIZE];
+    bool lasting; /* without a deadline */
+    bool head_complete, head_told;
+};
+
+/** A handle in its initial state, or NULL; give it back. */
+CURL *http_origin_take_handle(struct http_origin *origin);
+void http_origin_return_handle(struct http_origin *origin, CURL *easy);
+/** Counts a call in or out. A lasting one brings a connection of its own with it: watches leave the others theirs. */
+void http_origin_count(struct http_origin *origin, int change, bool lasting);
+
+/** Fills the transfer's easy handle. @return ERR_OK, ERR_NOMEM, ERR_INVALID, ERR_LIMIT. */
+enum err_code http_request_prepare(struct http_transfer *transfer, struct err *reterr) MUST_USE;
+/** Hands curl the addresses of origin->resolve_host: it must never resolve by itself. @return false when out of memory. */
+bool http_request_set_addresses(struct http_transfer *transfer, const struct dns_answer *answer);
+
+/** For CURLOPT_HEADERFUNCTION and CURLOPT_WRITEFUNCTION; `context` is the transfer. They only record: what they are told
+ *  of may end a transfer, and curl forbids that here. */
+size_t http_receive_header(char *line, size_t size, size_t count, void *context);
+size_t http_receive_body(char *data, size_t size, size_t count, void *context);
+/** Takes over status and peer from curl. */
+void http_receive_facts(struct http_transfer *transfer);
+
+/** @return ERR_NOMEM, always; `reterr` may be NULL. */
+enum err_code http_error_no_memory(struct err *reterr);
+/** What curl's result means, and where. */
+void http_error_describe(const struct http_transfer *transfer, CURLcode result, struct err *error);
+/** That `timeout_ms` passed, and how far the call had come. */
+void http_error_deadline(const struct http_transfer *transfer, struct err *error);
