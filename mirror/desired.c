@@ -125,11 +125,7 @@ static void judge_endpoints(const struct claim *claim, struct desired *desired)
 {
     const struct world_gateway *gateway = claim->gateway;
     desired->remark = "";
-    if (!gateway->spec.exists && claim->link->knowledge[WORLD_TARGET_SERVICES] != WORLD_LISTED && from_secret(claim)) {
-        /* The gateway Service may just not have been read yet. */
-        desired->undecided = true;
-        desired->endpoints = ENDPOINTS_KEEP;
-    } else if (gateway->spec.problem[0] != '\0') {
+    if (gateway->spec.problem[0] != '\0') {
         desired->remark = gateway->spec.problem;
         desired->endpoints = ENDPOINTS_EMPTY;
     } else if (!gateway->resolved) {

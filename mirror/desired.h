@@ -16,7 +16,6 @@ struct desired {
     struct service service;
     enum desired_endpoints endpoints;
     const char *remark;     /* why there are no endpoints, for the status; "" when there are */
-    bool undecided;         /* too little is known to write anything */
     struct slice slices[2]; /* IPv4 and IPv6, those that should exist; their meta.uid and resource_version are "" */
     uint32_t slice_count;
 };

@@ -298,7 +298,7 @@ static void plan_winner(struct planner *planner, struct claim *claim)
     struct mirror *mirror = planner->mirror;
     struct desired desired;
     desired_build(planner->arena, mirror, claim, &desired);
-    if (desired.undecided || (mirror->service != NULL && mirror->service->meta.deleting))
+    if (mirror->service != NULL && mirror->service->meta.deleting)
         return;
     if (mirror->service != NULL && mirror->service->headless != desired.service.headless) {
         delete_service(planner, "spec.clusterIP cannot be changed in place");
@@ -324,7 +324,8 @@ static bool claims_are_known(const struct claim *claim)
            (claim->kind == CLAIM_GATEWAY && link->declaration->kind == LINK_RESOURCE);
 }
 
-/* Of a mirror that is this very claim's already, the readiness is kept right meanwhile. */
+/* Of a mirror that is this very claim's already, the readiness is kept right meanwhile. A gateway that has not been read yet
+ * takes nothing away: the Service tells in an annotation which one it was made for. */
 static void plan_readiness(struct planner *planner, const struct claim *claim)
 {
     const struct mirror *mirror = planner->mirror;
@@ -332,7 +333,7 @@ static void plan_readiness(struct planner *planner, const struct claim *claim)
     if (mirror->service == NULL || mirror->service->meta.deleting)
         return;
     desired_build(planner->arena, mirror, claim, &desired);
-    if (!desired.undecided && service_right(mirror->service, &desired.service))
+    if (service_right(mirror->service, &desired.service))
         plan_slices(planner, &desired);
 }
 

@@ -266,6 +266,22 @@ static void a_gateway_that_is_none_any_more_counts_as_gone(void **state)
                                                  "EndpointSlice shop/qotm-east.ipv4 owned type=IPv4\n");
 }
 
+static void an_exported_service_may_cease_to_be_a_gateway(void **state)
+{
+    struct scene *scene = *state;
+    scene_secret(scene, 0, "east");
+    scene_target(scene, 0, GATEWAY " " EXPORTED);
+    scene_target(scene, 0, QOTM);
+    scene_namespace(scene, "/ambassador");
+    scene_settle(scene);
+    scene_target(scene, 0, "ambassador/ambassador v=g2 p=http:80 " EXPORTED);
+    scene_settle(scene);
+    assert_string_equal(scene_dump(scene, true), "Service ambassador/ambassador-east p=http:80\n"
+                                                 "Service shop/qotm-east p=http:80>5000\n"
+                                                 "EndpointSlice ambassador/ambassador-east.ipv4 owned type=IPv4\n"
+                                                 "EndpointSlice shop/qotm-east.ipv4 owned type=IPv4\n");
+}
+
 static void services_of_one_target_may_name_different_gateways(void **state)
 {
     struct scene *scene = *state;
@@ -389,6 +405,35 @@ static void what_was_unexported_while_nobody_watched_goes_too(void **state)
     scene_settle(scene);
     assert_null(scene_service(scene, "shop/web-east"));
     assert_non_null(scene_service(scene, "l5d-mc/probe-link0"));
+}
+
+/* Half a listing of the target, at a start: the gateway of that service, and the gateway whose mirror has its name, are still
+ * to come. */
+static void half_a_listing_moves_nothing(void **state)
+{
+    struct scene *scene = *state;
+    begin_secret(scene);
+    scene_target(scene, 0, "l5d-mc/ambassador v=1 p=80 " EXPORTED);
+    scene_settle(scene);
+    scene_restart(scene);
+    for (enum object_kind kind = 0; kind < KINDS; kind++)
+        assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+    world_begin(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+    static const char *const services[] = {QOTM, "l5d-mc/ambassador v=1 p=80 " EXPORTED, "shop/new v=1 p=80 " EXPORTED};
+    for (size_t i = 0; i < ARRAY_COUNT(services); i++) {
+        const struct service *service = service_of(&scene->arena, "%s", services[i]);
+        assert_int_equal(world_target_service(scene->links[0], WORLD_PUT, service), ERR_OK);
+    }
+    scene_probe(scene);
+    assert_string_equal(scene_plan(scene, true), "");
+    /* Readiness is followed all the same, once the gateway is known. */
+    assert_int_equal(world_target_service(scene->links[0], WORLD_PUT, service_of(&scene->arena, GATEWAY)), ERR_OK);
+    scene_verdict(scene, "203.0.113.7", WORLD_DEAD);
+    scene_probe(scene);
+    assert_string_equal(scene_plan(scene, true),
+                        "update EndpointSlice l5d-mc/ambassador-east.ipv4 owned type=IPv4 !203.0.113.7 p=mc-probe:80\n"
+                        "update EndpointSlice shop/qotm-east.ipv4 owned type=IPv4 !203.0.113.7 p=http:4143\n");
+    scene_settle(scene);
 }
 
 /* ---- readiness ---- */
@@ -996,6 +1041,7 @@ static void slices_without_a_service_go_unless_the_garbage_collector_does_it(voi
 static void a_target_may_be_renamed(void **state)
 {
     struct scene *scene = *state;
+    scene_links_complete(scene, false); /* that the old name is nobody's is known all the same */
     begin_link(scene);
     scene_settle(scene);
     scene_link(scene, 0, "west gw=203.0.113.7 identity=gw.id probe=4191");
@@ -1146,12 +1192,14 @@ int main(void)
         SCENE(a_gateway_is_followed_live),
         SCENE(a_gateway_that_goes_takes_endpoints_and_its_mirror),
         SCENE(a_gateway_that_is_none_any_more_counts_as_gone),
+        SCENE(an_exported_service_may_cease_to_be_a_gateway),
         SCENE(services_of_one_target_may_name_different_gateways),
         SCENE(a_service_may_be_exported_through_itself),
         SCENE(host_names_count_once_they_resolve),
         SCENE(both_families_have_a_slice_each),
         SCENE(what_is_no_longer_exported_goes),
         SCENE(what_was_unexported_while_nobody_watched_goes_too),
+        SCENE(half_a_listing_moves_nothing),
         SCENE(endpoints_follow_the_verdict_of_each_address),
         SCENE(verdicts_may_be_for_show_only),
         SCENE(a_gateway_without_a_probe_has_no_mirror_and_counts_as_alive),
