@@ -14,6 +14,7 @@ struct curl_loop {
     struct loop_timer *timer;      /* curl's own timeout */
     struct loop_timer *done_timer; /* delivers finished transfers outside curl's callbacks */
     struct socket_watch *sockets;
+    struct curl_transfer *active;   /* in the multi */
     struct curl_transfer *finished; /* in order of finishing */
     struct curl_transfer **finished_end;
     struct curl_transfer *ready;  /* want on_ready; newest first, which does not matter between transfers */
@@ -121,36 +122,51 @@ static void deliver(void *context)
         loop_timer_start(curl->done_timer, 0);
 }
 
-/* All finished transfers are taken out of the multi before any callback runs: a callback may change the multi as it likes. */
-static void drain(struct curl_loop *curl)
+static void take_out(struct curl_transfer *transfer)
+{
+    struct curl_loop *curl = transfer->owner;
+    *(transfer->previous_active != NULL ? &transfer->previous_active->next_active : &curl->active) =
+        transfer->next_active;
+    if (transfer->next_active != NULL)
+        transfer->next_active->previous_active = transfer->previous_active;
+    transfer->next_active = transfer->previous_active = NULL;
+    (void)curl_multi_remove_handle(curl->multi, transfer->easy);
+}
+
+static void conclude(struct curl_transfer *transfer, CURLcode result)
+{
+    take_out(transfer);
+    transfer->finished = true;
+    transfer->result = result;
+    list_append(transfer->owner, transfer);
+}
+
+static void collect_finished(struct curl_loop *curl)
 {
     int left = 0;
     for (CURLMsg *message; (message = curl_multi_info_read(curl->multi, &left)) != NULL;) {
         if (message->msg != CURLMSG_DONE)
             continue;
-        CURLcode result = message->data.result;
-        CURL *easy = message->easy_handle;
         char *private = NULL;
-        (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
-        struct curl_transfer *transfer = (struct curl_transfer *)(void *)private;
-        (void)curl_multi_remove_handle(curl->multi, easy);
-        transfer->finished = true;
-        transfer->result = result;
-        list_append(curl, transfer);
+        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
+        conclude((struct curl_transfer *)(void *)private, message->data.result);
     }
-    if (curl->finished != NULL || curl->ready != NULL)
-        deliver(curl);
 }
 
 /* --- curl's wishes --- */
 
-/* A socket that could not be watched ends all transfers of the multi, but curl only says so when it comes to each. */
+/* All finished transfers are taken out of the multi before any callback runs: a callback may change the multi as it likes. */
 static void act(struct curl_loop *curl, curl_socket_t fd, int mask)
 {
     int running = 0;
-    if (curl_multi_socket_action(curl->multi, fd, mask, &running) == CURLM_ABORTED_BY_CALLBACK)
-        (void)curl_multi_perform(curl->multi, &running);
-    drain(curl);
+    CURLMcode code = curl_multi_socket_action(curl->multi, fd, mask, &running);
+    collect_finished(curl);
+    /* A socket that could not be noted, by curl or by on_socket(), is not asked for again: its transfer would wait for
+     * ever, and curl does not say which it is. */
+    while (code != CURLM_OK && curl->active != NULL)
+        conclude(curl->active, CURLE_OUT_OF_MEMORY);
+    if (curl->finished != NULL || curl->ready != NULL)
+        deliver(curl);
 }
 
 static void on_socket_ready(void *context, int fd, unsigned events)
@@ -197,7 +213,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
     if (watch == NULL) {
         watch = new_watch(curl);
         if (watch == NULL)
-            return -1; /* curl fails its transfers */
+            return -1; /* see act() */
         (void)curl_multi_assign(curl->multi, fd, watch);
     }
     unsigned events = (what & CURL_POLL_IN ? LOOP_READ : 0u) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0u);
@@ -284,6 +300,11 @@ enum err_code curl_loop_add(struct curl_loop *curl, struct curl_transfer *transf
         transfer->owner = NULL;
         return ERR_NOMEM;
     }
+    transfer->previous_active = NULL;
+    transfer->next_active = curl->active;
+    if (curl->active != NULL)
+        curl->active->previous_active = transfer;
+    curl->active = transfer;
     return ERR_OK;
 }
 
@@ -296,7 +317,7 @@ void curl_loop_remove(struct curl_transfer *transfer)
     if (transfer->finished)
         list_remove(curl, transfer);
     else
-        (void)curl_multi_remove_handle(curl->multi, transfer->easy);
+        take_out(transfer);
     transfer->owner = NULL;
     transfer->finished = false;
 }

@@ -9,7 +9,8 @@ struct curl_loop;
 struct curl_transfer;
 
 /* Runs when a transfer has finished; the easy handle is already out of the multi. May remove other transfers, start new ones, and free the
- * curl_transfer. Never from inside a curl callback or curl_loop_add(). */
+ * curl_transfer. Never from inside a curl callback or curl_loop_add(). `result` is curl's; when memory is short curl loses track of its
+ * sockets, and all transfers of the multi end with CURLE_OUT_OF_MEMORY. */
 typedef void (*curl_done_fn)(struct curl_transfer *transfer, CURLcode result);
 
 /** Embedded in its owner; `easy` is borrowed. CURLOPT_PRIVATE is taken. */
@@ -20,7 +21,7 @@ struct curl_transfer {
     void (*on_ready)(struct curl_transfer *transfer);
     /* private */
     struct curl_loop *owner;
-    struct curl_transfer *next, *next_ready;
+    struct curl_transfer *next, *next_ready, *next_active, *previous_active;
     bool finished, ready;
     CURLcode result;
 };

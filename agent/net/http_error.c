@@ -16,10 +16,10 @@ static enum err_code code_of(CURLcode result)
         return ERR_OK;
     case CURLE_OUT_OF_MEMORY:
     case CURLE_ABORTED_BY_CALLBACK: /* curl_loop could not watch a socket */
-        return ERR_NOMEM;
+    /* curl only has to find what it was given, or to read a literal; that it asks for more is told elsewhere. */
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-        return ERR_RESOLVE;
+        return ERR_NOMEM;
     case CURLE_OPERATION_TIMEDOUT:
         return ERR_TIMEOUT;
     case CURLE_SSL_CONNECT_ERROR:

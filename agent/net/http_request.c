@@ -31,13 +31,18 @@ static int on_sockopt(void *context, curl_socket_t fd, curlsocktype purpose)
     return CURL_SOCKOPT_OK;
 }
 
-/* libcurl's resolver is a thread, and knows no TTL: a name that it does not find among those it was given is a mistake. */
+/* libcurl's resolver is a thread, and knows no TTL. It is asked for literals, which it only reads; a name that it does not
+ * find among those it was given is a mistake. */
 static int on_resolver_start(void *resolver, void *reserved, void *context)
 {
     (void)resolver;
     (void)reserved;
-    const struct http_origin *origin = context;
-    return origin->resolve_host != NULL ? 1 : 0;
+    struct http_transfer *transfer = context;
+    if (transfer->origin->resolve_host == NULL)
+        return 0;
+    (void)err_set(&transfer->error, ERR_RESOLVE, "%s: libcurl wants another name than %s", transfer->origin->base_url,
+                  transfer->origin->resolve_host);
+    return 1;
 }
 
 #define SET(option, value) (ok = ok && curl_easy_setopt(easy, (option), (value)) == CURLE_OK)
@@ -81,8 +86,9 @@ static bool set_method(CURL *easy, const struct http_call *call)
     return ok;
 }
 
-static bool set_connection(CURL *easy, struct http_origin *origin)
+static bool set_connection(CURL *easy, struct http_transfer *transfer)
 {
+    const struct http_origin *origin = transfer->origin;
     bool ok = true;
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_HTTP_VERSION, (long)(origin->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
@@ -93,7 +99,7 @@ static bool set_connection(CURL *easy, struct http_origin *origin)
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)origin->connect_timeout_ms);
     SET(CURLOPT_SOCKOPTFUNCTION, on_sockopt);
     SET(CURLOPT_RESOLVER_START_FUNCTION, on_resolver_start);
-    SET(CURLOPT_RESOLVER_START_DATA, (void *)origin);
+    SET(CURLOPT_RESOLVER_START_DATA, (void *)transfer);
     return ok;
 }
 
@@ -101,7 +107,7 @@ static bool set_options(struct http_transfer *transfer, const char *url)
 {
     struct http_origin *origin = transfer->origin;
     CURL *easy = transfer->base.easy;
-    bool ok = set_tls(easy, origin) && set_connection(easy, origin) && set_method(easy, transfer->call);
+    bool ok = set_tls(easy, origin) && set_connection(easy, transfer) && set_method(easy, transfer->call);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_PATH_AS_IS, 1L);
     SET(CURLOPT_USERAGENT, origin->user_agent);
