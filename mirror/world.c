@@ -437,12 +437,10 @@ static void knowledge_changed(struct world *world, struct world_link *link)
         gateway_mark(gateway, false);
 }
 
-enum err_code note_result(struct world *world, struct world_link *link, enum world_collection collection,
-                          enum err_code code)
+enum err_code note_result(struct world_link *link, enum world_collection collection, enum err_code code)
 {
-    enum world_knowledge *knowledge = knowledge_of(world, link, collection);
-    if (code == ERR_NOMEM && *knowledge == WORLD_LISTED)
-        *knowledge = WORLD_UNKNOWN;
+    if (code == ERR_NOMEM && link->knowledge[collection] == WORLD_LISTED)
+        link->knowledge[collection] = WORLD_UNKNOWN;
     return code;
 }
 

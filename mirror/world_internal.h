@@ -117,10 +117,10 @@ void mark_where(struct world *world, const char *namespace); /* all mirrors of a
 
 /** Whether any link names that cluster, and whether the services of all such links are listed. */
 bool cluster_is_linked(const struct world *world, const char *cluster_name, bool *ret_listed);
-/** A fact that was not recorded for want of memory makes its collection unknown until it is listed again: nothing may be
- *  concluded from absence. @return `code`. */
-enum err_code note_result(struct world *world, struct world_link *link, enum world_collection collection,
-                          enum err_code code) MUST_USE;
+/** A fact of a target that was not recorded for want of memory makes its collection unknown until it is listed again: nothing
+ *  may be concluded from absence. (Of the source nothing is: there a write meets the API server's preconditions.)
+ *  @return `code`. */
+enum err_code note_result(struct world_link *link, enum world_collection collection, enum err_code code) MUST_USE;
 
 /* world_source.c, world_target.c: what was not put since world_begin() is gone */
 void source_sweep(struct world *world, enum world_collection collection);

@@ -16,7 +16,7 @@ static void drop_service(struct mirror *mirror)
     mirror_collect(mirror);
 }
 
-static enum err_code take_service(struct world *world, enum world_change change, const struct service *service)
+enum err_code world_source_service(struct world *world, enum world_change change, const struct service *service)
 {
     char key[OBJECT_KEY_BYTES];
     object_key_format(key, service->meta.namespace, service->meta.name);
@@ -46,11 +46,6 @@ static enum err_code take_service(struct world *world, enum world_change change,
     world_mark(mirror, false);
     mirror_note_version(mirror, copy->meta.resource_version);
     return ERR_OK;
-}
-
-enum err_code world_source_service(struct world *world, enum world_change change, const struct service *service)
-{
-    return note_result(world, NULL, WORLD_SOURCE_SERVICES, take_service(world, change, service));
 }
 
 /* ---- slices ---- */
@@ -116,7 +111,7 @@ static enum err_code put_slice(struct world *world, const char *key, struct slic
     return ERR_OK;
 }
 
-static enum err_code take_slice(struct world *world, enum world_change change, const struct slice *slice)
+enum err_code world_source_slice(struct world *world, enum world_change change, const struct slice *slice)
 {
     char key[OBJECT_KEY_BYTES];
     object_key_format(key, slice->meta.namespace, slice->meta.name);
@@ -139,11 +134,6 @@ static enum err_code take_slice(struct world *world, enum world_change change, c
     return code;
 }
 
-enum err_code world_source_slice(struct world *world, enum world_change change, const struct slice *slice)
-{
-    return note_result(world, NULL, WORLD_SOURCE_SLICES, take_slice(world, change, slice));
-}
-
 /* ---- namespaces ---- */
 
 enum err_code world_source_namespace(struct world *world, enum world_change change,
@@ -161,7 +151,7 @@ enum err_code world_source_namespace(struct world *world, enum world_change chan
         entry = NEW(struct source_namespace);
         if (entry == NULL || map_put(world->namespaces, name, entry) != ERR_OK) {
             mem_free(entry);
-            return note_result(world, NULL, WORLD_SOURCE_NAMESPACES, ERR_NOMEM);
+            return ERR_NOMEM;
         }
     }
     entry->terminating = namespace->terminating;

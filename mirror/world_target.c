@@ -169,7 +169,7 @@ enum err_code world_target_service(struct world_link *link, enum world_change ch
         entry->generation = link->generation[WORLD_TARGET_SERVICES];
         return ERR_OK;
     }
-    return note_result(link->world, link, WORLD_TARGET_SERVICES, put_service(link, key, service, gateway));
+    return note_result(link, WORLD_TARGET_SERVICES, put_service(link, key, service, gateway));
 }
 
 enum err_code target_reconsider(struct world_link *link)
@@ -303,8 +303,7 @@ enum err_code world_target_slice(struct world_link *link, enum world_change chan
         old->generation = link->generation[WORLD_TARGET_SLICES];
         return ERR_OK;
     }
-    return note_result(link->world, link, WORLD_TARGET_SLICES,
-                       put_slice(link, key, make_slice(link, slice, service_key)));
+    return note_result(link, WORLD_TARGET_SLICES, put_slice(link, key, make_slice(link, slice, service_key)));
 }
 
 /* ---- end of a listing, end of a link ---- */

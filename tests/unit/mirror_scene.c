@@ -27,17 +27,23 @@ bool scene_fail_left(void)
     return left;
 }
 
-static unsigned long pause_failing(void)
+static unsigned pauses;
+static unsigned long left_at_pause;
+
+/* May be nested. */
+static void pause_failing(void)
 {
+    if (pauses++ > 0)
+        return;
     unsigned long now = mem_allocation_count();
+    left_at_pause = fail_at_count > now ? fail_at_count - now : 0;
     mem_fail_at(0);
-    return fail_at_count > now ? fail_at_count - now : 0;
 }
 
-static void resume_failing(unsigned long left)
+static void resume_failing(void)
 {
-    if (fail_at_count > 0)
-        scene_fail_at(left);
+    if (--pauses == 0 && fail_at_count > 0)
+        scene_fail_at(left_at_pause);
 }
 
 /* ---- clusters ---- */
@@ -107,7 +113,7 @@ static void cluster_put(struct scene *scene, struct cluster *cluster, enum objec
     char key[OBJECT_KEY_BYTES];
     struct object_meta *meta = meta_of(kind, object);
     void *old = map_get(cluster->objects[kind], key_of(kind, object, key));
-    unsigned long left = pause_failing();
+    pause_failing();
     cluster->versions++;
     if (meta->uid[0] == '\0')
         meta->uid = old != NULL ? arena_strdup(&scene->arena, meta_of(kind, old)->uid)
@@ -119,7 +125,7 @@ static void cluster_put(struct scene *scene, struct cluster *cluster, enum objec
         meta->resource_version = arena_printf(&scene->arena, "%lu", 1000 + cluster->versions);
     cluster_log(cluster, kind, WORLD_PUT, object);
     assert_int_equal(map_put(cluster->objects[kind], key, copy_object(kind, object)), ERR_OK);
-    resume_failing(left);
+    resume_failing();
 }
 
 static void collect_garbage(struct cluster *cluster, const char *uid)
@@ -166,7 +172,7 @@ void scene_delete(struct cluster *cluster, enum object_kind kind, const char *ke
     void *object = map_get(cluster->objects[kind], key);
     if (object == NULL)
         return;
-    unsigned long left = pause_failing();
+    pause_failing();
     char uid[64], name[254], own_key[OBJECT_KEY_BYTES];
     (void)snprintf(own_key, sizeof(own_key), "%s", key); /* the caller's may be the entry's */
     (void)snprintf(uid, sizeof(uid), "%s", meta_of(kind, object)->uid);
@@ -178,7 +184,7 @@ void scene_delete(struct cluster *cluster, enum object_kind kind, const char *ke
         collect_garbage(cluster, uid);
     if (kind == KIND_NAMESPACE)
         delete_content(cluster, name);
-    resume_failing(left);
+    resume_failing();
 }
 
 /* ---- the API server's answer to a write ---- */
@@ -281,7 +287,7 @@ static enum err_code change(struct scene *scene, const struct write *write)
 
 enum err_code scene_apply(struct scene *scene, const struct write *write)
 {
-    unsigned long left = pause_failing();
+    pause_failing();
     enum err_code code;
     assert_non_null(write->reason);
     if (write->verb != WRITE_CREATE) {
@@ -297,7 +303,7 @@ enum err_code scene_apply(struct scene *scene, const struct write *write)
         code = create(scene, KIND_NAMESPACE, &namespace);
     }
     scene->writes += code == ERR_OK;
-    resume_failing(left);
+    resume_failing();
     return code;
 }
 
@@ -321,15 +327,19 @@ static const char *print(struct scene *scene, const char *format, va_list args)
 void scene_source(struct scene *scene, const char *format, ...)
 {
     const char *words;
+    pause_failing();
     PRINT(scene, format, words);
     cluster_put(scene, &scene->source, KIND_SERVICE, service_of(&scene->arena, "%s", words));
+    resume_failing();
 }
 
 void scene_source_slice(struct scene *scene, const char *format, ...)
 {
     const char *words;
+    pause_failing();
     PRINT(scene, format, words);
     cluster_put(scene, &scene->source, KIND_SLICE, slice_of(&scene->arena, "%s", words));
+    resume_failing();
 }
 
 void scene_namespace(struct scene *scene, const char *words)
@@ -340,15 +350,19 @@ void scene_namespace(struct scene *scene, const char *words)
 void scene_target(struct scene *scene, int target, const char *format, ...)
 {
     const char *words;
+    pause_failing();
     PRINT(scene, format, words);
     cluster_put(scene, &scene->targets[target], KIND_SERVICE, service_of(&scene->arena, "%s", words));
+    resume_failing();
 }
 
 void scene_target_slice(struct scene *scene, int target, const char *format, ...)
 {
     const char *words;
+    pause_failing();
     PRINT(scene, format, words);
     cluster_put(scene, &scene->targets[target], KIND_SLICE, slice_of(&scene->arena, "%s", words));
+    resume_failing();
 }
 
 const struct service *scene_service(const struct scene *scene, const char *key)
@@ -657,9 +671,11 @@ static bool look_up(struct scene *scene, const char *name, const char **addresse
     if (list == NULL)
         return false;
     (void)snprintf(text, sizeof(text), "%s", list);
+    pause_failing();
     for (char *at = strtok_r(text, ",", &rest); at != NULL; at = strtok_r(NULL, ",", &rest))
         if (text_parse_ip(at, canonical) != IP_NONE)
             addresses[(*count)++] = arena_strdup(&scene->arena, canonical);
+    resume_failing();
     return true;
 }
 
