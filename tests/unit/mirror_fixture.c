@@ -45,7 +45,7 @@ static void read_pair(struct arena *arena, struct kv_builder *builder, const cha
     kv_builder_set(builder, key, equals != NULL ? equals + 1 : "");
 }
 
-/* "name:80>8080/UDP+app"; the name and what follows the number may be missing. */
+/* "name:80>8080/UDP*30080+app"; the name and what follows the number may be missing. */
 static void read_port(struct reader *reader, const char *word)
 {
     char *text = expand(reader->arena, word);
@@ -54,6 +54,11 @@ static void read_port(struct reader *reader, const char *word)
     if (app != NULL) {
         *app = '\0';
         port.app_protocol = app + 1;
+    }
+    char *node_port = strchr(text, '*');
+    if (node_port != NULL) {
+        *node_port = '\0';
+        port.node_port = (uint16_t)atoi(node_port + 1);
     }
     char *protocol = strchr(text, '/');
     if (protocol != NULL) {
@@ -323,7 +328,7 @@ const char *service_words(struct arena *arena, const struct service *service, bo
         const struct service_port *port = &service->ports[i];
         put_port(&out, port->name, port->port, port->target_port, port->protocol, port->app_protocol);
         if (port->node_port != 0)
-            strbuf_printf(&out, " nodeport=%u", port->node_port);
+            strbuf_printf(&out, "*%u", port->node_port);
     }
     return finish(arena, &out);
 }

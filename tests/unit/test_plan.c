@@ -94,10 +94,11 @@ static void mirrors_of_links_are_exact(void **state)
 {
     struct scene *scene = *state;
     begin_link(scene);
-    scene_target(scene, 0,
-                 "shop/api v=s2 p=grpc:443>tls+kubernetes.io/h2c p=dns:53>5353/UDP #~exported=true #app=api "
-                 "#argocd.argoproj.io/instance=x @note=hi @config.linkerd.io/opaque-ports=443 "
-                 "@kubectl.kubernetes.io/last-applied-configuration={} @~gateway-name=zz");
+    scene_target(
+        scene, 0,
+        "shop/api v=s2 nodeport p=grpc:443>tls*30443+kubernetes.io/h2c p=dns:53>5353/UDP #~exported=true #app=api "
+        "#argocd.argoproj.io/instance=x @note=hi @config.linkerd.io/opaque-ports=443 "
+        "@kubectl.kubernetes.io/last-applied-configuration={} @~gateway-name=zz");
     scene_target_slice(scene, 0, "shop/api-1 v=e2 svc=api 10.0.0.2");
     scene_settle(scene);
     assert_string_equal(

@@ -684,11 +684,12 @@ static void deliver(struct ordeal *ordeal, struct feed *feed, enum object_kind k
     if (code == ERR_OK)
         return;
     assert_int_equal(code, ERR_NOMEM);
+    bool was_lost = ordeal->lost;
     ordeal->lost = !ordeal->takes;
     for (int i = 0; i < 10; i++)
         (void)scene_work(scene);
     assert_int_equal(scene_list(scene, feed, kind), ERR_OK);
-    ordeal->lost = false;
+    ordeal->lost = was_lost;
 }
 
 static void hear_and_work(struct ordeal *ordeal)
@@ -734,62 +735,92 @@ static void redeclare(struct scene *scene, int target)
     assert_int_equal(scene_declare(scene, target), ERR_OK);
 }
 
-/* @return what the source cluster holds at the end, or NULL when nothing failed any more. */
-static char *go_through(unsigned long n, size_t from, bool *ret_failed)
+static void restart(struct ordeal *ordeal)
+{
+    struct scene *scene = &ordeal->scene;
+    ordeal->takes = false;
+    ordeal->lost = true; /* everything was; and all of it is right */
+    scene_restart_alone(scene);
+    for (enum object_kind kind = 0; kind < KINDS; kind++)
+        if (scene_list(scene, &scene->source_feed, kind) != ERR_OK)
+            assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+}
+
+static void declare_both(struct scene *scene)
+{
+    redeclare(scene, 0);
+    redeclare(scene, 1);
+    world_set_unavailable(scene->world, scene->links[0], WORLD_TARGET_SLICES);
+    world_set_links_complete(scene->world, true);
+}
+
+enum { STEPS = ARRAY_COUNT(script) + 2 }; /* before it, both links; after it, a new agent */
+
+static void take_step(struct ordeal *ordeal, size_t step, const struct link *const declarations[2])
+{
+    struct scene *scene = &ordeal->scene;
+    const struct change *change = &script[step > 0 ? step - 1 : 0];
+    if (step == 0 || step == STEPS - 1) {
+        declare_both(scene);
+    } else if (change->declare != NULL) {
+        scene->declarations[1] = declarations[change->declare[0] == 'n'];
+        redeclare(scene, 1);
+    } else {
+        put(scene, change);
+    }
+    hear_and_work(ordeal);
+}
+
+/* Fails allocation `n` from step `from` on; what the source cluster holds after each step has to be `right`, or becomes that when
+ * `from` is none. @return whether an allocation failed. */
+static bool go_through(unsigned long n, size_t from, char *right[STEPS])
 {
     static struct ordeal ordeal;
     struct scene *scene = &ordeal.scene;
+    bool failed = false;
     ordeal.lost = false;
     scene_init(scene);
     scene->forbid = takes_away;
     scene->forbid_context = &ordeal;
-    /* What the declarations are is made before; the failing starts where `from` says. */
+    /* The declarations are made before anything fails. */
     scene_link(scene, 1, "north gw=203.0.113.7 probe=4191");
     const struct link *north = scene->declarations[1];
     scene_link(scene, 1, "west gw=203.0.113.7,2001:db8::1 probe=4191 identity=new");
-    const struct link *changed = scene->declarations[1];
+    const struct link *const declarations[2] = {scene->declarations[1], north};
     scene_link(scene, 1, "west gw=203.0.113.7 probe=4191");
     scene_secret(scene, 0, "east");
     scene_restart_alone(scene);
-    world_set_links_complete(scene->world, true);
-    for (size_t i = 0; i <= ARRAY_COUNT(script); i++) {
-        ordeal.takes = i > 0 && script[i - 1].takes;
-        if (i == from)
+    for (size_t step = 0; step < STEPS; step++) {
+        ordeal.takes = step > 0 && step < STEPS - 1 && script[step - 1].takes;
+        if (step == STEPS - 1)
+            restart(&ordeal);
+        if (step == from)
             scene_fail_at(n);
-        if (i == 0) {
-            redeclare(scene, 0);
-            redeclare(scene, 1);
-            world_set_unavailable(scene->world, scene->links[0], WORLD_TARGET_SLICES);
-        } else if (script[i - 1].declare != NULL) {
-            scene->declarations[1] = script[i - 1].declare[0] == 'n' ? north : changed;
-            redeclare(scene, 1);
-        } else {
-            put(scene, &script[i - 1]);
-        }
-        hear_and_work(&ordeal);
-        if (i == from)
-            *ret_failed = !scene_fail_left();
+        take_step(&ordeal, step, declarations);
+        if (step == from)
+            failed = !scene_fail_left();
+        const char *dump = scene_dump(scene, false);
+        if (from == SIZE_MAX)
+            right[step] = strdup(dump);
+        else if (strcmp(dump, right[step]) != 0)
+            fail_msg("allocation %lu of step %zu, at step %zu:\n%s\nshould be\n%s", n, from, step, dump, right[step]);
     }
-    char *dump = strdup(scene_dump(scene, false));
     assert_int_equal(world_marked_count(scene->world), 0);
     scene_done(scene);
-    return dump;
+    return failed;
 }
 
 static void any_allocation_may_fail_and_the_end_is_right(void **state)
 {
     (void)state;
-    bool failed = false;
-    char *right = go_through(0, SIZE_MAX, &failed);
-    assert_non_null(strstr(right, "Service shop/a-east"));
-    for (size_t from = 0; from <= ARRAY_COUNT(script); from++)
-        for (unsigned long n = 1; n == 1 || failed; n++) {
-            char *dump = go_through(n, from, &failed);
-            if (strcmp(dump, right) != 0)
-                fail_msg("change %zu, allocation %lu:\n%s\nshould be\n%s", from, n, dump, right);
-            free(dump);
-        }
-    free(right);
+    char *right[STEPS];
+    (void)go_through(0, SIZE_MAX, right);
+    assert_non_null(strstr(right[STEPS - 1], "Service shop/a-east"));
+    for (size_t from = 0; from < STEPS; from++)
+        for (unsigned long n = 1; go_through(n, from, right); n++)
+            continue;
+    for (size_t step = 0; step < STEPS; step++)
+        free(right[step]);
 }
 
 int main(void)
