@@ -214,14 +214,16 @@ static void on_answer(void *context, int status, int timeouts, struct ares_addri
     if (status == ARES_SUCCESS)
         read_nodes(&entry->answer, info, &ttl_ms);
     ares_freeaddrinfo(info);
+    if (ttl_ms < MIN_TTL_MS)
+        ttl_ms = MIN_TTL_MS;
     if (status != ARES_SUCCESS || entry->answer.count == 0) {
         enum err_code code = status == ARES_ENOMEM ? ERR_NOMEM : status == ARES_ETIMEOUT ? ERR_TIMEOUT : ERR_RESOLVE;
         (void)err_set(&entry->failure, code, "resolve %s: %s", entry->host,
                       status != ARES_SUCCESS ? ares_strerror(status) : "no address");
-        ttl_ms = FAILURE_TTL_MS;
+        ttl_ms = code == ERR_NOMEM ? 0 : FAILURE_TTL_MS; /* our own want says nothing of the name */
     }
     entry->known = true;
-    entry->expires_ms = loop_now_ms(entry->dns->loop) + (ttl_ms < MIN_TTL_MS ? MIN_TTL_MS : ttl_ms);
+    entry->expires_ms = loop_now_ms(entry->dns->loop) + ttl_ms;
     answer_later(entry);
 }
 

@@ -3,7 +3,10 @@
  *
  * An *origin* is one server with one TLS identity: its calls share connections with each other and with nobody else. A *call* is
  * one request, embedded in its owner. Contract of a call: on_done runs exactly once, or never after http_cancel(); never from
- * inside http_start(); what it is given is borrowed for the callback; the owner may free the call in it. */
+ * inside http_start(); what it is given is borrowed for the callback; the owner may free the call in it.
+ *
+ * A request that a kept connection lost before any byte of its answer came is sent once more on a new one, whatever its method.
+ * Redirects are not followed. The process has to ignore SIGPIPE. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,7 +28,7 @@ struct loop *http_loop(const struct http *http);
 
 /** PEM texts and names; all borrowed (copied by http_origin_new), all optional. */
 struct http_origin_config {
-    const char *base_url; /* "https://host:port[/prefix]" or http; required */
+    const char *base_url; /* "https://host:port[/prefix]" or http; no user, query or fragment; required */
     const char *ca_pem;   /* trusted roots instead of the system's */
     const char *cert_pem, *key_pem;
     const char *tls_server_name;
@@ -33,10 +36,11 @@ struct http_origin_config {
     const char
         *proxy_url; /* http://, https://, socks5://; NULL: environment (HTTPS_PROXY, NO_PROXY with CIDRs); "": none */
     const char *user_agent;
-    uint32_t max_connections;    /* 0: 64 */
+    uint32_t max_connections;    /* 0: 64. Further calls wait; one without timeout_ms (a watch) may open one more */
     uint32_t connect_timeout_ms; /* TCP and TLS together; 0: 10 s */
     bool http2;                  /* default is HTTP/1.1 */
 };
+/** @return ERR_OK, ERR_NOMEM, ERR_INVALID (base_url or the proxy; certificates are judged when they are used). */
 enum err_code http_origin_new(struct http *http, const struct http_origin_config *config,
                               struct http_origin **ret_origin, struct err *reterr) MUST_USE;
 /** Cancels its calls without calling back. Takes NULL. */
@@ -79,7 +83,9 @@ struct http_call {
     struct http_call *next, *previous;
 };
 
-/** Starts the call. On anything but ERR_OK nothing was started and on_done will not be called. */
+/** Starts the call. On anything but ERR_OK nothing was started and on_done will not be called.
+ *  @return ERR_OK, ERR_NOMEM, ERR_LIMIT (path of more than 64 KiB, too many names). on_done may see, beside these: ERR_RESOLVE,
+ *  ERR_CONNECT, ERR_TLS, ERR_TIMEOUT, ERR_PROTOCOL, ERR_INVALID (path), and what on_data returned. */
 enum err_code http_start(struct http_origin *origin, struct http_call *call, struct err *reterr) MUST_USE;
 /** Ends the call at once without calling back; idempotent; also frees what the result holds. */
 void http_cancel(struct http_call *call);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { PLACE_BYTES = 360 };
+
 enum err_code http_error_no_memory(struct err *reterr)
 {
     (void)err_set(reterr, ERR_NOMEM, "out of memory");
@@ -19,6 +21,7 @@ static enum err_code code_of(CURLcode result)
     /* curl only has to find what it was given, or to read a literal; that it asks for more is told elsewhere. */
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_SETOPT_OPTION_SYNTAX: /* of CURLOPT_RESOLVE, which is made of what was parsed before */
         return ERR_NOMEM;
     case CURLE_OPERATION_TIMEDOUT:
         return ERR_TIMEOUT;
@@ -59,21 +62,29 @@ static enum err_code refine(enum err_code code, CURLcode result, const char *tex
     return strstr(text, "chunk") != NULL ? ERR_PROTOCOL : code;
 }
 
-/* " at ip:port" when the URL does not say it. */
+/* What the URL does not say: " through proxy host:port", " at ip:port" (of the proxy, if there is one). Before curl is
+ * connected it tells no address: then those that it was given. */
 static void format_place(const struct http_transfer *transfer, char *buffer, size_t bytes)
 {
+    const struct http_origin *origin = transfer->origin;
     char *ip = NULL;
     long port = 0;
+    bool proxied = origin->proxy_name != NULL;
     (void)curl_easy_getinfo(transfer->base.easy, CURLINFO_PRIMARY_IP, &ip);
     (void)curl_easy_getinfo(transfer->base.easy, CURLINFO_PRIMARY_PORT, &port);
-    buffer[0] = '\0';
-    if (transfer->origin->resolve_host != NULL && ip != NULL && ip[0] != '\0')
-        (void)snprintf(buffer, bytes, strchr(ip, ':') != NULL ? " at [%s]:%ld" : " at %s:%ld", ip, port);
+    int used = snprintf(buffer, bytes, "%s%.150s", proxied ? " through proxy " : "", proxied ? origin->proxy_name : "");
+    if (origin->resolve_host == NULL || used < 0 || (size_t)used >= bytes)
+        return;
+    if (ip != NULL && ip[0] != '\0')
+        (void)snprintf(buffer + used, bytes - (size_t)used, strchr(ip, ':') != NULL ? " at [%s]:%ld" : " at %s:%ld", ip,
+                       port);
+    else if (transfer->tried[0] != '\0')
+        (void)snprintf(buffer + used, bytes - (size_t)used, " at %s", transfer->tried);
 }
 
 void http_error_describe(const struct http_transfer *transfer, CURLcode result, struct err *error)
 {
-    char place[80];
+    char place[PLACE_BYTES];
     long os_errno = 0;
     (void)curl_easy_getinfo(transfer->base.easy, CURLINFO_OS_ERRNO, &os_errno);
     const char *text = transfer->curl_error[0] != '\0' ? transfer->curl_error : curl_easy_strerror(result);
@@ -89,7 +100,7 @@ void http_error_deadline(const struct http_transfer *transfer, struct err *error
 {
     const struct http_call *call = transfer->call;
     const struct http_origin *origin = transfer->origin;
-    char place[80];
+    char place[PLACE_BYTES];
     format_place(transfer, place, sizeof(place));
     if (transfer->query.entry != NULL)
         (void)err_set(error, ERR_TIMEOUT, "%s: %s not resolved within %u ms", origin->base_url, origin->resolve_host,

@@ -31,6 +31,7 @@ struct http_origin {
     char *host_header;      /* "Host: host:port" when request_url names another */
     char *resolve_host;     /* what must be resolved before connecting; NULL for literals */
     char *proxy;            /* "" for none */
+    char *proxy_name;       /* "host:port": how messages name it, without what it must not show; NULL for none */
     char *user_agent;
     struct curl_blob ca, cert, key;
     bool insecure, http2;
@@ -53,7 +54,8 @@ struct http_transfer {
     struct strbuf inbox; /* received, not delivered yet */
     struct err error;    /* ours, stronger than curl's */
     char curl_error[CURL_ERROR_SIZE];
-    bool lasting; /* without a deadline */
+    char tried[160]; /* the first addresses that curl was given for resolve_host, for messages */
+    bool lasting;    /* without a deadline */
     bool head_complete, head_told;
 };
 

@@ -34,12 +34,26 @@ static char *url_part(CURLU *url, CURLUPart part, unsigned flags)
     return copy;
 }
 
-static bool has_part(CURLU *url, CURLUPart part)
+/* @return false when out of memory. */
+static bool read_port(CURLU *url, uint16_t *ret_port)
 {
     char *text = NULL;
-    bool has = curl_url_get(url, part, &text, 0) == CURLUE_OK;
+    CURLUcode code = curl_url_get(url, CURLUPART_PORT, &text, CURLU_DEFAULT_PORT);
+    *ret_port = code == CURLUE_OK ? (uint16_t)strtoul(text, NULL, 10) : 0;
     curl_free(text);
-    return has;
+    return code == CURLUE_OK || code == CURLUE_NO_PORT;
+}
+
+/* @return false when out of memory. */
+static bool read_extra(CURLU *url, bool *ret_extra)
+{
+    char *query = NULL, *fragment = NULL;
+    CURLUcode has_query = curl_url_get(url, CURLUPART_QUERY, &query, 0);
+    CURLUcode has_fragment = curl_url_get(url, CURLUPART_FRAGMENT, &fragment, 0);
+    *ret_extra = has_query == CURLUE_OK || has_fragment == CURLUE_OK;
+    curl_free(query);
+    curl_free(fragment);
+    return has_query != CURLUE_OUT_OF_MEMORY && has_fragment != CURLUE_OUT_OF_MEMORY;
 }
 
 static void strip_brackets(char *host)
@@ -66,12 +80,9 @@ static enum err_code parse_url(const char *text, unsigned flags, struct url_part
     ret_parts->scheme = url_part(url, CURLUPART_SCHEME, 0);
     ret_parts->host = url_part(url, CURLUPART_HOST, 0);
     ret_parts->path = url_part(url, CURLUPART_PATH, 0);
-    ret_parts->extra = has_part(url, CURLUPART_QUERY) || has_part(url, CURLUPART_FRAGMENT);
-    char *port = url_part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
-    ret_parts->port = port != NULL ? (uint16_t)strtoul(port, NULL, 10) : 0;
+    bool complete = read_port(url, &ret_parts->port) && read_extra(url, &ret_parts->extra);
     curl_url_cleanup(url);
-    mem_free(port);
-    if (ret_parts->scheme == NULL || ret_parts->host == NULL || ret_parts->path == NULL) {
+    if (!complete || ret_parts->scheme == NULL || ret_parts->host == NULL || ret_parts->path == NULL) {
         url_parts_done(ret_parts);
         return ERR_NOMEM;
     }
@@ -155,6 +166,16 @@ static char *complete_proxy(const char *text, uint16_t port)
     return complete;
 }
 
+static char *join_port(const char *host, uint16_t port)
+{
+    struct strbuf text;
+    strbuf_init(&text, URL_BYTES);
+    strbuf_printf(&text, "%s%s%s:%u", bracket(host, "["), host, bracket(host, "]"), port);
+    char *taken = strbuf_take(&text);
+    strbuf_done(&text);
+    return taken;
+}
+
 /* Names are the proxy's business (socks5h): with socks5 curl would resolve the target itself. */
 static char *normalize_proxy(const char *text)
 {
@@ -188,7 +209,9 @@ static enum err_code use_proxy(struct http_origin *origin, const char *text, str
     }
     uint16_t port = parts.port != 0 ? parts.port : SOCKS_PORT;
     origin->proxy = complete_proxy(url, port);
-    code = origin->proxy != NULL ? set_resolution(origin, parts.host, port, reterr) : http_error_no_memory(reterr);
+    origin->proxy_name = join_port(parts.host, port);
+    code = origin->proxy != NULL && origin->proxy_name != NULL ? set_resolution(origin, parts.host, port, reterr)
+                                                               : http_error_no_memory(reterr);
     url_parts_done(&parts);
     return code;
 }
@@ -297,6 +320,7 @@ static void destroy(void *context)
     mem_free(origin->host_header);
     mem_free(origin->resolve_host);
     mem_free(origin->proxy);
+    mem_free(origin->proxy_name);
     mem_free(origin->user_agent);
     mem_free(origin->ca.data);
     mem_free(origin->cert.data);

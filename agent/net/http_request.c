@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -185,11 +186,26 @@ static bool add_addresses(struct http_transfer *transfer, const char *host, cons
     return ok;
 }
 
+static void note_tried(struct http_transfer *transfer, const struct dns_answer *answer)
+{
+    enum { SHOWN = 3 };
+    size_t used = 0;
+    for (uint32_t i = 0; i < answer->count && i < SHOWN && used < sizeof(transfer->tried); i++) {
+        bool v6 = strchr(answer->addresses[i], ':') != NULL;
+        int length = snprintf(transfer->tried + used, sizeof(transfer->tried) - used, v6 ? "%s[%s]:%u" : "%s%s:%u",
+                              i > 0 ? ", " : "", answer->addresses[i], transfer->origin->resolve_port);
+        used += length > 0 ? (size_t)length : 0;
+    }
+    if (answer->count > SHOWN && used < sizeof(transfer->tried))
+        (void)snprintf(transfer->tried + used, sizeof(transfer->tried) - used, ", ...");
+}
+
 bool http_request_set_addresses(struct http_transfer *transfer, const struct dns_answer *answer)
 {
     const char *host = transfer->origin->resolve_host;
     size_t length = strlen(host);
     bool ok = add_addresses(transfer, host, answer);
+    note_tried(transfer, answer);
     if (ok && length > 1 && host[length - 1] == '.') { /* curl may look for it without the dot */
         CLEANUP(mem_freep) char *bare = mem_strndup(host, length - 1);
         ok = bare != NULL && add_addresses(transfer, bare, answer);

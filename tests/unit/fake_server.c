@@ -363,6 +363,8 @@ static void on_accept(void *context, int fd, unsigned events)
         assert_non_null(connection->request);
         loop_io_start(io, accepted, LOOP_READ);
         server->accepted++;
+        if (server->greeting != NULL)
+            (void)send(accepted, server->greeting, strlen(server->greeting), MSG_NOSIGNAL);
         return;
     }
     fail_msg("more than %d connections", FAKE_SERVER_CONNECTIONS);

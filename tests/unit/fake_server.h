@@ -55,7 +55,8 @@ struct fake_server {
     void *context;
     const char *answer;
     enum fake_server_proxy proxy;
-    bool deaf; /* accepts, and says nothing to a TLS handshake or to a proxy's client */
+    const char *greeting; /* sent to each new connection, in the clear; NULL: none */
+    bool deaf;            /* accepts, and says nothing to a TLS handshake or to a proxy's client */
     /* What it saw. */
     unsigned accepted, requests, resumed;
     char last_request[4096]; /* its beginning */

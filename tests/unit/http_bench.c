@@ -1,6 +1,7 @@
 #include "http_bench.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ void http_bench_init(struct http_bench *bench)
 {
     struct err error = {0};
     forget_proxies();
+    (void)signal(SIGPIPE, SIG_IGN); /* as in the agent; OpenSSL writes without MSG_NOSIGNAL */
     memset(bench, 0, sizeof(*bench));
     bench->loop = loop_new();
     bench->patience = loop_timer_new(bench->loop, on_patience, bench);
