@@ -63,7 +63,8 @@ void world_free(struct world *world);
 
 /** Adds a link, or replaces the declaration of the one with the same id, keeping what is known of its target. The link is copied.
  *  @param[out] ret_link  borrowed, valid until world_remove_link(). */
-enum err_code world_put_link(struct world *world, const struct link *link, struct world_link **ret_link) MUST_USE;
+enum err_code world_put_link(struct world *world, const struct link *declaration, struct world_link **ret_link)
+    MUST_USE;
 /** Forgets the link; its mirrors are marked and will be deleted (orphan rules of plan.h). Takes NULL. */
 void world_remove_link(struct world *world, struct world_link *link);
 /** Whether every declared link is known and valid: only then may mirrors of clusters that no link names be deleted. Starts false. */

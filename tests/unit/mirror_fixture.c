@@ -58,7 +58,7 @@ static void read_port(struct reader *reader, const char *word)
     char *node_port = strchr(text, '*');
     if (node_port != NULL) {
         *node_port = '\0';
-        port.node_port = (uint16_t)atoi(node_port + 1);
+        port.node_port = (uint16_t)strtoul(node_port + 1, NULL, 10);
     }
     char *protocol = strchr(text, '/');
     if (protocol != NULL) {
@@ -76,7 +76,7 @@ static void read_port(struct reader *reader, const char *word)
         *colon = '\0';
         port.name = text;
     }
-    port.port = (uint16_t)atoi(colon != NULL ? colon + 1 : text);
+    port.port = (uint16_t)strtoul(colon != NULL ? colon + 1 : text, NULL, 10);
     reader->ports[reader->port_count++] = port;
 }
 
@@ -171,20 +171,18 @@ static void *copy_items(struct arena *arena, const void *items, size_t bytes)
     return copy;
 }
 
-static const char *print_words(char buffer[MAX_BYTES], const char *format, va_list args)
-{
-    if (vsnprintf(buffer, MAX_BYTES, format, args) >= MAX_BYTES)
-        fail_msg("too many words");
-    return buffer;
-}
+#define PRINT(words, format)                                                                                           \
+    do {                                                                                                               \
+        va_list args;                                                                                                  \
+        va_start(args, format);                                                                                        \
+        assert_true(vsnprintf(words, MAX_BYTES, format, args) < MAX_BYTES);                                            \
+        va_end(args);                                                                                                  \
+    } while (0)
 
 struct service *service_of(struct arena *arena, const char *format, ...)
 {
     char words[MAX_BYTES];
-    va_list args;
-    va_start(args, format);
-    (void)print_words(words, format, args);
-    va_end(args);
+    PRINT(words, format);
     struct reader reader;
     read_words(&reader, arena, words);
     struct service *service = ARENA_NEW(arena, struct service);
@@ -207,10 +205,7 @@ struct service *service_of(struct arena *arena, const char *format, ...)
 struct slice *slice_of(struct arena *arena, const char *format, ...)
 {
     char words[MAX_BYTES];
-    va_list args;
-    va_start(args, format);
-    (void)print_words(words, format, args);
-    va_end(args);
+    PRINT(words, format);
     struct reader reader;
     read_words(&reader, arena, words);
     struct slice_port *ports = arena_array(arena, reader.port_count, sizeof(*ports));

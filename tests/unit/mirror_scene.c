@@ -309,19 +309,14 @@ enum err_code scene_apply(struct scene *scene, const struct write *write)
 
 /* ---- people ---- */
 
-static const char *print(struct scene *scene, const char *format, va_list args)
-{
-    char text[1 << 14];
-    assert_true(vsnprintf(text, sizeof(text), format, args) < (int)sizeof(text));
-    return arena_strdup(&scene->arena, text);
-}
-
 #define PRINT(scene, format, ret_text)                                                                                 \
     do {                                                                                                               \
+        char buffer[1 << 14];                                                                                          \
         va_list args;                                                                                                  \
         va_start(args, format);                                                                                        \
-        (ret_text) = print((scene), (format), args);                                                                   \
+        assert_true(vsnprintf(buffer, sizeof(buffer), format, args) < (int)sizeof(buffer));                            \
         va_end(args);                                                                                                  \
+        (ret_text) = arena_strdup(&(scene)->arena, buffer);                                                            \
     } while (0)
 
 void scene_source(struct scene *scene, const char *format, ...)
@@ -422,7 +417,7 @@ void scene_secret(struct scene *scene, int target, const char *words)
                                  .linkerd_namespace = "linkerd"};
     for (const char *word = strtok_r(NULL, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
         if (text_starts_with(word, "age="))
-            secret.created_us = atoi(word + 4);
+            secret.created_us = strtol(word + 4, NULL, 10);
         else if (text_starts_with(word, "domain="))
             secret.cluster_domain = arena_strdup(&scene->arena, word + 7);
         else
@@ -457,14 +452,16 @@ static void read_link_word(struct scene *scene, struct link_resource *resource, 
         resource->gateway_port = value;
     else if (text_starts_with(word, "identity="))
         resource->gateway_identity = value;
-    else if (text_starts_with(word, "probe="))
-        resource->has_probe_spec = true, resource->probe_path = "/ready", resource->probe_port = value;
-    else if (text_starts_with(word, "period="))
+    else if (text_starts_with(word, "probe=")) {
+        resource->has_probe_spec = true;
+        resource->probe_path = "/ready";
+        resource->probe_port = value;
+    } else if (text_starts_with(word, "period="))
         resource->probe_period = value;
     else if (text_starts_with(word, "select="))
         read_selector(scene, resource, value);
     else if (text_starts_with(word, "age="))
-        resource->created_us = atoi(value);
+        resource->created_us = strtol(value, NULL, 10);
     else if (text_starts_with(word, "domain="))
         resource->target_cluster_domain = value;
     else if (text_starts_with(word, "-#")) {
@@ -664,7 +661,7 @@ static bool look_up(struct scene *scene, const char *name, const char **addresse
     char canonical[TEXT_IP_BYTES], text[512], *rest = NULL;
     const char *list = NULL;
     if (text_parse_ip(name, canonical) != IP_NONE)
-        list = name;
+        list = canonical;
     for (size_t i = 0; list == NULL && i < SCENE_FACTS && scene->hosts[i].host != NULL; i++)
         if (strcmp(scene->hosts[i].host, name) == 0)
             list = scene->hosts[i].addresses;
