@@ -335,6 +335,24 @@ enum ip_family text_parse_ip(const char *text, char ret_canonical[TEXT_IP_BYTES]
     return IP_V4;
 }
 
+bool text_ip_may_be_endpoint(enum ip_family family, const char *canonical)
+{
+    uint8_t address[16] = {0};
+    if (family == IP_V4 && inet_pton(AF_INET, canonical, address) == 1) {
+        bool unspecified = (address[0] | address[1] | address[2] | address[3]) == 0;
+        bool link_local =
+            (address[0] == 169 && address[1] == 254) || (address[0] == 224 && address[1] == 0 && address[2] == 0);
+        return !unspecified && address[0] != 127 && !link_local;
+    }
+    if (family != IP_V6 || inet_pton(AF_INET6, canonical, address) != 1)
+        return false;
+    static const uint8_t ZEROS[15] = {0};
+    bool unspecified_or_loopback = memcmp(address, ZEROS, sizeof(ZEROS)) == 0 && address[15] <= 1;
+    bool link_local =
+        (address[0] == 0xFE && (address[1] & 0xC0) == 0x80) || (address[0] == 0xFF && (address[1] & 0x0F) == 0x02);
+    return !unspecified_or_loopback && !link_local;
+}
+
 /* --- names --- */
 
 enum { LABEL_MAX_BYTES = 63, SUBDOMAIN_MAX_BYTES = 253 };
@@ -385,6 +403,18 @@ bool text_is_label_value(const char *text)
             return false;
     }
     return true;
+}
+
+bool text_is_request_path(const char *text)
+{
+    text += strspn(text, "/");
+    size_t length = strnlen(text, TEXT_REQUEST_PATH_MAX + 1);
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c <= ' ' || c >= 0x7f || c == '#')
+            return false;
+    }
+    return length <= TEXT_REQUEST_PATH_MAX;
 }
 
 bool text_starts_with(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }

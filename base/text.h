@@ -33,6 +33,10 @@ enum { TEXT_IP_BYTES = 46 };
  *  IPv4-mapped IPv6 address is IPv4, as in Go's net.ParseIP: the API server takes it for nothing else. */
 enum ip_family text_parse_ip(const char *text, char ret_canonical[TEXT_IP_BYTES]);
 
+/** Whether the API server takes the canonical address for an endpoint: not unspecified, loopback or link-local. Source: Kubernetes,
+ *  ValidateEndpointIP. */
+bool text_ip_may_be_endpoint(enum ip_family family, const char *canonical);
+
 /** RFC 1035 label (Service names: a-z, 0-9, -, starts with a letter, at most 63 bytes). */
 bool text_is_dns1035_label(const char *text);
 /** RFC 1123 label (a-z, 0-9, -, at most 63 bytes). */
@@ -41,6 +45,10 @@ bool text_is_dns1123_label(const char *text);
 bool text_is_dns1123_subdomain(const char *text);
 /** Kubernetes label value: "" or at most 63 of [A-Za-z0-9._-], beginning and ending alphanumeric. */
 bool text_is_label_value(const char *text);
+enum { TEXT_REQUEST_PATH_MAX = 1022 };
+/** Whether `text`, its leading slashes left out, can follow the "/" of an HTTP request line: visible ASCII without '#', at most
+ *  TEXT_REQUEST_PATH_MAX bytes (RFC 9112 section 3.2). "" can. */
+bool text_is_request_path(const char *text);
 bool text_starts_with(const char *text, const char *prefix);
 bool text_ends_with(const char *text, const char *suffix);
 bool text_equal(const char *a, const char *b); /* NULL equals NULL only */

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/text.h"
+
 /* Advice is a sentence that goes on after "dead: " or "alive, but ": first what it means, then what to mend. */
 static const struct {
     const char *name, *advice;
@@ -271,13 +273,8 @@ bool probe_path_normalise(const char *path, char *buffer, size_t bytes)
 {
     path += strspn(path, "/");
     size_t length = strlen(path);
-    if (length + 2 > bytes)
+    if (length + 2 > bytes || !text_is_request_path(path))
         return false;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)path[i];
-        if (c <= ' ' || c >= 0x7f || c == '#')
-            return false;
-    }
     buffer[0] = '/';
     memcpy(buffer + 1, path, length + 1);
     return true;

@@ -93,8 +93,16 @@ static void read_probe(struct arena *arena, const struct service *service, struc
     else if (spec->probe.path[0] == '\0')
         add_warning(arena, spec,
                     "the gateway Service has no annotation " L5D_PROBE_PATH ": it is not probed and counts as alive");
+    else if (!text_is_request_path(spec->probe.path))
+        add_warning(
+            arena, spec,
+            arena_printf(arena,
+                         "annotation " L5D_PROBE_PATH
+                         " \"%s\" cannot be requested (visible ASCII without #, at most %d): the gateway is not "
+                         "probed and counts as alive",
+                         spec->probe.path, TEXT_REQUEST_PATH_MAX));
     spec->probe.port = port != NULL ? port->port : 0;
-    spec->probe.enabled = port != NULL && spec->probe.path[0] != '\0';
+    spec->probe.enabled = port != NULL && spec->probe.path[0] != '\0' && text_is_request_path(spec->probe.path);
 }
 
 static void read_addresses(struct arena *arena, const struct service *service, struct gateway_spec *spec)

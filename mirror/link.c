@@ -17,10 +17,12 @@ enum {
     LINK_BYTES = 1024 * 1024, /* a Link is one API object: 1.5 MiB at most, and only its spec is kept */
 };
 
-/* What is wrong but does not stop the link, joined as it is found. */
+/* What is wrong with a declaration. A warning has a safe value in place of the faulty one; a fault has none: whatever were put in its place
+ * would take endpoints, mirrors or probes away that the mistake was not about, so the declaration is refused as a whole. */
 struct judge {
     struct arena *arena;
-    const char *warning;
+    const char *warning; /* joined as they are found */
+    struct err fault;    /* the first one */
 };
 
 __attribute__((format(printf, 2, 3))) static void warn(struct judge *judge, const char *format, ...)
@@ -40,16 +42,28 @@ static bool is_given(const char *text) { return text != NULL && text[0] != '\0';
 
 static const char *text_or(const char *text, const char *otherwise) { return is_given(text) ? text : otherwise; }
 
-static uint16_t judge_port(struct judge *judge, const char *field, const char *text, const char *consequence)
+__attribute__((format(printf, 2, 3))) static void refuse(struct judge *judge, const char *format, ...)
+{
+    char text[ERR_TEXT_BYTES];
+    va_list args;
+    if (judge->fault.code != ERR_OK)
+        return;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    (void)err_set(&judge->fault, ERR_INVALID, "%s", text);
+}
+
+static uint16_t judge_port(struct judge *judge, const char *field, const char *text, const char *example)
 {
     uint64_t port = 0;
     struct err error = {0};
     if (is_given(text) && text_parse_u64(text, 1, 65535, field, &port, &error) == ERR_OK)
         return (uint16_t)port;
     if (is_given(text))
-        warn(judge, "%s \"%s\" is not a port (1-65535): %s", field, text, consequence);
+        refuse(judge, "%s \"%s\" is not a port: set it to a number from 1 to 65535, e.g. \"%s\"", field, text, example);
     else
-        warn(judge, "%s is missing: %s", field, consequence);
+        refuse(judge, "%s is missing: set it, e.g. to \"%s\"", field, example);
     return 0;
 }
 
@@ -90,8 +104,13 @@ static struct probe_spec judge_probe(struct judge *judge, const struct link_reso
     if (!resource->has_probe_spec || !is_given(resource->probe_path))
         return probe;
     probe.path = arena_strdup(judge->arena, resource->probe_path);
-    probe.port =
-        judge_port(judge, "spec.probeSpec.port", resource->probe_port, "the gateway is not probed and counts as alive");
+    if (!text_is_request_path(probe.path))
+        refuse(
+            judge,
+            "spec.probeSpec.path \"%s\" cannot be requested: use visible ASCII characters, at most %d, and no #, e.g. "
+            "\"/ready\"",
+            resource->probe_path, TEXT_REQUEST_PATH_MAX);
+    probe.port = judge_port(judge, "spec.probeSpec.port", resource->probe_port, "4191");
     probe.period_ms = judge_duration(judge, "spec.probeSpec.period", resource->probe_period, DEFAULT_PERIOD_MS,
                                      MIN_PERIOD_MS, MAX_PERIOD_MS);
     probe.timeout_ms =
@@ -132,8 +151,7 @@ static void judge_gateway(struct judge *judge, const struct link_resource *resou
     if (!is_given(resource->gateway_address))
         return;
     split_addresses(judge, resource->gateway_address, link);
-    link->gateway_port =
-        judge_port(judge, "spec.gatewayPort", resource->gateway_port, "mirrors of this link get no endpoints");
+    link->gateway_port = judge_port(judge, "spec.gatewayPort", resource->gateway_port, "4143");
     link->has_gateway = link->gateway_port != 0 && link->gateway_address_count > 0;
 }
 
@@ -161,9 +179,9 @@ static void judge_selector(struct judge *judge, const struct link_resource *reso
 {
     struct err error = {0};
     if (resource->selector_error != NULL)
-        warn(judge, "spec.selector: %s: no service is selected", resource->selector_error);
+        refuse(judge, "spec.selector: %s", resource->selector_error);
     else if (selector_check(&resource->selector, &error) != ERR_OK)
-        warn(judge, "spec.selector: %s: no service is selected", error.text);
+        refuse(judge, "spec.selector: %s", error.text);
     else
         link->selector = selector_copy(judge->arena, &resource->selector);
 }
@@ -175,7 +193,7 @@ enum err_code link_from_resource(struct arena *arena, const struct link_resource
     struct link *link = ARENA_NEW(arena, struct link);
     if (link == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
-    struct judge judge = {arena, ""};
+    struct judge judge = {.arena = arena, .warning = ""};
     const char *cluster = resource->target_cluster_name;
     *link = (struct link){
         .kind = LINK_RESOURCE,
@@ -199,6 +217,8 @@ enum err_code link_from_resource(struct arena *arena, const struct link_resource
     link->warning = judge.warning;
     if (arena_failed(arena))
         return err_set(reterr, ERR_NOMEM, "out of memory");
+    if (judge.fault.code != ERR_OK)
+        return err_set(reterr, judge.fault.code, "%s", judge.fault.text);
     *ret_link = link;
     return ERR_OK;
 }

@@ -78,8 +78,8 @@ struct link {
     const char *warning;
 };
 
-/** Judges a Link resource. Faulty parts are turned off one by one, with a warning (a period of 0s is clamped, a port of 70000 leaves the
- *  link without gateway endpoints); only a link that cannot work at all is refused.
+/** Judges a Link resource. A faulty number of the probe's timing gets its default, with a warning. What has no safe value instead
+ *  (a port of 70000, a selector that cannot be read) refuses the whole Link, so that the link stays as it was.
  *  @param[out] ret_link  in the arena. @return ERR_OK, ERR_INVALID (text names the field, its value and the remedy), ERR_NOMEM. */
 enum err_code link_from_resource(struct arena *arena, const struct link_resource *resource,
                                  const struct link **ret_link, struct err *reterr) MUST_USE;

@@ -19,7 +19,7 @@ enum {
     TIMEOUT_MS = 30000,      /* what Link's CRD says */
     CONNECTION_AGE_S = 7200, /* longer than the longest period: curl would not reuse what was idle for 118 s */
     MAX_SOCKETS = 2 * PROBE_MAX_UNREPORTED,
-    MAX_PATH_BYTES = 1024,
+    MAX_PATH_BYTES = TEXT_REQUEST_PATH_MAX + 2,
 };
 
 /* Each has its own bound. A probe may go back from WAITING to CONNECTING: when a kept connection turns out to be closed. */
@@ -524,7 +524,7 @@ static enum err_code set_target(struct probe_link *link, const struct probe_link
     if (!probe_path_normalise(config->path, path, sizeof(path)))
         return err_set(reterr, ERR_INVALID,
                        "probe path \"%.100s\" cannot be sent: at most %d characters of ASCII without spaces and #",
-                       config->path, MAX_PATH_BYTES - 2);
+                       config->path, TEXT_REQUEST_PATH_MAX);
     TRY(set_host(link, config->host, reterr));
     link->path = mem_strdup(path);
     link->url = format_url("http", family, ip, config->port);

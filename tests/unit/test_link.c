@@ -174,55 +174,40 @@ static void gateway_addresses_have_a_maximum(void **state)
     arena_done(&arena);
 }
 
-/* A fault turns off what it concerns, with a word; the rest of the link works. */
-static void faults_have_defined_consequences(void **state)
+/* What has a safe value instead gets that, with a word; the rest of the link works. */
+static void odd_values_have_defined_consequences(void **state)
 {
     (void)state;
     static const struct {
         size_t field;
         const char *value, *warning;
-        bool has_gateway, probed;
+        bool probed;
         uint32_t period_ms, threshold, timeout_ms;
     } CASES[] = {
 #define FIELD(name) offsetof(struct link_resource, name)
-        {FIELD(gateway_port), "70000",
-         "spec.gatewayPort \"70000\" is not a port (1-65535): mirrors of this link get no endpoints", false, true, 3000,
-         3, 30000},
-        {FIELD(gateway_port), NULL, "spec.gatewayPort is missing: mirrors of this link get no endpoints", false, true,
-         3000, 3, 30000},
-        {FIELD(gateway_port), "0",
-         "spec.gatewayPort \"0\" is not a port (1-65535): mirrors of this link get no endpoints", false, true, 3000, 3,
-         30000},
-        {FIELD(probe_path), NULL, "", true, false, 3000, 3, 30000},
-        {FIELD(probe_path), "", "", true, false, 3000, 3, 30000},
-        {FIELD(probe_port), NULL, "spec.probeSpec.port is missing: the gateway is not probed and counts as alive", true,
-         false, 3000, 3, 30000},
-        {FIELD(probe_port), "http",
-         "spec.probeSpec.port \"http\" is not a port (1-65535): the gateway is not probed and counts as alive", true,
-         false, 3000, 3, 30000},
-        {FIELD(probe_period), NULL, "", true, true, 3000, 3, 30000},
-        {FIELD(probe_period), "10s", "", true, true, 10000, 3, 30000},
-        {FIELD(probe_period), "10", "", true, true, 10000, 3, 30000},
+        {FIELD(probe_path), NULL, "", false, 3000, 3, 30000},
+        {FIELD(probe_path), "", "", false, 3000, 3, 30000},
+        {FIELD(probe_period), NULL, "", true, 3000, 3, 30000},
+        {FIELD(probe_period), "10s", "", true, 10000, 3, 30000},
+        {FIELD(probe_period), "10", "", true, 10000, 3, 30000},
         {FIELD(probe_period), "0s", "spec.probeSpec.period \"0s\" is not a positive duration: 3000 ms is used", true,
-         true, 3000, 3, 30000},
+         3000, 3, 30000},
         {FIELD(probe_period), "soon", "spec.probeSpec.period \"soon\" is not a positive duration: 3000 ms is used",
-         true, true, 3000, 3, 30000},
+         true, 3000, 3, 30000},
         {FIELD(probe_period), "1ms", "spec.probeSpec.period \"1ms\" is outside 100 ms to 3600000 ms: 100 ms is used",
-         true, true, 100, 3, 30000},
+         true, 100, 3, 30000},
         {FIELD(probe_period), "2h", "spec.probeSpec.period \"2h\" is outside 100 ms to 3600000 ms: 3600000 ms is used",
-         true, true, 3600000, 3, 30000},
-        {FIELD(probe_failure_threshold), NULL, "", true, true, 3000, 3, 30000},
-        {FIELD(probe_failure_threshold), "1", "", true, true, 3000, 1, 30000},
+         true, 3600000, 3, 30000},
+        {FIELD(probe_failure_threshold), NULL, "", true, 3000, 3, 30000},
+        {FIELD(probe_failure_threshold), "1", "", true, 3000, 1, 30000},
         {FIELD(probe_failure_threshold), "0",
-         "spec.probeSpec.failureThreshold \"0\" is not a number from 1 to 100: 3 is used", true, true, 3000, 3, 30000},
+         "spec.probeSpec.failureThreshold \"0\" is not a number from 1 to 100: 3 is used", true, 3000, 3, 30000},
         {FIELD(probe_failure_threshold), "101",
-         "spec.probeSpec.failureThreshold \"101\" is not a number from 1 to 100: 3 is used", true, true, 3000, 3,
-         30000},
-        {FIELD(probe_timeout), NULL, "", true, true, 3000, 3, 30000},
-        {FIELD(probe_timeout), "250ms", "", true, true, 3000, 3, 250},
+         "spec.probeSpec.failureThreshold \"101\" is not a number from 1 to 100: 3 is used", true, 3000, 3, 30000},
+        {FIELD(probe_timeout), NULL, "", true, 3000, 3, 30000},
+        {FIELD(probe_timeout), "250ms", "", true, 3000, 3, 250},
         {FIELD(probe_timeout), "1h", "spec.probeSpec.timeout \"1h\" is outside 1 ms to 600000 ms: 600000 ms is used",
-         true, true, 3000, 3, 600000},
-#undef FIELD
+         true, 3000, 3, 600000},
     };
     struct arena arena;
     arena_init(&arena, ARENA_BYTES);
@@ -231,7 +216,7 @@ static void faults_have_defined_consequences(void **state)
         memcpy((char *)&resource + CASES[i].field, &CASES[i].value, sizeof(CASES[i].value));
         const struct link *link = judge(&arena, &resource);
         assert_string_equal(link->warning, CASES[i].warning);
-        assert_int_equal(link->has_gateway, CASES[i].has_gateway);
+        assert_true(link->has_gateway);
         assert_int_equal(link->probe.enabled, CASES[i].probed);
         assert_int_equal(link->probe.period_ms, CASES[i].period_ms);
         assert_int_equal(link->probe.failure_threshold, CASES[i].threshold);
@@ -246,20 +231,53 @@ static void warnings_are_joined(void **state)
     struct arena arena;
     arena_init(&arena, ARENA_BYTES);
     struct link_resource resource = good_link();
-    resource.gateway_port = "x";
     resource.probe_period = "x";
-    resource.selector_error = "matchExpressions[0].operator \"Near\" is unknown";
+    resource.probe_failure_threshold = "x";
     const struct link *link = judge(&arena, &resource);
-    assert_string_equal(
-        link->warning,
-        "spec.probeSpec.period \"x\" is not a positive duration: 3000 ms is used; spec.gatewayPort \"x\" "
-        "is not a port (1-65535): mirrors of this link get no endpoints; spec.selector: "
-        "matchExpressions[0].operator \"Near\" is unknown: no service is selected");
-    assert_true(selector_is_empty(&link->selector));
+    assert_string_equal(link->warning,
+                        "spec.probeSpec.period \"x\" is not a positive duration: 3000 ms is used; "
+                        "spec.probeSpec.failureThreshold \"x\" is not a number from 1 to 100: 3 is used");
     arena_done(&arena);
 }
 
-static void a_selector_that_does_not_hold_selects_nothing(void **state)
+/* Instead of these there is no value that would not take something away that the mistake was not about. */
+static void what_has_no_safe_value_refuses_the_link(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t field;
+        const char *value, *text;
+    } CASES[] = {
+        {FIELD(gateway_port), "70000",
+         "spec.gatewayPort \"70000\" is not a port: set it to a number from 1 to 65535, e.g. \"4143\""},
+        {FIELD(gateway_port), "0",
+         "spec.gatewayPort \"0\" is not a port: set it to a number from 1 to 65535, e.g. \"4143\""},
+        {FIELD(gateway_port), NULL, "spec.gatewayPort is missing: set it, e.g. to \"4143\""},
+        {FIELD(probe_port), NULL, "spec.probeSpec.port is missing: set it, e.g. to \"4191\""},
+        {FIELD(probe_port), "http",
+         "spec.probeSpec.port \"http\" is not a port: set it to a number from 1 to 65535, e.g. \"4191\""},
+        {FIELD(probe_path), "/a b",
+         "spec.probeSpec.path \"/a b\" cannot be requested: use visible ASCII characters, at most 1022, and no #, e.g. "
+         "\"/ready\""},
+        {FIELD(selector_error), "matchExpressions[0].operator \"Near\" is unknown",
+         "spec.selector: matchExpressions[0].operator \"Near\" is unknown"},
+#undef FIELD
+    };
+    struct arena arena;
+    arena_init(&arena, ARENA_BYTES);
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct link_resource resource = good_link();
+        const struct link *link = NULL;
+        struct err error = {0};
+        memcpy((char *)&resource + CASES[i].field, &CASES[i].value, sizeof(CASES[i].value));
+        assert_int_equal(link_from_resource(&arena, &resource, &link, &error), ERR_INVALID);
+        assert_string_equal(error.text, CASES[i].text);
+        assert_null(link);
+    }
+    arena_done(&arena);
+}
+
+static void a_selector_that_does_not_hold_refuses_the_link(void **state)
 {
     (void)state;
     static const struct selector_requirement empty = {"a", SELECTOR_IN, NULL, 0};
@@ -267,11 +285,10 @@ static void a_selector_that_does_not_hold_selects_nothing(void **state)
     arena_init(&arena, ARENA_BYTES);
     struct link_resource resource = good_link();
     resource.selector = (struct selector){&empty, 1};
-    const struct link *link = judge(&arena, &resource);
-    assert_true(selector_is_empty(&link->selector));
-    assert_string_equal(
-        link->warning,
-        "spec.selector: selector key \"a\": In and NotIn need at least one value: no service is selected");
+    const struct link *link = NULL;
+    struct err error = {0};
+    assert_int_equal(link_from_resource(&arena, &resource, &link, &error), ERR_INVALID);
+    assert_string_equal(error.text, "spec.selector: selector key \"a\": In and NotIn need at least one value");
     arena_done(&arena);
 }
 
@@ -340,7 +357,6 @@ static void every_difference_that_matters_is_seen(void **state)
     variants[count++].gateway_address = "203.0.113.8";
     variants[count++].gateway_address = NULL;
     variants[count++].gateway_port = "4144";
-    variants[count++].gateway_port = "x";
     variants[count++].gateway_identity = "other";
     variants[count++].has_probe_spec = false;
     variants[count++].probe_path = "/x";
@@ -441,9 +457,10 @@ int main(void)
         cmocka_unit_test(only_a_cluster_name_that_cannot_end_a_name_refuses_a_link),
         cmocka_unit_test(gateway_addresses_are_split),
         cmocka_unit_test(gateway_addresses_have_a_maximum),
-        cmocka_unit_test(faults_have_defined_consequences),
+        cmocka_unit_test(odd_values_have_defined_consequences),
+        cmocka_unit_test(what_has_no_safe_value_refuses_the_link),
         cmocka_unit_test(warnings_are_joined),
-        cmocka_unit_test(a_selector_that_does_not_hold_selects_nothing),
+        cmocka_unit_test(a_selector_that_does_not_hold_refuses_the_link),
         cmocka_unit_test(secrets_of_linkerd_28_are_judged),
         cmocka_unit_test(every_difference_that_matters_is_seen),
         cmocka_unit_test(a_copy_stands_on_its_own),
