@@ -101,15 +101,25 @@ static struct service build_service(struct arena *arena, const struct mirror *mi
 
 /* ---- what its endpoints should be ---- */
 
-static enum desired_endpoints judge_target(const struct claim *claim, const char **ret_remark)
+/* The target's slices could be read once and cannot be read now: what they said of a service stands, and of a service that came later they
+ * never said anything. */
+static bool are_endpoints_untold(const struct claim *claim)
+{
+    return claim->link->stale[WORLD_TARGET_SLICES] && claim->service->endpoints_untold;
+}
+
+static enum desired_endpoints judge_target(const struct claim *claim, struct desired *desired)
 {
     /* 2.8 never looked at the target's endpoints, and its credentials may not read them. */
     if (claim->kind == CLAIM_GATEWAY || from_secret(claim))
         return ENDPOINTS_FULL;
     enum world_knowledge knowledge = claim->link->knowledge[WORLD_TARGET_SLICES];
-    if (knowledge == WORLD_UNKNOWN)
+    if (knowledge == WORLD_UNKNOWN) {
+        desired->pending = true;
+        desired->remark = "the target's endpoints are not listed yet";
         return ENDPOINTS_KEEP;
-    if (knowledge == WORLD_UNAVAILABLE)
+    }
+    if (knowledge == WORLD_UNAVAILABLE || are_endpoints_untold(claim))
         return ENDPOINTS_FULL;
     char key[OBJECT_KEY_BYTES];
     const struct object_meta *meta = &claim->service->service->meta;
@@ -117,11 +127,20 @@ static enum desired_endpoints judge_target(const struct claim *claim, const char
     const struct endpoint_summary *summary = target_endpoints(claim->link, key);
     if (summary != NULL && summary->ready > 0)
         return ENDPOINTS_FULL;
-    *ret_remark = "the exported service has no ready endpoint";
+    desired->remark = "the exported service has no ready endpoint";
     return ENDPOINTS_EMPTY;
 }
 
-static void judge_endpoints(const struct claim *claim, struct desired *desired)
+static const char *refused_remark(struct arena *arena, const struct world_gateway *gateway)
+{
+    return arena_printf(
+        arena,
+        "gateway address %s cannot be an endpoint: Kubernetes refuses unspecified, loopback and link-local "
+        "addresses",
+        gateway->refused);
+}
+
+static void judge_endpoints(struct arena *arena, const struct claim *claim, struct desired *desired)
 {
     const struct world_gateway *gateway = claim->gateway;
     desired->remark = "";
@@ -129,13 +148,20 @@ static void judge_endpoints(const struct claim *claim, struct desired *desired)
         desired->remark = gateway->spec.problem;
         desired->endpoints = ENDPOINTS_EMPTY;
     } else if (!gateway->resolved) {
+        desired->pending = true;
+        desired->remark = "the gateway's address is not known yet";
         desired->endpoints = ENDPOINTS_KEEP;
+    } else if (gateway->address_count == 0 && gateway->refused[0] != '\0') {
+        desired->remark = refused_remark(arena, gateway);
+        desired->endpoints = ENDPOINTS_EMPTY;
     } else if (gateway->address_count == 0) {
         /* A name that does not resolve now says nothing about the addresses it had: they stay until the probes judge them. */
         desired->remark = "the gateway's host name has no address";
         desired->endpoints = ENDPOINTS_KEEP;
     } else {
-        desired->endpoints = judge_target(claim, &desired->remark);
+        if (gateway->refused[0] != '\0')
+            desired->remark = refused_remark(arena, gateway);
+        desired->endpoints = judge_target(claim, desired);
     }
 }
 
@@ -221,15 +247,19 @@ static bool has_family(const struct world_gateway *gateway, enum ip_family famil
     return false;
 }
 
+static const char *slice_name(struct arena *arena, const char *service_name, enum ip_family family)
+{
+    return arena_printf(arena, "%s%s", service_name, family == IP_V4 ? SLICE_SUFFIX_V4 : SLICE_SUFFIX_V6);
+}
+
 static void add_slice(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
                       enum ip_family family, struct desired *desired)
 {
     struct slice *slice = &desired->slices[desired->slice_count++];
     const struct service *service = &desired->service;
     *slice = (struct slice){
-        /* The dot cannot stand in a Service's name, so no two mirrors can want one slice name. */
         .meta = {.namespace = service->meta.namespace,
-                 .name = arena_printf(arena, "%s.%s", service->meta.name, family == IP_V4 ? "ipv4" : "ipv6"),
+                 .name = slice_name(arena, service->meta.name, family),
                  .uid = "",
                  .resource_version = "",
                  .owner_uid = mirror->service != NULL ? mirror->service->meta.uid : "",
@@ -248,7 +278,7 @@ void desired_build(struct arena *arena, const struct mirror *mirror, const struc
                    struct desired *ret_desired)
 {
     *ret_desired = (struct desired){.service = build_service(arena, mirror, claim)};
-    judge_endpoints(claim, ret_desired);
+    judge_endpoints(arena, claim, ret_desired);
     if (ret_desired->endpoints == ENDPOINTS_KEEP)
         return;
     /* While the gateway is unusable its addresses do not count, or the slices would depend on what was looked up before. */

@@ -15,7 +15,8 @@ enum desired_endpoints {
 struct desired {
     struct service service;
     enum desired_endpoints endpoints;
-    const char *remark;     /* why there are no endpoints, for the status; "" when there are */
+    bool pending;           /* what the endpoints should be is about to be known */
+    const char *remark;     /* why there are none, or not all, for the status; "" when there are */
     struct slice slices[2]; /* IPv4 and IPv6, those that should exist; their meta.uid and resource_version are "" */
     uint32_t slice_count;
 };

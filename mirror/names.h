@@ -53,3 +53,7 @@
 #define K8S_MANAGED_BY "endpointslice.kubernetes.io/managed-by"
 #define K8S_HEADLESS "service.kubernetes.io/headless"
 #define SLICE_MANAGED_BY "svcmirror" /* value of K8S_MANAGED_BY on our slices */
+
+/* Our slices are called "<mirror>.ipv4" and "<mirror>.ipv6": a Service's name has no dot, so no two mirrors can want one slice name. */
+#define SLICE_SUFFIX_V4 ".ipv4"
+#define SLICE_SUFFIX_V6 ".ipv6"

@@ -50,9 +50,15 @@ static bool service_ports_equal(const struct service *a, const struct service *b
     return true;
 }
 
+/* What selects pods, or leads traffic past the slices, has no place on a mirror. */
+static bool is_diverted(const struct service *there)
+{
+    return there->type != SERVICE_CLUSTER_IP || there->has_selector || there->external_ip_count > 0;
+}
+
 static bool service_right(const struct service *there, const struct service *wanted)
 {
-    return kv_equal(&there->meta.labels, &wanted->meta.labels) &&
+    return !is_diverted(there) && kv_equal(&there->meta.labels, &wanted->meta.labels) &&
            kv_equal(&there->meta.annotations, &wanted->meta.annotations) && service_ports_equal(there, wanted);
 }
 
@@ -91,7 +97,11 @@ static bool slice_right(const struct slice *there, const struct slice *wanted)
 
 /* ---- whose is it ---- */
 
-static bool slice_is_ours(const struct slice *slice) { return strcmp(slice->managed_by, SLICE_MANAGED_BY) == 0; }
+static bool slice_is_ours(const struct slice *slice)
+{
+    char key[OBJECT_KEY_BYTES];
+    return world_slice_is_ours(slice, key);
+}
 
 /* ---- nothing claims the name ---- */
 
@@ -112,6 +122,8 @@ static const char *orphan_reason(const struct planner *planner)
     if (cluster == NULL || world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED)
         return NULL;
     if (is_of_another_kind(service) && !made_by_us)
+        return NULL;
+    if (is_made_of_unreadable(world, planner->mirror, cluster))
         return NULL;
     if (cluster_is_linked(world, cluster, &listed))
         return listed ? "no longer exported" : NULL;
@@ -237,7 +249,7 @@ static const struct slice *find_slice(const struct mirror *mirror, const char *n
 static void plan_slice(struct planner *planner, const struct slice *wanted)
 {
     const struct slice *there = find_slice(planner->mirror, wanted->meta.name);
-    if (there != NULL && (there->meta.deleting || slice_right(there, wanted)))
+    if (there != NULL && (there->meta.deleting || !slice_is_ours(there) || slice_right(there, wanted)))
         return;
     if (there != NULL && there->address_type != wanted->address_type) {
         delete_slice(planner, there, "addressType cannot be changed in place");
@@ -277,6 +289,17 @@ static void plan_slices(struct planner *planner, const struct desired *desired)
             delete_slice(planner, entry->slice, "no gateway address of this family");
 }
 
+/* Somebody else's slice with the name of one of ours; NULL when there is none. */
+static const struct slice *foreign_slice(const struct planner *planner, const struct desired *desired)
+{
+    for (uint32_t i = 0; i < desired->slice_count; i++) {
+        const struct slice *there = find_slice(planner->mirror, desired->slices[i].meta.name);
+        if (there != NULL && !slice_is_ours(there))
+            return there;
+    }
+    return NULL;
+}
+
 static void plan_service(struct planner *planner, const struct desired *desired)
 {
     const struct service *there = planner->mirror->service;
@@ -311,7 +334,17 @@ static void plan_winner(struct planner *planner, struct claim *claim)
     /* Readiness first: a flip must not wait for metadata. */
     plan_slices(planner, &desired);
     plan_service(planner, &desired);
-    if (planner->plan->write_count == 0)
+    if (planner->plan->write_count > 0)
+        return;
+    const struct slice *foreign = foreign_slice(planner, &desired);
+    if (foreign != NULL)
+        add_status(planner, claim, false, "NameCollision",
+                   arena_printf(planner->arena,
+                                "EndpointSlice %s/%s exists and is not svcmirror's: rename or remove it",
+                                planner->namespace, foreign->meta.name));
+    else if (desired.pending)
+        add_status(planner, claim, false, "Pending", desired.remark);
+    else
         add_status(planner, claim, true, "Mirrored", desired.remark);
 }
 
@@ -448,6 +481,70 @@ enum err_code plan_mirror(const struct world *world, struct mirror *mirror, stru
     else
         plan_claims(&planner);
     return arena_failed(arena) ? ERR_NOMEM : ERR_OK;
+}
+
+/* ---- telling writes apart ---- */
+
+static const uint64_t FNV_SEED = 14695981039346656037ULL;
+
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t count)
+{
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < count; i++)
+        hash = (hash ^ at[i]) * 1099511628211ULL; /* FNV-1a */
+    return hash;
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text) { return hash_bytes(hash, text, strlen(text) + 1); }
+
+static uint64_t hash_number(uint64_t hash, uint64_t number) { return hash_bytes(hash, &number, sizeof(number)); }
+
+static uint64_t hash_meta(uint64_t hash, const struct object_meta *meta)
+{
+    const struct kv_list *const lists[] = {&meta->labels, &meta->annotations};
+    for (size_t l = 0; l < 2; l++) {
+        for (size_t i = 0; i < lists[l]->count; i++)
+            hash = hash_text(hash_text(hash, lists[l]->items[i].key), lists[l]->items[i].value);
+        hash = hash_number(hash, lists[l]->count);
+    }
+    return hash_text(hash, meta->owner_uid);
+}
+
+static uint64_t hash_service(uint64_t hash, const struct service *service)
+{
+    hash = hash_meta(hash, &service->meta);
+    hash = hash_number(hash, is_diverted(service));
+    for (uint32_t i = 0; i < service->port_count; i++) {
+        const struct service_port *port = &service->ports[i];
+        hash = hash_number(hash_text(hash, port->name), (uint64_t)port->port << 2 | port->protocol);
+        hash = hash_text(hash_text(hash, port->target_port), port->app_protocol);
+    }
+    return hash_number(hash, service->port_count);
+}
+
+static uint64_t hash_slice(uint64_t hash, const struct slice *slice)
+{
+    hash = hash_meta(hash, &slice->meta);
+    for (uint32_t i = 0; i < slice->port_count; i++)
+        hash = hash_number(hash_text(hash, slice->ports[i].name), slice->ports[i].port);
+    for (uint32_t i = 0; i < slice->endpoint_count; i++)
+        hash = hash_number(hash_text(hash, slice->endpoints[i].address), slice->endpoints[i].ready);
+    return hash_number(hash, slice->endpoint_count);
+}
+
+uint32_t write_object(const struct write *write)
+{
+    return (uint32_t)hash_number(hash_text(FNV_SEED, write->name), write->kind);
+}
+
+uint64_t write_fingerprint(const struct write *write)
+{
+    uint64_t hash = FNV_SEED;
+    if (write->kind == WRITE_SERVICE)
+        hash = hash_service(hash_service(hash, write->old_service), write->service);
+    else if (write->kind == WRITE_SLICE)
+        hash = hash_slice(hash_slice(hash, write->old_slice), write->slice);
+    return hash != 0 ? hash : 1;
 }
 
 const char *write_verb_name(enum write_verb verb)

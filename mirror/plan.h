@@ -53,5 +53,10 @@ struct plan {
 enum err_code plan_mirror(const struct world *world, struct mirror *mirror, struct arena *arena, struct plan *ret_plan)
     MUST_USE;
 
+/** Tells the objects of one mirror apart. */
+uint32_t write_object(const struct write *write);
+/** Of an update: the same for the same wanted content in place of the same content, whatever their versions. Never 0. */
+uint64_t write_fingerprint(const struct write *write);
+
 const char *write_verb_name(enum write_verb verb); /* "create", "update", "delete" */
 const char *write_kind_name(enum write_kind kind); /* "Namespace", "Service", "EndpointSlice" */

@@ -7,11 +7,15 @@
 #include "mirror/names.h"
 #include "mirror/world_internal.h"
 
+/* An update that somebody keeps undoing is written again at this pace: from at once to one in five minutes. */
+enum { REWRITE_FIRST_MS = 200, REWRITE_CAP_MS = 300 * 1000, REWRITE_QUIET_MS = 10 * 1000 };
+
 static void free_mirror(void *value)
 {
     struct mirror *mirror = value;
     mem_free(mirror->service);
     mem_free(mirror->seen);
+    mem_free(mirror->rewrites);
     mem_free(mirror);
 }
 
@@ -29,6 +33,7 @@ static void free_link(void *value)
     map_free(link->slices);
     map_free(link->endpoints);
     map_free(link->gateways);
+    map_free(link->unreadable);
     link_free(link->declaration);
     mem_free(link);
 }
@@ -187,6 +192,64 @@ void world_release(struct mirror *mirror)
 
 bool mirror_held(const struct mirror *mirror) { return mirror->held; }
 
+/* ---- somebody who keeps undoing what is written ---- */
+
+static uint64_t rewrite_pace_ms(uint32_t repeats)
+{
+    if (repeats == 0)
+        return 0;
+    uint64_t pace_ms = (uint64_t)REWRITE_FIRST_MS << (repeats - 1 < 16 ? repeats - 1 : 16);
+    return pace_ms < REWRITE_CAP_MS ? pace_ms : REWRITE_CAP_MS;
+}
+
+/* The same edit made again after a quiet time is a new one, and is mended at once. */
+static bool is_repeated(const struct mirror_rewrite *rewrite, uint64_t fingerprint, uint64_t now_ms)
+{
+    return rewrite != NULL && rewrite->fingerprint == fingerprint &&
+           now_ms - rewrite->written_ms < REWRITE_QUIET_MS + 2 * rewrite_pace_ms(rewrite->repeats + 1);
+}
+
+static struct mirror_rewrite *find_rewrite(const struct mirror *mirror, uint32_t object)
+{
+    for (unsigned i = 0; mirror->rewrites != NULL && i < REWRITES; i++)
+        if (mirror->rewrites[i].fingerprint != 0 && mirror->rewrites[i].object == object)
+            return &mirror->rewrites[i];
+    return NULL;
+}
+
+static struct mirror_rewrite *oldest_rewrite(struct mirror *mirror)
+{
+    if (mirror->rewrites == NULL)
+        mirror->rewrites = mem_zalloc(sizeof(*mirror->rewrites) * REWRITES);
+    struct mirror_rewrite *oldest = mirror->rewrites;
+    for (unsigned i = 1; oldest != NULL && i < REWRITES; i++)
+        if (mirror->rewrites[i].written_ms < oldest->written_ms)
+            oldest = &mirror->rewrites[i];
+    return oldest;
+}
+
+uint64_t mirror_rewrite_wait_ms(const struct mirror *mirror, uint32_t object, uint64_t fingerprint, uint64_t now_ms)
+{
+    const struct mirror_rewrite *rewrite = find_rewrite(mirror, object);
+    if (!is_repeated(rewrite, fingerprint, now_ms))
+        return 0;
+    uint64_t due_ms = rewrite->written_ms + rewrite_pace_ms(rewrite->repeats);
+    return due_ms > now_ms ? due_ms - now_ms : 0;
+}
+
+uint32_t mirror_note_rewrite(struct mirror *mirror, uint32_t object, uint64_t fingerprint, uint64_t now_ms)
+{
+    struct mirror_rewrite *rewrite = find_rewrite(mirror, object);
+    uint32_t repeats = is_repeated(rewrite, fingerprint, now_ms) ? rewrite->repeats + 1 : 0;
+    if (rewrite == NULL)
+        rewrite = oldest_rewrite(mirror);
+    if (rewrite == NULL)
+        return 0; /* out of memory: not paced this time */
+    *rewrite =
+        (struct mirror_rewrite){.fingerprint = fingerprint, .written_ms = now_ms, .object = object, .repeats = repeats};
+    return repeats;
+}
+
 void world_on_seen(struct world *world, world_seen_fn fn, void *context)
 {
     world->on_seen = fn;
@@ -206,6 +269,8 @@ void mark_where(struct world *world, const char *namespace)
             mirror_note_version(map_value(entry), ""); /* a held mirror may be waiting for just this */
     }
 }
+
+void world_mark_namespace(struct world *world, const char *namespace) { mark_where(world, namespace); }
 
 bool mirror_is_foreign(const struct mirror *mirror) { return mirror->foreign; }
 
@@ -263,8 +328,9 @@ static struct world_link *link_new(struct world *world, const struct link *decla
     link->slices = map_new(NULL);
     link->endpoints = map_new(mem_free);
     link->gateways = map_new(NULL);
+    link->unreadable = map_new(mem_free);
     if (link->declaration == NULL || link->services == NULL || link->slices == NULL || link->endpoints == NULL ||
-        link->gateways == NULL || map_put(world->links, declaration->id, link) != ERR_OK) {
+        link->gateways == NULL || link->unreadable == NULL || map_put(world->links, declaration->id, link) != ERR_OK) {
         free_link(link);
         return NULL;
     }
@@ -400,6 +466,24 @@ bool cluster_is_linked(const struct world *world, const char *cluster_name, bool
     return linked;
 }
 
+/* A mirror names its origin in an annotation: "<service>.<namespace>.svc.<domain>". */
+bool is_made_of_unreadable(const struct world *world, const struct mirror *mirror, const char *cluster_name)
+{
+    const char *origin = kv_get(&mirror->service->meta.annotations, L5D_REMOTE_SVC_FQ_NAME);
+    char name[OBJECT_KEY_BYTES], namespace[OBJECT_KEY_BYTES], key[OBJECT_KEY_BYTES];
+    if (origin == NULL)
+        return false;
+    size_t name_length = strcspn(origin, ".");
+    const char *rest = origin[name_length] == '.' ? origin + name_length + 1 : "";
+    (void)snprintf(name, sizeof(name), "%.*s", (int)name_length, origin);
+    (void)snprintf(namespace, sizeof(namespace), "%.*s", (int)strcspn(rest, "."), rest);
+    object_key_format(key, namespace, name);
+    for (const struct world_link *link = world_first_link(world); link != NULL; link = world_next_link(link))
+        if (strcmp(link->declaration->cluster_name, cluster_name) == 0 && target_is_unreadable(link, key))
+            return true;
+    return false;
+}
+
 /* ---- knowledge ---- */
 
 static enum world_knowledge *knowledge_of(struct world *world, struct world_link *link,
@@ -448,6 +532,8 @@ void world_set_unavailable(struct world *world, struct world_link *link, enum wo
 {
     enum world_knowledge *knowledge = knowledge_of(world, link, collection);
     /* What was listed once stays listed: a right lost later makes the view old, not empty. */
+    if (link != NULL && *knowledge == WORLD_LISTED)
+        link->stale[collection] = true;
     if (*knowledge != WORLD_UNKNOWN)
         return;
     *knowledge = WORLD_UNAVAILABLE;
@@ -465,9 +551,14 @@ static void note_listed(struct world *world, struct world_link *link, enum world
 
 void world_end(struct world *world, struct world_link *link, enum world_collection collection)
 {
-    if (link != NULL)
+    bool was_stale = link != NULL && link->stale[collection];
+    if (link != NULL) {
+        link->stale[collection] = false;
         target_sweep(link, collection);
-    else
+    } else {
         source_sweep(world, collection);
+    }
+    if (was_stale)
+        knowledge_changed(world, link);
     note_listed(world, link, collection);
 }

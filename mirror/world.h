@@ -93,6 +93,14 @@ enum err_code world_target_service(struct world_link *link, enum world_change ch
     MUST_USE;
 enum err_code world_target_slice(struct world_link *link, enum world_change change, const struct slice *slice) MUST_USE;
 
+/** An object of the target that is there and cannot be decoded: what is known of it stays, and its mirror is not taken for
+ *  unexported. */
+enum err_code world_target_unreadable(struct world_link *link, const char *namespace, const char *name) MUST_USE;
+
+/** Whether a slice is one of ours, and of which mirror: by its label, or by its name when somebody took the label off.
+ *  @param[out] ret_key  "namespace/name" of the mirror. */
+bool world_slice_is_ours(const struct slice *slice, char ret_key[OBJECT_KEY_BYTES]);
+
 /** An unlabelled object of that name was found where a mirror should go (`foreign`), or is gone again. */
 void world_set_foreign(struct mirror *mirror, bool foreign);
 bool mirror_is_foreign(const struct mirror *mirror);
@@ -115,10 +123,14 @@ uint32_t world_gateway_service_count(const struct world_gateway *gateway);
 void world_gateway_set_context(struct world_gateway *gateway, void *context);
 void *world_gateway_context(const struct world_gateway *gateway);
 
-/** The addresses behind the gateway's names, as literals in any order; what is none is passed over, those that stay keep
- *  their liveness. From here the gateway is *resolved*. A gateway is unresolved until the first call. */
+/** The addresses behind the gateway's names, as literals in any order; what is none, or cannot be an endpoint, is passed over, those
+ *  that stay keep their liveness. From here the gateway is *resolved*. A gateway is unresolved until the first call. */
 enum err_code world_gateway_set_addresses(struct world_gateway *gateway, const char *const *addresses, uint32_t count)
     MUST_USE;
+/** The addresses that the gateway's own mirror has in the source cluster: what an earlier run of the agent knew. For a name that does not
+ *  resolve at a start.
+ *  @param[out] ret_addresses  at most `max`, borrowed until the world changes. @return how many; 0 when it has no mirror. */
+uint32_t world_gateway_remembered(const struct world_gateway *gateway, const char **ret_addresses, uint32_t max);
 /** Marks the mirrors of the gateway, urgently, when it changes anything. Unknown addresses are ignored. */
 void world_gateway_set_liveness(struct world_gateway *gateway, const char *address, enum world_liveness liveness);
 struct world_address {
@@ -165,6 +177,8 @@ size_t world_mirror_count(const struct world *world);
 
 /** Marks for planning; `urgent` ones are popped before all others. Marking twice is marking once. */
 void world_mark(struct mirror *mirror, bool urgent);
+/** Marks all mirrors of a namespace. */
+void world_mark_namespace(struct world *world, const char *namespace);
 /** Takes the next marked mirror, or NULL. It may be marked again while it is worked on. A popped mirror stays valid until the next call of a
  *  world function that changes what is known, except world_mark(). */
 struct mirror *world_pop(struct world *world);
@@ -177,6 +191,15 @@ void world_release(struct mirror *mirror);
 bool mirror_held(const struct mirror *mirror);
 /** The resourceVersions of the mirror's objects change: `version` was seen on an object of this mirror since it was last held. */
 bool mirror_saw_version(const struct mirror *mirror, const char *version);
+/* An update that somebody undoes every time is not written for ever at full speed: each object of a mirror remembers its last update. */
+
+/** How long the update has to wait because the very same one keeps being undone; 0: not at all.
+ *  @param object       tells the mirror's objects apart; write_object() of plan.h
+ *  @param fingerprint  write_fingerprint() of plan.h */
+uint64_t mirror_rewrite_wait_ms(const struct mirror *mirror, uint32_t object, uint64_t fingerprint, uint64_t now_ms);
+/** Notes that the update is being written. @return how often in a row the very same one was written before. */
+uint32_t mirror_note_rewrite(struct mirror *mirror, uint32_t object, uint64_t fingerprint, uint64_t now_ms);
+
 /** Called on every change of an object of a held mirror or of its namespace, to learn when a write's effect has arrived. Only records: it must not
  *  call the world. */
 typedef void (*world_seen_fn)(void *context, struct mirror *mirror);

@@ -234,26 +234,43 @@ static uint32_t insert_address(struct world_address *addresses, uint32_t count, 
     return count + 1;
 }
 
+uint32_t world_gateway_remembered(const struct world_gateway *gateway, const char **ret_addresses, uint32_t max)
+{
+    const struct mirror *mirror = gateway->claim != NULL ? gateway->claim->mirror : NULL;
+    uint32_t count = 0;
+    for (const struct source_slice *at = mirror != NULL ? mirror->slices : NULL; at != NULL; at = at->next)
+        for (uint32_t i = 0; i < at->slice->endpoint_count && count < max; i++)
+            ret_addresses[count++] = at->slice->endpoints[i].address;
+    return count;
+}
+
 enum err_code world_gateway_set_addresses(struct world_gateway *gateway, const char *const *addresses, uint32_t count)
 {
     struct world_address *fresh = mem_zalloc(sizeof(*fresh) * (count > 0 ? count : 1));
     if (fresh == NULL)
         return ERR_NOMEM;
     uint32_t kept = 0;
+    char refused[TEXT_IP_BYTES] = "";
     for (uint32_t i = 0; i < count; i++) {
         struct world_address address;
         memset(&address, 0, sizeof(address)); /* padding too: it is compared below */
         address.family = text_parse_ip(addresses[i], address.text);
         if (address.family == IP_NONE)
             continue;
+        if (!text_ip_may_be_endpoint(address.family, address.text)) {
+            if (refused[0] == '\0')
+                memcpy(refused, address.text, sizeof(refused));
+            continue;
+        }
         address.liveness = liveness_of(gateway, address.text);
         kept = insert_address(fresh, kept, &address);
     }
-    bool same = gateway->resolved && kept == gateway->address_count &&
+    bool same = gateway->resolved && kept == gateway->address_count && strcmp(refused, gateway->refused) == 0 &&
                 (kept == 0 || memcmp(fresh, gateway->addresses, kept * sizeof(*fresh)) == 0);
     mem_free(gateway->addresses);
     gateway->addresses = fresh;
     gateway->address_count = kept;
+    memcpy(gateway->refused, refused, sizeof(refused));
     gateway->resolved = true;
     if (!same)
         gateway_mark(gateway, true);

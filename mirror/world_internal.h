@@ -14,6 +14,15 @@ struct source_slice {
     uint32_t generation;
 };
 
+/* The last update of one object, to notice somebody who keeps undoing it. */
+struct mirror_rewrite {
+    uint64_t fingerprint; /* of the update; 0: none */
+    uint64_t written_ms;
+    uint32_t object;  /* tells a mirror's objects apart */
+    uint32_t repeats; /* how often in a row the very same update was wanted again */
+};
+enum { REWRITES = 3 }; /* a Service, two slices */
+
 struct mirror {
     struct world *world;
     const char *key;      /* the map's copy */
@@ -21,7 +30,8 @@ struct mirror {
     struct service *service;
     struct source_slice *slices;
     struct mirror *queue_next, *queue_previous;
-    char (*seen)[SEEN_BYTES]; /* resourceVersions seen while held, a ring; NULL when not held */
+    struct mirror_rewrite *rewrites; /* REWRITES of them, NULL before the first update */
+    char (*seen)[SEEN_BYTES];        /* resourceVersions seen while held, a ring; NULL when not held */
     void *context;
     uint32_t service_generation;
     uint8_t seen_count;
@@ -71,6 +81,7 @@ struct target_service {
     struct service *service;
     struct claim *claim; /* NULL when it is not exported (then it is a gateway) */
     uint32_t generation;
+    bool endpoints_untold; /* it came after the target's slices could not be read any more */
 };
 
 struct target_slice {
@@ -91,6 +102,7 @@ struct world_gateway {
     struct gateway_spec spec;
     struct world_address *addresses;
     uint32_t address_count;
+    char refused[TEXT_IP_BYTES]; /* the first address that cannot be an endpoint, "" when none */
     bool resolved;
     uint32_t services;   /* claims that name it */
     struct claim *claim; /* its own mirror; NULL when it has none */
@@ -101,10 +113,12 @@ struct world_link {
     struct world *world;
     const char *id; /* the map's copy */
     struct link *declaration;
-    struct map *services;  /* "ns/name" -> struct target_service: exported ones and gateways only */
-    struct map *slices;    /* "ns/slice" -> struct target_slice */
-    struct map *endpoints; /* "ns/service" -> struct endpoint_summary */
-    struct map *gateways;  /* key -> struct world_gateway */
+    struct map *services;          /* "ns/name" -> struct target_service: exported ones and gateways only */
+    struct map *slices;            /* "ns/slice" -> struct target_slice */
+    struct map *endpoints;         /* "ns/service" -> struct endpoint_summary */
+    struct map *gateways;          /* key -> struct world_gateway */
+    struct map *unreadable;        /* "ns/name" of a Service that could not be decoded -> uint32_t, its generation */
+    bool stale[WORLD_COLLECTIONS]; /* listed once, and not readable any more */
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
     uint32_t generation[WORLD_COLLECTIONS];
 };
@@ -117,6 +131,8 @@ void mark_where(struct world *world, const char *namespace); /* all mirrors of a
 
 /** Whether any link names that cluster, and whether the services of all such links are listed. */
 bool cluster_is_linked(const struct world *world, const char *cluster_name, bool *ret_listed);
+/** Whether the exported service that the mirror was made of is there and cannot be read. */
+bool is_made_of_unreadable(const struct world *world, const struct mirror *mirror, const char *cluster_name);
 /** A fact of a target that was not recorded for want of memory makes its collection unknown until it is listed again: nothing
  *  may be concluded from absence. (Of the source nothing is: there a write meets the API server's preconditions.)
  *  @return `code`. */
@@ -145,4 +161,5 @@ void gateway_mark(struct world_gateway *gateway, bool urgent);
 /* world_target.c */
 void target_forget(struct world_link *link);
 enum err_code target_reconsider(struct world_link *link) MUST_USE; /* the declaration changed */
+bool target_is_unreadable(const struct world_link *link, const char *service_key);
 const struct endpoint_summary *target_endpoints(const struct world_link *link, const char *service_key);

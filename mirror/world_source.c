@@ -1,7 +1,9 @@
 /* The source cluster as the world knows it: mirrors' Services and slices, and namespaces. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "mirror/names.h"
 #include "mirror/world_internal.h"
 
 /* ---- services ---- */
@@ -82,11 +84,35 @@ static void link_slice(struct source_slice *entry, struct mirror *mirror)
     world_mark(mirror, false);
 }
 
-static enum err_code put_slice(struct world *world, const char *key, struct slice *copy)
+bool world_slice_is_ours(const struct slice *slice, char ret_key[OBJECT_KEY_BYTES])
 {
-    char mirror_name[OBJECT_KEY_BYTES];
-    object_key_format(mirror_name, copy->meta.namespace, copy->service_name);
-    struct mirror *mirror = mirror_obtain(world, mirror_name);
+    if (strcmp(slice->managed_by, SLICE_MANAGED_BY) != 0 && !slice->meta.made_by_us)
+        return false;
+    const char *name = slice->meta.name, *dot = strrchr(name, '.');
+    if (slice->service_name[0] != '\0') {
+        object_key_format(ret_key, slice->meta.namespace, slice->service_name);
+        return true;
+    }
+    if (dot == NULL || (strcmp(dot, SLICE_SUFFIX_V4) != 0 && strcmp(dot, SLICE_SUFFIX_V6) != 0))
+        return false;
+    char service_name[OBJECT_KEY_BYTES];
+    (void)snprintf(service_name, sizeof(service_name), "%.*s", (int)(dot - name), name);
+    object_key_format(ret_key, slice->meta.namespace, service_name);
+    return true;
+}
+
+/* @return whether the slice belongs to a mirror, and to which. */
+static bool find_mirror_key(const struct slice *slice, char ret_key[OBJECT_KEY_BYTES])
+{
+    if (slice->service_name[0] == '\0')
+        return world_slice_is_ours(slice, ret_key);
+    object_key_format(ret_key, slice->meta.namespace, slice->service_name);
+    return true;
+}
+
+static enum err_code put_slice(struct world *world, const char *key, const char *mirror_key, struct slice *copy)
+{
+    struct mirror *mirror = mirror_obtain(world, mirror_key);
     if (mirror == NULL)
         return ERR_NOMEM;
     struct source_slice *entry = map_get(world->slices, key);
@@ -113,10 +139,10 @@ static enum err_code put_slice(struct world *world, const char *key, struct slic
 
 enum err_code world_source_slice(struct world *world, enum world_change change, const struct slice *slice)
 {
-    char key[OBJECT_KEY_BYTES];
+    char key[OBJECT_KEY_BYTES], mirror_key[OBJECT_KEY_BYTES];
     object_key_format(key, slice->meta.namespace, slice->meta.name);
     struct source_slice *entry = map_get(world->slices, key);
-    if (change == WORLD_DELETED || slice->service_name[0] == '\0') {
+    if (change == WORLD_DELETED || !find_mirror_key(slice, mirror_key)) {
         if (entry != NULL)
             drop_slice(world, entry);
         return ERR_OK;
@@ -128,7 +154,7 @@ enum err_code world_source_slice(struct world *world, enum world_change change, 
     struct slice *copy = slice_copy(slice);
     if (copy == NULL)
         return ERR_NOMEM;
-    enum err_code code = put_slice(world, key, copy);
+    enum err_code code = put_slice(world, key, mirror_key, copy);
     if (code != ERR_OK)
         mem_free(copy);
     return code;

@@ -125,6 +125,7 @@ static enum err_code obtain_service(struct world_link *link, const char *key, st
         mem_free(entry);
         return ERR_NOMEM;
     }
+    entry->endpoints_untold = link->stale[WORLD_TARGET_SLICES];
     *ret_entry = entry;
     return ERR_OK;
 }
@@ -155,11 +156,61 @@ static enum err_code put_service(struct world_link *link, const char *key, const
     return code;
 }
 
+/* ---- Services that are there and cannot be read ---- */
+
+static void readable_again(struct world_link *link, const char *key)
+{
+    char mirror_key[OBJECT_KEY_BYTES], namespace[OBJECT_KEY_BYTES];
+    if (!map_remove(link->unreadable, key))
+        return;
+    const struct service unread = {.meta = {.name = object_key_split(key, namespace), .namespace = namespace}};
+    mirror_key_of(link, &unread, mirror_key);
+    struct mirror *mirror = world_find_mirror(link->world, mirror_key);
+    if (mirror != NULL)
+        world_mark(mirror, false);
+}
+
+enum err_code world_target_unreadable(struct world_link *link, const char *namespace, const char *name)
+{
+    char key[OBJECT_KEY_BYTES];
+    object_key_format(key, namespace, name);
+    struct target_service *entry = map_get(link->services, key);
+    if (entry != NULL)
+        entry->generation = link->generation[WORLD_TARGET_SERVICES];
+    uint32_t *generation = NEW(uint32_t);
+    enum err_code code = generation != NULL ? map_put(link->unreadable, key, generation) : ERR_NOMEM;
+    if (code != ERR_OK) {
+        mem_free(generation);
+        return note_result(link, WORLD_TARGET_SERVICES, code);
+    }
+    *generation = link->generation[WORLD_TARGET_SERVICES];
+    return ERR_OK;
+}
+
+static void sweep_unreadable(struct world_link *link)
+{
+    for (struct map_entry *at = map_first(link->unreadable), *next; at != NULL; at = next) {
+        char key[OBJECT_KEY_BYTES];
+        next = map_next(at);
+        (void)snprintf(key, sizeof(key), "%s", map_key(at));
+        if (*(const uint32_t *)map_value(at) != link->generation[WORLD_TARGET_SERVICES])
+            readable_again(link, key);
+    }
+}
+
+bool target_is_unreadable(const struct world_link *link, const char *service_key)
+{
+    return map_get(link->unreadable, service_key) != NULL;
+}
+
+/* ---- Services ---- */
+
 enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service)
 {
     char key[OBJECT_KEY_BYTES];
     object_key_format(key, service->meta.namespace, service->meta.name);
     bool gateway = is_gateway(link->declaration, service);
+    readable_again(link, key);
     if (change == WORLD_DELETED || (!gateway && !is_exported(link->declaration, service))) {
         drop_service(link, key);
         return ERR_OK;
@@ -310,6 +361,8 @@ enum err_code world_target_slice(struct world_link *link, enum world_change chan
 
 void target_sweep(struct world_link *link, enum world_collection collection)
 {
+    if (collection == WORLD_TARGET_SERVICES)
+        sweep_unreadable(link);
     struct map *map = collection == WORLD_TARGET_SERVICES ? link->services : link->slices;
     for (struct map_entry *at = map_first(map), *next; at != NULL; at = next) {
         next = map_next(at);

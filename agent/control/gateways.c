@@ -270,6 +270,25 @@ static uint32_t gather(const struct gateway *gateway, struct arena *arena, const
     return count;
 }
 
+/* A name that does not resolve at a start: the addresses that an earlier run wrote into the gateway's mirror stand in for it, and are probed
+ * like any others. */
+static uint32_t remember(const struct gateway *gateway, struct arena *arena, const char **addresses, const char **hosts,
+                         uint32_t count, uint32_t max)
+{
+    const struct name *lost = gateway->names;
+    while (lost != NULL && lost->answer.count > 0)
+        lost = lost->next;
+    const char *remembered[DNS_MAX_ADDRESSES];
+    uint32_t more = lost != NULL ? world_gateway_remembered(gateway->world_gateway, remembered, DNS_MAX_ADDRESSES) : 0;
+    for (uint32_t i = 0; i < more && count < max; i++)
+        if (!is_gathered(addresses, count, remembered[i])) {
+            hosts[count] = host_header(arena, lost->text, world_gateway_spec(gateway->world_gateway)->probe.port);
+            addresses[count] = arena_strdup(arena, remembered[i]); /* the slice may go while the address stays */
+            count++;
+        }
+    return count;
+}
+
 static enum world_liveness liveness_from(const struct gateway_address *address)
 {
     static const enum world_liveness of[] = {
@@ -320,9 +339,11 @@ static enum err_code sync_probes(struct gateway *gateway, const char *const *add
 static enum err_code settle_addresses(struct gateway *gateway)
 {
     const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
+    const struct world *world = gateway->gateways->control->world;
+    bool source_known = world_knowledge(world, NULL, WORLD_SOURCE_SLICES) != WORLD_UNKNOWN;
     for (const struct name *name = gateway->names; name != NULL; name = name->next)
-        if (!name->answered)
-            return ERR_OK; /* half the set would look as if the rest were gone */
+        if (!name->answered || (name->answer.count == 0 && !source_known))
+            return ERR_OK; /* half the set would look as if the rest were gone; the next answer goes on */
     struct arena *scratch = &gateway->gateways->scratch;
     arena_reset(scratch);
     const char **addresses = arena_array(scratch, DNS_MAX_ADDRESSES, sizeof(*addresses));
@@ -330,6 +351,7 @@ static enum err_code settle_addresses(struct gateway *gateway)
     if (addresses == NULL || hosts == NULL)
         return ERR_NOMEM;
     uint32_t count = gather(gateway, scratch, addresses, hosts, DNS_MAX_ADDRESSES);
+    count = remember(gateway, scratch, addresses, hosts, count, DNS_MAX_ADDRESSES);
     if (arena_failed(scratch))
         return ERR_NOMEM;
     TRY(world_gateway_set_addresses(gateway->world_gateway, addresses, count));

@@ -41,6 +41,17 @@ static const char *cluster_name(const struct target *target) { return target_lin
 
 /* ---- watches ---- */
 
+static enum err_code keep_unreadable(struct target *target, const json_t *json)
+{
+    struct object_meta meta;
+    struct err ignored = {0};
+    enum err_code code = codec_meta(&target->scratch, json, &meta, &ignored);
+    if (code != ERR_OK)
+        return code;
+    code = world_target_unreadable(target->world_link, meta.namespace, meta.name);
+    return code != ERR_OK ? code : ERR_INVALID;
+}
+
 static enum err_code on_object(void *context, enum change change, json_t *json)
 {
     struct target_watch *watch = context;
@@ -60,9 +71,12 @@ static enum err_code on_object(void *context, enum change change, json_t *json)
         if (code == ERR_OK)
             code = world_target_slice(target->world_link, what, &slice);
     }
-    if (code == ERR_INVALID)
-        log_warn("object_unreadable", "an object of a target cluster cannot be read and is left out", "cluster",
-                 cluster_name(target), "error", error.text, NULL);
+    if (code == ERR_INVALID) {
+        log_warn("object_unreadable", "an object of a target cluster cannot be read; what is known of it stays",
+                 "cluster", cluster_name(target), "error", error.text, NULL);
+        if (watch->collection == WORLD_TARGET_SERVICES && change != CHANGE_DELETED)
+            code = keep_unreadable(target, json);
+    }
     return code;
 }
 

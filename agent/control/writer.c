@@ -6,6 +6,7 @@
 
 #include "agent/control/deadlines.h"
 #include "agent/control/internal.h"
+#include "agent/control/namespaces.h"
 #include "agent/control/write_request.h"
 #include "agent/kube/codec.h"
 #include "agent/observe/log.h"
@@ -23,6 +24,7 @@ enum {
     FOREIGN_MS = 2000, /* how soon to look again whether a foreign object is gone; doubles */
     FOREIGN_CAP_MS = 15000,
     SEEN_VERSION_BYTES = 24, /* a resourceVersion: a decimal 64-bit number */
+    UNDONE_TOLD = 3,         /* an update that was undone so often is told to people */
 };
 
 enum work_state {
@@ -60,6 +62,7 @@ struct writer {
     struct arena arena;
     struct strbuf body;
     struct deadlines deadlines;
+    struct namespaces *namespaces;
     struct work *works;
     struct work *seen; /* works whose objects changed since the last turn */
     struct flip *flips;
@@ -164,9 +167,19 @@ static bool effect_arrived(const struct work *work)
     return work->awaited_version[0] != '\0' && mirror_saw_version(work->mirror, work->awaited_version);
 }
 
+/* The namespace is there, or is no longer waited for: who else wants it plans again. */
+static void end_namespace(struct work *work)
+{
+    if (work->kind != WRITE_NAMESPACE)
+        return;
+    namespaces_created(work->writer->namespaces, work->name);
+    world_mark_namespace(work->writer->control->world, work->name);
+}
+
 static void await_effect(struct work *work)
 {
     if (effect_arrived(work)) {
+        end_namespace(work);
         work_settle(work);
         return;
     }
@@ -194,6 +207,7 @@ static void settle_seen(struct writer *writer)
         work->seen_queued = false;
         if (work->state == WORK_AWAITING && effect_arrived(work)) {
             deadlines_cancel(&writer->deadlines, &work->deadline);
+            end_namespace(work);
             work_settle(work);
         }
     }
@@ -226,6 +240,12 @@ static void retry_later(struct work *work, const struct kube_failure *failure)
         if (until_ms > work->writer->paused_until_ms)
             work->writer->paused_until_ms = until_ms;
     }
+    /* All that wait for the namespace hear of it. Each would do with the next turn; the first to ask then gets it. */
+    if (work->kind == WRITE_NAMESPACE) {
+        namespaces_failed(work->writer->namespaces, work->name, loop_now_ms(work->writer->control->config.loop),
+                          delay_ms, failure->error.text);
+        world_mark_namespace(work->writer->control->world, work->name);
+    }
     /* Not held: a change that may mend the cause is acted upon at once. The deadline marks the mirror otherwise. */
     work->state = WORK_IDLE;
     world_release(work->mirror);
@@ -251,11 +271,12 @@ static bool take_back(struct work *work, const json_t *object)
     struct slice slice;
     struct err ignored = {0};
     arena_reset(&writer->arena);
+    char key[OBJECT_KEY_BYTES];
     if (work->kind == WRITE_SERVICE)
         return codec_service(&writer->arena, object, &service, &ignored) == ERR_OK && service.meta.made_by_us &&
                world_source_service(world, WORLD_PUT, &service) == ERR_OK;
-    return codec_slice(&writer->arena, object, &slice, &ignored) == ERR_OK && slice.meta.made_by_us &&
-           slice.service_name[0] != '\0' && world_source_slice(world, WORLD_PUT, &slice) == ERR_OK;
+    return codec_slice(&writer->arena, object, &slice, &ignored) == ERR_OK && world_slice_is_ours(&slice, key) &&
+           strcmp(key, mirror_key(work->mirror)) == 0 && world_source_slice(world, WORLD_PUT, &slice) == ERR_OK;
 }
 
 static void look_again(struct work *work)
@@ -404,15 +425,86 @@ static enum err_code start_write(struct writer *writer, struct mirror *mirror, c
     return ERR_OK;
 }
 
-/* The same namespace is wanted by many mirrors at once: the first creates it, the others wait with it. */
-static bool namespace_under_way(const struct writer *writer, const struct write *write)
+static enum err_code wait_for(struct writer *writer, struct mirror *mirror, uint64_t delay_ms)
 {
-    if (write->kind != WRITE_NAMESPACE)
-        return false;
-    for (const struct work *work = writer->works; work != NULL; work = work->next)
-        if (work->kind == WRITE_NAMESPACE && work->state != WORK_IDLE && strcmp(work->name, write->name) == 0)
-            return true;
-    return false;
+    struct work *work = work_obtain(writer, mirror);
+    if (work == NULL)
+        return ERR_NOMEM;
+    return deadlines_set(&writer->deadlines, &work->deadline, delay_ms);
+}
+
+static enum err_code start_namespace(struct writer *writer, struct mirror *mirror, const struct write *write)
+{
+    uint64_t now_ms = loop_now_ms(writer->control->config.loop), wait_ms = 0;
+    const char *problem = NULL;
+    enum err_code code = ERR_OK;
+    switch (namespaces_ask(writer->namespaces, write->name, now_ms, &wait_ms, &problem)) {
+    case NAMESPACE_UNDER_WAY:
+        break;
+    case NAMESPACE_FAILED:
+        claims_set_error(writer->control, mirror, problem);
+        code = wait_for(writer, mirror, wait_ms);
+        break;
+    case NAMESPACE_CREATE:
+        code = start_write(writer, mirror, write);
+        if (code != ERR_OK)
+            namespaces_created(writer->namespaces, write->name);
+        break;
+    }
+    return code;
+}
+
+/* ---- updates that somebody keeps undoing ---- */
+
+static void tell_undone(struct writer *writer, const struct mirror *mirror, const struct write *write)
+{
+    char note[1024];
+    const struct claim *claim = mirror_first_claim(mirror);
+    (void)snprintf(
+        note, sizeof(note),
+        "%s %s/%s is changed back by something in this cluster each time it is put right: exempt objects labelled "
+        "mirror.linkerd.io/mirrored-service=true from the webhook or controller that does it",
+        write_kind_name(write->kind), write->namespace, write->name);
+    log_warn("update_undone", note, "mirror", mirror_key(mirror), NULL);
+    if (claim != NULL)
+        links_emit(writer->control, world_link_declaration(claim_link(claim)), true, "UpdateUndone", note);
+}
+
+/* @return how long the write has to wait; 0: not at all. */
+static uint64_t pace_ms(const struct writer *writer, const struct mirror *mirror, const struct write *write)
+{
+    if (write->verb != WRITE_UPDATE)
+        return 0;
+    return mirror_rewrite_wait_ms(mirror, write_object(write), write_fingerprint(write),
+                                  loop_now_ms(writer->control->config.loop));
+}
+
+static void note_update(struct writer *writer, struct mirror *mirror, const struct write *write)
+{
+    if (write->verb != WRITE_UPDATE)
+        return;
+    uint32_t repeats = mirror_note_rewrite(mirror, write_object(write), write_fingerprint(write),
+                                           loop_now_ms(writer->control->config.loop));
+    if (repeats == UNDONE_TOLD)
+        tell_undone(writer, mirror, write);
+}
+
+/* The first write of the plan that need not wait: the order of updates among themselves is a preference, no need. */
+static enum err_code start_first(struct writer *writer, struct mirror *mirror, const struct plan *plan)
+{
+    uint64_t wait_ms = UINT64_MAX;
+    for (uint32_t i = 0; i < plan->write_count; i++) {
+        const struct write *write = &plan->writes[i];
+        if (write->kind == WRITE_NAMESPACE)
+            return start_namespace(writer, mirror, write);
+        uint64_t pause_ms = pace_ms(writer, mirror, write);
+        if (pause_ms == 0) {
+            note_update(writer, mirror, write);
+            return start_write(writer, mirror, write);
+        }
+        wait_ms = pause_ms < wait_ms ? pause_ms : wait_ms;
+    }
+    return wait_for(writer, mirror, wait_ms);
 }
 
 static void forget_failures(struct mirror *mirror)
@@ -437,8 +529,8 @@ static void plan_one(struct writer *writer, struct mirror *mirror)
         claims_apply(control, &plan);
         if (plan.write_count == 0 && !plan.collision)
             forget_failures(mirror);
-        if (plan.write_count > 0 && !namespace_under_way(writer, &plan.writes[0]))
-            code = start_write(writer, mirror, &plan.writes[0]);
+        if (plan.write_count > 0)
+            code = start_first(writer, mirror, &plan);
     }
     if (code == ERR_OK)
         return;
@@ -505,6 +597,7 @@ static void on_due(void *context, struct deadline *deadline)
     struct work *work = (struct work *)((char *)deadline - offsetof(struct work, deadline));
     loop_wake(writer->control->config.loop);
     if (work->state == WORK_AWAITING) {
+        end_namespace(work);
         work_settle(work);
         return;
     }
@@ -524,7 +617,10 @@ enum err_code writer_new(struct control *control, struct writer **ret_writer)
     writer->limit = limit == 0 ? DEFAULT_IN_FLIGHT : limit < MAX_IN_FLIGHT ? limit : MAX_IN_FLIGHT;
     arena_init(&writer->arena, PLAN_BYTES);
     strbuf_init(&writer->body, PLAN_BYTES);
-    if (deadlines_init(&writer->deadlines, control->config.loop, on_due, writer) != ERR_OK) {
+    writer->namespaces = namespaces_new();
+    if (writer->namespaces == NULL ||
+        deadlines_init(&writer->deadlines, control->config.loop, on_due, writer) != ERR_OK) {
+        namespaces_free(writer->namespaces);
         mem_free(writer);
         return ERR_NOMEM;
     }
@@ -550,6 +646,7 @@ void writer_free(struct writer *writer)
         mem_free(flip);
     }
     deadlines_done(&writer->deadlines);
+    namespaces_free(writer->namespaces);
     strbuf_done(&writer->body);
     arena_done(&writer->arena);
     mem_free(writer);

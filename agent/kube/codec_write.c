@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/kube/codec.h"
+#include "base/mem.h"
 
 void codec_write_string(struct strbuf *body, const char *text)
 {
@@ -147,6 +148,29 @@ static bool has_same_ports(const struct service *a, const struct service *b)
     return true;
 }
 
+/* What leads traffic past the mirror's slices is taken away; of the rest of the spec only the ports are ours. */
+static void write_spec_patch(struct strbuf *body, const struct service *old, const struct service *wanted)
+{
+    bool first = true;
+    const char *const parts[] = {
+        old->type != SERVICE_CLUSTER_IP ? "\"type\":\"ClusterIP\",\"externalName\":null" : NULL,
+        old->has_selector ? "\"selector\":null" : NULL,
+        old->external_ip_count > 0 ? "\"externalIPs\":null" : NULL,
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++)
+        if (parts[i] != NULL) {
+            strbuf_append(body, first ? ",\"spec\":{" : ",");
+            strbuf_append(body, parts[i]);
+            first = false;
+        }
+    if (!has_same_ports(old, wanted)) {
+        strbuf_append(body, first ? ",\"spec\":{" : ",");
+        write_service_ports(body, wanted);
+        first = false;
+    }
+    strbuf_append(body, first ? "" : "}");
+}
+
 void codec_write_service_patch(struct strbuf *body, const struct service *old, const struct service *wanted)
 {
     strbuf_append(body, "{\"metadata\":{");
@@ -156,11 +180,7 @@ void codec_write_service_patch(struct strbuf *body, const struct service *old, c
     write_kv_patch(body, "labels", &old->meta.labels, &wanted->meta.labels);
     write_kv_patch(body, "annotations", &old->meta.annotations, &wanted->meta.annotations);
     strbuf_append(body, "}");
-    if (!has_same_ports(old, wanted)) {
-        strbuf_append(body, ",\"spec\":{");
-        write_service_ports(body, wanted);
-        strbuf_append(body, "}");
-    }
+    write_spec_patch(body, old, wanted);
     strbuf_append(body, "}");
 }
 

@@ -236,8 +236,11 @@ static enum err_code update_service(struct scene *scene, const struct write *wri
     if (strcmp(there->meta.uid, old->uid) != 0 || strcmp(there->meta.resource_version, old->resource_version) != 0)
         return ERR_CONFLICT;
     assert_ours(&there->meta);
-    /* A patch of labels, annotations and ports: what else there is stays. */
+    /* A patch of labels, annotations, ports and what would divert traffic: what else there is stays. */
     struct service wanted = *there;
+    wanted.type = SERVICE_CLUSTER_IP;
+    wanted.has_selector = false;
+    wanted.external_ip_count = 0;
     wanted.meta.labels = write->service->meta.labels;
     wanted.meta.annotations = write->service->meta.annotations;
     wanted.ports = write->service->ports;

@@ -544,6 +544,16 @@ static void patches_only_differences(void **state)
     codec_write_service_patch(&body, &old, &wanted);
     assert_string_equal(strbuf_text(&body), "{\"metadata\":{\"uid\":\"u\",\"resourceVersion\":\"7\"},"
                                             "\"spec\":{\"ports\":[]}}");
+    /* What somebody put on the mirror to lead traffic elsewhere goes; the ports are right and stay unnamed. */
+    strbuf_clear(&body);
+    struct service diverted = old;
+    diverted.type = SERVICE_NODE_PORT;
+    diverted.has_selector = true;
+    diverted.external_ip_count = 1;
+    codec_write_service_patch(&body, &diverted, &old);
+    assert_string_equal(strbuf_text(&body),
+                        "{\"metadata\":{\"uid\":\"u\",\"resourceVersion\":\"7\"},\"spec\":{\"type\":\"ClusterIP\","
+                        "\"externalName\":null,\"selector\":null,\"externalIPs\":null}}");
     strbuf_done(&body);
 }
 

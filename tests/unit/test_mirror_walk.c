@@ -176,7 +176,7 @@ static void step_links(struct walk *walk)
                                            "gw=203.0.113.1,one.example",
                                            "gw=2001:db8::1",
                                            "gw=two.example,203.0.113.2",
-                                           "gw=203.0.113.1 port=70000"};
+                                           "gw=203.0.113.1 port=4144"};
     static const char *const probes[] = {"probe=4191", "probe=4191", ""};
     static const char *const more[] = {"", "", "domain=x.local", "identity=id", "-#team", "select=team=a"};
     int target = (int)below(walk, SCENE_TARGETS);

@@ -582,12 +582,198 @@ static void a_link_without_a_usable_gateway_has_mirrors_without_endpoints(void *
     assert_string_equal(
         scene_status(scene, "shop/web-east"),
         "east Mirrored: the Link names no usable gateway: set spec.gatewayAddress and spec.gatewayPort\n");
-    scene_link(scene, 0, "east gw=203.0.113.7 port=70000 probe=4191");
-    assert_quiet(scene);
     begin_link(scene);
     scene_settle(scene);
     assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
                         "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+}
+
+/* ---- what people and other controllers do to mirrors ---- */
+
+static void what_leads_traffic_past_a_mirror_is_taken_off(void **state)
+{
+    static const char *const EDITS[] = {"selector", "nodeport", "external"};
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_settle(scene);
+    const char *right = service_words(&scene->arena, scene_service(scene, "shop/web-east"), false);
+    for (size_t i = 0; i < ARRAY_COUNT(EDITS); i++) {
+        scene_source(scene,
+                     "shop/web-east uid=%s v=edit%zu %s ours #~cluster-name=east #~mirrored-service=true "
+                     "@~remote-resource-version=s1 @~remote-svc-fq-name=web.shop.svc.cluster.local p=http:80>8080",
+                     scene_service(scene, "shop/web-east")->meta.uid, i, EDITS[i]);
+        scene_hear(scene);
+        assert_string_equal(scene_plan_of(scene, "shop/web-east", true),
+                            "update Service shop/web-east p=http:80>8080\n");
+        scene_settle(scene);
+        assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/web-east"), false), right);
+    }
+}
+
+static void a_slice_that_lost_its_labels_gets_them_back(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_settle(scene);
+    const struct slice *slice = scene_slice(scene, "shop/web-east.ipv4");
+    const char *right = slice_words(&scene->arena, slice, slice->meta.owner_uid, false);
+    scene_source_slice(scene,
+                       "shop/web-east.ipv4 uid=%s owner=%s ours #~cluster-name=east #~mirrored-service=true type=IPv4 "
+                       "203.0.113.7 p=http:4143",
+                       slice->meta.uid, slice->meta.owner_uid);
+    scene_settle(scene);
+    slice = scene_slice(scene, "shop/web-east.ipv4");
+    assert_string_equal(slice_words(&scene->arena, slice, slice->meta.owner_uid, false), right);
+    assert_quiet(scene);
+}
+
+static void a_slice_of_somebody_else_is_not_written(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_source_slice(scene, "shop/web-east.ipv4 v=9 svc=web-east #~mirrored-service=true type=IPv4 10.9.9.9");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"), "shop/web-east.ipv4 owned type=IPv4 10.9.9.9");
+    assert_string_equal(scene_status(scene, "shop/web-east"),
+                        "east NameCollision: EndpointSlice shop/web-east.ipv4 exists and is not svcmirror's: rename or "
+                        "remove it\n");
+}
+
+/* ---- what cannot be read, or is not known yet ---- */
+
+static void a_mirror_is_told_when_its_endpoints_are_known(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    for (enum object_kind kind = 0; kind < KINDS; kind++)
+        assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+    assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SERVICE), ERR_OK);
+    for (unsigned i = 0; i < 10 && scene_work(scene); i++)
+        for (unsigned j = 0; j < 10; j++)
+            assert_int_equal(scene_step(scene, &scene->source_feed, KIND_SERVICE), ERR_OK);
+    assert_string_equal(scene_status(scene, "shop/web-east"), "east Pending: the gateway's address is not known yet\n");
+    scene_probe(scene);
+    assert_string_equal(scene_status(scene, "shop/web-east"),
+                        "east Pending: the target's endpoints are not listed yet\n");
+    scene_settle(scene);
+    assert_string_equal(scene_status(scene, "shop/web-east"), "east Mirrored: \n");
+}
+
+static void an_export_after_the_right_to_read_endpoints_was_lost_has_endpoints(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_target(scene, 0, "shop/idle v=i1 p=80 #~exported=true");
+    scene_settle(scene);
+    world_set_unavailable(scene->world, scene->links[0], WORLD_TARGET_SLICES);
+    scene_target(scene, 0, "shop/late v=l1 p=80 #~exported=true");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/late-east.ipv4"),
+                        "shop/late-east.ipv4 owned type=IPv4 203.0.113.7 p=4143");
+    /* What was known before stands. */
+    assert_string_equal(slice_brief(scene, "shop/idle-east.ipv4"), "shop/idle-east.ipv4 owned type=IPv4 p=4143");
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                        "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+    /* The right is back: the listing decides. */
+    assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SLICE), ERR_OK);
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/late-east.ipv4"), "shop/late-east.ipv4 owned type=IPv4 p=4143");
+}
+
+static void an_export_that_cannot_be_read_keeps_its_mirror(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_settle(scene);
+    /* While it is watched, in a listing anew, and at a start. */
+    assert_int_equal(world_target_unreadable(scene->links[0], "shop", "web"), ERR_OK);
+    assert_quiet(scene);
+    world_begin(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+    assert_int_equal(world_target_unreadable(scene->links[0], "shop", "web"), ERR_OK);
+    world_end(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+    assert_quiet(scene);
+    scene_restart(scene);
+    world_begin(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+    assert_int_equal(world_target_unreadable(scene->links[0], "shop", "web"), ERR_OK);
+    world_end(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+    scene->target_feeds[0].listed[KIND_SERVICE] = true;
+    scene_settle(scene);
+    assert_non_null(scene_service(scene, "shop/web-east"));
+    /* It is gone for good. */
+    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/web");
+    scene->target_feeds[0].listed[KIND_SERVICE] = false;
+    scene_settle(scene);
+    assert_null(scene_service(scene, "shop/web-east"));
+}
+
+static void an_address_that_kubernetes_refuses_does_not_block_the_others(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "east gw=127.0.0.1,203.0.113.7,fe80::1 probe=4191");
+    scene_target(scene, 0, WEB);
+    scene_target_slice(scene, 0, WEB_SLICE);
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                        "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+    assert_string_equal(
+        scene_status(scene, "shop/web-east"),
+        "east Mirrored: gateway address 127.0.0.1 cannot be an endpoint: Kubernetes refuses unspecified, "
+        "loopback and link-local addresses\n");
+    scene_link(scene, 0, "east gw=127.0.0.1 probe=4191");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"), "shop/web-east.ipv4 owned type=IPv4 p=http:4143");
+}
+
+/* ---- somebody who undoes every update ---- */
+
+static void an_update_that_is_undone_for_ever_is_written_ever_more_seldom(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_settle(scene);
+    struct mirror *mirror = world_find_mirror(scene->world, "shop/web-east");
+    enum { SERVICE = 1, SLICE = 2 };
+    uint64_t now_ms = 1000, writes = 0;
+    /* A webhook that labels the Service and its slice alike. */
+    for (uint64_t end_ms = now_ms + 3600 * 1000; now_ms < end_ms; now_ms += 100)
+        for (uint32_t object = SERVICE; object <= SLICE; object++)
+            if (mirror_rewrite_wait_ms(mirror, object, 7 + object, now_ms) == 0) {
+                (void)mirror_note_rewrite(mirror, object, 7 + object, now_ms);
+                writes++;
+            }
+    assert_in_range(writes, 20, 60);
+    /* Another update is not delayed by it, and the same one after a quiet time is a new edit. */
+    assert_int_equal(mirror_rewrite_wait_ms(mirror, SERVICE, 9, now_ms), 0);
+    assert_int_not_equal(mirror_rewrite_wait_ms(mirror, SERVICE, 8, now_ms), 0);
+    now_ms += 3600 * 1000;
+    assert_int_equal(mirror_rewrite_wait_ms(mirror, SERVICE, 8, now_ms), 0);
+    assert_int_equal(mirror_note_rewrite(mirror, SERVICE, 8, now_ms), 0);
+    assert_int_equal(mirror_note_rewrite(mirror, SERVICE, 8, now_ms), 1);
+}
+
+static struct write update_of(const struct service *wanted, const struct service *there)
+{
+    return (struct write){.verb = WRITE_UPDATE,
+                          .kind = WRITE_SERVICE,
+                          .name = wanted->meta.name,
+                          .service = wanted,
+                          .old_service = there};
+}
+
+static void updates_are_told_apart_by_what_they_change(void **state)
+{
+    struct scene *scene = *state;
+    struct arena *arena = &scene->arena;
+    const struct service *wanted = service_of(arena, "shop/web-east v=1 p=http:80>8080 #a=b");
+    const struct service *again = service_of(arena, "shop/web-east v=2 p=http:80>8080 #a=b");
+    const struct service *edited = service_of(arena, "shop/web-east v=1 p=http:80>8080 #a=b #c=d");
+    const struct service *other = service_of(arena, "shop/web-east v=1 p=http:81>8080 #a=b");
+    struct write first = update_of(wanted, edited), second = update_of(again, edited), third = update_of(wanted, other);
+    assert_true(write_fingerprint(&first) == write_fingerprint(&second));
+    assert_true(write_fingerprint(&first) != write_fingerprint(&third));
+    assert_int_equal(write_object(&first), write_object(&third));
+    third.name = "web-east.ipv4";
+    assert_int_not_equal(write_object(&first), write_object(&third));
 }
 
 /* ---- what cannot be mirrored ---- */
@@ -1215,6 +1401,15 @@ int main(void)
         SCENE(a_namespace_that_goes_is_left_alone),
         SCENE(where_namespaces_cannot_be_read_the_write_tells),
         SCENE(a_users_service_is_never_touched),
+        SCENE(what_leads_traffic_past_a_mirror_is_taken_off),
+        SCENE(a_slice_that_lost_its_labels_gets_them_back),
+        SCENE(a_slice_of_somebody_else_is_not_written),
+        SCENE(a_mirror_is_told_when_its_endpoints_are_known),
+        SCENE(an_export_after_the_right_to_read_endpoints_was_lost_has_endpoints),
+        SCENE(an_export_that_cannot_be_read_keeps_its_mirror),
+        SCENE(an_address_that_kubernetes_refuses_does_not_block_the_others),
+        SCENE(an_update_that_is_undone_for_ever_is_written_ever_more_seldom),
+        SCENE(updates_are_told_apart_by_what_they_change),
         SCENE(a_foreign_name_is_asked_for_anew_after_an_unexport),
         SCENE(a_mirror_that_linkerd_made_is_adopted),
         SCENE(the_oldest_of_two_links_has_the_name),
