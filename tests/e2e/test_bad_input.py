@@ -19,8 +19,8 @@ def good(source, north, agent):
     one.process.require()
 
 
-def events(source, reason):
-    return [e["note"] for e in source.api.list("events", AGENT_NAMESPACE) if e["reason"] == reason]
+def events(source, reason, kind=None):
+    return [e["note"] for e in source.api.list("events", AGENT_NAMESPACE) if e["reason"] == reason and kind in (None, e["regarding"]["kind"])]
 
 
 @pytest.mark.parametrize("kubeconfig, words", [
@@ -88,18 +88,52 @@ def test_the_same_cluster_name_twice(source, east, good):
 
 
 @pytest.mark.usefixtures("link_crd")
-@pytest.mark.parametrize("spec, words", [
-    ({"probeSpec": {"path": "/ready", "port": "8080", "period": "0s"}}, ["period", "0s"]),
-    ({"probeSpec": {"path": "/ready", "port": "70000", "period": "3s"}}, ["port", "70000"]),
-    ({"gatewayPort": "70000"}, ["gatewayPort", "70000"]),
-    ({"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}, ["selector"]),
-])
-def test_links_with_faulty_fields(source, east, good, spec, words):
+def test_a_probe_period_of_zero_gets_the_default(source, east, good):
     wait_until(lambda: good.logs("links_served"), 15, "Link resources are seen")
-    east.link(source, **spec)
+    east.link(source, probeSpec={"path": "/ready", "port": "8080", "period": "0s"})
     notes = wait_until(lambda: events(source, "LinkWarning"), 10, "an Event on the Link")
+    assert "period" in notes[0] and "0s" in notes[0] and "3000 ms is used" in notes[0]
+
+
+FAULTS = [
+    ({"probeSpec": {"path": "/ready", "port": "70000", "period": "3s"}}, ["probeSpec.port", "70000"]),
+    ({"probeSpec": {"path": "/a b", "port": "8080", "period": "3s"}}, ["probeSpec.path", "/a b"]),
+    ({"gatewayPort": "70000"}, ["gatewayPort", "70000"]),
+    ({"selector": {"matchLabels": None, "matchExpressions": [{"key": "a", "operator": "In"}]}}, ["selector", "In"]),
+    ({"selector": {"matchLabels": {"mirror.linkerd.io/exported": True}}}, ["selector"]),
+    ({"targetClusterName": "Not A Name"}, ["targetClusterName", "Not A Name"]),
+]
+
+
+@pytest.mark.usefixtures("link_crd")
+@pytest.mark.parametrize("spec, words", FAULTS)
+def test_a_fault_in_a_link_refuses_it_and_moves_nothing(source, east, good, spec, words):
+    """A new Link is refused with a word; a working one that is changed so stays as it was."""
+    wait_until(lambda: good.logs("links_served"), 15, "Link resources are seen")
+    source.ensure_namespace("demo")
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 10, "the link works")
+    before = [(o["metadata"]["uid"], o["metadata"]["resourceVersion"]) for o in (
+        source.api.get("services", "web-east", "demo"), source.api.get("endpointslices", "web-east.ipv4", "demo"))]
+    source.api.patch("links", "east", {"spec": spec}, AGENT_NAMESPACE)
+    notes = wait_until(lambda: events(source, "LinkInvalid", "Link"), 10, "an Event on the Link")
     for word in words:
         assert word in notes[0], notes[0]
+    assert good.metrics()['svcmirror_link_invalid{kind="Link",name="east"}'] == 1
+    # A start with the fault in place: nothing is known of the link, so nothing is taken away.
+    good.restart()
+    wait_until(lambda: good.logs("link_invalid"), 10, "told again")
+    wait_until(lambda: source.ready_addresses("web-north", "demo"), 10, "the other link works")
+    after = [(o["metadata"]["uid"], o["metadata"]["resourceVersion"]) for o in (
+        source.api.get("services", "web-east", "demo"), source.api.get("endpointslices", "web-east.ipv4", "demo"))]
+    assert after == before
+    # Mended, it goes on.
+    source.api.delete("links", "east", AGENT_NAMESPACE)
+    east.link(source)
+    east.export_labelled("late")
+    wait_until(lambda: source.ready_addresses("late-east", "demo") == east.gateway.addresses, 10, "mended")
 
 
 @pytest.mark.usefixtures("link_crd")

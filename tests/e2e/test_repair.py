@@ -1,0 +1,146 @@
+"""What people, webhooks and policies do to mirrors in the source cluster, and how they are put right."""
+import pytest
+from cluster.target import AGENT_NAMESPACE
+from cluster.wait import wait_until
+
+POLICIES = "/apis/admissionregistration.k8s.io/v1"
+
+
+@pytest.fixture
+def web(source, east, agent):
+    """A mirror of one service, ready, and the agent that keeps it so."""
+    east.gateway.start()
+    east.gateway_service()
+    east.export("web")
+    east.link_secret(source)
+    one = agent()
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 10, "the mirror is ready")
+    return one
+
+
+def content(obj):
+    """What an agent is responsible for."""
+    return {"labels": obj["metadata"].get("labels"), "annotations": obj["metadata"].get("annotations"), "owners": obj["metadata"].get("ownerReferences"),
+            **{k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata", "status")}}
+
+
+def cluster_has(source, kind, wanted, name):
+    found = source.api.find(kind, name, "demo")
+    return found is not None and content(found) == wanted
+
+
+EDITS = {
+    "a selector": ("services", {"spec": {"selector": {"app": "trap"}}}),
+    "an external address": ("services", {"spec": {"externalIPs": ["192.0.2.9"]}}),
+    "another type": ("services", {"spec": {"type": "NodePort"}}),
+    "other ports": ("services", {"spec": {"ports": [{"name": "x", "port": 81, "protocol": "TCP"}]}}),
+    "a label less": ("services", {"metadata": {"labels": {"mirror.linkerd.io/cluster-name": None}}}),
+    "no mirror label": ("services", {"metadata": {"labels": {"mirror.linkerd.io/mirrored-service": None}}}),
+    "an annotation less": ("services", {"metadata": {"annotations": {"mirror.linkerd.io/remote-svc-fq-name": None}}}),
+    "endpoints made unready": ("endpointslices", {"endpoints": [{"addresses": ["192.0.2.9"], "conditions": {"ready": True}}]}),
+    "a slice without its service": ("endpointslices", {"metadata": {"labels": {"kubernetes.io/service-name": None}}}),
+    "a slice without any label": ("endpointslices", {"metadata": {"labels": {
+        "kubernetes.io/service-name": None, "endpointslice.kubernetes.io/managed-by": None, "mirror.linkerd.io/mirrored-service": None,
+        "mirror.linkerd.io/cluster-name": None, "mirror.linkerd.io/remote-gateway-name": None, "mirror.linkerd.io/remote-gateway-ns": None}}}),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_edits_by_hand_are_put_right(source, web, edit):
+    kind, patch = EDITS[edit]
+    name = "web-east" if kind == "services" else "web-east.ipv4"
+    right = content(source.api.get(kind, name, "demo"))
+    source.api.patch(kind, name, patch, "demo")
+    wait_until(lambda: cluster_has(source, kind, right, name), 15, "it is as it was")
+    assert source.ready_addresses("web-east", "demo")
+
+
+@pytest.mark.parametrize("kind, name", [("services", "web-east"), ("endpointslices", "web-east.ipv4")])
+def test_deleted_by_hand_is_made_again(source, east, web, kind, name):
+    source.api.delete(kind, name, "demo")
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 10, "the mirror is back")
+
+
+@pytest.fixture
+def policy(source):
+    """Policies of the API server itself, as a cluster's owner would set them."""
+    made = []
+
+    def make(kind, body):
+        source.api.call("POST", f"{POLICIES}/{kind}", body)
+        made.append((kind, body["metadata"]["name"]))
+
+    yield make
+    for kind, name in reversed(made):
+        source.api.call("DELETE", f"{POLICIES}/{kind}/{name}")
+
+
+def label_everything(policy):
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["services"]},
+             {"apiGroups": ["discovery.k8s.io"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["endpointslices"]}]
+    policy("mutatingadmissionpolicies", {
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "team-label"},
+        "spec": {"matchConstraints": {"resourceRules": rules}, "reinvocationPolicy": "Never", "failurePolicy": "Fail",
+                 "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {
+                     "expression": 'Object{metadata: Object.metadata{labels: {"team": "platform"}}}'}}]}})
+    policy("mutatingadmissionpolicybindings", {
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": "team-label"},
+        "spec": {"policyName": "team-label"}})
+
+
+def updates(source, name):
+    return [w for w in source.writes("svcmirror") if w["objectRef"].get("name") == name and w["verb"] in ("update", "patch")]
+
+
+def test_a_policy_that_labels_everything_is_not_fought(source, east, web, policy):
+    label_everything(policy)
+
+    def labelled():
+        source.api.patch("services", "web-east", {"metadata": {"annotations": {"touched": "yes"}}}, "demo")
+        return source.api.get("services", "web-east", "demo")["metadata"]["labels"].get("team") == "platform"
+
+    wait_until(labelled, 20, "the policy is in force")
+    notes = wait_until(lambda: [e["note"] for e in source.api.list("events", AGENT_NAMESPACE) if e["reason"] == "UpdateUndone"], 20, "an Event")
+    assert "Service demo/web-east" in notes[0] and "webhook or controller" in notes[0]
+    # 0.2 s doubling: a dozen writes in the first minutes, where there would be thousands.
+    assert len(updates(source, "web-east")) < 15
+    # Readiness is not held up by it.
+    east.gateway.stop()
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == [], 3, "unready")
+    east.gateway.start()
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 6, "ready again")
+    assert len(updates(source, "web-east.ipv4")) < 20
+
+
+def test_a_namespace_that_may_not_be_created(source, east, agent, policy):
+    policy("validatingadmissionpolicies", {
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "no-new-namespaces"},
+        "spec": {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["namespaces"]}]},
+            "validations": [{"expression": 'object.metadata.name != "held"', "message": "ask the platform team"}]}})
+    policy("validatingadmissionpolicybindings", {
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "no-new-namespaces"},
+        "spec": {"policyName": "no-new-namespaces", "validationActions": ["Deny"]}})
+
+    def in_force():
+        status, _ = source.api.raw("POST", "/api/v1/namespaces?dryRun=All", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "held"}})
+        return status == 422
+
+    wait_until(in_force, 20, "the policy is in force")
+    east.gateway.start()
+    east.gateway_service()
+    for i in range(20):
+        east.export(f"web-{i}", "held")
+    east.link_secret(source)
+    one = agent()
+    wait_until(lambda: len([s for s in one.services() if s["reason"] == "Error" and "ask the platform team" in s["message"]]) == 20, 10, "each is told why")
+    tried = [w for w in source.writes("svcmirror") if w["objectRef"]["resource"] == "namespaces"]
+    assert len(tried) < 8, "one asks for all"
+    # Its owner makes it: all are there at once, whatever the back-off was at.
+    source.api.call("DELETE", f"{POLICIES}/validatingadmissionpolicybindings/no-new-namespaces")
+    source.api.call("POST", f"{POLICIES}/validatingadmissionpolicybindings", {
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "no-new-namespaces"},
+        "spec": {"policyName": "no-new-namespaces", "validationActions": ["Audit"]}})
+    wait_until(lambda: source.api.raw("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "held"}})[0] in (201, 409),
+               20, "the namespace is made")
+    wait_until(lambda: all(source.ready_addresses(f"web-{i}-east", "held") == east.gateway.addresses for i in range(20)), 10, "all are mirrored")
