@@ -1,5 +1,6 @@
 #include "mirror/desired.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "mirror/metadata.h"
@@ -9,19 +10,56 @@ static const char *cluster_of(const struct claim *claim) { return claim->link->d
 
 static bool from_secret(const struct claim *claim) { return claim->link->declaration->kind == LINK_SECRET; }
 
+/* ---- what kind of mirror ---- */
+
+enum mode {
+    MODE_GATEWAY,        /* endpoints are the gateway's addresses */
+    MODE_HEADLESS,       /* endpoints are the mirrors of its hostnames */
+    MODE_HOST,           /* the mirror of one hostname, through the gateway */
+    MODE_DISCOVERY,      /* no endpoints: resolved in the target */
+    MODE_OF_THE_GATEWAY, /* the gateway's own mirror */
+};
+
+static bool is_headless_now(const struct mirror *mirror)
+{
+    return mirror->service != NULL && mirror->service->headless;
+}
+
+/* A mirror that is headless stays so while the exported service is: a StatefulSet may be scaled to zero and back. */
+static enum mode mode_of(const struct mirror *mirror, const struct claim *claim)
+{
+    if (claim->kind == CLAIM_GATEWAY)
+        return MODE_OF_THE_GATEWAY;
+    if (claim->kind == CLAIM_HOST)
+        return MODE_HOST;
+    if (claim_is_discovery(claim))
+        return MODE_DISCOVERY;
+    bool headless =
+        target_is_headless(claim->link, claim->service) && (claim->service->hosts != NULL || is_headless_now(mirror));
+    return headless ? MODE_HEADLESS : MODE_GATEWAY;
+}
+
 /* ---- the Service ---- */
 
-static struct kv_list service_labels(struct arena *arena, const struct claim *claim)
+static struct kv_list service_labels(struct arena *arena, const struct claim *claim, enum mode mode)
 {
     struct kv_builder labels;
     kv_builder_init(&labels, arena);
-    if (claim->kind == CLAIM_GATEWAY) {
+    if (mode == MODE_OF_THE_GATEWAY) {
         kv_builder_set(&labels, L5D_MIRRORED_GATEWAY, "true");
     } else if (from_secret(claim)) {
         kv_builder_set(&labels, L5D_REMOTE_GATEWAY_NAME, claim->gateway->spec.name);
         kv_builder_set(&labels, L5D_REMOTE_GATEWAY_NS, claim->gateway->spec.namespace);
+    } else if (mode == MODE_HOST) {
+        char namespace[OBJECT_KEY_BYTES];
+        const char *headless = object_key_split(claim->service->claim->mirror->key, namespace);
+        kv_builder_set(&labels, L5D_HEADLESS_MIRROR, headless);
     } else {
         metadata_copy_labels(&labels, &claim->service->service->meta.labels, claim->link->declaration);
+    }
+    if (mode == MODE_DISCOVERY) {
+        kv_builder_set(&labels, L5D_REMOTE_DISCOVERY, cluster_of(claim));
+        kv_builder_set(&labels, L5D_REMOTE_SERVICE, claim->service->service->meta.name);
     }
     kv_builder_set(&labels, L5D_MIRRORED_SERVICE, "true");
     kv_builder_set(&labels, L5D_CLUSTER_NAME, cluster_of(claim));
@@ -31,25 +69,35 @@ static struct kv_list service_labels(struct arena *arena, const struct claim *cl
 static const char *fq_name(struct arena *arena, const struct claim *claim)
 {
     const struct object_meta *meta = &claim->service->service->meta;
-    return arena_printf(arena, "%s.%s.svc.%s", meta->name, meta->namespace, claim->link->declaration->cluster_domain);
+    const char *domain = claim->link->declaration->cluster_domain;
+    if (claim->kind == CLAIM_HOST)
+        return arena_printf(arena, "%s.%s.%s.svc.%s", claim->hostname, meta->name, meta->namespace, domain);
+    return arena_printf(arena, "%s.%s.svc.%s", meta->name, meta->namespace, domain);
 }
 
-static struct kv_list service_annotations(struct arena *arena, const struct claim *claim)
+static struct kv_list gateway_annotations(struct arena *arena, const struct claim *claim)
 {
     struct kv_builder annotations;
     kv_builder_init(&annotations, arena);
     const struct gateway_spec *gateway = &claim->gateway->spec;
-    if (claim->kind == CLAIM_GATEWAY) {
-        if (from_secret(claim)) {
-            kv_builder_set(&annotations, L5D_REMOTE_GATEWAY_RESOURCE_VERSION, gateway->resource_version);
-            kv_builder_set(&annotations, L5D_MIRRORED_GATEWAY_REMOTE_NAME, gateway->name);
-            kv_builder_set(&annotations, L5D_MIRRORED_GATEWAY_REMOTE_NAMESPACE, gateway->namespace);
-        }
-        kv_builder_set(&annotations, L5D_MIRRORED_GATEWAY_PROBE_PATH, gateway->probe.path);
-        kv_builder_set(&annotations, L5D_MIRRORED_GATEWAY_PROBE_PERIOD, gateway->probe_period_text);
-        return kv_builder_finish(&annotations);
+    if (from_secret(claim)) {
+        kv_builder_set(&annotations, L5D_REMOTE_GATEWAY_RESOURCE_VERSION, gateway->resource_version);
+        kv_builder_set(&annotations, L5D_MIRRORED_GATEWAY_REMOTE_NAME, gateway->name);
+        kv_builder_set(&annotations, L5D_MIRRORED_GATEWAY_REMOTE_NAMESPACE, gateway->namespace);
     }
-    if (!from_secret(claim))
+    kv_builder_set(&annotations, L5D_MIRRORED_GATEWAY_PROBE_PATH, gateway->probe.path);
+    kv_builder_set(&annotations, L5D_MIRRORED_GATEWAY_PROBE_PERIOD, gateway->probe_period_text);
+    return kv_builder_finish(&annotations);
+}
+
+static struct kv_list service_annotations(struct arena *arena, const struct claim *claim, enum mode mode)
+{
+    struct kv_builder annotations;
+    if (mode == MODE_OF_THE_GATEWAY)
+        return gateway_annotations(arena, claim);
+    kv_builder_init(&annotations, arena);
+    const struct gateway_spec *gateway = &claim->gateway->spec;
+    if (!from_secret(claim) && mode != MODE_HOST)
         metadata_copy_annotations(&annotations, &claim->service->service->meta.annotations, claim->link->declaration);
     kv_builder_set(&annotations, L5D_REMOTE_RESOURCE_VERSION, claim->service->service->meta.resource_version);
     kv_builder_set(&annotations, L5D_REMOTE_SVC_FQ_NAME, fq_name(arena, claim));
@@ -58,29 +106,81 @@ static struct kv_list service_annotations(struct arena *arena, const struct clai
     return kv_builder_finish(&annotations);
 }
 
-static void service_ports(struct arena *arena, const struct claim *claim, struct service *service)
+/* "http, 443": whether the word at the list's beginning names the port. */
+static bool word_names_port(const char *word, size_t length, const struct service_port *port)
 {
-    uint32_t count = claim->kind == CLAIM_GATEWAY ? 1 : claim->service->service->port_count;
-    struct service_port *ports = arena_array(arena, count, sizeof(*ports));
-    if (ports == NULL)
-        return;
-    if (claim->kind == CLAIM_GATEWAY) {
-        uint16_t port = claim->gateway->spec.probe.port;
-        ports[0] = (struct service_port){.name = L5D_PROBE_PORT_NAME,
-                                         .protocol = PROTOCOL_TCP,
-                                         .port = port,
-                                         .target_port = arena_printf(arena, "%u", port),
-                                         .app_protocol = ""};
-    }
-    for (uint32_t i = 0; claim->kind == CLAIM_SERVICE && i < count; i++) {
-        ports[i] = claim->service->service->ports[i];
-        ports[i].node_port = 0;
-    }
-    service->ports = ports;
-    service->port_count = count;
+    char number[8];
+    (void)snprintf(number, sizeof(number), "%u", port->port);
+    return (strlen(port->name) == length && strncmp(word, port->name, length) == 0) ||
+           (strlen(number) == length && strncmp(word, number, length) == 0);
 }
 
-static struct service build_service(struct arena *arena, const struct mirror *mirror, const struct claim *claim)
+/* @return the next word of a list and moves behind it; NULL at its end. */
+static const char *next_word(const char **at, size_t *ret_length)
+{
+    const char *word = *at + strspn(*at, ", \t");
+    *ret_length = strcspn(word, ", \t");
+    *at = word + *ret_length;
+    return *ret_length > 0 ? word : NULL;
+}
+
+static bool list_names_port(const char *list, const struct service_port *port)
+{
+    size_t length = 0;
+    for (const char *word = next_word(&list, &length); word != NULL; word = next_word(&list, &length))
+        if (word_names_port(word, length, port))
+            return true;
+    return false;
+}
+
+const char *desired_unknown_port(struct arena *arena, const struct service *exported)
+{
+    const char *list = kv_get(&exported->meta.annotations, EXPORT_PORTS);
+    size_t length = 0;
+    if (list == NULL)
+        return NULL;
+    for (const char *word = next_word(&list, &length); word != NULL; word = next_word(&list, &length)) {
+        bool known = false;
+        for (uint32_t i = 0; i < exported->port_count; i++)
+            known = known || word_names_port(word, length, &exported->ports[i]);
+        if (!known)
+            return arena_printf(arena, "%.*s", (int)length, word);
+    }
+    return NULL;
+}
+
+const struct service_port *desired_ports(struct arena *arena, const struct service *exported, uint32_t *ret_count)
+{
+    const char *list = kv_get(&exported->meta.annotations, EXPORT_PORTS);
+    struct service_port *ports = arena_array(arena, exported->port_count, sizeof(*ports));
+    uint32_t count = 0;
+    for (uint32_t i = 0; ports != NULL && i < exported->port_count; i++) {
+        if (list != NULL && !list_names_port(list, &exported->ports[i]))
+            continue;
+        ports[count] = exported->ports[i];
+        ports[count++].node_port = 0;
+    }
+    *ret_count = count;
+    return ports;
+}
+
+static void probe_port(struct arena *arena, const struct claim *claim, struct service *service)
+{
+    struct service_port *port = ARENA_NEW(arena, struct service_port);
+    uint16_t number = claim->gateway->spec.probe.port;
+    if (port == NULL)
+        return;
+    *port = (struct service_port){.name = L5D_PROBE_PORT_NAME,
+                                  .protocol = PROTOCOL_TCP,
+                                  .port = number,
+                                  .target_port = arena_printf(arena, "%u", number),
+                                  .app_protocol = ""};
+    service->ports = port;
+    service->port_count = 1;
+}
+
+static struct service build_service(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
+                                    enum mode mode)
 {
     char namespace[OBJECT_KEY_BYTES];
     const char *name = object_key_split(mirror->key, namespace);
@@ -90,12 +190,16 @@ static struct service build_service(struct arena *arena, const struct mirror *mi
                  .uid = "",
                  .resource_version = "",
                  .owner_uid = "",
-                 .labels = service_labels(arena, claim),
-                 .annotations = service_annotations(arena, claim)},
+                 .labels = service_labels(arena, claim, mode),
+                 .annotations = service_annotations(arena, claim, mode)},
         .type = SERVICE_CLUSTER_IP,
-        .cluster_ip = "",
+        .headless = mode == MODE_HEADLESS,
+        .cluster_ip = mode == MODE_HEADLESS ? "None" : "",
     };
-    service_ports(arena, claim, &service);
+    if (mode == MODE_OF_THE_GATEWAY)
+        probe_port(arena, claim, &service);
+    else
+        service.ports = desired_ports(arena, claim->service->service, &service.port_count);
     return service;
 }
 
@@ -108,10 +212,10 @@ static bool are_endpoints_untold(const struct claim *claim)
     return claim->link->stale[WORLD_TARGET_SLICES] && claim->service->endpoints_untold;
 }
 
-static enum desired_endpoints judge_target(const struct claim *claim, struct desired *desired)
+static enum desired_endpoints judge_target(const struct claim *claim, enum mode mode, struct desired *desired)
 {
     /* 2.8 never looked at the target's endpoints, and its credentials may not read them. */
-    if (claim->kind == CLAIM_GATEWAY || from_secret(claim))
+    if (mode == MODE_OF_THE_GATEWAY || from_secret(claim))
         return ENDPOINTS_FULL;
     enum world_knowledge knowledge = claim->link->knowledge[WORLD_TARGET_SLICES];
     if (knowledge == WORLD_UNKNOWN) {
@@ -119,7 +223,12 @@ static enum desired_endpoints judge_target(const struct claim *claim, struct des
         desired->remark = "the target's endpoints are not listed yet";
         return ENDPOINTS_KEEP;
     }
-    if (knowledge == WORLD_UNAVAILABLE || are_endpoints_untold(claim))
+    if (mode == MODE_HEADLESS && knowledge == WORLD_UNAVAILABLE) {
+        desired->remark = "the target's endpoints may not be read: the mirror's stay as they are";
+        return ENDPOINTS_KEEP;
+    }
+    /* The hostnames are known by themselves, and each has its own readiness. */
+    if (mode == MODE_HOST || mode == MODE_HEADLESS || knowledge == WORLD_UNAVAILABLE || are_endpoints_untold(claim))
         return ENDPOINTS_FULL;
     char key[OBJECT_KEY_BYTES];
     const struct object_meta *meta = &claim->service->service->meta;
@@ -140,11 +249,18 @@ static const char *refused_remark(struct arena *arena, const struct world_gatewa
         gateway->refused);
 }
 
-static void judge_endpoints(struct arena *arena, const struct claim *claim, struct desired *desired)
+static bool is_draining(const struct claim *claim)
+{
+    return claim->kind != CLAIM_GATEWAY && (claim->link->declaration->drain || claim->gateway->spec.drain);
+}
+
+static void judge_endpoints(struct arena *arena, const struct claim *claim, enum mode mode, struct desired *desired)
 {
     const struct world_gateway *gateway = claim->gateway;
     desired->remark = "";
-    if (gateway->spec.problem[0] != '\0') {
+    if (mode == MODE_DISCOVERY) {
+        desired->endpoints = ENDPOINTS_NONE;
+    } else if (gateway->spec.problem[0] != '\0') {
         desired->remark = gateway->spec.problem;
         desired->endpoints = ENDPOINTS_EMPTY;
     } else if (!gateway->resolved) {
@@ -161,8 +277,23 @@ static void judge_endpoints(struct arena *arena, const struct claim *claim, stru
     } else {
         if (gateway->refused[0] != '\0')
             desired->remark = refused_remark(arena, gateway);
-        desired->endpoints = judge_target(claim, desired);
+        if (is_draining(claim))
+            desired->remark = "draining: annotation " LINK_DRAIN " is set";
+        desired->endpoints = judge_target(claim, mode, desired);
     }
+}
+
+/* Before the target's slices are listed nobody knows whether a headless service has hostnames. */
+static void judge_headless(const struct mirror *mirror, const struct claim *claim, struct desired *desired)
+{
+    if (claim->kind != CLAIM_SERVICE || !target_is_headless(claim->link, claim->service) ||
+        claim->link->knowledge[WORLD_TARGET_SLICES] != WORLD_UNKNOWN)
+        return;
+    desired->undecided = true;
+    desired->pending = true;
+    desired->remark = "the target's endpoints are not listed yet";
+    desired->endpoints = ENDPOINTS_KEEP;
+    desired->service.headless = is_headless_now(mirror);
 }
 
 /* ---- the slices ---- */
@@ -182,7 +313,7 @@ static struct kv_list slice_annotations(struct arena *arena, const struct claim 
 {
     struct kv_builder annotations;
     kv_builder_init(&annotations, arena);
-    if (claim->kind == CLAIM_SERVICE)
+    if (claim->kind != CLAIM_GATEWAY)
         kv_builder_set(&annotations, L5D_REMOTE_SVC_FQ_NAME, fq_name(arena, claim));
     if (claim->gateway->spec.identity[0] != '\0')
         kv_builder_set(&annotations, L5D_REMOTE_GATEWAY_IDENTITY, claim->gateway->spec.identity);
@@ -216,7 +347,9 @@ static bool ready_before(const struct mirror *mirror, const char *address)
 
 static bool address_ready(const struct mirror *mirror, const struct claim *claim, const struct world_address *address)
 {
-    if (claim->kind == CLAIM_SERVICE && !mirror->world->config.move_endpoints)
+    if (is_draining(claim) || (claim->kind == CLAIM_HOST && !claim->host_ready))
+        return false;
+    if (claim->kind != CLAIM_GATEWAY && !mirror->world->config.move_endpoints)
         return true;
     if (address->liveness == WORLD_LIVENESS_UNKNOWN)
         return ready_before(mirror, address->text);
@@ -252,8 +385,8 @@ static const char *slice_name(struct arena *arena, const char *service_name, enu
     return arena_printf(arena, "%s%s", service_name, family == IP_V4 ? SLICE_SUFFIX_V4 : SLICE_SUFFIX_V6);
 }
 
-static void add_slice(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
-                      enum ip_family family, struct desired *desired)
+static struct slice *new_slice(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
+                               enum ip_family family, struct desired *desired)
 {
     struct slice *slice = &desired->slices[desired->slice_count++];
     const struct service *service = &desired->service;
@@ -269,18 +402,122 @@ static void add_slice(struct arena *arena, const struct mirror *mirror, const st
         .managed_by = SLICE_MANAGED_BY,
         .address_type = family == IP_V4 ? ADDRESS_IPV4 : ADDRESS_IPV6,
     };
-    slice_ports(arena, claim, service, slice);
+    return slice;
+}
+
+static void add_slice(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
+                      enum ip_family family, struct desired *desired)
+{
+    struct slice *slice = new_slice(arena, mirror, claim, family, desired);
+    slice_ports(arena, claim, &desired->service, slice);
     if (desired->endpoints == ENDPOINTS_FULL)
         slice_endpoints(arena, mirror, claim, family, slice);
+}
+
+/* ---- the slice of a headless mirror ---- */
+
+/* The ClusterIP of a hostname's mirror; "" while it has none. */
+static const char *host_address(const struct claim *host)
+{
+    const struct service *service = host->mirror->service;
+    return service != NULL && !service->headless ? service->cluster_ip : "";
+}
+
+static bool host_ready(const struct mirror *mirror, const struct claim *claim, const struct claim *host)
+{
+    bool unknown = false;
+    if (is_draining(claim) || !host->host_ready)
+        return false;
+    if (!mirror->world->config.move_endpoints)
+        return true;
+    for (uint32_t i = 0; i < claim->gateway->address_count; i++) {
+        if (claim->gateway->addresses[i].liveness == WORLD_ALIVE)
+            return true;
+        unknown = unknown || claim->gateway->addresses[i].liveness == WORLD_LIVENESS_UNKNOWN;
+    }
+    return unknown && ready_before(mirror, host_address(host));
+}
+
+static uint32_t count_hosts(const struct claim *claim)
+{
+    uint32_t count = 0;
+    for (const struct claim *host = claim->service->hosts; host != NULL; host = host->next_host)
+        count++;
+    return count;
+}
+
+static void headless_endpoints(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
+                               enum ip_family family, struct slice *slice)
+{
+    struct slice_endpoint *endpoints = arena_array(arena, count_hosts(claim), sizeof(*endpoints));
+    char canonical[TEXT_IP_BYTES];
+    for (const struct claim *host = claim->service->hosts; endpoints != NULL && host != NULL; host = host->next_host) {
+        if (text_parse_ip(host_address(host), canonical) != family)
+            continue;
+        bool ready = host_ready(mirror, claim, host);
+        endpoints[slice->endpoint_count++] = (struct slice_endpoint){.address = host_address(host),
+                                                                     .hostname = host->hostname,
+                                                                     .ready = ready,
+                                                                     .serving = ready};
+    }
+    slice->endpoints = endpoints;
+}
+
+/* Its ports are the Service's: those are what the hostnames' ClusterIPs serve. */
+static void headless_ports(struct arena *arena, const struct service *service, struct slice *slice)
+{
+    struct slice_port *ports = arena_array(arena, service->port_count, sizeof(*ports));
+    if (ports == NULL)
+        return;
+    for (uint32_t i = 0; i < service->port_count; i++)
+        ports[i] = (struct slice_port){service->ports[i].name, service->ports[i].protocol, service->ports[i].port,
+                                       service->ports[i].app_protocol};
+    slice->ports = ports;
+    slice->port_count = service->port_count;
+}
+
+static void add_headless_slice(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
+                               enum ip_family family, struct desired *desired)
+{
+    struct slice *slice = new_slice(arena, mirror, claim, family, desired);
+    headless_ports(arena, &desired->service, slice);
+    if (desired->endpoints == ENDPOINTS_FULL)
+        headless_endpoints(arena, mirror, claim, family, slice);
+}
+
+static void add_headless_slices(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
+                                struct desired *desired)
+{
+    char canonical[TEXT_IP_BYTES];
+    bool v4 = false, v6 = false;
+    for (const struct claim *host = claim->service->hosts; host != NULL; host = host->next_host) {
+        enum ip_family family = text_parse_ip(host_address(host), canonical);
+        v4 = v4 || family == IP_V4;
+        v6 = v6 || family == IP_V6;
+        if (family == IP_NONE) {
+            desired->pending = true;
+            desired->remark = "the mirrors of its hostnames are being made";
+        }
+    }
+    if (v4 || !v6)
+        add_headless_slice(arena, mirror, claim, IP_V4, desired);
+    if (v6)
+        add_headless_slice(arena, mirror, claim, IP_V6, desired);
 }
 
 void desired_build(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
                    struct desired *ret_desired)
 {
-    *ret_desired = (struct desired){.service = build_service(arena, mirror, claim)};
-    judge_endpoints(arena, claim, ret_desired);
-    if (ret_desired->endpoints == ENDPOINTS_KEEP)
+    enum mode mode = mode_of(mirror, claim);
+    *ret_desired = (struct desired){.service = build_service(arena, mirror, claim, mode)};
+    judge_endpoints(arena, claim, mode, ret_desired);
+    judge_headless(mirror, claim, ret_desired);
+    if (ret_desired->endpoints == ENDPOINTS_KEEP || ret_desired->endpoints == ENDPOINTS_NONE)
         return;
+    if (mode == MODE_HEADLESS) {
+        add_headless_slices(arena, mirror, claim, ret_desired);
+        return;
+    }
     /* While the gateway is unusable its addresses do not count, or the slices would depend on what was looked up before. */
     bool usable = claim->gateway->spec.problem[0] == '\0';
     bool v6 = usable && has_family(claim->gateway, IP_V6);

@@ -1,4 +1,4 @@
-/* The objects that should exist for one claim, as if nothing else claimed the name. Shared by plan.c only; strings live in the world and the arena. */
+/* The objects that should exist for one claim, as if nothing else claimed the name. Shared by plan*.c only; strings live in the world and the arena. */
 #pragma once
 
 #include "base/arena.h"
@@ -9,18 +9,25 @@
 enum desired_endpoints {
     ENDPOINTS_KEEP,  /* not known yet: whatever the API holds stays, nothing is added */
     ENDPOINTS_EMPTY, /* no endpoint */
-    ENDPOINTS_FULL,  /* the gateway's addresses */
+    ENDPOINTS_FULL,  /* the gateway's addresses, or the mirrors of the hostnames */
+    ENDPOINTS_NONE,  /* no slices: resolved in the target */
 };
 
 struct desired {
     struct service service;
     enum desired_endpoints endpoints;
-    bool pending;           /* what the endpoints should be is about to be known */
-    const char *remark;     /* why there are none, or not all, for the status; "" when there are */
+    bool pending;       /* what the endpoints should be is about to be known */
+    bool undecided;     /* whether it is headless is about to be known: a mirror that is there stays, none is made */
+    const char *remark; /* why there are none, or not all, for the status; "" when there are */
     struct slice slices[2]; /* IPv4 and IPv6, those that should exist; their meta.uid and resource_version are "" */
     uint32_t slice_count;
 };
 
-/** Failures are the arena's. */
+/** For any claim but CLAIM_FEDERATED. Failures are the arena's. */
 void desired_build(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
                    struct desired *ret_desired);
+
+/** The exported service's ports that its mirror has, without what means nothing elsewhere. NULL: the arena failed. */
+const struct service_port *desired_ports(struct arena *arena, const struct service *exported, uint32_t *ret_count);
+/** The first word of the exported service's port list that names none of its ports; NULL when all do. In the arena. */
+const char *desired_unknown_port(struct arena *arena, const struct service *exported);

@@ -139,6 +139,7 @@ struct gateway_spec gateway_from_service(struct arena *arena, const struct servi
         .resource_version = service->meta.resource_version,
         .identity = identity != NULL ? identity : "",
         .port = port != NULL ? port->port : 0,
+        .drain = kv_has(&service->meta.annotations, LINK_DRAIN, "true"),
         .problem = "",
         .warning = "",
     };
@@ -224,7 +225,7 @@ bool gateway_probing_equal(const struct gateway_spec *a, const struct gateway_sp
 
 bool gateway_spec_equal(const struct gateway_spec *a, const struct gateway_spec *b)
 {
-    return a->exists == b->exists && gateway_probing_equal(a, b) && a->port == b->port &&
+    return a->exists == b->exists && a->drain == b->drain && gateway_probing_equal(a, b) && a->port == b->port &&
            strcmp(a->identity, b->identity) == 0 && strcmp(a->resource_version, b->resource_version) == 0 &&
            strcmp(a->problem, b->problem) == 0 && strcmp(a->warning, b->warning) == 0;
 }

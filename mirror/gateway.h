@@ -22,6 +22,7 @@ struct gateway_spec {
     struct probe_spec probe;
     const char *
         probe_period_text; /* for the gateway mirror's annotation: whole seconds as a number where possible, as 2.8 wrote */
+    bool drain;            /* its mirrors are to be unready */
     const char *problem; /* why mirrors of it have no endpoints, "" when they have */
     const char *warning; /* what is odd but works, "" when nothing */
 };

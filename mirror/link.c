@@ -175,16 +175,28 @@ static enum err_code judge_cluster_name(const char *field, const char *name, str
     return ERR_OK;
 }
 
-static void judge_selector(struct judge *judge, const struct link_resource *resource, struct link *link)
+static struct selector judge_selector(struct judge *judge, const char *field, const struct selector *selector)
 {
     struct err error = {0};
-    if (resource->selector_error != NULL)
-        refuse(judge, "spec.selector: %s", resource->selector_error);
-    else if (selector_check(&resource->selector, &error) != ERR_OK)
-        refuse(judge, "spec.selector: %s", error.text);
-    else
-        link->selector = selector_copy(judge->arena, &resource->selector);
+    if (selector_check(selector, &error) == ERR_OK)
+        return selector_copy(judge->arena, selector);
+    refuse(judge, "%s: %s", field, error.text);
+    return (struct selector){0};
 }
+
+static void judge_selectors(struct judge *judge, const struct link_resource *resource, struct link *link)
+{
+    if (resource->selector_error != NULL)
+        refuse(judge, "spec.%s", resource->selector_error);
+    link->selector = judge_selector(judge, "spec.selector", &resource->selector);
+    link->discovery_selector =
+        judge_selector(judge, "spec.remoteDiscoverySelector", &resource->remote_discovery_selector);
+    link->federated_selector =
+        judge_selector(judge, "spec.federatedServiceSelector", &resource->federated_service_selector);
+}
+
+/* Anything but "true" is no: a mistake must not take endpoints away. */
+static bool judge_drain(const char *text) { return text != NULL && strcmp(text, "true") == 0; }
 
 enum err_code link_from_resource(struct arena *arena, const struct link_resource *resource,
                                  const struct link **ret_link, struct err *reterr)
@@ -211,9 +223,10 @@ enum err_code link_from_resource(struct arena *arena, const struct link_resource
         .excluded_annotation_count = resource->excluded_annotation_count,
         .excluded_labels = copy_list(arena, resource->excluded_labels, resource->excluded_label_count),
         .excluded_label_count = resource->excluded_label_count,
+        .drain = judge_drain(resource->drain),
     };
     judge_gateway(&judge, resource, link);
-    judge_selector(&judge, resource, link);
+    judge_selectors(&judge, resource, link);
     link->warning = judge.warning;
     if (arena_failed(arena))
         return err_set(reterr, ERR_NOMEM, "out of memory");
@@ -247,12 +260,40 @@ enum err_code link_from_secret(struct arena *arena, const struct link_secret *se
         .cluster_name = arena_strdup(arena, secret->cluster_name),
         .cluster_domain = arena_strdup(arena, secret->cluster_domain),
         .credentials_secret = arena_strdup(arena, secret->name),
+        .drain = judge_drain(secret->drain),
         .gateway_identity = "",
         .probe = {.path = ""},
         /* 2.8.0 demanded this annotation although its mirror never used the value: a Secret without it works here, with a word. */
         .warning = is_given(secret->linkerd_namespace) ? ""
                                                        : "annotation " L5D_SECRET_L5D_NS
                                                          " is missing: Linkerd 2.8 itself would refuse this Secret",
+    };
+    if (arena_failed(arena))
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    *ret_link = link;
+    return ERR_OK;
+}
+
+enum err_code link_for_local(struct arena *arena, const char *namespace, const struct selector *federated,
+                             const struct link **ret_link, struct err *reterr)
+{
+    TRY(selector_check(federated, reterr));
+    struct link *link = ARENA_NEW(arena, struct link);
+    if (link == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    *link = (struct link){
+        .kind = LINK_LOCAL,
+        .id = "local",
+        .namespace = arena_strdup(arena, namespace),
+        .name = "local",
+        .uid = "",
+        .cluster_name = "",
+        .cluster_domain = "cluster.local",
+        .credentials_secret = "",
+        .federated_selector = selector_copy(arena, federated),
+        .gateway_identity = "",
+        .probe = {.path = ""},
+        .warning = "",
     };
     if (arena_failed(arena))
         return err_set(reterr, ERR_NOMEM, "out of memory");
@@ -283,7 +324,9 @@ bool link_equal(const struct link *a, const struct link *b)
            a->created_us == b->created_us && strcmp(a->cluster_name, b->cluster_name) == 0 &&
            strcmp(a->cluster_domain, b->cluster_domain) == 0 &&
            strcmp(a->credentials_secret, b->credentials_secret) == 0 && strcmp(a->warning, b->warning) == 0 &&
-           selector_equal(&a->selector, &b->selector) && a->has_gateway == b->has_gateway &&
+           a->drain == b->drain && selector_equal(&a->selector, &b->selector) &&
+           selector_equal(&a->discovery_selector, &b->discovery_selector) &&
+           selector_equal(&a->federated_selector, &b->federated_selector) && a->has_gateway == b->has_gateway &&
            a->gateway_port == b->gateway_port && strcmp(a->gateway_identity, b->gateway_identity) == 0 &&
            probe_equal(&a->probe, &b->probe) &&
            lists_equal(a->gateway_addresses, a->gateway_address_count, b->gateway_addresses,
@@ -314,6 +357,8 @@ struct link *link_copy(const struct link *link)
     block->link.cluster_domain = arena_strdup(arena, link->cluster_domain);
     block->link.credentials_secret = arena_strdup(arena, link->credentials_secret);
     block->link.selector = selector_copy(arena, &link->selector);
+    block->link.discovery_selector = selector_copy(arena, &link->discovery_selector);
+    block->link.federated_selector = selector_copy(arena, &link->federated_selector);
     block->link.gateway_addresses = copy_list(arena, link->gateway_addresses, link->gateway_address_count);
     block->link.gateway_identity = arena_strdup(arena, link->gateway_identity);
     block->link.probe.path = arena_strdup(arena, link->probe.path);

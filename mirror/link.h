@@ -13,6 +13,7 @@
 enum link_kind {
     LINK_SECRET, /* Linkerd 2.8: a Secret of type mirror.linkerd.io/remote-kubeconfig; gateway named by each exported service */
     LINK_RESOURCE, /* links.multicluster.linkerd.io: one gateway, services chosen by label selectors */
+    LINK_LOCAL,    /* the source cluster itself: local members of federated services */
 };
 
 /** spec.probeSpec, or the gateway Service's annotations. Validated: every number in range. */
@@ -37,7 +38,8 @@ struct link_resource {
     const char *probe_path, *probe_port, *probe_period, *probe_failure_threshold, *probe_timeout;
     struct selector selector; /* empty: nothing */
     struct selector remote_discovery_selector, federated_service_selector;
-    const char *selector_error; /* NULL, or why a selector could not be read: it then selects nothing */
+    const char *selector_error; /* NULL, or the field and why it could not be read */
+    const char *drain;          /* annotation LINK_DRAIN */
     const char *const *excluded_annotations;
     uint32_t excluded_annotation_count;
     const char *const *excluded_labels;
@@ -49,21 +51,24 @@ struct link_secret {
     const char *namespace, *name, *uid, *resource_version;
     int64_t created_us;
     const char *cluster_name, *cluster_domain, *linkerd_namespace; /* the three annotations */
+    const char *drain;                                             /* annotation LINK_DRAIN */
 };
 
 enum { LINK_MAX_GATEWAY_ADDRESSES = 64 };
 
 struct link {
     enum link_kind kind;
-    const char *id;               /* unique in the process: "link/<name>" or "secret/<name>" */
+    const char *id;               /* unique in the process: "link/<name>", "secret/<name>" or "local" */
     const char *namespace, *name; /* of the declaring object */
     const char *uid;
     int64_t created_us;
-    const char *cluster_name;       /* label value; suffix of mirror names */
-    const char *cluster_domain;     /* "cluster.local" when absent */
-    const char *credentials_secret; /* name, in the link's namespace */
+    const char *cluster_name;           /* label value; suffix of mirror names; "" for LINK_LOCAL */
+    const char *cluster_domain;         /* "cluster.local" when absent */
+    const char *credentials_secret;     /* name, in the link's namespace */
+    bool drain;                         /* its mirrors are to be unready */
+    struct selector federated_selector; /* LINK_RESOURCE and LINK_LOCAL */
     /* LINK_RESOURCE only */
-    struct selector selector;
+    struct selector selector, discovery_selector;
     bool has_gateway;                     /* gatewayAddress was given */
     const char *const *gateway_addresses; /* literals or host names, as declared, without empties */
     uint32_t gateway_address_count;
@@ -85,6 +90,11 @@ enum err_code link_from_resource(struct arena *arena, const struct link_resource
                                  const struct link **ret_link, struct err *reterr) MUST_USE;
 enum err_code link_from_secret(struct arena *arena, const struct link_secret *secret, const struct link **ret_link,
                                struct err *reterr) MUST_USE;
+
+/** The link that stands for the source cluster itself. `federated` is the selector of local members.
+ *  @return ERR_OK, ERR_INVALID (the selector), ERR_NOMEM. */
+enum err_code link_for_local(struct arena *arena, const char *namespace, const struct selector *federated,
+                             const struct link **ret_link, struct err *reterr) MUST_USE;
 
 /** Whether two declarations differ in nothing that matters (identity, metadata versions and the like ignored). */
 bool link_equal(const struct link *a, const struct link *b);

@@ -19,14 +19,25 @@
 #define L5D_MIRRORED_GATEWAY_PROBE_PATH "mirror.linkerd.io/mirrored-gateway-probe-path"
 #define L5D_MIRRORED_GATEWAY_PROBE_PERIOD "mirror.linkerd.io/mirrored-gateway-probe-period"
 
-/* kinds of mirrors that Linkerd makes besides those through a gateway */
+/* kinds of mirrors besides those through a gateway: labels, and annotations of federated services */
 #define L5D_REMOTE_DISCOVERY "multicluster.linkerd.io/remote-discovery"
+#define L5D_REMOTE_SERVICE "multicluster.linkerd.io/remote-service"
+#define L5D_LOCAL_DISCOVERY "multicluster.linkerd.io/local-discovery"
 #define L5D_HEADLESS_MIRROR "mirror.linkerd.io/headless-mirror-svc-name"
 
 /* on exported services */
 #define L5D_GATEWAY_NAME "mirror.linkerd.io/gateway-name"
 #define L5D_GATEWAY_NS "mirror.linkerd.io/gateway-ns"
 #define L5D_EXPORTED "mirror.linkerd.io/exported"
+
+/* ours, on exported services */
+#define EXPORT_PORTS "svcmirror.io/export-ports"
+#define EXPORT_TO "svcmirror.io/export-to"
+#define EXPORT_NAME "svcmirror.io/export-name"
+#define EXPORT_NAMESPACE "svcmirror.io/export-namespace"
+#define EXPORT_HEADLESS "svcmirror.io/headless"
+/* ours, on Links, credentials Secrets and gateway Services */
+#define LINK_DRAIN "svcmirror.io/drain"
 
 /* on gateway Services in the target */
 #define L5D_MULTICLUSTER_GATEWAY "mirror.linkerd.io/multicluster-gateway"

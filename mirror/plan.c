@@ -3,19 +3,12 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "mirror/compare.h"
 #include "mirror/desired.h"
 #include "mirror/names.h"
+#include "mirror/plan_internal.h"
 
-/* One planning of one mirror. */
-struct planner {
-    const struct world *world;
-    struct mirror *mirror;
-    struct arena *arena;
-    struct plan *plan;
-    const char *namespace, *name;
-};
-
-static struct write *add_write(struct planner *planner, enum write_verb verb, enum write_kind kind, const char *reason)
+struct write *plan_add_write(struct planner *planner, enum write_verb verb, enum write_kind kind, const char *reason)
 {
     struct plan *plan = planner->plan;
     /* What does not fit is planned next time: every plan starts from the state as it is then. */
@@ -28,71 +21,11 @@ static struct write *add_write(struct planner *planner, enum write_verb verb, en
     return write;
 }
 
-static void add_status(struct planner *planner, struct claim *claim, bool mirrored, const char *reason,
-                       const char *message)
+void plan_add_status(struct planner *planner, struct claim *claim, bool mirrored, const char *reason,
+                     const char *message)
 {
     planner->plan->statuses[planner->plan->status_count++] = (struct plan_status){
         .claim = claim, .mirrored = mirrored, .reason = reason, .message = message != NULL ? message : ""};
-}
-
-/* ---- comparing ---- */
-
-static bool service_ports_equal(const struct service *a, const struct service *b)
-{
-    if (a->port_count != b->port_count)
-        return false;
-    for (uint32_t i = 0; i < a->port_count; i++) {
-        const struct service_port *x = &a->ports[i], *y = &b->ports[i];
-        if (x->port != y->port || x->protocol != y->protocol || strcmp(x->name, y->name) != 0 ||
-            strcmp(x->target_port, y->target_port) != 0 || strcmp(x->app_protocol, y->app_protocol) != 0)
-            return false;
-    }
-    return true;
-}
-
-/* What selects pods, or leads traffic past the slices, has no place on a mirror. */
-static bool is_diverted(const struct service *there)
-{
-    return there->type != SERVICE_CLUSTER_IP || there->has_selector || there->external_ip_count > 0;
-}
-
-static bool service_right(const struct service *there, const struct service *wanted)
-{
-    return !is_diverted(there) && kv_equal(&there->meta.labels, &wanted->meta.labels) &&
-           kv_equal(&there->meta.annotations, &wanted->meta.annotations) && service_ports_equal(there, wanted);
-}
-
-static bool slice_ports_equal(const struct slice *a, const struct slice *b)
-{
-    if (a->port_count != b->port_count)
-        return false;
-    for (uint32_t i = 0; i < a->port_count; i++) {
-        const struct slice_port *x = &a->ports[i], *y = &b->ports[i];
-        if (x->port != y->port || x->protocol != y->protocol || strcmp(x->name, y->name) != 0 ||
-            strcmp(x->app_protocol, y->app_protocol) != 0)
-            return false;
-    }
-    return true;
-}
-
-static bool endpoints_equal(const struct slice *a, const struct slice *b)
-{
-    if (a->endpoint_count != b->endpoint_count)
-        return false;
-    for (uint32_t i = 0; i < a->endpoint_count; i++)
-        if (a->endpoints[i].ready != b->endpoints[i].ready ||
-            strcmp(a->endpoints[i].address, b->endpoints[i].address) != 0 ||
-            strcmp(a->endpoints[i].hostname, b->endpoints[i].hostname) != 0)
-            return false;
-    return true;
-}
-
-static bool slice_right(const struct slice *there, const struct slice *wanted)
-{
-    return kv_equal(&there->meta.labels, &wanted->meta.labels) &&
-           kv_equal(&there->meta.annotations, &wanted->meta.annotations) &&
-           strcmp(there->meta.owner_uid, wanted->meta.owner_uid) == 0 && there->address_type == wanted->address_type &&
-           slice_ports_equal(there, wanted) && endpoints_equal(there, wanted);
 }
 
 /* ---- whose is it ---- */
@@ -105,11 +38,23 @@ static bool slice_is_ours(const struct slice *slice)
 
 /* ---- nothing claims the name ---- */
 
-/* Kinds of mirrors that are not planned here: Linkerd's own agent may still look after them. */
-static bool is_of_another_kind(const struct service *service)
+/* Mirrors of hostnames are known from the target's slices alone. */
+static bool is_listed(const struct world *world, const struct service *service, const char *cluster,
+                      bool services_listed)
 {
-    return kv_get(&service->meta.labels, L5D_REMOTE_DISCOVERY) != NULL ||
-           kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) != NULL;
+    if (!services_listed || kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) == NULL)
+        return services_listed;
+    for (const struct world_link *link = world_first_link(world); link != NULL; link = world_next_link(link))
+        if (strcmp(link->declaration->cluster_name, cluster) == 0 &&
+            link->knowledge[WORLD_TARGET_SLICES] != WORLD_LISTED)
+            return false;
+    return true;
+}
+
+/* Linkerd's charts bring a Service for each link to probe its gateway by: it belongs to Linkerd's own agent. */
+static bool is_of_a_chart(const struct service *service)
+{
+    return kv_get(&service->meta.labels, L5D_MIRRORED_GATEWAY) != NULL && !service->meta.made_by_us;
 }
 
 /* NULL: it must stay. */
@@ -121,25 +66,23 @@ static const char *orphan_reason(const struct planner *planner)
     bool made_by_us = service->meta.made_by_us, listed = false;
     if (cluster == NULL || world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED)
         return NULL;
-    if (is_of_another_kind(service) && !made_by_us)
-        return NULL;
-    if (is_made_of_unreadable(world, planner->mirror, cluster))
+    if (is_of_a_chart(service) || is_made_of_unreadable(world, planner->mirror, cluster))
         return NULL;
     if (cluster_is_linked(world, cluster, &listed))
-        return listed ? "no longer exported" : NULL;
+        return is_listed(world, service, cluster, listed) ? "no longer exported" : NULL;
     if (map_get(world->unlinked, cluster) != NULL)
         return "its link was removed";
     return world->links_complete && made_by_us ? "no link accounts for it" : NULL;
 }
 
-static void delete_service(struct planner *planner, const char *reason)
+void plan_delete_service(struct planner *planner, const char *reason)
 {
-    add_write(planner, WRITE_DELETE, WRITE_SERVICE, reason)->old_service = planner->mirror->service;
+    plan_add_write(planner, WRITE_DELETE, WRITE_SERVICE, reason)->old_service = planner->mirror->service;
 }
 
 static void delete_slice(struct planner *planner, const struct slice *slice, const char *reason)
 {
-    struct write *write = add_write(planner, WRITE_DELETE, WRITE_SLICE, reason);
+    struct write *write = plan_add_write(planner, WRITE_DELETE, WRITE_SLICE, reason);
     write->name = slice->meta.name;
     write->old_slice = slice;
 }
@@ -156,10 +99,14 @@ static bool is_stray(const struct planner *planner, const struct slice *slice)
 static void plan_orphan(struct planner *planner)
 {
     const struct mirror *mirror = planner->mirror;
+    if (is_federated(mirror->service)) {
+        plan_federated(planner, NULL);
+        return;
+    }
     if (mirror->service != NULL) {
         const char *reason = mirror->service->meta.deleting ? NULL : orphan_reason(planner);
         if (reason != NULL)
-            delete_service(planner, reason);
+            plan_delete_service(planner, reason);
         return;
     }
     if (planner->world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED)
@@ -170,6 +117,33 @@ static void plan_orphan(struct planner *planner)
 }
 
 /* ---- what stands in the way of a claim ---- */
+
+static bool names_gateway(const struct claim *claim)
+{
+    const struct gateway_spec *gateway = &claim->gateway->spec;
+    return text_is_label_value(gateway->name) && text_is_label_value(gateway->namespace);
+}
+
+/* What of the exported service itself stands in the way. */
+static const char *invalid_service(const struct planner *planner, const struct claim *claim)
+{
+    const struct service *service = claim->service->service;
+    if (kv_get(&service->meta.labels, L5D_MIRRORED_SERVICE) != NULL)
+        return "the exported service is itself a mirror: export the original from its own cluster";
+    if (service->type == SERVICE_EXTERNAL_NAME)
+        return "a service of type ExternalName cannot be mirrored";
+    if (service->port_count == 0)
+        return "object spec has no exposed ports";
+    if (claim->kind == CLAIM_FEDERATED)
+        return service->headless ? "Headless service cannot join federated service" : NULL;
+    const char *unknown = desired_unknown_port(planner->arena, service);
+    if (unknown != NULL)
+        return arena_printf(planner->arena, "annotation " EXPORT_PORTS " names \"%s\", which is no port of the service",
+                            unknown);
+    uint32_t count = 0;
+    (void)desired_ports(planner->arena, service, &count);
+    return count == 0 ? "annotation " EXPORT_PORTS " names no port" : NULL;
+}
 
 static const char *invalid_reason(const struct planner *planner, const struct claim *claim)
 {
@@ -182,22 +156,14 @@ static const char *invalid_reason(const struct planner *planner, const struct cl
                    : arena_printf(planner->arena, "the mirror's name %s is not a valid Service name", planner->name);
     if (claim->kind == CLAIM_GATEWAY)
         return NULL;
-    const struct gateway_spec *gateway = &claim->gateway->spec;
-    if (claim->link->declaration->kind == LINK_SECRET &&
-        !(text_is_label_value(gateway->name) && text_is_label_value(gateway->namespace)))
+    if (!text_is_dns1123_label(planner->namespace))
+        return arena_printf(planner->arena, "the mirror's namespace %s is not a valid name", planner->namespace);
+    if (claim->link->declaration->kind == LINK_SECRET && !names_gateway(claim))
         return "annotations " L5D_GATEWAY_NAME " and " L5D_GATEWAY_NS " must name a Service and its namespace";
-    const struct service *service = claim->service->service;
-    if (kv_get(&service->meta.labels, L5D_MIRRORED_SERVICE) != NULL)
-        return "the exported service is itself a mirror: export the original from its own cluster";
-    if (service->type == SERVICE_EXTERNAL_NAME)
-        return "a service of type ExternalName cannot be mirrored";
-    if (service->port_count == 0)
-        return "object spec has no exposed ports";
-    return NULL;
+    return invalid_service(planner, claim);
 }
-
 /* @return whether the namespace is there; else plans its creation or gives the status. */
-static bool plan_namespace(struct planner *planner, struct claim *claim)
+bool plan_namespace(struct planner *planner, struct claim *claim)
 {
     const struct world *world = planner->world;
     /* Where namespaces cannot be read, the write itself will tell. */
@@ -209,11 +175,11 @@ static bool plan_namespace(struct planner *planner, struct claim *claim)
     bool create = claim->link->declaration->kind == LINK_SECRET ? world->config.create_namespaces_for_secrets
                                                                 : world->config.create_namespaces_for_links;
     if (namespace != NULL) {
-        add_status(planner, claim, false, "MissingNamespace", "Namespace is being deleted");
+        plan_add_status(planner, claim, false, "MissingNamespace", "Namespace is being deleted");
         return false;
     }
     if (!create || claim->kind == CLAIM_GATEWAY) {
-        add_status(planner, claim, false, "MissingNamespace", "Namespace does not exist");
+        plan_add_status(planner, claim, false, "MissingNamespace", "Namespace does not exist");
         return false;
     }
     struct namespace_object *wanted = ARENA_NEW(planner->arena, struct namespace_object);
@@ -229,7 +195,7 @@ static bool plan_namespace(struct planner *planner, struct claim *claim)
                                         .resource_version = "",
                                         .owner_uid = "",
                                         .labels = kv_builder_finish(&labels)};
-    struct write *write = add_write(planner, WRITE_CREATE, WRITE_NAMESPACE, "an exported service lives there");
+    struct write *write = plan_add_write(planner, WRITE_CREATE, WRITE_NAMESPACE, "an exported service lives there");
     write->name = planner->namespace;
     write->namespace = "";
     write->namespace_object = wanted;
@@ -249,14 +215,14 @@ static const struct slice *find_slice(const struct mirror *mirror, const char *n
 static void plan_slice(struct planner *planner, const struct slice *wanted)
 {
     const struct slice *there = find_slice(planner->mirror, wanted->meta.name);
-    if (there != NULL && (there->meta.deleting || !slice_is_ours(there) || slice_right(there, wanted)))
+    if (there != NULL && (there->meta.deleting || !slice_is_ours(there) || compare_slice_right(there, wanted)))
         return;
     if (there != NULL && there->address_type != wanted->address_type) {
         delete_slice(planner, there, "addressType cannot be changed in place");
         return;
     }
-    struct write *write = add_write(planner, there == NULL ? WRITE_CREATE : WRITE_UPDATE, WRITE_SLICE,
-                                    there == NULL ? "the mirror has no slice" : "endpoints or metadata differ");
+    struct write *write = plan_add_write(planner, there == NULL ? WRITE_CREATE : WRITE_UPDATE, WRITE_SLICE,
+                                         there == NULL ? "the mirror has no slice" : "endpoints or metadata differ");
     struct slice *copy = ARENA_NEW(planner->arena, struct slice);
     if (copy == NULL)
         return;
@@ -278,15 +244,28 @@ static bool is_wanted(const struct desired *desired, const char *slice_name)
     return false;
 }
 
+static void delete_slices(struct planner *planner, const struct desired *desired, const char *reason)
+{
+    for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next)
+        if (slice_is_ours(entry->slice) && !is_wanted(desired, entry->slice->meta.name) && !entry->slice->meta.deleting)
+            delete_slice(planner, entry->slice, reason);
+}
+
+void plan_delete_slices(struct planner *planner, const char *reason)
+{
+    const struct desired none = {.slice_count = 0};
+    delete_slices(planner, &none, reason);
+}
+
 static void plan_slices(struct planner *planner, const struct desired *desired)
 {
     if (desired->endpoints == ENDPOINTS_KEEP)
         return;
     for (uint32_t i = 0; i < desired->slice_count; i++)
         plan_slice(planner, &desired->slices[i]);
-    for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next)
-        if (slice_is_ours(entry->slice) && !is_wanted(desired, entry->slice->meta.name) && !entry->slice->meta.deleting)
-            delete_slice(planner, entry->slice, "no gateway address of this family");
+    delete_slices(planner, desired,
+                  desired->endpoints == ENDPOINTS_NONE ? "it is resolved in the target: no endpoints here"
+                                                       : "no address of this family");
 }
 
 /* Somebody else's slice with the name of one of ours; NULL when there is none. */
@@ -300,18 +279,18 @@ static const struct slice *foreign_slice(const struct planner *planner, const st
     return NULL;
 }
 
-static void plan_service(struct planner *planner, const struct desired *desired)
+void plan_service(struct planner *planner, const struct service *desired)
 {
     const struct service *there = planner->mirror->service;
-    if (there != NULL && service_right(there, &desired->service))
+    if (there != NULL && compare_service_right(there, desired))
         return;
     struct service *wanted = ARENA_NEW(planner->arena, struct service);
     if (wanted == NULL)
         return;
-    *wanted = desired->service;
+    *wanted = *desired;
     struct write *write =
-        add_write(planner, there == NULL ? WRITE_CREATE : WRITE_UPDATE, WRITE_SERVICE,
-                  there == NULL ? "exported and not mirrored yet" : "labels, annotations or ports differ");
+        plan_add_write(planner, there == NULL ? WRITE_CREATE : WRITE_UPDATE, WRITE_SERVICE,
+                       there == NULL ? "exported and not mirrored yet" : "labels, annotations or ports differ");
     write->service = wanted;
     write->old_service = there;
 }
@@ -323,29 +302,33 @@ static void plan_winner(struct planner *planner, struct claim *claim)
     desired_build(planner->arena, mirror, claim, &desired);
     if (mirror->service != NULL && mirror->service->meta.deleting)
         return;
+    if (mirror->service == NULL && desired.undecided) {
+        plan_add_status(planner, claim, false, "Pending", desired.remark);
+        return;
+    }
     if (mirror->service != NULL && mirror->service->headless != desired.service.headless) {
-        delete_service(planner, "spec.clusterIP cannot be changed in place");
+        plan_delete_service(planner, "spec.clusterIP cannot be changed in place");
         return;
     }
     if (mirror->service == NULL) {
-        plan_service(planner, &desired);
+        plan_service(planner, &desired.service);
         return; /* the slices need its uid */
     }
     /* Readiness first: a flip must not wait for metadata. */
     plan_slices(planner, &desired);
-    plan_service(planner, &desired);
+    plan_service(planner, &desired.service);
     if (planner->plan->write_count > 0)
         return;
     const struct slice *foreign = foreign_slice(planner, &desired);
     if (foreign != NULL)
-        add_status(planner, claim, false, "NameCollision",
-                   arena_printf(planner->arena,
-                                "EndpointSlice %s/%s exists and is not svcmirror's: rename or remove it",
-                                planner->namespace, foreign->meta.name));
+        plan_add_status(planner, claim, false, "NameCollision",
+                        arena_printf(planner->arena,
+                                     "EndpointSlice %s/%s exists and is not svcmirror's: rename or remove it",
+                                     planner->namespace, foreign->meta.name));
     else if (desired.pending)
-        add_status(planner, claim, false, "Pending", desired.remark);
+        plan_add_status(planner, claim, false, "Pending", desired.remark);
     else
-        add_status(planner, claim, true, "Mirrored", desired.remark);
+        plan_add_status(planner, claim, true, "Mirrored", desired.remark);
 }
 
 /* While the target is being listed, half of the claims are known, and the best of them may not be the winner. Only a Link's own
@@ -363,10 +346,10 @@ static void plan_readiness(struct planner *planner, const struct claim *claim)
 {
     const struct mirror *mirror = planner->mirror;
     struct desired desired;
-    if (mirror->service == NULL || mirror->service->meta.deleting)
+    if (mirror->service == NULL || mirror->service->meta.deleting || claim->kind == CLAIM_FEDERATED)
         return;
     desired_build(planner->arena, mirror, claim, &desired);
-    if (service_right(mirror->service, &desired.service))
+    if (compare_service_right(mirror->service, &desired.service))
         plan_slices(planner, &desired);
 }
 
@@ -394,8 +377,8 @@ static enum ownership judge_ownership(const struct planner *planner, const char 
         return OWNERSHIP_OURS;
     const char *cluster = kv_get(&mirror->service->meta.labels, L5D_CLUSTER_NAME);
     *ret_cluster = cluster;
-    if (cluster == NULL) /* somebody took our labels off it */
-        return mirror->service->meta.made_by_us ? OWNERSHIP_OURS : OWNERSHIP_FOREIGN;
+    if (cluster == NULL) /* a federated service, or somebody took our labels off it */
+        return mirror->service->meta.made_by_us || is_federated(mirror->service) ? OWNERSHIP_OURS : OWNERSHIP_FOREIGN;
     /* Of the winner, of one that must now give way to it, or left behind by one that claims it no longer. */
     if (is_of_a_claim(mirror, cluster) || orphan_reason(planner) != NULL)
         return OWNERSHIP_OURS;
@@ -411,19 +394,33 @@ static bool may_have(struct planner *planner, struct claim *winner)
     case OWNERSHIP_OURS:
         return true;
     case OWNERSHIP_UNCERTAIN:
-        add_status(planner, winner, false, "Pending",
-                   arena_printf(planner->arena,
-                                "Service %s is a mirror of cluster %s, of which too little is known yet", key,
-                                cluster));
+        plan_add_status(planner, winner, false, "Pending",
+                        arena_printf(planner->arena,
+                                     "Service %s is a mirror of cluster %s, of which too little is known yet", key,
+                                     cluster));
         return false;
     case OWNERSHIP_FOREIGN:
         break;
     }
     planner->plan->collision = true;
-    add_status(planner, winner, false, "NameCollision",
-               arena_printf(planner->arena, "Service %s exists and is not a mirror of cluster %s: rename or remove it",
-                            key, winner->link->declaration->cluster_name));
+    plan_add_status(planner, winner, false, "NameCollision",
+                    arena_printf(planner->arena,
+                                 "Service %s exists and is not a mirror of cluster %s: rename or remove it", key,
+                                 winner->link->declaration->cluster_name));
     return false;
+}
+
+static void lose_to(struct planner *planner, struct claim *claim, const struct claim *winner)
+{
+    const struct link *link = winner->link->declaration;
+    const char *message =
+        winner->link == claim->link
+            ? arena_printf(planner->arena, "Service %s mirrors %s of the same link", planner->mirror->key, winner->key)
+        : winner->kind == CLAIM_FEDERATED
+            ? arena_printf(planner->arena, "Service %s is a federated service", planner->mirror->key)
+            : arena_printf(planner->arena, "Service %s mirrors cluster %s, whose link %s is older",
+                           planner->mirror->key, link->cluster_name, link->name);
+    plan_add_status(planner, claim, false, "NameCollision", message);
 }
 
 static void plan_claims(struct planner *planner)
@@ -432,16 +429,12 @@ static void plan_claims(struct planner *planner)
     struct claim *winner = NULL;
     for (struct claim *claim = mirror->claims; claim != NULL; claim = claim->next) {
         const char *invalid = invalid_reason(planner, claim);
-        if (invalid != NULL) {
-            add_status(planner, claim, false, "InvalidService", invalid);
-        } else if (winner == NULL) {
+        if (invalid != NULL)
+            plan_add_status(planner, claim, false, "InvalidService", invalid);
+        else if (winner == NULL)
             winner = claim;
-        } else {
-            add_status(planner, claim, false, "NameCollision",
-                       arena_printf(planner->arena, "Service %s mirrors cluster %s, whose link %s is older",
-                                    mirror->key, winner->link->declaration->cluster_name,
-                                    winner->link->declaration->name));
-        }
+        else if (winner->kind != CLAIM_FEDERATED || claim->kind != CLAIM_FEDERATED)
+            lose_to(planner, claim, winner);
     }
     if (winner == NULL) {
         plan_orphan(planner);
@@ -449,7 +442,9 @@ static void plan_claims(struct planner *planner)
     }
     if (!may_have(planner, winner))
         return;
-    if (!claims_are_known(winner))
+    if (winner->kind == CLAIM_FEDERATED && (claims_are_known(winner) || is_federated(mirror->service)))
+        plan_federated(planner, winner);
+    else if (!claims_are_known(winner))
         plan_readiness(planner, winner);
     else if (plan_namespace(planner, winner))
         plan_winner(planner, winner);
@@ -481,70 +476,6 @@ enum err_code plan_mirror(const struct world *world, struct mirror *mirror, stru
     else
         plan_claims(&planner);
     return arena_failed(arena) ? ERR_NOMEM : ERR_OK;
-}
-
-/* ---- telling writes apart ---- */
-
-static const uint64_t FNV_SEED = 14695981039346656037ULL;
-
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t count)
-{
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < count; i++)
-        hash = (hash ^ at[i]) * 1099511628211ULL; /* FNV-1a */
-    return hash;
-}
-
-static uint64_t hash_text(uint64_t hash, const char *text) { return hash_bytes(hash, text, strlen(text) + 1); }
-
-static uint64_t hash_number(uint64_t hash, uint64_t number) { return hash_bytes(hash, &number, sizeof(number)); }
-
-static uint64_t hash_meta(uint64_t hash, const struct object_meta *meta)
-{
-    const struct kv_list *const lists[] = {&meta->labels, &meta->annotations};
-    for (size_t l = 0; l < 2; l++) {
-        for (size_t i = 0; i < lists[l]->count; i++)
-            hash = hash_text(hash_text(hash, lists[l]->items[i].key), lists[l]->items[i].value);
-        hash = hash_number(hash, lists[l]->count);
-    }
-    return hash_text(hash, meta->owner_uid);
-}
-
-static uint64_t hash_service(uint64_t hash, const struct service *service)
-{
-    hash = hash_meta(hash, &service->meta);
-    hash = hash_number(hash, is_diverted(service));
-    for (uint32_t i = 0; i < service->port_count; i++) {
-        const struct service_port *port = &service->ports[i];
-        hash = hash_number(hash_text(hash, port->name), (uint64_t)port->port << 2 | port->protocol);
-        hash = hash_text(hash_text(hash, port->target_port), port->app_protocol);
-    }
-    return hash_number(hash, service->port_count);
-}
-
-static uint64_t hash_slice(uint64_t hash, const struct slice *slice)
-{
-    hash = hash_meta(hash, &slice->meta);
-    for (uint32_t i = 0; i < slice->port_count; i++)
-        hash = hash_number(hash_text(hash, slice->ports[i].name), slice->ports[i].port);
-    for (uint32_t i = 0; i < slice->endpoint_count; i++)
-        hash = hash_number(hash_text(hash, slice->endpoints[i].address), slice->endpoints[i].ready);
-    return hash_number(hash, slice->endpoint_count);
-}
-
-uint32_t write_object(const struct write *write)
-{
-    return (uint32_t)hash_number(hash_text(FNV_SEED, write->name), write->kind);
-}
-
-uint64_t write_fingerprint(const struct write *write)
-{
-    uint64_t hash = FNV_SEED;
-    if (write->kind == WRITE_SERVICE)
-        hash = hash_service(hash_service(hash, write->old_service), write->service);
-    else if (write->kind == WRITE_SLICE)
-        hash = hash_slice(hash_slice(hash, write->old_slice), write->slice);
-    return hash != 0 ? hash : 1;
 }
 
 const char *write_verb_name(enum write_verb verb)

@@ -338,11 +338,20 @@ static struct world_link *link_new(struct world *world, const struct link *decla
     return link;
 }
 
+bool is_federated(const struct service *service)
+{
+    return service != NULL && kv_get(&service->meta.labels, L5D_CLUSTER_NAME) == NULL &&
+           (kv_get(&service->meta.annotations, L5D_REMOTE_DISCOVERY) != NULL ||
+            kv_get(&service->meta.annotations, L5D_LOCAL_DISCOVERY) != NULL);
+}
+
+/* Any federated service may have a member of the cluster. */
 static void mark_cluster(struct world *world, const char *cluster_name)
 {
     for (struct map_entry *entry = map_first(world->mirrors); entry != NULL; entry = map_next(entry)) {
         struct mirror *mirror = map_value(entry);
-        if (mirror->service != NULL && kv_has(&mirror->service->meta.labels, L5D_CLUSTER_NAME, cluster_name))
+        const struct service *service = mirror->service;
+        if (service != NULL && (is_federated(service) || kv_has(&service->meta.labels, L5D_CLUSTER_NAME, cluster_name)))
             world_mark(mirror, false);
     }
 }

@@ -48,7 +48,10 @@ enum world_liveness { WORLD_LIVENESS_UNKNOWN, WORLD_ALIVE, WORLD_DEAD };
 struct world_config {
     const char *agent_namespace; /* where gateway mirrors live; borrowed for the world's life */
     bool create_namespaces_for_secrets, create_namespaces_for_links;
-    bool move_endpoints; /* false: the verdict is shown, mirrors' endpoints stay ready (2.8.0's way) */
+    const char *
+        cluster_name; /* of the source, for exports to named clusters; "" when nobody said; borrowed for the world's life */
+    bool mirror_headless; /* hostnames of headless services get mirrors of their own */
+    bool move_endpoints;  /* false: the verdict is shown, mirrors' endpoints stay ready (2.8.0's way) */
     /* A gateway appeared, or its declaration changed, or (removed) is about to go. Called from inside world functions; must not call the world
      * except world_gateway_* getters and world_gateway_context(). May be NULL. */
     void (*on_gateway)(void *context, struct world_gateway *gateway, bool removed);
@@ -117,7 +120,7 @@ const struct gateway_spec *world_gateway_spec(const struct world_gateway *gatewa
 struct world_link *world_gateway_link(const struct world_gateway *gateway);
 struct world_gateway *world_first_gateway(const struct world_link *link);
 struct world_gateway *world_next_gateway(const struct world_gateway *gateway);
-/** Services that name this gateway, whether mirrored or not. */
+/** Exported services that are to be mirrored through this gateway, whether they are or not. */
 uint32_t world_gateway_service_count(const struct world_gateway *gateway);
 /** One pointer of the caller's per gateway, NULL at first. */
 void world_gateway_set_context(struct world_gateway *gateway, void *context);
@@ -142,7 +145,12 @@ const struct world_address *world_gateway_addresses(const struct world_gateway *
 
 /* ---- claims: exported services and gateways, and how their mirrors fare ---- */
 
-enum claim_kind { CLAIM_SERVICE, CLAIM_GATEWAY };
+enum claim_kind {
+    CLAIM_SERVICE,   /* an exported service's own mirror */
+    CLAIM_HOST,      /* one hostname of an exported headless service */
+    CLAIM_FEDERATED, /* a member of a federated service */
+    CLAIM_GATEWAY,   /* a gateway's mirror, which carries its verdict */
+};
 
 /** The state of a claim's mirror, as the last plan saw it. Reasons are constants: Linkerd's where it has one. */
 struct claim_status {
@@ -152,7 +160,8 @@ struct claim_status {
     int64_t since_us;    /* when `mirrored` or `reason` last changed; wall clock */
 };
 
-struct claim *world_first_claim(const struct world_link *link); /* services of the link in order of namespace/name */
+/* All claims of a link's services, in order of namespace/name; of one service its own mirror first. */
+struct claim *world_first_claim(const struct world_link *link);
 struct claim *world_next_claim(const struct claim *claim);
 struct claim *mirror_first_claim(
     const struct mirror *mirror); /* all claims of one name, the one with the best right first */
@@ -160,7 +169,9 @@ struct claim *mirror_next_claim(const struct claim *claim);
 enum claim_kind claim_kind(const struct claim *claim);
 struct world_link *claim_link(const struct claim *claim);
 const struct service *claim_service(const struct claim *claim); /* the exported service; NULL for CLAIM_GATEWAY */
-struct world_gateway *claim_gateway(const struct claim *claim); /* NULL when the claim names none */
+struct world_gateway *claim_gateway(const struct claim *claim); /* NULL for CLAIM_FEDERATED */
+/** Whether the mirror has no endpoints because it is resolved in the target itself. */
+bool claim_is_discovery(const struct claim *claim);
 struct mirror *claim_mirror(const struct claim *claim);
 const struct claim_status *claim_status(const struct claim *claim);
 /** Records a status. @return whether `mirrored`, `reason` or `message` changed. A failed allocation leaves the message "". */

@@ -7,14 +7,16 @@
 /* Who of two claims of one name gets it: a gateway before a service (its mirror carries the verdict), then the older link, then by id. */
 static bool claim_precedes(const struct claim *a, const struct claim *b)
 {
-    if (a->kind != b->kind)
+    if ((a->kind == CLAIM_GATEWAY) != (b->kind == CLAIM_GATEWAY))
         return a->kind == CLAIM_GATEWAY;
     const struct link *a_link = a->link->declaration, *b_link = b->link->declaration;
     if (a_link->created_us != b_link->created_us)
         return a_link->created_us < b_link->created_us;
     int order = strcmp(a_link->id, b_link->id);
-    /* Of one link, two gateways of one name in different namespaces. */
-    return order != 0 ? order < 0 : strcmp(a->key, b->key) < 0;
+    /* Of one link: gateways of one name in different namespaces, services with one name for their mirrors. */
+    if (order == 0)
+        order = strcmp(a->key, b->key);
+    return order != 0 ? order < 0 : a->kind < b->kind;
 }
 
 static void enlist(struct claim *claim)
@@ -72,6 +74,7 @@ void claim_free(struct claim *claim)
     world_mark(claim->mirror, false);
     mirror_collect(claim->mirror);
     mem_free(claim->message);
+    mem_free(claim->hostname);
     mem_free(claim);
 }
 
@@ -82,20 +85,41 @@ void claim_name_gateway(struct claim *claim, struct world_gateway *gateway)
         return;
     claim->gateway = gateway;
     if (gateway != NULL)
-        gateway->services++;
+        gateway->references++;
     if (old != NULL) {
-        old->services--;
+        old->references--;
         gateway_collect(old);
     }
     world_mark(claim->mirror, false);
 }
 
+static struct claim *first_of(const struct target_service *service)
+{
+    return service->claim != NULL ? service->claim : service->hosts != NULL ? service->hosts : service->federated;
+}
+
 static struct claim *claim_from(struct map_entry *entry)
 {
     for (; entry != NULL; entry = map_next(entry)) {
-        struct target_service *service = map_value(entry);
-        if (service->claim != NULL)
-            return service->claim;
+        struct claim *claim = first_of(map_value(entry));
+        if (claim != NULL)
+            return claim;
+    }
+    return NULL;
+}
+
+/* The next claim of the same service: its own mirror, its hostnames, its membership. */
+static struct claim *sibling_of(const struct claim *claim)
+{
+    const struct target_service *service = claim->service;
+    switch (claim->kind) {
+    case CLAIM_SERVICE:
+        return service->hosts != NULL ? service->hosts : service->federated;
+    case CLAIM_HOST:
+        return claim->next_host != NULL ? claim->next_host : service->federated;
+    case CLAIM_FEDERATED:
+    case CLAIM_GATEWAY:
+        break;
     }
     return NULL;
 }
@@ -104,7 +128,8 @@ struct claim *world_first_claim(const struct world_link *link) { return claim_fr
 
 struct claim *world_next_claim(const struct claim *claim)
 {
-    return claim_from(map_next(map_seek(claim->link->services, claim->key)));
+    struct claim *sibling = sibling_of(claim);
+    return sibling != NULL ? sibling : claim_from(map_next(map_seek(claim->link->services, claim->key)));
 }
 
 struct claim *mirror_first_claim(const struct mirror *mirror) { return mirror->claims; }
@@ -118,6 +143,13 @@ struct world_link *claim_link(const struct claim *claim) { return claim->link; }
 const struct service *claim_service(const struct claim *claim)
 {
     return claim->service != NULL ? claim->service->service : NULL;
+}
+
+bool claim_is_discovery(const struct claim *claim)
+{
+    const struct link *link = claim->link->declaration;
+    return claim->kind == CLAIM_SERVICE && link->kind == LINK_RESOURCE &&
+           selector_matches(&link->discovery_selector, &claim->service->service->meta.labels);
 }
 
 struct world_gateway *claim_gateway(const struct claim *claim) { return claim->gateway; }

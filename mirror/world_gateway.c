@@ -169,7 +169,7 @@ void gateway_remove(struct world_gateway *gateway)
 
 void gateway_collect(struct world_gateway *gateway)
 {
-    if (gateway->services > 0 || gateway->link->declaration->kind == LINK_RESOURCE ||
+    if (gateway->references > 0 || gateway->link->declaration->kind == LINK_RESOURCE ||
         declaring_service(gateway) != NULL)
         return;
     gateway_remove(gateway);
@@ -179,7 +179,7 @@ void gateway_mark(struct world_gateway *gateway, bool urgent)
 {
     if (gateway->claim != NULL)
         world_mark(gateway->claim->mirror, urgent);
-    if (gateway->services == 0)
+    if (gateway->references == 0)
         return;
     for (struct claim *claim = world_first_claim(gateway->link); claim != NULL; claim = world_next_claim(claim))
         if (claim->gateway == gateway)
@@ -202,7 +202,15 @@ struct world_gateway *world_next_gateway(const struct world_gateway *gateway)
     return entry != NULL ? map_value(entry) : NULL;
 }
 
-uint32_t world_gateway_service_count(const struct world_gateway *gateway) { return gateway->services; }
+uint32_t world_gateway_service_count(const struct world_gateway *gateway)
+{
+    uint32_t count = 0;
+    if (gateway->references == 0)
+        return 0;
+    for (const struct claim *claim = world_first_claim(gateway->link); claim != NULL; claim = world_next_claim(claim))
+        count += claim->kind == CLAIM_SERVICE && claim->gateway == gateway && !claim_is_discovery(claim) ? 1 : 0;
+    return count;
+}
 
 void world_gateway_set_context(struct world_gateway *gateway, void *context) { gateway->context = context; }
 

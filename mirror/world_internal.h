@@ -68,30 +68,43 @@ struct world {
 struct claim {
     enum claim_kind kind;
     struct world_link *link;
-    struct target_service *service; /* CLAIM_SERVICE */
-    struct world_gateway *gateway;  /* may be NULL for CLAIM_SERVICE */
+    struct target_service *service; /* NULL for CLAIM_GATEWAY */
+    struct world_gateway *gateway;  /* NULL for CLAIM_FEDERATED */
     struct mirror *mirror;
-    const char *key;    /* of the service or gateway within the link; theirs */
-    struct claim *next; /* in the mirror */
+    const char *key;         /* of the service or gateway within the link; theirs */
+    struct claim *next;      /* in the mirror */
+    struct claim *next_host; /* CLAIM_HOST: in the service */
+    char *hostname;          /* CLAIM_HOST */
+    bool host_ready;         /* CLAIM_HOST: its endpoint in the target is */
     struct claim_status status;
     char *message; /* behind status.message, NULL when that is constant */
 };
 
 struct target_service {
     struct service *service;
-    struct claim *claim; /* NULL when it is not exported (then it is a gateway) */
+    struct claim *claim;     /* CLAIM_SERVICE; NULL when it has no mirror of its own */
+    struct claim *federated; /* CLAIM_FEDERATED; NULL when it is no member */
+    struct claim *hosts;     /* CLAIM_HOST, in order of hostname */
     uint32_t generation;
     bool endpoints_untold; /* it came after the target's slices could not be read any more */
 };
 
+/** An endpoint with a name of its own, as those of a StatefulSet. */
+struct target_host {
+    const char *hostname;
+    bool ready;
+};
+
 struct target_slice {
     char *service_key;
-    uint32_t ready;
-    uint32_t generation;
+    struct target_slice *next; /* of the same service */
+    struct target_host *hosts; /* one block with their names */
+    uint32_t host_count, ready, generation;
 };
 
 /** What the target's slices say of one service. */
 struct endpoint_summary {
+    struct target_slice *first;
     uint32_t slices, ready;
 };
 
@@ -104,7 +117,7 @@ struct world_gateway {
     uint32_t address_count;
     char refused[TEXT_IP_BYTES]; /* the first address that cannot be an endpoint, "" when none */
     bool resolved;
-    uint32_t services;   /* claims that name it */
+    uint32_t references; /* claims that name it */
     struct claim *claim; /* its own mirror; NULL when it has none */
     void *context;
 };
@@ -129,6 +142,8 @@ void mirror_collect(struct mirror *mirror);                         /* frees it 
 void mirror_note_version(struct mirror *mirror, const char *version);
 void mark_where(struct world *world, const char *namespace); /* all mirrors of a namespace; NULL: all */
 
+/** Whether a mirror is a federated service. Takes NULL. */
+bool is_federated(const struct service *service);
 /** Whether any link names that cluster, and whether the services of all such links are listed. */
 bool cluster_is_linked(const struct world *world, const char *cluster_name, bool *ret_listed);
 /** Whether the exported service that the mirror was made of is there and cannot be read. */
@@ -147,7 +162,7 @@ void target_sweep(struct world_link *link, enum world_collection collection);
 struct claim *claim_new(enum claim_kind kind, struct world_link *link, const char *key, const char *mirror_key);
 void claims_sort(struct mirror *mirror); /* the declaration of a link changed: others may have the better right now */
 void claim_free(struct claim *claim);    /* takes NULL; marks and collects its mirror */
-void claim_name_gateway(struct claim *claim, struct world_gateway *gateway); /* NULL allowed; counts */
+void claim_name_gateway(struct claim *claim, struct world_gateway *gateway); /* NULL allowed; counts references */
 
 /* world_gateway.c */
 enum err_code gateway_obtain(struct world_link *link, const char *key, struct world_gateway **ret_gateway) MUST_USE;
@@ -161,5 +176,7 @@ void gateway_mark(struct world_gateway *gateway, bool urgent);
 /* world_target.c */
 void target_forget(struct world_link *link);
 enum err_code target_reconsider(struct world_link *link) MUST_USE; /* the declaration changed */
+/** Whether the entry's hostnames get mirrors of their own, if it has any. */
+bool target_is_headless(const struct world_link *link, const struct target_service *entry);
 bool target_is_unreadable(const struct world_link *link, const char *service_key);
 const struct endpoint_summary *target_endpoints(const struct world_link *link, const char *service_key);

@@ -8,10 +8,24 @@
 
 /* ---- services ---- */
 
+/* A headless mirror lists the ClusterIPs of its hostnames' mirrors. */
+static void mark_headless_of(struct world *world, const struct service *service)
+{
+    char key[OBJECT_KEY_BYTES];
+    const char *name = kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR);
+    if (name == NULL)
+        return;
+    object_key_format(key, service->meta.namespace, name);
+    struct mirror *mirror = map_get(world->mirrors, key);
+    if (mirror != NULL)
+        world_mark(mirror, true);
+}
+
 static void drop_service(struct mirror *mirror)
 {
     if (mirror->service == NULL)
         return;
+    mark_headless_of(mirror->world, mirror->service);
     mem_free(TAKE(mirror->service));
     world_mark(mirror, false);
     mirror_note_version(mirror, "");
@@ -41,8 +55,11 @@ enum err_code world_source_service(struct world *world, enum world_change change
         mem_free(copy);
         return ERR_NOMEM;
     }
+    if (mirror->service != NULL)
+        mark_headless_of(world, mirror->service);
     mem_free(mirror->service);
     mirror->service = copy;
+    mark_headless_of(world, copy);
     mirror->service_generation = world->generation[WORLD_SOURCE_SERVICES];
     mirror->foreign = false;
     world_mark(mirror, false);

@@ -18,12 +18,36 @@ static bool has_text(const struct kv_list *list, const char *key)
     return value != NULL && value[0] != '\0';
 }
 
-static bool is_exported(const struct link *link, const struct service *service)
+/* "west, north": whether the list names this source cluster. */
+static bool names_cluster(const char *list, const char *cluster)
 {
-    if (link->kind == LINK_RESOURCE)
-        return selector_matches(&link->selector, &service->meta.labels);
+    size_t length = strlen(cluster);
+    for (const char *at = list; *at != '\0' && length > 0;) {
+        size_t skip = strspn(at, ", \t"), word = strcspn(at + skip, ", \t");
+        if (word == length && strncmp(at + skip, cluster, length) == 0)
+            return true;
+        at += skip + word;
+    }
+    return false;
+}
+
+/* Whether it is to have a mirror of its own here. */
+static bool is_exported(const struct world_link *link, const struct service *service)
+{
+    const struct link *declaration = link->declaration;
     const struct kv_list *annotations = &service->meta.annotations;
-    return has_text(annotations, L5D_GATEWAY_NAME) && has_text(annotations, L5D_GATEWAY_NS);
+    const char *only = kv_get(annotations, EXPORT_TO);
+    if (only != NULL && !names_cluster(only, link->world->config.cluster_name))
+        return false;
+    if (declaration->kind == LINK_SECRET)
+        return has_text(annotations, L5D_GATEWAY_NAME) && has_text(annotations, L5D_GATEWAY_NS);
+    return selector_matches(&declaration->selector, &service->meta.labels) ||
+           selector_matches(&declaration->discovery_selector, &service->meta.labels);
+}
+
+static bool is_member(const struct world_link *link, const struct service *service)
+{
+    return selector_matches(&link->declaration->federated_selector, &service->meta.labels);
 }
 
 static bool is_gateway(const struct link *link, const struct service *service)
@@ -42,11 +66,28 @@ static enum err_code find_gateway(struct world_link *link, const struct service 
     return gateway_obtain(link, key, ret_gateway);
 }
 
+static const char *annotation_or(const struct service *service, const char *key, const char *otherwise)
+{
+    const char *value = kv_get(&service->meta.annotations, key);
+    return value != NULL && value[0] != '\0' ? value : otherwise;
+}
+
+/* "<name>-<suffix>" where the service's mirrors live. */
+static void suffixed_key(const struct service *service, const char *name, const char *suffix,
+                         char key[OBJECT_KEY_BYTES])
+{
+    char text[OBJECT_KEY_BYTES];
+    (void)snprintf(text, sizeof(text), "%s-%s", name, suffix);
+    object_key_format(key, annotation_or(service, EXPORT_NAMESPACE, service->meta.namespace), text);
+}
+
 static void mirror_key_of(const struct world_link *link, const struct service *service, char key[OBJECT_KEY_BYTES])
 {
-    char name[OBJECT_KEY_BYTES];
-    (void)snprintf(name, sizeof(name), "%s-%s", service->meta.name, link->declaration->cluster_name);
-    object_key_format(key, service->meta.namespace, name);
+    const char *name = kv_get(&service->meta.annotations, EXPORT_NAME);
+    if (name != NULL && name[0] != '\0')
+        object_key_format(key, annotation_or(service, EXPORT_NAMESPACE, service->meta.namespace), name);
+    else
+        suffixed_key(service, service->meta.name, link->declaration->cluster_name, key);
 }
 
 /* A claim never stands without its gateway: that is found first. */
@@ -73,14 +114,164 @@ static enum err_code claim_for(struct world_link *link, const char *key, struct 
     return ERR_OK;
 }
 
-/* Makes claim and gateway of the entry what its Service and the link say now. */
+static enum err_code join_federated(struct world_link *link, const char *key, struct target_service *entry)
+{
+    char name[OBJECT_KEY_BYTES], mirror_key[OBJECT_KEY_BYTES];
+    const struct object_meta *meta = &entry->service->meta;
+    (void)snprintf(name, sizeof(name), "%s-federated", meta->name);
+    object_key_format(mirror_key, meta->namespace, name);
+    if (entry->federated == NULL) {
+        entry->federated = claim_new(CLAIM_FEDERATED, link, key, mirror_key);
+        if (entry->federated == NULL)
+            return ERR_NOMEM;
+        entry->federated->service = entry;
+    }
+    claims_sort(entry->federated->mirror);
+    return ERR_OK;
+}
+
+static void drop_hosts(struct target_service *entry)
+{
+    while (entry->hosts != NULL) {
+        struct claim *host = entry->hosts;
+        entry->hosts = host->next_host;
+        claim_free(host);
+    }
+}
+
+/* ---- hostnames of headless services ---- */
+
+bool target_is_headless(const struct world_link *link, const struct target_service *entry)
+{
+    const char *wish = kv_get(&entry->service->meta.annotations, EXPORT_HEADLESS);
+    return link->declaration->kind == LINK_RESOURCE && link->world->config.mirror_headless && entry->claim != NULL &&
+           entry->service->headless && !claim_is_discovery(entry->claim) && entry->service->port_count > 0 &&
+           !(wish != NULL && strcmp(wish, "false") == 0);
+}
+
+static struct claim *take_host(struct claim **list, const char *hostname)
+{
+    for (struct claim **at = list; *at != NULL; at = &(*at)->next_host)
+        if (strcmp((*at)->hostname, hostname) == 0) {
+            struct claim *host = *at;
+            *at = host->next_host;
+            return host;
+        }
+    return NULL;
+}
+
+/* The next hostname after `last` in order, of all slices; NULL when there is none. */
+static const char *next_hostname(const struct endpoint_summary *summary, const char *last)
+{
+    const char *best = NULL;
+    for (const struct target_slice *slice = summary->first; slice != NULL; slice = slice->next)
+        for (uint32_t i = 0; i < slice->host_count; i++) {
+            const char *hostname = slice->hosts[i].hostname;
+            if ((last == NULL || strcmp(hostname, last) > 0) && (best == NULL || strcmp(hostname, best) < 0))
+                best = hostname;
+        }
+    return best;
+}
+
+static bool is_host_ready(const struct endpoint_summary *summary, const char *hostname)
+{
+    for (const struct target_slice *slice = summary->first; slice != NULL; slice = slice->next)
+        for (uint32_t i = 0; i < slice->host_count; i++)
+            if (slice->hosts[i].ready && strcmp(slice->hosts[i].hostname, hostname) == 0)
+                return true;
+    return false;
+}
+
+static struct claim *new_host(struct world_link *link, const char *key, struct target_service *entry,
+                              const char *hostname)
+{
+    char mirror_key[OBJECT_KEY_BYTES];
+    char *copy = mem_strdup(hostname);
+    suffixed_key(entry->service, hostname, link->declaration->cluster_name, mirror_key);
+    struct claim *host = copy != NULL ? claim_new(CLAIM_HOST, link, key, mirror_key) : NULL;
+    if (host == NULL) {
+        mem_free(copy);
+        return NULL;
+    }
+    host->hostname = copy;
+    host->service = entry;
+    return host;
+}
+
+/* The claim of one hostname as it should be: kept, moved to where the mirrors live now, or new. */
+static struct claim *obtain_host(struct world_link *link, const char *key, struct target_service *entry,
+                                 struct claim **old, const char *hostname)
+{
+    char mirror_key[OBJECT_KEY_BYTES];
+    suffixed_key(entry->service, hostname, link->declaration->cluster_name, mirror_key);
+    struct claim *host = take_host(old, hostname);
+    if (host != NULL && strcmp(host->mirror->key, mirror_key) != 0) {
+        claim_free(host);
+        host = NULL;
+    }
+    return host != NULL ? host : new_host(link, key, entry, hostname);
+}
+
+static enum err_code sync_hosts(struct world_link *link, const char *key, struct target_service *entry)
+{
+    const struct endpoint_summary *summary = target_endpoints(link, key);
+    struct claim *old = TAKE(entry->hosts), **end = &entry->hosts;
+    enum err_code code = ERR_OK;
+    const char *hostname = NULL;
+    bool wanted = summary != NULL && target_is_headless(link, entry);
+    while (wanted && (hostname = next_hostname(summary, hostname)) != NULL) {
+        struct claim *host = obtain_host(link, key, entry, &old, hostname);
+        if (host == NULL) {
+            code = ERR_NOMEM;
+            break;
+        }
+        *end = host;
+        end = &host->next_host;
+        *end = NULL;
+        host->host_ready = is_host_ready(summary, hostname);
+        claim_name_gateway(host, entry->claim->gateway);
+        world_mark(host->mirror, true);
+    }
+    while (old != NULL) {
+        struct claim *gone = old;
+        old = gone->next_host;
+        claim_free(gone);
+    }
+    if (entry->claim != NULL)
+        world_mark(entry->claim->mirror, true);
+    return code;
+}
+
+/* ---- services ---- */
+
+/* Makes claims and gateway of the entry what its Service and the link say now. */
 static enum err_code consider(struct world_link *link, struct map_entry *at)
 {
     struct target_service *entry = map_value(at);
-    if (is_exported(link->declaration, entry->service))
-        return claim_for(link, map_key(at), entry);
-    claim_free(TAKE(entry->claim));
+    if (is_exported(link, entry->service)) {
+        TRY(claim_for(link, map_key(at), entry));
+        if (entry->hosts != NULL || target_is_headless(link, entry))
+            TRY(sync_hosts(link, map_key(at), entry));
+    } else {
+        drop_hosts(entry);
+        claim_free(TAKE(entry->claim));
+    }
+    if (is_member(link, entry->service))
+        return join_federated(link, map_key(at), entry);
+    claim_free(TAKE(entry->federated));
     return ERR_OK;
+}
+
+static void drop_claims(struct target_service *entry)
+{
+    drop_hosts(entry);
+    claim_free(TAKE(entry->claim));
+    claim_free(TAKE(entry->federated));
+}
+
+static bool is_wanted(const struct world_link *link, const struct service *service)
+{
+    return is_exported(link, service) || is_member(link, service) || is_gateway(link->declaration, service);
 }
 
 static enum err_code gateway_declared(struct world_link *link, const char *key)
@@ -107,7 +298,7 @@ static void drop_service(struct world_link *link, const char *entry_key)
     struct target_service *entry = map_get(link->services, key);
     if (entry == NULL)
         return;
-    claim_free(TAKE(entry->claim)); /* while its key is still there */
+    drop_claims(entry); /* while their key is still there */
     (void)map_take(link->services, key);
     mem_free(entry->service);
     mem_free(entry);
@@ -211,7 +402,7 @@ enum err_code world_target_service(struct world_link *link, enum world_change ch
     object_key_format(key, service->meta.namespace, service->meta.name);
     bool gateway = is_gateway(link->declaration, service);
     readable_again(link, key);
-    if (change == WORLD_DELETED || (!gateway && !is_exported(link->declaration, service))) {
+    if (change == WORLD_DELETED || !is_wanted(link, service)) {
         drop_service(link, key);
         return ERR_OK;
     }
@@ -228,7 +419,7 @@ enum err_code target_reconsider(struct world_link *link)
     for (struct map_entry *at = map_first(link->services), *next; at != NULL; at = next) {
         next = map_next(at);
         struct target_service *entry = map_value(at);
-        if (!is_exported(link->declaration, entry->service) && !is_gateway(link->declaration, entry->service))
+        if (!is_wanted(link, entry->service))
             drop_service(link, map_key(at));
         else
             TRY(consider(link, at));
@@ -250,10 +441,24 @@ static void mark_service(struct world_link *link, const char *service_key)
         world_mark(entry->claim->mirror, true);
 }
 
-static void summary_remove(struct world_link *link, const struct target_slice *slice)
+/* Hostnames came, went or changed. */
+static enum err_code hosts_changed(struct world_link *link, const char *service_key)
+{
+    struct map_entry *at = map_seek(link->services, service_key);
+    if (at == NULL || strcmp(map_key(at), service_key) != 0)
+        return ERR_OK;
+    struct target_service *entry = map_value(at);
+    return entry->hosts != NULL || target_is_headless(link, entry) ? sync_hosts(link, map_key(at), entry) : ERR_OK;
+}
+
+static void summary_remove(struct world_link *link, struct target_slice *slice)
 {
     struct endpoint_summary *summary = map_get(link->endpoints, slice->service_key);
     bool was_ready = summary->ready > 0;
+    struct target_slice **at = &summary->first;
+    while (*at != slice)
+        at = &(*at)->next;
+    *at = slice->next;
     summary->slices--;
     summary->ready -= slice->ready;
     bool is_ready = summary->ready > 0;
@@ -263,7 +468,7 @@ static void summary_remove(struct world_link *link, const struct target_slice *s
         mark_service(link, slice->service_key);
 }
 
-static enum err_code summary_add(struct world_link *link, const struct target_slice *slice)
+static enum err_code summary_add(struct world_link *link, struct target_slice *slice)
 {
     struct endpoint_summary *summary = map_get(link->endpoints, slice->service_key);
     if (summary == NULL) {
@@ -274,6 +479,8 @@ static enum err_code summary_add(struct world_link *link, const struct target_sl
         }
     }
     bool was_ready = summary->ready > 0;
+    slice->next = summary->first;
+    summary->first = slice;
     summary->slices++;
     summary->ready += slice->ready;
     if (was_ready != (summary->ready > 0))
@@ -286,15 +493,21 @@ static void free_slice(struct target_slice *slice)
     if (slice == NULL)
         return;
     mem_free(slice->service_key);
+    mem_free(slice->hosts);
     mem_free(slice);
 }
 
+/* A host that goes with its slice needs no memory to be let go; one that stays behind by want of it goes with the next listing. */
 static void drop_slice(struct world_link *link, const char *key)
 {
     struct target_slice *slice = map_take(link->slices, key);
     if (slice == NULL)
         return;
     summary_remove(link, slice);
+    if (slice->host_count > 0) {
+        enum err_code ignored = hosts_changed(link, slice->service_key);
+        (void)ignored;
+    }
     free_slice(slice);
 }
 
@@ -306,6 +519,40 @@ static uint32_t count_ready(const struct slice *slice)
     return ready;
 }
 
+static uint32_t count_hosts(const struct slice *slice, size_t *ret_text_bytes)
+{
+    uint32_t count = 0;
+    *ret_text_bytes = 0;
+    for (uint32_t i = 0; i < slice->endpoint_count; i++)
+        if (slice->endpoints[i].hostname[0] != '\0') {
+            *ret_text_bytes += strlen(slice->endpoints[i].hostname) + 1;
+            count++;
+        }
+    return count;
+}
+
+static bool copy_hosts(struct target_slice *fresh, const struct slice *slice)
+{
+    size_t bytes = 0;
+    uint32_t count = count_hosts(slice, &bytes);
+    if (count == 0)
+        return true;
+    fresh->hosts = mem_alloc(count * sizeof(*fresh->hosts) + bytes);
+    if (fresh->hosts == NULL)
+        return false;
+    char *text = (char *)&fresh->hosts[count];
+    for (uint32_t i = 0; i < slice->endpoint_count; i++) {
+        const struct slice_endpoint *endpoint = &slice->endpoints[i];
+        if (endpoint->hostname[0] == '\0')
+            continue;
+        size_t length = strlen(endpoint->hostname) + 1;
+        memcpy(text, endpoint->hostname, length);
+        fresh->hosts[fresh->host_count++] = (struct target_host){text, endpoint->ready};
+        text += length;
+    }
+    return true;
+}
+
 static struct target_slice *make_slice(struct world_link *link, const struct slice *slice, const char *service_key)
 {
     struct target_slice *fresh = NEW(struct target_slice);
@@ -314,11 +561,26 @@ static struct target_slice *make_slice(struct world_link *link, const struct sli
     fresh->service_key = mem_strdup(service_key);
     fresh->ready = count_ready(slice);
     fresh->generation = link->generation[WORLD_TARGET_SLICES];
-    if (fresh->service_key == NULL) {
+    if (fresh->service_key == NULL || !copy_hosts(fresh, slice)) {
         free_slice(fresh);
         return NULL;
     }
     return fresh;
+}
+
+static bool hosts_equal(const struct target_slice *old, const struct slice *slice)
+{
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < slice->endpoint_count; i++) {
+        const struct slice_endpoint *endpoint = &slice->endpoints[i];
+        if (endpoint->hostname[0] == '\0')
+            continue;
+        if (seen == old->host_count || old->hosts[seen].ready != endpoint->ready ||
+            strcmp(old->hosts[seen].hostname, endpoint->hostname) != 0)
+            return false;
+        seen++;
+    }
+    return seen == old->host_count;
 }
 
 /* The new one is counted before the old one goes, so that a service is not seen empty in between. */
@@ -334,10 +596,15 @@ static enum err_code put_slice(struct world_link *link, const char *key, struct 
         free_slice(fresh);
         return ERR_NOMEM;
     }
+    enum err_code code = ERR_OK;
     if (old != NULL)
         summary_remove(link, old);
+    if (old != NULL && old->host_count > 0)
+        code = hosts_changed(link, old->service_key);
+    if (code == ERR_OK && fresh->host_count > 0)
+        code = hosts_changed(link, fresh->service_key);
     free_slice(old);
-    return ERR_OK;
+    return code;
 }
 
 enum err_code world_target_slice(struct world_link *link, enum world_change change, const struct slice *slice)
@@ -350,9 +617,10 @@ enum err_code world_target_slice(struct world_link *link, enum world_change chan
         drop_slice(link, key);
         return ERR_OK;
     }
-    if (old != NULL && old->ready == count_ready(slice) && strcmp(old->service_key, service_key) == 0) {
+    if (old != NULL && old->ready == count_ready(slice) && strcmp(old->service_key, service_key) == 0 &&
+        hosts_equal(old, slice)) {
         old->generation = link->generation[WORLD_TARGET_SLICES];
-        return ERR_OK;
+        return old->host_count > 0 ? note_result(link, WORLD_TARGET_SLICES, hosts_changed(link, service_key)) : ERR_OK;
     }
     return note_result(link, WORLD_TARGET_SLICES, put_slice(link, key, make_slice(link, slice, service_key)));
 }
@@ -382,7 +650,7 @@ void target_forget(struct world_link *link)
 {
     for (struct map_entry *at = map_first(link->services); at != NULL; at = map_first(link->services)) {
         struct target_service *entry = map_value(at);
-        claim_free(TAKE(entry->claim));
+        drop_claims(entry);
         (void)map_take(link->services, map_key(at));
         mem_free(entry->service);
         mem_free(entry);

@@ -8,7 +8,7 @@
 
 static const char *claim_name(const struct claim *claim, char key[OBJECT_KEY_BYTES])
 {
-    if (claim_kind(claim) == CLAIM_SERVICE) {
+    if (claim_kind(claim) != CLAIM_GATEWAY) {
         const struct object_meta *meta = &claim_service(claim)->meta;
         object_key_format(key, meta->namespace, meta->name);
     } else {

@@ -85,18 +85,23 @@ static enum err_code get_selector(const struct decoder *decoder, const json_t *s
     return ERR_OK;
 }
 
-/* A selector that cannot be read selects nothing, and the link says why; the rest of the link works. */
-static enum err_code get_selectors(const struct decoder *decoder, const json_t *spec, struct link_resource *link)
+/* A selector that cannot be read is told as a fault of the link, which is judged as a whole later. */
+static void get_selector_or_fault(const struct decoder *decoder, const json_t *spec, const char *field,
+                                  struct selector *ret_selector, struct link_resource *link)
 {
     struct err error = {0};
     struct decoder own = *decoder;
     own.reterr = &error;
-    enum err_code code = get_selector(&own, spec, "selector", &link->selector);
-    if (code != ERR_OK && code != ERR_NOMEM)
-        link->selector_error = arena_strdup(decoder->arena, error.text);
-    /* Not used yet, and so not judged. */
-    (void)!get_selector(&own, spec, "remoteDiscoverySelector", &link->remote_discovery_selector);
-    (void)!get_selector(&own, spec, "federatedServiceSelector", &link->federated_service_selector);
+    enum err_code code = get_selector(&own, spec, field, ret_selector);
+    if (code != ERR_OK && code != ERR_NOMEM && link->selector_error == NULL)
+        link->selector_error = arena_printf(decoder->arena, "%s: %s", field, error.text);
+}
+
+static enum err_code get_selectors(const struct decoder *decoder, const json_t *spec, struct link_resource *link)
+{
+    get_selector_or_fault(decoder, spec, "selector", &link->selector, link);
+    get_selector_or_fault(decoder, spec, "remoteDiscoverySelector", &link->remote_discovery_selector, link);
+    get_selector_or_fault(decoder, spec, "federatedServiceSelector", &link->federated_service_selector, link);
     return arena_failed(decoder->arena) ? field_no_memory(decoder) : ERR_OK;
 }
 
@@ -139,6 +144,7 @@ enum err_code codec_link(struct arena *arena, const json_t *json, struct link_re
         .created_us = meta.created_us,
         .generation = json_integer_value(json_object_get(json_object_get(json, "metadata"), "generation")),
         .deleting = meta.deleting,
+        .drain = kv_get(&meta.annotations, LINK_DRAIN),
     };
     TRY(field_object(&decoder, json, "spec", &spec));
     TRY(get_link_texts(&decoder, spec, &link));
@@ -200,6 +206,7 @@ enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_
         .cluster_name = kv_get(&meta.annotations, L5D_SECRET_CLUSTER_NAME),
         .cluster_domain = kv_get(&meta.annotations, L5D_SECRET_CLUSTER_DOMAIN),
         .linkerd_namespace = kv_get(&meta.annotations, L5D_SECRET_L5D_NS),
+        .drain = kv_get(&meta.annotations, LINK_DRAIN),
     };
     return ERR_OK;
 }

@@ -84,14 +84,18 @@ static void read_address(struct reader *reader, const char *word)
 {
     char canonical[TEXT_IP_BYTES];
     bool ready = word[0] != '!';
-    const char *address = ready ? word : word + 1;
+    const char *address = ready ? word : word + 1, *at = strchr(address, '@'), *hostname = "";
+    if (at != NULL) {
+        hostname = arena_printf(reader->arena, "%.*s", (int)(at - address), address);
+        address = at + 1;
+    }
     enum ip_family family = text_parse_ip(address, canonical);
     if (family == IP_NONE)
         fail_msg("`%s` is no word of an object", word);
     if (family == IP_V6)
         reader->address_type = ADDRESS_IPV6;
     reader->endpoints[reader->endpoint_count++] = (struct slice_endpoint){
-        .address = arena_strdup(reader->arena, address), .hostname = "", .ready = ready, .serving = ready};
+        .address = arena_strdup(reader->arena, address), .hostname = hostname, .ready = ready, .serving = ready};
 }
 
 static bool read_flag(struct reader *reader, const char *word)
@@ -339,7 +343,8 @@ const char *slice_words(struct arena *arena, const struct slice *slice, const ch
         strbuf_printf(&out, " owner=%s", slice->meta.owner_uid);
     strbuf_printf(&out, " type=%s", address_type_name(slice->address_type));
     for (uint32_t i = 0; i < slice->endpoint_count; i++)
-        strbuf_printf(&out, " %s%s", slice->endpoints[i].ready ? "" : "!", slice->endpoints[i].address);
+        strbuf_printf(&out, " %s%s%s%s", slice->endpoints[i].ready ? "" : "!", slice->endpoints[i].hostname,
+                      slice->endpoints[i].hostname[0] != '\0' ? "@" : "", slice->endpoints[i].address);
     for (uint32_t i = 0; i < slice->port_count; i++)
         put_port(&out, slice->ports[i].name, slice->ports[i].port, "", slice->ports[i].protocol,
                  slice->ports[i].app_protocol);

@@ -297,6 +297,9 @@ enum err_code scene_apply(struct scene *scene, const struct write *write)
         code = change(scene, write);
     } else if (write->kind == WRITE_SERVICE) {
         struct service service = *write->service;
+        if (!service.headless)
+            service.cluster_ip =
+                arena_printf(&scene->arena, "10.96.%lu.%lu", scene->source.uids / 250, scene->source.uids % 250 + 1);
         code = create(scene, KIND_SERVICE, &service);
     } else if (write->kind == WRITE_SLICE) {
         struct slice slice = *write->slice;
@@ -433,7 +436,7 @@ void scene_secret(struct scene *scene, int target, const char *words)
     declare(scene, target, link);
 }
 
-static void read_selector(struct scene *scene, struct link_resource *resource, const char *word)
+static struct selector read_selector(struct scene *scene, const char *word)
 {
     struct arena *arena = &scene->arena;
     struct selector_requirement *requirement = ARENA_NEW(arena, struct selector_requirement);
@@ -441,7 +444,7 @@ static void read_selector(struct scene *scene, struct link_resource *resource, c
     struct kv_list pair = kv_of(arena, word);
     values[0] = pair.items[0].value;
     *requirement = (struct selector_requirement){pair.items[0].key, SELECTOR_IN, values, 1};
-    resource->selector = (struct selector){requirement, 1};
+    return (struct selector){requirement, 1};
 }
 
 static void read_link_word(struct scene *scene, struct link_resource *resource, const char *word)
@@ -462,7 +465,13 @@ static void read_link_word(struct scene *scene, struct link_resource *resource, 
     } else if (text_starts_with(word, "period="))
         resource->probe_period = value;
     else if (text_starts_with(word, "select="))
-        read_selector(scene, resource, value);
+        resource->selector = read_selector(scene, value);
+    else if (text_starts_with(word, "discover="))
+        resource->remote_discovery_selector = read_selector(scene, value);
+    else if (text_starts_with(word, "federate="))
+        resource->federated_service_selector = read_selector(scene, value);
+    else if (strcmp(word, "drain") == 0)
+        resource->drain = "true";
     else if (text_starts_with(word, "age="))
         resource->created_us = strtol(value, NULL, 10);
     else if (text_starts_with(word, "domain="))
@@ -492,10 +501,22 @@ void scene_link(struct scene *scene, int target, const char *words)
                                      .target_cluster_name = cluster,
                                      .target_cluster_domain = "cluster.local",
                                      .gateway_port = "4143"};
-    read_selector(scene, &resource, "~exported=true");
+    resource.selector = read_selector(scene, "~exported=true");
+    resource.remote_discovery_selector = read_selector(scene, "~exported=remote-discovery");
+    resource.federated_service_selector = read_selector(scene, "~federated=member");
     for (const char *word = strtok_r(NULL, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
         read_link_word(scene, &resource, word);
     declare(scene, target, judge(scene, &resource));
+}
+
+void scene_local(struct scene *scene, int target)
+{
+    const struct link *link = NULL;
+    struct err error = {0};
+    const struct selector federated = read_selector(scene, "~federated=member");
+    if (link_for_local(&scene->arena, "l5d-mc", &federated, &link, &error) != ERR_OK)
+        fail_msg("%s", error.text);
+    declare(scene, target, link);
 }
 
 void scene_unlink(struct scene *scene, int target)
@@ -903,6 +924,8 @@ void scene_init(struct scene *scene)
 {
     *scene = (struct scene){.config = {.agent_namespace = "l5d-mc",
                                        .create_namespaces_for_secrets = true,
+                                       .cluster_name = "west",
+                                       .mirror_headless = true,
                                        .move_endpoints = true},
                             .verdict = WORLD_ALIVE,
                             .links_complete = true};

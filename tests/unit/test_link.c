@@ -259,7 +259,7 @@ static void what_has_no_safe_value_refuses_the_link(void **state)
         {FIELD(probe_path), "/a b",
          "spec.probeSpec.path \"/a b\" cannot be requested: use visible ASCII characters, at most 1022, and no #, e.g. "
          "\"/ready\""},
-        {FIELD(selector_error), "matchExpressions[0].operator \"Near\" is unknown",
+        {FIELD(selector_error), "selector: matchExpressions[0].operator \"Near\" is unknown",
          "spec.selector: matchExpressions[0].operator \"Near\" is unknown"},
 #undef FIELD
     };

@@ -55,7 +55,7 @@ static void trace(const struct walk *walk, const char *what, const char *words)
 /* Few names, so that they meet: "a-b" of cluster "c" and "a" of "b-c", a service and a gateway's mirror, both families. */
 static const char *const namespaces[] = {"shop", "late", "l5d-mc"};
 static const char *const names[] = {"a", "a-b", "web", "gw"};
-static const char *const clusters[] = {"c", "b-c", "east"};
+static const char *const clusters[] = {"c", "b-c", "east", "federated"};
 static const char *const hosts[] = {"one.example", "two.example"};
 static const char *const addresses[] = {"203.0.113.1", "203.0.113.2", "2001:db8::1"};
 
@@ -77,6 +77,14 @@ static void put_target_service(struct walk *walk, int target)
                                           "#~exported=true @~gateway-name=gw @~gateway-ns=other",
                                           "#~exported=true @~gateway-name=gw @~gateway-ns=gws",
                                           "@~gateway-name=gw",
+                                          "#~exported=remote-discovery",
+                                          "#~federated=member",
+                                          "#~federated=member",
+                                          "#~exported=true #~federated=member @~gateway-name=gw @~gateway-ns=gws",
+                                          "#~exported=true @svcmirror.io/export-name=a-c",
+                                          "#~exported=true @svcmirror.io/export-to=north",
+                                          "#~exported=true @svcmirror.io/export-ports=http,dns",
+                                          "#~exported=true @svcmirror.io/export-namespace=late",
                                           "#~exported=true @~gateway-name=no%name @~gateway-ns=gws"};
     static const char *const oddities[] = {"", "", "", "", "", "", "headless", "external", "#~mirrored-service=true"};
     static const char *const ports[] = {"p=http:80>8080", "p=http:80>8080", "p=http:80>8080 p=dns:53>53/UDP", ""};
@@ -178,7 +186,7 @@ static void step_links(struct walk *walk)
                                            "gw=two.example,203.0.113.2",
                                            "gw=203.0.113.1 port=4144"};
     static const char *const probes[] = {"probe=4191", "probe=4191", ""};
-    static const char *const more[] = {"", "", "domain=x.local", "identity=id", "-#team", "select=team=a"};
+    static const char *const more[] = {"", "", "drain", "domain=x.local", "identity=id", "-#team", "select=team=a"};
     int target = (int)below(walk, SCENE_TARGETS);
     struct arena *arena = &walk->scene.arena;
     if (one_in(walk, 3)) {
@@ -190,6 +198,14 @@ static void step_links(struct walk *walk)
     const char *cluster = one_in(walk, 3) ? PICK(walk, clusters) : clusters[target];
     if (is_taken(walk, target, cluster))
         return;
+    if (one_in(walk, 8)) {
+        for (int i = 0; i < SCENE_TARGETS; i++)
+            if (i != target && walk->scene.declarations[i] != NULL && walk->scene.declarations[i]->kind == LINK_LOCAL)
+                return;
+        trace(walk, arena_printf(arena, "local %d", target), "");
+        scene_local(&walk->scene, target);
+        return;
+    }
     if (one_in(walk, 2)) {
         const char *words = arena_printf(arena, "%s age=%u", cluster, below(walk, 5));
         trace(walk, arena_printf(arena, "secret %d", target), words);
@@ -566,6 +582,9 @@ static bool is_no_try(void *context, const struct write *write)
     if (write->verb == WRITE_CREATE && write->kind == WRITE_SERVICE && there != NULL && !is_ours(there))
         return false;
     (void)fprintf(stderr, "seed %llu:\n", (unsigned long long)walk->seed);
+    if (write->kind == WRITE_SERVICE && write->service != NULL && there != NULL)
+        (void)fprintf(stderr, "%s\nwanted %s\n", service_words(&walk->scene.arena, there, false),
+                      service_words(&walk->scene.arena, write->service, false));
     return true;
 }
 

@@ -776,6 +776,369 @@ static void updates_are_told_apart_by_what_they_change(void **state)
     assert_int_not_equal(write_object(&first), write_object(&third));
 }
 
+/* ---- remote discovery ---- */
+
+#define DISCOVERED "shop/web v=s9 p=http:80>8080 #~exported=remote-discovery #app=web"
+
+static void remote_discovery_mirrors_are_exact(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, DISCOVERED);
+    scene_target_slice(scene, 0, WEB_SLICE);
+    scene_settle(scene);
+    assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/web-east"), false),
+                        "shop/web-east #app=web #~cluster-name=east #~mirrored-service=true "
+                        "#multicluster.linkerd.io/remote-discovery=east #multicluster.linkerd.io/remote-service=web "
+                        "@~remote-resource-version=s9 @~remote-svc-fq-name=web.shop.svc.cluster.local p=http:80>8080");
+    assert_null(scene_slice(scene, "shop/web-east.ipv4"));
+    assert_string_equal(scene_status(scene, "shop/web-east"), "east Mirrored: \n");
+}
+
+static void a_service_changes_its_way_in_place(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_settle(scene);
+    const char *uid = arena_strdup(&scene->arena, scene_service(scene, "shop/web-east")->meta.uid);
+    scene_target(scene, 0, DISCOVERED);
+    scene_settle(scene);
+    assert_string_equal(scene_service(scene, "shop/web-east")->meta.uid, uid);
+    assert_null(scene_slice(scene, "shop/web-east.ipv4"));
+    scene_target(scene, 0, WEB);
+    scene_settle(scene);
+    assert_string_equal(scene_service(scene, "shop/web-east")->meta.uid, uid);
+    assert_null(
+        kv_get(&scene_service(scene, "shop/web-east")->meta.labels, "multicluster.linkerd.io/remote-discovery"));
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                        "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+    /* Selected by both: remote discovery wins. A Link without a gateway is enough for it. */
+    scene_link(scene, 0, "east discover=~exported=true");
+    scene_settle(scene);
+    assert_string_equal(scene_service(scene, "shop/web-east")->meta.uid, uid);
+    assert_null(scene_slice(scene, "shop/web-east.ipv4"));
+    assert_string_equal(scene_status(scene, "shop/web-east"), "east Mirrored: \n");
+}
+
+/* ---- headless services ---- */
+
+#define DB "shop/db v=d1 headless p=pg:5432>5432 #~exported=true #app=db"
+#define DB_SLICE "shop/db-x v=e1 svc=db db-0@10.0.0.1 !db-1@10.0.0.2 p=pg:5432"
+
+static void headless_mirrors_are_exact(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, DB);
+    scene_target_slice(scene, 0, DB_SLICE);
+    scene_settle(scene);
+    assert_string_equal(
+        scene_dump(scene, false),
+        "Service l5d-mc/probe-link0 #~cluster-name=east #~mirrored-gateway=true #~mirrored-service=true "
+        "@~mirrored-gateway-probe-path=/ready @~mirrored-gateway-probe-period=3 p=mc-probe:4191>4191\n"
+        "Service shop/db-0-east #~cluster-name=east #~headless-mirror-svc-name=db-east #~mirrored-service=true "
+        "@~remote-resource-version=d1 @~remote-svc-fq-name=db-0.db.shop.svc.cluster.local p=pg:5432>5432\n"
+        "Service shop/db-1-east #~cluster-name=east #~headless-mirror-svc-name=db-east #~mirrored-service=true "
+        "@~remote-resource-version=d1 @~remote-svc-fq-name=db-1.db.shop.svc.cluster.local p=pg:5432>5432\n"
+        "Service shop/db-east #app=db #~cluster-name=east #~mirrored-service=true @~remote-resource-version=d1 "
+        "@~remote-svc-fq-name=db.shop.svc.cluster.local headless p=pg:5432>5432\n"
+        "EndpointSlice l5d-mc/probe-link0.ipv4 #endpointslice.kubernetes.io/managed-by=svcmirror "
+        "#kubernetes.io/service-name=probe-link0 #~cluster-name=east #~mirrored-gateway=true #~mirrored-service=true "
+        "@~remote-gateway-identity=gw.id owned type=IPv4 203.0.113.7 p=mc-probe:4191\n"
+        "EndpointSlice shop/db-0-east.ipv4 #endpointslice.kubernetes.io/managed-by=svcmirror "
+        "#kubernetes.io/service-name=db-0-east #~cluster-name=east #~headless-mirror-svc-name=db-east "
+        "#~mirrored-service=true @~remote-gateway-identity=gw.id "
+        "@~remote-svc-fq-name=db-0.db.shop.svc.cluster.local owned type=IPv4 203.0.113.7 p=pg:4143\n"
+        "EndpointSlice shop/db-1-east.ipv4 #endpointslice.kubernetes.io/managed-by=svcmirror "
+        "#kubernetes.io/service-name=db-1-east #~cluster-name=east #~headless-mirror-svc-name=db-east "
+        "#~mirrored-service=true @~remote-gateway-identity=gw.id "
+        "@~remote-svc-fq-name=db-1.db.shop.svc.cluster.local owned type=IPv4 !203.0.113.7 p=pg:4143\n"
+        "EndpointSlice shop/db-east.ipv4 #app=db #endpointslice.kubernetes.io/managed-by=svcmirror "
+        "#kubernetes.io/service-name=db-east #~cluster-name=east #~mirrored-service=true "
+        "@~remote-gateway-identity=gw.id @~remote-svc-fq-name=db.shop.svc.cluster.local owned type=IPv4 "
+        "db-0@10.96.0.4 !db-1@10.96.0.5 p=pg:5432\n");
+    assert_quiet(scene);
+}
+
+static void scaling_a_statefulset_changes_only_what_changed(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, DB);
+    scene_target_slice(scene, 0, DB_SLICE);
+    scene_settle(scene);
+    const char *root = arena_strdup(&scene->arena, scene_service(scene, "shop/db-east")->meta.uid);
+    const char *first = arena_strdup(&scene->arena, scene_service(scene, "shop/db-0-east")->meta.resource_version);
+    /* Up: one more, and the one that was starting is ready. */
+    scene_target_slice(scene, 0, "shop/db-x v=e2 svc=db db-0@10.0.0.1 db-1@10.0.0.2 !db-2@10.0.0.3 p=pg:5432");
+    scene_settle(scene);
+    assert_non_null(scene_service(scene, "shop/db-2-east"));
+    assert_string_equal(scene_service(scene, "shop/db-0-east")->meta.resource_version, first);
+    /* Down, in a second slice, to zero, and up again. */
+    scene_target_slice(scene, 0, "shop/db-x v=e3 svc=db db-0@10.0.0.1 p=pg:5432");
+    scene_settle(scene);
+    assert_null(scene_service(scene, "shop/db-1-east"));
+    assert_null(scene_slice(scene, "shop/db-2-east.ipv4"));
+    assert_string_equal(slice_brief(scene, "shop/db-east.ipv4"),
+                        "shop/db-east.ipv4 owned type=IPv4 db-0@10.96.0.4 p=pg:5432");
+    scene_target_slice(scene, 0, "shop/db-x v=e4 svc=db p=pg:5432");
+    scene_settle(scene);
+    assert_null(scene_service(scene, "shop/db-0-east"));
+    assert_string_equal(slice_brief(scene, "shop/db-east.ipv4"), "shop/db-east.ipv4 owned type=IPv4 p=pg:5432");
+    scene_target_slice(scene, 0, DB_SLICE);
+    scene_settle(scene);
+    assert_string_equal(scene_service(scene, "shop/db-east")->meta.uid, root);
+    assert_non_null(scene_service(scene, "shop/db-0-east"));
+}
+
+static void headless_mirrors_follow_the_gateway_and_a_restart_moves_nothing(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, DB);
+    scene_target_slice(scene, 0, DB_SLICE);
+    scene_settle(scene);
+    unsigned long writes = scene->writes;
+    scene_restart(scene);
+    /* Before the target's slices are listed the hostnames' mirrors belong to nobody that is known, and stay. */
+    for (enum object_kind kind = 0; kind < KINDS; kind++)
+        assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+    assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SERVICE), ERR_OK);
+    assert_string_equal(scene_plan(scene, true), "");
+    scene_settle(scene);
+    assert_int_equal(scene->writes, writes);
+    scene_verdict(scene, "203.0.113.7", WORLD_DEAD);
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/db-0-east.ipv4"),
+                        "shop/db-0-east.ipv4 owned type=IPv4 !203.0.113.7 p=pg:4143");
+    assert_string_equal(slice_brief(scene, "shop/db-east.ipv4"),
+                        "shop/db-east.ipv4 owned type=IPv4 !db-0@10.96.0.4 !db-1@10.96.0.5 p=pg:5432");
+}
+
+static void a_headless_service_without_hostnames_is_like_any_other(void **state)
+{
+    static const char *const SERVICES[] = {
+        "shop/db v=d0 headless p=pg:5432>5432 #~exported=true @svcmirror.io/headless=false", /* by wish */
+        DB, /* no endpoint has a hostname */
+    };
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    for (size_t i = 0; i < ARRAY_COUNT(SERVICES); i++) {
+        scene_target(scene, 0, "%s", SERVICES[i]);
+        scene_target_slice(scene, 0, i == 0 ? DB_SLICE : "shop/db-x v=e9 svc=db 10.0.0.1 p=pg:5432");
+        scene_settle(scene);
+        assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/db-east"), true),
+                            "shop/db-east p=pg:5432>5432");
+        assert_string_equal(slice_brief(scene, "shop/db-east.ipv4"),
+                            "shop/db-east.ipv4 owned type=IPv4 203.0.113.7 p=pg:4143");
+        assert_null(scene_service(scene, "shop/db-0-east"));
+    }
+    /* Its pods get names: it is made anew. No longer headless: likewise. */
+    scene_target_slice(scene, 0, DB_SLICE);
+    scene_settle(scene);
+    assert_true(scene_service(scene, "shop/db-east")->headless);
+    scene_target(scene, 0, "shop/db v=d2 p=pg:5432>5432 #~exported=true");
+    scene_settle(scene);
+    assert_false(scene_service(scene, "shop/db-east")->headless);
+    assert_null(scene_service(scene, "shop/db-0-east"));
+}
+
+/* ---- federated services ---- */
+
+#define MEMBER(version, more) "shop/web v=" version " p=http:80>8080 #~federated=member " more
+
+static void federated_services_are_exact(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "east gw=203.0.113.7 age=9");
+    scene_link(scene, 1, "north gw=203.0.113.8 age=5");
+    scene_target(scene, 0, MEMBER("a", "#from=east"));
+    scene_target(scene, 1, MEMBER("b", "#from=north @note=n @~gateway-name=x"));
+    scene_settle(scene);
+    /* The older link's member tells what it looks like. */
+    assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/web-federated"), false),
+                        "shop/web-federated #from=north #~mirrored-service=true "
+                        "@multicluster.linkerd.io/remote-discovery=web@east,web@north @note=n p=http:80>8080");
+    assert_null(scene_service(scene, "shop/web-east"));
+    assert_string_equal(scene_status(scene, "shop/web-federated"), "north Mirrored: \neast Mirrored: \n");
+    /* The local member comes before all. */
+    scene_local(scene, 2);
+    scene_target(scene, 2, MEMBER("c", "#from=here"));
+    scene_settle(scene);
+    assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/web-federated"), false),
+                        "shop/web-federated #from=here #~mirrored-service=true "
+                        "@multicluster.linkerd.io/local-discovery=web "
+                        "@multicluster.linkerd.io/remote-discovery=web@east,web@north p=http:80>8080");
+    assert_quiet(scene);
+}
+
+static const char *members(struct scene *scene)
+{
+    const struct service *service = scene_service(scene, "shop/web-federated");
+    if (service == NULL)
+        return "none";
+    const char *remote = kv_get(&service->meta.annotations, "multicluster.linkerd.io/remote-discovery");
+    const char *local = kv_get(&service->meta.annotations, "multicluster.linkerd.io/local-discovery");
+    return arena_printf(&scene->arena, "%s+%s", local != NULL ? local : "", remote != NULL ? remote : "");
+}
+
+static void federated_membership_is_exact(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "east gw=203.0.113.7");
+    scene_link(scene, 1, "north gw=203.0.113.8");
+    scene_local(scene, 2);
+    scene_target(scene, 0, MEMBER("a", ""));
+    scene_target(scene, 1, MEMBER("b", ""));
+    scene_target(scene, 2, MEMBER("c", ""));
+    scene_settle(scene);
+    assert_string_equal(members(scene), "web+web@east,web@north");
+    /* A start at which only one target is listed: nobody leaves. */
+    unsigned long writes = scene->writes;
+    scene_restart(scene);
+    for (enum object_kind kind = 0; kind < KINDS; kind++)
+        assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+    assert_string_equal(scene_plan(scene, true), "");
+    assert_int_equal(scene_list(scene, &scene->target_feeds[1], KIND_SERVICE), ERR_OK);
+    assert_string_equal(scene_plan(scene, true), "");
+    scene_settle(scene);
+    assert_int_equal(scene->writes, writes);
+    /* Leaving by label, by unlinking, by deletion; and while nobody watched. */
+    scene_target(scene, 1, "shop/web v=b2 p=http:80>8080");
+    scene_settle(scene);
+    assert_string_equal(members(scene), "web+web@east");
+    scene_delete(&scene->targets[2], KIND_SERVICE, "shop/web");
+    scene_settle(scene);
+    assert_string_equal(members(scene), "+web@east");
+    scene_target(scene, 1, MEMBER("b3", ""));
+    scene_settle(scene);
+    assert_string_equal(members(scene), "+web@east,web@north");
+    scene_unlink(scene, 0);
+    scene_settle(scene);
+    assert_string_equal(members(scene), "+web@north");
+    scene_delete(&scene->targets[1], KIND_SERVICE, "shop/web");
+    scene_restart(scene);
+    scene_settle(scene);
+    assert_string_equal(members(scene), "none");
+}
+
+static void what_cannot_join_is_told(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "east gw=203.0.113.7");
+    scene_link(scene, 1, "north gw=203.0.113.8");
+    scene_target(scene, 0, MEMBER("a", "headless"));
+    scene_target(scene, 1, MEMBER("b", ""));
+    scene_settle(scene);
+    assert_string_equal(members(scene), "+web@north");
+    assert_string_equal(scene_status(scene, "shop/web-federated"),
+                        "east InvalidService: Headless service cannot join federated service\nnorth Mirrored: \n");
+    /* A user's Service of that name is not taken. */
+    scene_delete(&scene->source, KIND_SERVICE, "shop/web-federated");
+    scene_source(scene, "shop/web-federated p=1 selector");
+    world_set_foreign(world_find_mirror(scene->world, "shop/web-federated"), true);
+    scene_hear(scene);
+    assert_string_equal(scene_plan_of(scene, "shop/web-federated", true), "");
+}
+
+/* What Linkerd made is taken over: a member of a link that is not known yet stays, one of none does not. */
+static void linkerds_federated_services_are_taken_over(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "east gw=203.0.113.7");
+    scene_target(scene, 0, MEMBER("a", ""));
+    scene_links_complete(scene, false);
+    scene_source(scene, "shop/web-federated p=http:80>8080 #~mirrored-service=true "
+                        "@multicluster.linkerd.io/remote-discovery=web@south,web@east");
+    scene_settle(scene);
+    assert_string_equal(members(scene), "+web@east,web@south");
+    scene_links_complete(scene, true);
+    scene_settle(scene);
+    assert_string_equal(members(scene), "+web@east");
+}
+
+/* ---- finer exports ---- */
+
+static void exports_may_be_finer(void **state)
+{
+    static const struct {
+        const char *annotations, *key, *words, *status; /* key NULL: not exported here */
+    } CASES[] = {
+        {"@svcmirror.io/export-ports=dns,80", "shop/web-east", "p=dns:53>53/UDP p=http:80>8080", "Mirrored: "},
+        {"@svcmirror.io/export-ports=8080", "shop/web-east", NULL,
+         "InvalidService: annotation svcmirror.io/export-ports names \"8080\", which is no port of the service"},
+        {"@svcmirror.io/export-ports=,", "shop/web-east", NULL,
+         "InvalidService: annotation svcmirror.io/export-ports names no port"},
+        {"@svcmirror.io/export-to=north,west", "shop/web-east", "p=dns:53>53/UDP p=http:80>8080 p=x:9>9", "Mirrored: "},
+        {"@svcmirror.io/export-to=north,we", NULL, NULL, NULL},
+        {"@svcmirror.io/export-name=checkout", "shop/checkout", "p=dns:53>53/UDP p=http:80>8080 p=x:9>9", "Mirrored: "},
+        {"@svcmirror.io/export-namespace=l5d-mc", "l5d-mc/web-east", "p=dns:53>53/UDP p=http:80>8080 p=x:9>9",
+         "Mirrored: "},
+        {"@svcmirror.io/export-name=Bad_Name", "shop/Bad_Name", NULL,
+         "InvalidService: the mirror's name Bad_Name is not a valid Service name"},
+        {"@svcmirror.io/export-namespace=Bad_Name", "Bad_Name/web-east", NULL,
+         "InvalidService: the mirror's namespace Bad_Name is not a valid name"},
+    };
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target_slice(scene, 0, WEB_SLICE);
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        scene_target(scene, 0, "shop/web v=s%zu p=dns:53>53/UDP p=http:80>8080 p=x:9>9 #~exported=true %s", i,
+                     CASES[i].annotations);
+        scene_settle(scene);
+        const char *key = CASES[i].key;
+        assert_int_equal(scene_count(&scene->source, KIND_SERVICE), CASES[i].words != NULL ? 2 : 1);
+        if (key != NULL)
+            assert_string_equal(scene_status(scene, key), arena_printf(&scene->arena, "east %s\n", CASES[i].status));
+        if (CASES[i].words != NULL)
+            assert_string_equal(service_words(&scene->arena, scene_service(scene, key), true),
+                                arena_printf(&scene->arena, "%s %s", key, CASES[i].words));
+    }
+}
+
+static void of_two_exports_with_one_name_one_has_it(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_target(scene, 0, "shop/api v=1 p=80 #~exported=true @svcmirror.io/export-name=web-east");
+    scene_settle(scene);
+    assert_string_equal(
+        scene_status(scene, "shop/web-east"),
+        "east NameCollision: Service shop/web-east mirrors shop/api of the same link\neast Mirrored: the "
+        "exported service has no ready endpoint\n");
+}
+
+/* ---- draining ---- */
+
+static void draining_makes_endpoints_unready_and_back(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_secret(scene, 1, "north");
+    scene_target(scene, 1, GATEWAY);
+    scene_target(scene, 1, QOTM);
+    scene_settle(scene);
+    scene_link(scene, 0, LINK " drain");
+    scene_target(scene, 1, GATEWAY " v=g2 @svcmirror.io/drain=true");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                        "shop/web-east.ipv4 owned type=IPv4 !203.0.113.7 p=http:4143");
+    assert_string_equal(scene_status(scene, "shop/web-east"),
+                        "east Mirrored: draining: annotation svcmirror.io/drain is set\n");
+    assert_string_equal(slice_brief(scene, "shop/qotm-north.ipv4"),
+                        "shop/qotm-north.ipv4 owned type=IPv4 !203.0.113.7 p=http:4143");
+    /* The gateway itself is alive. */
+    assert_string_equal(slice_brief(scene, "l5d-mc/probe-link0.ipv4"),
+                        "l5d-mc/probe-link0.ipv4 owned type=IPv4 203.0.113.7 p=mc-probe:4191");
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 1, GATEWAY " v=g3");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                        "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+    assert_string_equal(slice_brief(scene, "shop/qotm-north.ipv4"),
+                        "shop/qotm-north.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+}
+
 /* ---- what cannot be mirrored ---- */
 
 static void invalid_services_have_a_reason_and_no_mirror(void **state)
@@ -862,7 +1225,8 @@ static void a_headless_service_has_an_ordinary_mirror(void **state)
     scene_settle(scene);
     assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/web-east"), true),
                         "shop/web-east p=http:80>8080");
-    /* A headless mirror that Linkerd made is replaced: clusterIP cannot be changed. */
+    /* A headless mirror that Linkerd made is replaced when it is not to be one: clusterIP cannot be changed. */
+    scene_target(scene, 0, WEB " v=s2 headless @svcmirror.io/headless=false");
     scene_delete(&scene->source, KIND_SERVICE, "shop/web-east");
     scene_source(scene, "shop/web-east headless p=http:80>8080 #~mirrored-service=true #~cluster-name=east");
     scene_settle(scene);
@@ -1185,12 +1549,16 @@ static void orphans_go_only_when_it_is_certain_that_nobody_accounts_for_them(voi
         {"#~cluster-name=gone", true, false},       /* made by others: reported, not removed */
         {"#~cluster-name=east", true, true},        /* a cluster of ours: adopted and no longer exported */
         {"#~cluster-name=east ours", false, true},
-        {"ours", true, false},                         /* of no cluster: a federated service */
+        {"ours", true, false}, /* of no cluster and no members: somebody's labels */
+        {"ours @multicluster.linkerd.io/remote-discovery=web@gone", true, true},
+        {"ours @multicluster.linkerd.io/remote-discovery=web@gone", false, false},
+        {"@multicluster.linkerd.io/remote-discovery=web@gone", true, false},
+        {"@multicluster.linkerd.io/remote-discovery=web@east", true, true},
         {"#~cluster-name=east deleting", true, false}, /* on its way already */
-        /* Kinds of mirrors that are not planned here: whoever made them looks after them. */
-        {"#~cluster-name=east #multicluster.linkerd.io/remote-discovery=east", true, false},
-        {"#~cluster-name=east #multicluster.linkerd.io/remote-discovery=east ours", true, true},
-        {"#~cluster-name=east #~headless-mirror-svc-name=db-east", true, false},
+        {"#~cluster-name=east #multicluster.linkerd.io/remote-discovery=east", true, true},
+        {"#~cluster-name=east #~headless-mirror-svc-name=db-east", true, true},
+        {"#~cluster-name=east #~mirrored-gateway=true", true, false}, /* of Linkerd's chart */
+        {"#~cluster-name=east #~mirrored-gateway=true ours", true, true},
     };
     scene_link(scene, 0, LINK);
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
@@ -1410,6 +1778,19 @@ int main(void)
         SCENE(an_address_that_kubernetes_refuses_does_not_block_the_others),
         SCENE(an_update_that_is_undone_for_ever_is_written_ever_more_seldom),
         SCENE(updates_are_told_apart_by_what_they_change),
+        SCENE(remote_discovery_mirrors_are_exact),
+        SCENE(a_service_changes_its_way_in_place),
+        SCENE(headless_mirrors_are_exact),
+        SCENE(scaling_a_statefulset_changes_only_what_changed),
+        SCENE(headless_mirrors_follow_the_gateway_and_a_restart_moves_nothing),
+        SCENE(a_headless_service_without_hostnames_is_like_any_other),
+        SCENE(federated_services_are_exact),
+        SCENE(federated_membership_is_exact),
+        SCENE(what_cannot_join_is_told),
+        SCENE(linkerds_federated_services_are_taken_over),
+        SCENE(exports_may_be_finer),
+        SCENE(of_two_exports_with_one_name_one_has_it),
+        SCENE(draining_makes_endpoints_unready_and_back),
         SCENE(a_foreign_name_is_asked_for_anew_after_an_unexport),
         SCENE(a_mirror_that_linkerd_made_is_adopted),
         SCENE(the_oldest_of_two_links_has_the_name),

@@ -1,0 +1,30 @@
+/* One planning of one mirror; shared by plan*.c only. */
+#pragma once
+
+#include "mirror/plan.h"
+#include "mirror/world_internal.h"
+
+struct planner {
+    const struct world *world;
+    struct mirror *mirror;
+    struct arena *arena;
+    struct plan *plan;
+    const char *namespace, *name;
+};
+
+/** The fields that the verb and kind need beside these are the caller's to fill. Never NULL. */
+struct write *plan_add_write(struct planner *planner, enum write_verb verb, enum write_kind kind, const char *reason);
+void plan_add_status(struct planner *planner, struct claim *claim, bool mirrored, const char *reason,
+                     const char *message);
+/** @return whether the mirror's namespace is there; else plans its creation or gives the status. */
+bool plan_namespace(struct planner *planner, struct claim *claim);
+/** Creates or updates the mirror's Service so that it is as desired. */
+void plan_service(struct planner *planner, const struct service *desired);
+void plan_delete_service(struct planner *planner, const char *reason);
+
+/** Deletes all slices of the mirror that are ours. */
+void plan_delete_slices(struct planner *planner, const char *reason);
+
+/* plan_federated.c */
+/** Plans the federated service of all members that claim the name. `first` is the first valid one, NULL when there is none. */
+void plan_federated(struct planner *planner, struct claim *first);
