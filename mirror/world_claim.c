@@ -17,6 +17,12 @@ static bool claim_precedes(const struct claim *a, const struct claim *b)
     return order != 0 ? order < 0 : strcmp(a->key, b->key) < 0;
 }
 
+static void count_change(const struct claim *claim)
+{
+    if (claim->kind == CLAIM_SERVICE)
+        claim->link->claims_version++;
+}
+
 static void enlist(struct claim *claim)
 {
     struct claim **at = &claim->mirror->claims;
@@ -42,6 +48,7 @@ struct claim *claim_new(enum claim_kind kind, struct world_link *link, const cha
     claim->mirror = mirror;
     claim->status = (struct claim_status){.reason = "Pending", .message = ""};
     enlist(claim);
+    count_change(claim);
     world_mark(mirror, false);
     return claim;
 }
@@ -61,6 +68,7 @@ void claim_free(struct claim *claim)
 {
     if (claim == NULL)
         return;
+    count_change(claim);
     claim_name_gateway(claim, NULL);
     struct claim **at = &claim->mirror->claims;
     while (*at != claim)
@@ -106,6 +114,8 @@ struct claim *world_next_claim(const struct claim *claim)
 {
     return claim_from(map_next(map_seek(claim->link->services, claim->key)));
 }
+
+uint64_t world_link_claims_version(const struct world_link *link) { return link->claims_version; }
 
 struct claim *mirror_first_claim(const struct mirror *mirror) { return mirror->claims; }
 

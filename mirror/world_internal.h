@@ -101,10 +101,11 @@ struct world_link {
     struct world *world;
     const char *id; /* the map's copy */
     struct link *declaration;
-    struct map *services;  /* "ns/name" -> struct target_service: exported ones and gateways only */
-    struct map *slices;    /* "ns/slice" -> struct target_slice */
-    struct map *endpoints; /* "ns/service" -> struct endpoint_summary */
-    struct map *gateways;  /* key -> struct world_gateway */
+    struct map *services;    /* "ns/name" -> struct target_service: exported ones and gateways only */
+    struct map *slices;      /* "ns/slice" -> struct target_slice */
+    struct map *endpoints;   /* "ns/service" -> struct endpoint_summary */
+    struct map *gateways;    /* key -> struct world_gateway */
+    uint64_t claims_version; /* raised whenever a claim of a service comes or goes */
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
     uint32_t generation[WORLD_COLLECTIONS];
 };

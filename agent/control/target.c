@@ -26,6 +26,7 @@ struct target {
     struct err problem; /* of declaration or credentials */
     struct target_watch services, slices;
     struct arena scratch;
+    uint64_t claims_version; /* of the world's link, when its status was marked last */
     struct target *next;
 };
 
@@ -40,6 +41,16 @@ struct target *target_next(const struct target *target) { return target->next; }
 static const char *cluster_name(const struct target *target) { return target_link(target)->cluster_name; }
 
 /* ---- watches ---- */
+
+/* A service that is exported no longer has no plan any more that would say so: its link's status is marked here. */
+static void note_claims(struct target *target)
+{
+    uint64_t version = world_link_claims_version(target->world_link);
+    if (version == target->claims_version)
+        return;
+    target->claims_version = version;
+    statuses_mark(target->control->statuses, target->world_link);
+}
 
 static enum err_code on_object(void *context, enum change change, json_t *json)
 {
@@ -63,6 +74,7 @@ static enum err_code on_object(void *context, enum change change, json_t *json)
     if (code == ERR_INVALID)
         log_warn("object_unreadable", "an object of a target cluster cannot be read and is left out", "cluster",
                  cluster_name(target), "error", error.text, NULL);
+    note_claims(target);
     return code;
 }
 
@@ -76,6 +88,9 @@ static void on_end(void *context)
 {
     struct target_watch *watch = context;
     world_end(watch->target->control->world, watch->target->world_link, watch->collection);
+    /* In any case: what went while no agent ran still stands in the status. */
+    if (watch->collection == WORLD_TARGET_SERVICES)
+        statuses_mark(watch->target->control->statuses, watch->target->world_link);
     log_info("target_listed", "the target's objects are listed", "cluster", cluster_name(watch->target), "resource",
              watch->collection == WORLD_TARGET_SERVICES ? "services" : "endpointslices", NULL);
 }
