@@ -43,27 +43,25 @@ static const json_t *condition_of(const json_t *entry)
     return json_array_get(json_object_get(entry, "conditions"), 0);
 }
 
-static bool refers_to(const json_t *entry, const struct object_meta *meta)
+/* The entries that the API holds, by "namespace/name" of what they refer to. @return new, borrows from `entries`; NULL when out of memory. */
+static struct map *index_entries(const json_t *entries)
 {
-    const json_t *reference = json_object_get(entry, "remoteRef");
-    const char *name = json_string_value(json_object_get(reference, "name"));
-    const char *namespace = json_string_value(json_object_get(reference, "namespace"));
-    return name != NULL && namespace != NULL && strcmp(name, meta->name) == 0 &&
-           strcmp(namespace, meta->namespace) == 0;
-}
-
-/* Both lists are in the same order when we wrote the old one: the search goes on from where the last one ended. */
-static const json_t *find_old(const json_t *entries, size_t *at, const struct object_meta *meta)
-{
-    size_t count = json_array_size(entries);
-    for (size_t i = 0; i < count; i++) {
-        size_t index = (*at + i) % count;
-        if (refers_to(json_array_get(entries, index), meta)) {
-            *at = index + 1;
-            return json_array_get(entries, index);
+    struct map *index = map_new(NULL);
+    for (size_t i = 0; index != NULL && i < json_array_size(entries); i++) {
+        json_t *entry = json_array_get(entries, i);
+        const json_t *reference = json_object_get(entry, "remoteRef");
+        const char *name = json_string_value(json_object_get(reference, "name"));
+        const char *namespace = json_string_value(json_object_get(reference, "namespace"));
+        char key[OBJECT_KEY_BYTES];
+        if (name == NULL || namespace == NULL)
+            continue;
+        object_key_format(key, namespace, name);
+        if (map_put(index, key, entry) != ERR_OK) {
+            map_free(index);
+            return NULL;
         }
     }
-    return NULL;
+    return index;
 }
 
 /* The time of the last transition is the API's own while the condition's status stays: it survives restarts. */
@@ -100,28 +98,49 @@ static json_t *entry_of(const struct claim *claim, const json_t *old)
                      reference(meta->namespace, meta->name), "conditions", condition);
 }
 
+static size_t json_bytes(const json_t *json) { return json_dumpb(json, NULL, 0, JSON_COMPACT); }
+
+/* Appends what is to be said of the claim, which may be nothing. @return whether that worked. */
+static bool append_entry(json_t *entries, const struct claim *claim, json_t *old, bool only_bad)
+{
+    const struct claim_status *state = claim_status(claim);
+    if (only_bad && state->mirrored)
+        return true;
+    /* Not judged yet in this process: what was said before stands. */
+    if (strcmp(state->reason, "Pending") == 0)
+        return old == NULL || json_array_append(entries, old) == 0;
+    return json_array_append_new(entries, entry_of(claim, old)) == 0;
+}
+
 /* @param only_bad  leaves the mirrored ones out, for a Link with more services than an object can hold.
  * @return new, or NULL. */
-static json_t *build(const struct link_status *status, const json_t *old_entries, bool only_bad)
+static json_t *build(const struct link_status *status, const struct map *old_entries, bool only_bad)
 {
     json_t *entries = json_array();
-    size_t at = 0;
     for (struct claim *claim = world_first_claim(status->link); claim != NULL; claim = world_next_claim(claim)) {
-        const struct claim_status *state = claim_status(claim);
-        const json_t *old = find_old(old_entries, &at, &claim_service(claim)->meta);
-        if (only_bad && state->mirrored)
-            continue;
-        if (strcmp(state->reason, "Pending") == 0) {
-            /* Not judged yet in this process: what was said before stands. */
-            if (old != NULL)
-                (void)json_array_append(entries, (json_t *)(uintptr_t)old);
-            continue;
-        }
-        if (json_array_append_new(entries, entry_of(claim, old)) != 0) {
+        const struct object_meta *meta = &claim_service(claim)->meta;
+        char key[OBJECT_KEY_BYTES];
+        object_key_format(key, meta->namespace, meta->name);
+        if (!append_entry(entries, claim, map_get(old_entries, key), only_bad)) {
             json_decref(entries);
             return NULL;
         }
     }
+    return entries;
+}
+
+/* What the status should be, within what an object can hold. @return new, or NULL. */
+static json_t *build_bounded(const struct link_status *status, const json_t *old)
+{
+    struct map *old_entries = index_entries(old);
+    if (old_entries == NULL)
+        return NULL;
+    json_t *entries = build(status, old_entries, false);
+    if (entries != NULL && json_bytes(entries) > MAX_STATUS_BYTES) {
+        json_decref(entries);
+        entries = build(status, old_entries, true);
+    }
+    map_free(old_entries);
     return entries;
 }
 
@@ -177,18 +196,12 @@ static enum err_code send(struct link_status *status, json_t *entries)
     return code;
 }
 
-static size_t json_bytes(const json_t *json) { return json_dumpb(json, NULL, 0, JSON_COMPACT); }
-
 static enum err_code write_status(struct link_status *status)
 {
     const struct link *link = world_link_declaration(status->link);
     const json_t *old =
         json_object_get(links_status_json(status->statuses->control->links, link->name), "mirrorServices");
-    json_t *entries = build(status, old, false);
-    if (entries != NULL && json_bytes(entries) > MAX_STATUS_BYTES) {
-        json_decref(entries);
-        entries = build(status, old, true);
-    }
+    json_t *entries = build_bounded(status, old);
     if (entries == NULL)
         return ERR_NOMEM;
     bool right = old != NULL ? json_equal(entries, (json_t *)(uintptr_t)old) : json_array_size(entries) == 0;
