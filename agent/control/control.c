@@ -11,6 +11,7 @@ enum {
     DRAIN_MS = 2000,
     DRAIN_POLL_MS = 20,
     LOOP_BUSY_WARN_US = 100 * 1000,
+    AGAIN_MS = 1000,
 };
 
 struct stopping {
@@ -56,6 +57,14 @@ static void on_gateway(void *context, struct world_gateway *gateway, bool remove
     struct control *control = context;
     if (control->gateways != NULL)
         gateways_changed(control->gateways, gateway, removed);
+}
+
+static void on_again(void *context) { loop_wake(((struct control *)context)->config.loop); }
+
+void control_turn_again(struct control *control)
+{
+    if (!loop_timer_active(control->again))
+        loop_timer_start(control->again, AGAIN_MS);
 }
 
 /* The one place where what was recorded is decided upon, in the order in which one thing feeds the next. */
@@ -112,10 +121,11 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
                                        .context = control};
     control->world = world_new(&world);
     control->events = events_new(config->loop, control->client, control->instance);
-    if (control->world == NULL || control->events == NULL || gateways_new(control, &control->gateways) != ERR_OK ||
-        writer_new(control, &control->writer) != ERR_OK || statuses_new(control, &control->statuses) != ERR_OK ||
-        source_new(control, &control->source) != ERR_OK || links_new(control, &control->links) != ERR_OK ||
-        loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
+    control->again = loop_timer_new(config->loop, on_again, control);
+    if (control->world == NULL || control->events == NULL || control->again == NULL ||
+        gateways_new(control, &control->gateways) != ERR_OK || writer_new(control, &control->writer) != ERR_OK ||
+        statuses_new(control, &control->statuses) != ERR_OK || source_new(control, &control->source) != ERR_OK ||
+        links_new(control, &control->links) != ERR_OK || loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
         metrics_on_collect(config->metrics, on_collect, control) != ERR_OK)
         return no_memory(reterr);
     events_on_refused(control->events, on_event_refused, control);
@@ -192,6 +202,7 @@ void control_free(struct control *control)
     control->gateways = NULL;
     world_free(control->world);
     events_free(control->events);
+    loop_timer_free(control->again);
     kube_client_free(control->client);
     mem_free(control->namespace);
     mem_free(control->instance);

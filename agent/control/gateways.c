@@ -44,6 +44,7 @@ struct gateways {
     struct control *control;
     struct gateway *first;
     struct arena scratch;
+    bool missed; /* a gateway of the world has none here, for want of memory */
 };
 
 /* ---- names ---- */
@@ -402,8 +403,11 @@ void gateways_changed(struct gateways *gateways, struct world_gateway *world_gat
     }
     if (gateway == NULL)
         gateway = gateway_new(gateways, world_gateway);
-    if (gateway == NULL)
-        return; /* found again by gateways_turn() of the next change; out of memory ends most things anyway */
+    if (gateway == NULL) {
+        gateways->missed = true;
+        control_turn_again(gateways->control);
+        return;
+    }
     gateway->changed = true;
     loop_wake(gateways->control->config.loop);
 }
@@ -424,9 +428,22 @@ static enum err_code read_declaration(struct gateway *gateway)
     return sync_names(gateway, spec) ? ERR_OK : ERR_NOMEM;
 }
 
+static void find_missed(struct gateways *gateways)
+{
+    struct world_gateway *gateway;
+    gateways->missed = false;
+    for (struct world_link *link = world_first_link(gateways->control->world); link != NULL;
+         link = world_next_link(link))
+        for (gateway = world_first_gateway(link); gateway != NULL; gateway = world_next_gateway(gateway))
+            if (world_gateway_context(gateway) == NULL)
+                gateways_changed(gateways, gateway, false);
+}
+
 bool gateways_turn(struct gateways *gateways)
 {
     bool failed = false;
+    if (gateways->missed)
+        find_missed(gateways);
     for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next) {
         if (gateway->changed)
             gateway->changed = read_declaration(gateway) != ERR_OK;
@@ -434,8 +451,8 @@ bool gateways_turn(struct gateways *gateways)
             gateway->addresses_changed = settle_addresses(gateway) != ERR_OK;
         failed = failed || gateway->changed || gateway->addresses_changed;
     }
-    /* Out of memory: tried again with the next turn, which the collection of metrics or any event brings. */
-    (void)failed;
+    if (failed)
+        control_turn_again(gateways->control);
     return false;
 }
 

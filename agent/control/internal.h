@@ -39,8 +39,13 @@ struct control {
     struct link_statuses *statuses;
     struct admin_source admin;
     struct err event_error; /* the last refusal of an Event that was told */
+    struct loop_timer *again;
     bool stopping;
 };
+
+/* ---- control.c ---- */
+/** Something could not be done for want of memory: there is another turn in a second, whether anything happens or not. */
+void control_turn_again(struct control *control);
 
 /* ---- source.c ---- */
 enum err_code source_new(struct control *control, struct source **ret_source) MUST_USE;

@@ -549,8 +549,9 @@ static enum err_code reconcile(struct links *links)
     enum err_code code = gather(links, winners, &all_valid);
     if (code == ERR_OK) {
         remove_unwanted(links, winners);
-        for (struct map_entry *at = map_first(winners); code == ERR_OK && at != NULL; at = map_next(at))
-            code = apply(links, map_value(at));
+        for (struct map_entry *at = map_first(winners); at != NULL; at = map_next(at))
+            if (apply(links, map_value(at)) != ERR_OK)
+                code = ERR_NOMEM; /* of this link alone: the others come to theirs */
     }
     map_free(winners);
     TRY(code);
@@ -566,6 +567,8 @@ bool links_turn(struct links *links)
     if (!links->changed || (!listed && links->targets == NULL && !(links->secrets_listed && links->links_forbidden)))
         return false;
     links->changed = reconcile(links) != ERR_OK;
+    if (links->changed)
+        control_turn_again(links->control);
     return false;
 }
 
