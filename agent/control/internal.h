@@ -74,8 +74,9 @@ enum err_code target_new(struct control *control, const struct link *link, struc
 void target_free(struct target *target);
 /** A changed declaration of the same link. */
 enum err_code target_declare(struct target *target, const struct link *link) MUST_USE;
-/** New credentials, or none with the reason. Does nothing when they are the same. */
-void target_credentials(struct target *target, const char *kubeconfig, size_t bytes, const char *problem);
+/** New credentials, or none with the reason. Does nothing when they are the same.
+ *  @return ERR_OK, also when they cannot be used (which is told); ERR_NOMEM: to be given again. */
+enum err_code target_credentials(struct target *target, const char *kubeconfig, const char *problem) MUST_USE;
 const struct link *target_link(const struct target *target);
 struct world_link *target_world_link(const struct target *target);
 void target_set_next(struct target *target, struct target *next);

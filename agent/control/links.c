@@ -18,8 +18,7 @@ struct secret {
     struct link *link; /* the 2.8 link that it declares, NULL when none */
     bool is_mirror_type;
     struct err error; /* why it declares none although it has the type */
-    char *kubeconfig; /* NULL: the key is absent */
-    size_t kubeconfig_bytes;
+    char *kubeconfig; /* a text, up to its first NUL; NULL: the key is absent */
     char *uid;
     uint32_t generation;
 };
@@ -151,7 +150,6 @@ static enum err_code make_secret(struct links *links, json_t *json, const char *
         return ERR_NOMEM;
     secret->is_mirror_type = mirror_type;
     secret->kubeconfig = kubeconfig != NULL ? mem_strndup(kubeconfig, bytes) : NULL;
-    secret->kubeconfig_bytes = bytes;
     secret->uid = mem_strdup(fields.uid);
     code = (kubeconfig != NULL && secret->kubeconfig == NULL) || secret->uid == NULL ? ERR_NOMEM : ERR_OK;
     if (code == ERR_OK && mirror_type)
@@ -504,13 +502,13 @@ static struct target *find_target(const struct links *links, const struct link *
     return NULL;
 }
 
-static void give_credentials(struct links *links, struct target *target)
+static enum err_code give_credentials(struct links *links, struct target *target)
 {
     const struct link *link = target_link(target);
     const struct secret *secret = map_get(links->secrets, link->credentials_secret);
     char text[ERR_TEXT_BYTES] = "";
     if (secret == NULL && !links->secrets_listed)
-        return;
+        return ERR_OK;
     if (secret == NULL)
         (void)
             snprintf(text, sizeof(text),
@@ -519,8 +517,7 @@ static void give_credentials(struct links *links, struct target *target)
     else if (secret->kubeconfig == NULL)
         (void)snprintf(text, sizeof(text), "Secret %s/%s has no key kubeconfig", link->namespace,
                        link->credentials_secret);
-    target_credentials(target, secret != NULL ? secret->kubeconfig : NULL,
-                       secret != NULL ? secret->kubeconfig_bytes : 0, text);
+    return target_credentials(target, secret != NULL ? secret->kubeconfig : NULL, text);
 }
 
 static enum err_code apply(struct links *links, const struct link *link)
@@ -536,8 +533,7 @@ static enum err_code apply(struct links *links, const struct link *link)
         log_info("link_changed", "the link's declaration changed", "cluster", link->cluster_name, "link", link->id,
                  NULL);
     }
-    give_credentials(links, target);
-    return ERR_OK;
+    return give_credentials(links, target);
 }
 
 static enum err_code reconcile(struct links *links)
