@@ -58,6 +58,8 @@ static void note_change(struct links *links)
 
 /* ---- telling people ---- */
 
+static const char *kind_name(bool is_secret) { return is_secret ? "Secret" : "Link"; }
+
 static void emit(struct control *control, bool is_secret, const char *namespace, const char *name, const char *uid,
                  bool warning, const char *reason, const char *note)
 {
@@ -65,7 +67,7 @@ static void emit(struct control *control, bool is_secret, const char *namespace,
     (void)snprintf(version, sizeof(version), L5D_LINK_GROUP "/%s",
                    control->links != NULL && control->links->version != NULL ? control->links->version : versions[0]);
     const struct event_subject subject = {.api_version = is_secret ? "v1" : version,
-                                          .kind = is_secret ? "Secret" : "Link",
+                                          .kind = kind_name(is_secret),
                                           .namespace = namespace,
                                           .name = name,
                                           .uid = uid};
@@ -77,19 +79,26 @@ void links_emit(struct control *control, const struct link *link, bool warning, 
     emit(control, link->kind == LINK_SECRET, link->namespace, link->name, link->uid, warning, reason, note);
 }
 
-/* Tells what is wrong with a declaration, once for each wording. NULL: nothing is. */
+/* The declaration is gone, or right: whatever is wrong with it later is news. */
+static void forget_told(struct links *links, bool is_secret, const char *name)
+{
+    char key[300];
+    (void)snprintf(key, sizeof(key), "%s/%s", kind_name(is_secret), name);
+    (void)map_remove(links->told, key);
+}
+
+/* Tells what is wrong with a declaration, once for each wording; "": nothing is. */
 static void tell(struct links *links, bool is_secret, const char *name, const char *uid, const char *message,
                  bool fatal)
 {
     char key[300];
-    (void)snprintf(key, sizeof(key), "%s/%s", is_secret ? "Secret" : "Link", name);
-    const char *before = map_get(links->told, key);
-    const char *kind = is_secret ? "Secret" : "Link";
-    if (message == NULL || message[0] == '\0') {
-        (void)map_remove(links->told, key);
-        metrics_forget(links->control->instruments.registry, links->control->instruments.link_invalid, "name", name);
+    const char *kind = kind_name(is_secret);
+    if (message[0] == '\0') {
+        forget_told(links, is_secret, name);
         return;
     }
+    (void)snprintf(key, sizeof(key), "%s/%s", kind, name);
+    const char *before = map_get(links->told, key);
     metric_set(metric_get(links->control->instruments.link_invalid, kind, name), fatal ? 1 : 0);
     if (before != NULL && strcmp(before, message) == 0)
         return;
@@ -177,7 +186,7 @@ static enum err_code on_secret(void *context, enum change change, json_t *json)
         TRY(make_secret(links, json, &name, &secret));
     if (secret == NULL) {
         if (map_remove(links->secrets, name)) {
-            tell(links, true, name, "", NULL, false);
+            forget_told(links, true, name);
             note_change(links);
         }
         return ERR_OK;
@@ -198,8 +207,10 @@ static void on_secrets_end(void *context)
     struct links *links = context;
     for (struct map_entry *at = map_first(links->secrets), *next; at != NULL; at = next) {
         next = map_next(at);
-        if (((const struct secret *)map_value(at))->generation != links->secret_generation)
-            (void)map_remove(links->secrets, map_key(at));
+        if (((const struct secret *)map_value(at))->generation == links->secret_generation)
+            continue;
+        forget_told(links, true, map_key(at));
+        (void)map_remove(links->secrets, map_key(at));
     }
     links->secrets_listed = true;
     note_change(links);
@@ -244,7 +255,7 @@ static enum err_code on_link(void *context, enum change change, json_t *json)
     const char *name = name_of(json);
     if (change == CHANGE_DELETED) {
         if (map_remove(links->resources, name)) {
-            tell(links, false, name, "", NULL, false);
+            forget_told(links, false, name);
             note_change(links);
         }
         return ERR_OK;
@@ -263,14 +274,21 @@ static enum err_code on_link(void *context, enum change change, json_t *json)
 
 static void on_links_begin(void *context) { ((struct links *)context)->resource_generation++; }
 
+static void sweep_resources(struct links *links)
+{
+    for (struct map_entry *at = map_first(links->resources), *next; at != NULL; at = next) {
+        next = map_next(at);
+        if (((const struct resource *)map_value(at))->generation == links->resource_generation)
+            continue;
+        forget_told(links, false, map_key(at));
+        (void)map_remove(links->resources, map_key(at));
+    }
+}
+
 static void on_links_end(void *context)
 {
     struct links *links = context;
-    for (struct map_entry *at = map_first(links->resources), *next; at != NULL; at = next) {
-        next = map_next(at);
-        if (((const struct resource *)map_value(at))->generation != links->resource_generation)
-            (void)map_remove(links->resources, map_key(at));
-    }
+    sweep_resources(links);
     links->links_listed = true;
     note_change(links);
 }
@@ -313,7 +331,8 @@ static void on_version(void *context, const char *version, const struct err *err
     list_watch_free(TAKE(links->link_watch));
     links->links_listed = false;
     if (version == NULL) {
-        map_clear(links->resources);
+        links->resource_generation++;
+        sweep_resources(links);
         log_info("links_absent", "the cluster has no Link resources: only 2.8 Secrets declare links", NULL);
         note_change(links);
         return;
@@ -411,48 +430,77 @@ static bool is_referenced(const struct links *links, const char *secret_name)
     return false;
 }
 
-/* One link for each cluster name. The others are told why they do nothing. */
-static enum err_code elect(struct links *links, struct map *winners, const struct link *link)
+/* The 2.8 link that a Secret means to declare: credentials that a Link refers to declare none of their own. */
+static bool declares(const struct links *links, const char *name, const struct secret *secret)
+{
+    return secret->is_mirror_type && !is_referenced(links, name);
+}
+
+static enum err_code propose(struct map *winners, const struct link *link)
 {
     const struct link *rival = map_get(winners, link->cluster_name);
-    const struct link *winner = rival == NULL || older(link, rival) ? link : rival;
-    const struct link *loser = rival == NULL ? NULL : winner == link ? rival : link;
-    if (winner == link)
-        TRY(map_put(winners, link->cluster_name, (void *)(uintptr_t)link));
-    if (loser != NULL) {
-        char text[ERR_TEXT_BYTES];
-        (void)snprintf(text, sizeof(text),
-                       "cluster name \"%s\" is already linked by %s %s: give each target its own name",
-                       link->cluster_name, winner->kind == LINK_SECRET ? "Secret" : "Link", winner->name);
-        tell(links, loser->kind == LINK_SECRET, loser->name, loser->uid, text, true);
+    return rival == NULL || older(link, rival) ? map_put(winners, link->cluster_name, (void *)(uintptr_t)link) : ERR_OK;
+}
+
+/* One link for each cluster name. */
+static enum err_code elect(const struct links *links, struct map *winners)
+{
+    for (struct map_entry *at = map_first(links->resources); at != NULL; at = map_next(at)) {
+        const struct resource *resource = map_value(at);
+        if (resource->link != NULL)
+            TRY(propose(winners, resource->link));
+    }
+    for (struct map_entry *at = map_first(links->secrets); at != NULL; at = map_next(at)) {
+        const struct secret *secret = map_value(at);
+        if (secret->link != NULL && declares(links, map_key(at), secret))
+            TRY(propose(winners, secret->link));
     }
     return ERR_OK;
 }
 
-static enum err_code gather(struct links *links, struct map *winners, bool *ret_all_valid)
+/* What a usable declaration has to be told: why it does nothing, or what is odd about it. */
+static void tell_link(struct links *links, const struct map *winners, const struct link *link)
 {
-    *ret_all_valid = true;
+    const struct link *winner = map_get(winners, link->cluster_name);
+    bool is_secret = link->kind == LINK_SECRET;
+    char text[ERR_TEXT_BYTES];
+    if (winner == link) {
+        tell(links, is_secret, link->name, link->uid, link->warning, false);
+        return;
+    }
+    (void)snprintf(text, sizeof(text), "cluster name \"%s\" is already linked by %s %s: give each target its own name",
+                   link->cluster_name, kind_name(winner->kind == LINK_SECRET), winner->name);
+    tell(links, is_secret, link->name, link->uid, text, true);
+}
+
+/* Tells each declaration its one message, or that it has none. @return whether all are valid. */
+static bool tell_all(struct links *links, const struct map *winners)
+{
+    const struct instruments *instruments = &links->control->instruments;
+    bool all_valid = true;
+    metrics_forget(instruments->registry, instruments->link_invalid, "kind", kind_name(false));
+    metrics_forget(instruments->registry, instruments->link_invalid, "kind", kind_name(true));
     for (struct map_entry *at = map_first(links->resources); at != NULL; at = map_next(at)) {
         const struct resource *resource = map_value(at);
-        bool valid = resource->link != NULL;
-        tell(links, false, map_key(at), resource->uid, valid ? resource->link->warning : resource->error.text, !valid);
-        *ret_all_valid = *ret_all_valid && valid;
-        if (valid)
-            TRY(elect(links, winners, resource->link));
+        all_valid = all_valid && resource->link != NULL;
+        if (resource->link != NULL)
+            tell_link(links, winners, resource->link);
+        else
+            tell(links, false, map_key(at), resource->uid, resource->error.text, true);
     }
     for (struct map_entry *at = map_first(links->secrets); at != NULL; at = map_next(at)) {
         const struct secret *secret = map_value(at);
-        if (!secret->is_mirror_type || is_referenced(links, map_key(at))) {
-            tell(links, true, map_key(at), secret->uid, NULL, false);
+        if (!declares(links, map_key(at), secret)) {
+            forget_told(links, true, map_key(at));
             continue;
         }
-        bool valid = secret->link != NULL;
-        tell(links, true, map_key(at), secret->uid, valid ? secret->link->warning : secret->error.text, !valid);
-        *ret_all_valid = *ret_all_valid && valid;
-        if (valid)
-            TRY(elect(links, winners, secret->link));
+        all_valid = all_valid && secret->link != NULL;
+        if (secret->link != NULL)
+            tell_link(links, winners, secret->link);
+        else
+            tell(links, true, map_key(at), secret->uid, secret->error.text, true);
     }
-    return ERR_OK;
+    return all_valid;
 }
 
 static const struct link *wanted_for(const struct map *winners, const struct target *target)
@@ -470,7 +518,7 @@ static bool is_declared_badly(const struct links *links, const struct target *ta
         return resource != NULL && resource->link == NULL;
     }
     const struct secret *secret = map_get(links->secrets, link->name);
-    return secret != NULL && secret->is_mirror_type && secret->link == NULL && !is_referenced(links, link->name);
+    return secret != NULL && secret->link == NULL && declares(links, link->name, secret);
 }
 
 static void remove_unwanted(struct links *links, const struct map *winners)
@@ -542,8 +590,9 @@ static enum err_code reconcile(struct links *links)
     if (winners == NULL)
         return ERR_NOMEM;
     bool all_valid = false;
-    enum err_code code = gather(links, winners, &all_valid);
+    enum err_code code = elect(links, winners);
     if (code == ERR_OK) {
+        all_valid = tell_all(links, winners);
         remove_unwanted(links, winners);
         for (struct map_entry *at = map_first(winners); at != NULL; at = map_next(at))
             if (apply(links, map_value(at)) != ERR_OK)
