@@ -14,6 +14,7 @@ struct instruments {
     /* per target cluster */
     struct metric *endpoint_repairs, *link_reachable, *link_synced, *link_invalid, *link_event_age, *credentials_expiry,
         *services;
+    struct metric *declarations_readable; /* resource */
     /* per cluster, the source being "local" */
     struct metric *service_cache, *slice_cache, *namespace_cache;
     struct metric *api_requests, *api_seconds, *api_warnings;

@@ -39,10 +39,11 @@ struct links {
     const char *version; /* served version of Link resources, NULL when none */
     bool discovered;
     struct list_watch *link_watch, *secret_watch;
-    bool links_listed, secrets_listed, link_watch_told, secret_watch_told;
-    bool links_forbidden;            /* Link resources exist and may not be read: Secrets alone declare */
-    struct map *resources, *secrets; /* by name */
-    struct map *told;                /* "kind/name" -> the message that was told last (char *) */
+    bool links_listed, secrets_listed;
+    bool links_forbidden;                                 /* Link resources exist and may not be read */
+    enum err_code link_failure_told, secret_failure_told; /* of the watches; ERR_OK: none */
+    struct map *resources, *secrets;                      /* by name */
+    struct map *told;                                     /* "kind/name" -> the message that was told last (char *) */
     uint32_t resource_generation, secret_generation;
     struct target *targets;
     bool changed;
@@ -295,28 +296,36 @@ static void on_links_end(void *context)
 
 /* ---- watching both ---- */
 
-static void tell_watch(bool *told, const char *resource, const struct list_watch_state *state)
+/* Once for each kind of failure: a right that is missing is told even when the server could not be reached before. */
+static void tell_watch(struct links *links, enum err_code *told, const char *resource,
+                       const struct list_watch_state *state)
 {
-    if (state->healthy && *told)
+    enum err_code code = state->healthy ? ERR_OK : state->error.code;
+    metric_set(metric_get(links->control->instruments.declarations_readable, resource), state->healthy);
+    if (*told == code)
+        return;
+    *told = code;
+    if (state->healthy)
         log_info("link_watch_recovered", "watching the links' declarations works again", "resource", resource, NULL);
-    if (!state->healthy && !*told)
+    else
         log_warn("link_watch_failed", "watching the links' declarations failed and is tried again", "resource",
                  resource, "error", state->error.text, NULL);
-    *told = !state->healthy;
 }
 
 static void on_secrets_state(void *context, const struct list_watch_state *state)
 {
     struct links *links = context;
-    tell_watch(&links->secret_watch_told, "secrets", state);
+    tell_watch(links, &links->secret_failure_told, "secrets", state);
 }
 
 static void on_links_state(void *context, const struct list_watch_state *state)
 {
     struct links *links = context;
-    tell_watch(&links->link_watch_told, "links", state);
-    if (links->links_forbidden != (state->error.code == ERR_FORBIDDEN)) {
-        links->links_forbidden = state->error.code == ERR_FORBIDDEN;
+    tell_watch(links, &links->link_failure_told, "links", state);
+    /* Another failure does not mean that the right is there again. */
+    bool forbidden = !state->healthy && (links->links_forbidden || state->error.code == ERR_FORBIDDEN);
+    if (links->links_forbidden != forbidden) {
+        links->links_forbidden = forbidden;
         note_change(links);
     }
 }
@@ -329,7 +338,10 @@ static void on_version(void *context, const char *version, const struct err *err
     links->discovered = true;
     links->version = version;
     list_watch_free(TAKE(links->link_watch));
-    links->links_listed = false;
+    links->links_listed = links->links_forbidden = false;
+    links->link_failure_told = ERR_OK;
+    metrics_forget(links->control->instruments.registry, links->control->instruments.declarations_readable, "resource",
+                   "links");
     if (version == NULL) {
         links->resource_generation++;
         sweep_resources(links);
@@ -584,6 +596,21 @@ static enum err_code apply(struct links *links, const struct link *link)
     return give_credentials(links, target);
 }
 
+/* Whether every declaration is known: only then may it be concluded that a cluster has no link. */
+static bool all_known(const struct links *links)
+{
+    return links->secrets_listed && links->discovered &&
+           (links->version == NULL || (links->links_listed && !links->links_forbidden));
+}
+
+/* Whether as much is known as can be: where Links may not be read, Secrets alone declare. Until both kinds are settled a Secret
+ * cannot be told from one that a Link refers to. */
+static bool is_settled(const struct links *links)
+{
+    return links->secrets_listed && links->discovered &&
+           (links->version == NULL || links->links_listed || links->links_forbidden);
+}
+
 static enum err_code reconcile(struct links *links)
 {
     struct map *winners = map_new(NULL);
@@ -600,16 +627,13 @@ static enum err_code reconcile(struct links *links)
     }
     map_free(winners);
     TRY(code);
-    bool listed = links->secrets_listed && links->discovered && (links->version == NULL || links->links_listed);
-    world_set_links_complete(links->control->world, listed && all_valid);
+    world_set_links_complete(links->control->world, all_known(links) && all_valid);
     return ERR_OK;
 }
 
 bool links_turn(struct links *links)
 {
-    /* Until both kinds are listed a Secret cannot be told from one that a Link refers to. */
-    bool listed = links->secrets_listed && links->discovered && (links->version == NULL || links->links_listed);
-    if (!links->changed || (!listed && links->targets == NULL && !(links->secrets_listed && links->links_forbidden)))
+    if (!links->changed || (!is_settled(links) && links->targets == NULL))
         return false;
     links->changed = reconcile(links) != ERR_OK;
     if (links->changed)
@@ -632,7 +656,7 @@ const json_t *links_status_json(const struct links *links, const char *link_name
 bool links_ready(const struct links *links, struct strbuf *why)
 {
     bool ready = true;
-    if (!links->secrets_listed || !links->discovered || (links->version != NULL && !links->links_listed)) {
+    if (!is_settled(links)) {
         strbuf_append(why, "source cluster: the links' declarations are not listed yet\n");
         ready = false;
     }
