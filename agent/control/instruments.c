@@ -53,6 +53,10 @@ static const struct definition definitions[] = {
      "Changes of a gateway address's verdict.", verdict_labels, NULL, 0},
     {FIELD(gateway_failures), METRIC_COUNTER, "svcmirror_gateway_probe_failures_total", "Failed probes by reason.",
      reason_labels, NULL, 0},
+    {FIELD(gateway_usable), METRIC_GAUGE, "svcmirror_gateway_usable",
+     "1 while the gateway can be used as declared, 0 while it is missing, lacks an address or port, or does not "
+     "resolve.",
+     gateway_labels, NULL, 0},
     {FIELD(address_alive), METRIC_GAUGE, "svcmirror_gateway_address_alive",
      "1 while the address is alive, 0 while dead.", address_labels, NULL, 0},
     {FIELD(endpoint_repairs), METRIC_COUNTER, "service_mirror_endpoint_repairs", "Updates of mirrors' endpoints.",
