@@ -13,6 +13,7 @@ enum {
     COALESCE_MS = 1000,
     RETRY_MS = 5000,
     MAX_STATUS_BYTES = 1000 * 1000, /* etcd takes 1.5 MiB for the whole object */
+    MAX_BAD = 1500,                 /* entries of a status over that: of about 600 bytes with a long message */
 };
 
 struct link_status {
@@ -98,17 +99,51 @@ static json_t *entry_of(const struct claim *claim, const json_t *old)
                      reference(meta->namespace, meta->name), "conditions", condition);
 }
 
-static size_t json_bytes(const json_t *json) { return json_dumpb(json, NULL, 0, JSON_COMPACT); }
+static bool is_text(const json_t *object, const char *key, const char *wanted)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL && strcmp(text, wanted) == 0;
+}
+
+static bool is_reference(const json_t *json, const char *namespace, const char *name)
+{
+    return json_object_size(json) == 4 && is_text(json, "group", "core") && is_text(json, "kind", "Service") &&
+           is_text(json, "name", name) && is_text(json, "namespace", namespace);
+}
+
+static bool condition_says(const json_t *condition, const struct claim *claim)
+{
+    const struct claim_status *status = claim_status(claim);
+    char namespace[OBJECT_KEY_BYTES];
+    const char *local = object_key_split(mirror_key(claim_mirror(claim)), namespace);
+    if (status->mirrored && !is_reference(json_object_get(condition, "localRef"), namespace, local))
+        return false;
+    return json_object_size(condition) == (status->mirrored ? 6 : 5) && is_text(condition, "type", "Mirrored") &&
+           is_text(condition, "status", status->mirrored ? "True" : "False") &&
+           is_text(condition, "reason", status->reason) && is_text(condition, "message", status->message) &&
+           json_is_string(json_object_get(condition, "lastTransitionTime"));
+}
+
+/* Whether the entry is what entry_of() would make of it: to use it again costs a tenth of that. */
+static bool entry_says(const json_t *entry, const struct claim *claim)
+{
+    const struct object_meta *meta = &claim_service(claim)->meta;
+    return json_object_size(entry) == 3 && is_text(entry, "controllerName", L5D_STATUS_CONTROLLER) &&
+           is_reference(json_object_get(entry, "remoteRef"), meta->namespace, meta->name) &&
+           json_array_size(json_object_get(entry, "conditions")) == 1 && condition_says(condition_of(entry), claim);
+}
 
 /* Appends what is to be said of the claim, which may be nothing. @return whether that worked. */
 static bool append_entry(json_t *entries, const struct claim *claim, json_t *old, bool only_bad)
 {
     const struct claim_status *state = claim_status(claim);
-    if (only_bad && state->mirrored)
+    if (only_bad && (state->mirrored || json_array_size(entries) == MAX_BAD))
         return true;
     /* Not judged yet in this process: what was said before stands. */
     if (strcmp(state->reason, "Pending") == 0)
         return old == NULL || json_array_append(entries, old) == 0;
+    if (old != NULL && entry_says(old, claim))
+        return json_array_append(entries, old) == 0;
     return json_array_append_new(entries, entry_of(claim, old)) == 0;
 }
 
@@ -126,21 +161,6 @@ static json_t *build(const struct link_status *status, const struct map *old_ent
             return NULL;
         }
     }
-    return entries;
-}
-
-/* What the status should be, within what an object can hold. @return new, or NULL. */
-static json_t *build_bounded(const struct link_status *status, const json_t *old)
-{
-    struct map *old_entries = index_entries(old);
-    if (old_entries == NULL)
-        return NULL;
-    json_t *entries = build(status, old_entries, false);
-    if (entries != NULL && json_bytes(entries) > MAX_STATUS_BYTES) {
-        json_decref(entries);
-        entries = build(status, old_entries, true);
-    }
-    map_free(old_entries);
     return entries;
 }
 
@@ -168,16 +188,11 @@ static void on_done(struct kube_request *request, json_t *object, const struct k
     arm(status, failure->retry_after_ms > RETRY_MS ? (uint64_t)failure->retry_after_ms : RETRY_MS);
 }
 
-static enum err_code send(struct link_status *status, json_t *entries)
+static enum err_code send(struct link_status *status, const char *body)
 {
     struct control *control = status->statuses->control;
     const struct link *link = world_link_declaration(status->link);
     char path[700];
-    json_t *patch = json_pack("{s:{s:O}}", "status", "mirrorServices", entries);
-    char *body = patch != NULL ? json_dumps(patch, JSON_COMPACT) : NULL;
-    json_decref(patch);
-    if (body == NULL)
-        return ERR_NOMEM;
     (void)snprintf(path, sizeof(path),
                    "/apis/" L5D_LINK_GROUP "/%s/namespaces/%s/links/%s/status?fieldManager=" OBJECT_FIELD_MANAGER,
                    links_version(control->links), link->namespace, link->name);
@@ -191,8 +206,38 @@ static enum err_code send(struct link_status *status, json_t *entries)
                                             .context = status};
     struct err ignored = {0};
     enum err_code code = kube_start(control->client, &status->request, &ignored);
-    mem_free(body); /* allocated by jansson, which allocates through base/mem (kube/setup.h) */
     status->writing = code == ERR_OK;
+    return code;
+}
+
+static bool is_right(const json_t *entries, const json_t *old)
+{
+    return old != NULL ? json_equal(entries, old) : json_array_size(entries) == 0;
+}
+
+/* @return ERR_OK (nothing is to be written, or the request is under way), ERR_LIMIT (an object cannot hold so much), ERR_NOMEM. */
+static enum err_code write_entries(struct link_status *status, const json_t *old, json_t *entries, size_t max_bytes)
+{
+    if (is_right(entries, old))
+        return ERR_OK;
+    json_t *patch = json_pack("{s:{s:O}}", "status", "mirrorServices", entries);
+    char *body = patch != NULL ? json_dumps(patch, JSON_COMPACT) : NULL;
+    json_decref(patch);
+    if (body == NULL)
+        return ERR_NOMEM;
+    enum err_code code = strlen(body) <= max_bytes ? send(status, body) : ERR_LIMIT;
+    mem_free(body); /* allocated by jansson, which allocates through base/mem (kube/setup.h) */
+    return code;
+}
+
+static enum err_code build_and_write(struct link_status *status, const json_t *old, const struct map *old_entries,
+                                     bool only_bad)
+{
+    json_t *entries = build(status, old_entries, only_bad);
+    if (entries == NULL)
+        return ERR_NOMEM;
+    enum err_code code = write_entries(status, old, entries, only_bad ? SIZE_MAX : MAX_STATUS_BYTES);
+    json_decref(entries);
     return code;
 }
 
@@ -201,12 +246,13 @@ static enum err_code write_status(struct link_status *status)
     const struct link *link = world_link_declaration(status->link);
     const json_t *old =
         json_object_get(links_status_json(status->statuses->control->links, link->name), "mirrorServices");
-    json_t *entries = build_bounded(status, old);
-    if (entries == NULL)
+    struct map *old_entries = index_entries(old);
+    if (old_entries == NULL)
         return ERR_NOMEM;
-    bool right = old != NULL ? json_equal(entries, (json_t *)(uintptr_t)old) : json_array_size(entries) == 0;
-    enum err_code code = right ? ERR_OK : send(status, entries);
-    json_decref(entries);
+    enum err_code code = build_and_write(status, old, old_entries, false);
+    if (code == ERR_LIMIT)
+        code = build_and_write(status, old, old_entries, true);
+    map_free(old_entries);
     return code;
 }
 
