@@ -47,6 +47,7 @@ struct links {
     uint32_t resource_generation, secret_generation;
     struct target *targets;
     bool changed;
+    bool judged; /* once at least, since as much was known as can be */
 };
 
 static const char *const versions[] = {"v1alpha3", "v1alpha2", "v1alpha1", NULL};
@@ -636,6 +637,7 @@ bool links_turn(struct links *links)
     if (!links->changed || (!is_settled(links) && links->targets == NULL))
         return false;
     links->changed = reconcile(links) != ERR_OK;
+    links->judged = links->judged || (!links->changed && is_settled(links));
     if (links->changed)
         control_turn_again(links->control);
     return false;
@@ -656,7 +658,7 @@ const json_t *links_status_json(const struct links *links, const char *link_name
 bool links_ready(const struct links *links, struct strbuf *why)
 {
     bool ready = true;
-    if (!is_settled(links)) {
+    if (!links->judged || !is_settled(links)) {
         strbuf_append(why, "source cluster: the links' declarations are not listed yet\n");
         ready = false;
     }
