@@ -5,6 +5,7 @@
 
 #include "mirror/metadata.h"
 #include "mirror/names.h"
+#include "mirror/plan.h"
 
 static const char *cluster_of(const struct claim *claim) { return claim->link->declaration->cluster_name; }
 
@@ -37,6 +38,16 @@ static enum mode mode_of(const struct mirror *mirror, const struct claim *claim)
     bool headless =
         target_is_headless(claim->link, claim->service) && (claim->service->hosts != NULL || is_headless_now(mirror));
     return headless ? MODE_HEADLESS : MODE_GATEWAY;
+}
+
+const char *plan_mode_name(const struct claim *claim)
+{
+    static const char *const names[] = {[MODE_GATEWAY] = "gateway",
+                                        [MODE_HEADLESS] = "headless",
+                                        [MODE_HOST] = "hostname",
+                                        [MODE_DISCOVERY] = "remote-discovery",
+                                        [MODE_OF_THE_GATEWAY] = "gateway-mirror"};
+    return claim->kind == CLAIM_FEDERATED ? "federated" : names[mode_of(claim->mirror, claim)];
 }
 
 /* ---- the Service ---- */

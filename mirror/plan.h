@@ -58,5 +58,7 @@ uint32_t write_object(const struct write *write);
 /** Of an update: the same for the same wanted content in place of the same content, whatever their versions. Never 0. */
 uint64_t write_fingerprint(const struct write *write);
 
+/** How the claim is or would be mirrored: "gateway", "headless", "hostname", "remote-discovery", "federated", or "gateway-mirror". */
+const char *plan_mode_name(const struct claim *claim);
 const char *write_verb_name(enum write_verb verb); /* "create", "update", "delete" */
 const char *write_kind_name(enum write_kind kind); /* "Namespace", "Service", "EndpointSlice" */

@@ -158,3 +158,111 @@ struct selector selector_copy(struct arena *arena, const struct selector *select
     }
     return (struct selector){copies, selector->count};
 }
+
+/* ---- reading ---- */
+
+/* The next requirement's text, up to a comma that stands in no parenthesis. */
+static size_t requirement_length(const char *text)
+{
+    size_t length = 0;
+    for (bool inside = false; text[length] != '\0' && (inside || text[length] != ','); length++)
+        inside = text[length] == '(' || (inside && text[length] != ')');
+    return length;
+}
+
+/* A copy without the white space around it. */
+static const char *trimmed(struct arena *arena, const char *text, size_t length)
+{
+    size_t skip = strspn(text, " \t");
+    skip = skip < length ? skip : length;
+    while (length > skip && (text[length - 1] == ' ' || text[length - 1] == '\t'))
+        length--;
+    return arena_printf(arena, "%.*s", (int)(length - skip), text + skip);
+}
+
+/* "(a, b)" as sorted values. @return whether it is such a list. */
+static bool read_values(struct arena *arena, const char *list, struct selector_requirement *requirement)
+{
+    size_t length = strlen(list), count = 1;
+    if (length < 2 || list[0] != '(' || list[length - 1] != ')')
+        return false;
+    for (const char *at = list; *at != '\0'; at++)
+        count += *at == ',' ? 1 : 0;
+    const char **values = arena_array(arena, count, sizeof(*values));
+    uint32_t used = 0;
+    for (const char *at = list + 1; values != NULL && used < count;) {
+        size_t word = strcspn(at, ",)");
+        const char *value = trimmed(arena, at, word);
+        uint32_t place = used++;
+        for (; value != NULL && place > 0 && strcmp(values[place - 1], value) > 0; place--)
+            values[place] = values[place - 1];
+        values[place] = value != NULL ? value : "";
+        at += word + 1;
+    }
+    requirement->values = values;
+    requirement->value_count = used;
+    return true;
+}
+
+static bool read_one_value(struct arena *arena, const char *value, struct selector_requirement *requirement)
+{
+    const char **values = arena_array(arena, 1, sizeof(*values));
+    if (values != NULL)
+        values[0] = trimmed(arena, value, strlen(value));
+    requirement->values = values;
+    requirement->value_count = 1;
+    return true;
+}
+
+/* @return whether the part is of a form that is known. */
+static bool read_requirement(struct arena *arena, const char *part, struct selector_requirement *requirement)
+{
+    static const struct {
+        const char *sign;
+        enum selector_operator op;
+        bool is_list;
+    } signs[] = {{"!=", SELECTOR_NOT_IN, false},
+                 {"==", SELECTOR_IN, false},
+                 {"=", SELECTOR_IN, false},
+                 {" in ", SELECTOR_IN, true},
+                 {" notin ", SELECTOR_NOT_IN, true}};
+    for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
+        const char *at = strstr(part, signs[i].sign);
+        if (at == NULL)
+            continue;
+        const char *rest = at + strlen(signs[i].sign);
+        *requirement =
+            (struct selector_requirement){.key = trimmed(arena, part, (size_t)(at - part)), .op = signs[i].op};
+        return signs[i].is_list ? read_values(arena, trimmed(arena, rest, strlen(rest)), requirement)
+                                : read_one_value(arena, rest, requirement);
+    }
+    bool absent = part[0] == '!';
+    *requirement = (struct selector_requirement){.key = trimmed(arena, part + absent, strlen(part + absent)),
+                                                 .op = absent ? SELECTOR_DOES_NOT_EXIST : SELECTOR_EXISTS};
+    return true;
+}
+
+enum err_code selector_parse(struct arena *arena, const char *text, struct selector *ret_selector, struct err *reterr)
+{
+    uint32_t count = 0;
+    size_t most = 1;
+    for (const char *at = text; *at != '\0'; at++)
+        most += *at == ',' ? 1 : 0;
+    struct selector_requirement *requirements = arena_array(arena, most, sizeof(*requirements));
+    for (const char *at = text; requirements != NULL && *at != '\0';) {
+        size_t length = requirement_length(at);
+        const char *part = trimmed(arena, at, length);
+        if (part == NULL)
+            break;
+        if (!read_requirement(arena, part, &requirements[count++]))
+            return err_set(reterr, ERR_INVALID,
+                           "\"%s\" is no part of a label selector: write e.g. key=value or key in (a,b)", part);
+        at += length + (at[length] == ',' ? 1 : 0);
+    }
+    if (arena_failed(arena))
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    const struct selector selector = {requirements, count};
+    TRY(selector_check(&selector, reterr));
+    *ret_selector = selector;
+    return ERR_OK;
+}

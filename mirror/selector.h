@@ -30,6 +30,10 @@ bool selector_matches(const struct selector *selector, const struct kv_list *lab
 bool selector_equal(const struct selector *a, const struct selector *b);
 /** The query form of `labelSelector=`: "a=b,c in (d,e),!f" (not URL-encoded). "" for the empty selector. NULL: arena failed. */
 const char *selector_format(struct arena *arena, const struct selector *selector);
+/** Reads the form of a command line, as kubectl's --selector: "a=b,c!=d,e in (f,g),h notin (i),j,!k". "" selects nothing.
+ *  @return ERR_OK, ERR_INVALID (which part), ERR_NOMEM. */
+enum err_code selector_parse(struct arena *arena, const char *text, struct selector *ret_selector, struct err *reterr)
+    MUST_USE;
 /** Checks operator and values. @return ERR_OK or ERR_INVALID naming key and cause. */
 enum err_code selector_check(const struct selector *selector, struct err *reterr) MUST_USE;
 /** Copies into the arena. */

@@ -163,6 +163,8 @@ struct claim_status {
 /* All claims of a link's services, in order of namespace/name; of one service its own mirror first. */
 struct claim *world_first_claim(const struct world_link *link);
 struct claim *world_next_claim(const struct claim *claim);
+/** A number that changes whenever a service of the link begins or ceases to claim a mirror. */
+uint64_t world_link_claims_version(const struct world_link *link);
 struct claim *mirror_first_claim(
     const struct mirror *mirror); /* all claims of one name, the one with the best right first */
 struct claim *mirror_next_claim(const struct claim *claim);

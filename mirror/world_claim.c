@@ -19,6 +19,12 @@ static bool claim_precedes(const struct claim *a, const struct claim *b)
     return order != 0 ? order < 0 : a->kind < b->kind;
 }
 
+static void count_change(const struct claim *claim)
+{
+    if (claim->kind == CLAIM_SERVICE || claim->kind == CLAIM_FEDERATED)
+        claim->link->claims_version++;
+}
+
 static void enlist(struct claim *claim)
 {
     struct claim **at = &claim->mirror->claims;
@@ -44,6 +50,7 @@ struct claim *claim_new(enum claim_kind kind, struct world_link *link, const cha
     claim->mirror = mirror;
     claim->status = (struct claim_status){.reason = "Pending", .message = ""};
     enlist(claim);
+    count_change(claim);
     world_mark(mirror, false);
     return claim;
 }
@@ -63,6 +70,7 @@ void claim_free(struct claim *claim)
 {
     if (claim == NULL)
         return;
+    count_change(claim);
     claim_name_gateway(claim, NULL);
     struct claim **at = &claim->mirror->claims;
     while (*at != claim)
@@ -83,6 +91,10 @@ void claim_name_gateway(struct claim *claim, struct world_gateway *gateway)
     struct world_gateway *old = claim->gateway;
     if (old == gateway)
         return;
+    if (claim->counted) {
+        claim->counted = false;
+        old->services--;
+    }
     claim->gateway = gateway;
     if (gateway != NULL)
         gateway->references++;
@@ -91,6 +103,18 @@ void claim_name_gateway(struct claim *claim, struct world_gateway *gateway)
         gateway_collect(old);
     }
     world_mark(claim->mirror, false);
+}
+
+void claim_count(struct claim *claim)
+{
+    bool counts = !claim_is_discovery(claim);
+    if (counts == claim->counted)
+        return;
+    claim->counted = counts;
+    if (counts)
+        claim->gateway->services++;
+    else
+        claim->gateway->services--;
 }
 
 static struct claim *first_of(const struct target_service *service)
@@ -131,6 +155,8 @@ struct claim *world_next_claim(const struct claim *claim)
     struct claim *sibling = sibling_of(claim);
     return sibling != NULL ? sibling : claim_from(map_next(map_seek(claim->link->services, claim->key)));
 }
+
+uint64_t world_link_claims_version(const struct world_link *link) { return link->claims_version; }
 
 struct claim *mirror_first_claim(const struct mirror *mirror) { return mirror->claims; }
 

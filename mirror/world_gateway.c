@@ -202,15 +202,7 @@ struct world_gateway *world_next_gateway(const struct world_gateway *gateway)
     return entry != NULL ? map_value(entry) : NULL;
 }
 
-uint32_t world_gateway_service_count(const struct world_gateway *gateway)
-{
-    uint32_t count = 0;
-    if (gateway->references == 0)
-        return 0;
-    for (const struct claim *claim = world_first_claim(gateway->link); claim != NULL; claim = world_next_claim(claim))
-        count += claim->kind == CLAIM_SERVICE && claim->gateway == gateway && !claim_is_discovery(claim) ? 1 : 0;
-    return count;
-}
+uint32_t world_gateway_service_count(const struct world_gateway *gateway) { return gateway->services; }
 
 void world_gateway_set_context(struct world_gateway *gateway, void *context) { gateway->context = context; }
 

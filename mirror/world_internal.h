@@ -76,6 +76,7 @@ struct claim {
     struct claim *next_host; /* CLAIM_HOST: in the service */
     char *hostname;          /* CLAIM_HOST */
     bool host_ready;         /* CLAIM_HOST: its endpoint in the target is */
+    bool counted;            /* CLAIM_SERVICE: among its gateway's services */
     struct claim_status status;
     char *message; /* behind status.message, NULL when that is constant */
 };
@@ -118,6 +119,7 @@ struct world_gateway {
     char refused[TEXT_IP_BYTES]; /* the first address that cannot be an endpoint, "" when none */
     bool resolved;
     uint32_t references; /* claims that name it */
+    uint32_t services;   /* of these, exported services that are to be mirrored through it */
     struct claim *claim; /* its own mirror; NULL when it has none */
     void *context;
 };
@@ -132,6 +134,7 @@ struct world_link {
     struct map *gateways;          /* key -> struct world_gateway */
     struct map *unreadable;        /* "ns/name" of a Service that could not be decoded -> uint32_t, its generation */
     bool stale[WORLD_COLLECTIONS]; /* listed once, and not readable any more */
+    uint64_t claims_version;       /* raised whenever a claim of a service comes or goes */
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
     uint32_t generation[WORLD_COLLECTIONS];
 };
@@ -163,6 +166,9 @@ struct claim *claim_new(enum claim_kind kind, struct world_link *link, const cha
 void claims_sort(struct mirror *mirror); /* the declaration of a link changed: others may have the better right now */
 void claim_free(struct claim *claim);    /* takes NULL; marks and collects its mirror */
 void claim_name_gateway(struct claim *claim, struct world_gateway *gateway); /* NULL allowed; counts references */
+
+/** Counts the claim of a service among its gateway's, or not, as its way of being mirrored is now. */
+void claim_count(struct claim *claim);
 
 /* world_gateway.c */
 enum err_code gateway_obtain(struct world_link *link, const char *key, struct world_gateway **ret_gateway) MUST_USE;

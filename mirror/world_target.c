@@ -110,6 +110,7 @@ static enum err_code claim_for(struct world_link *link, const char *key, struct 
         claim_free(old);
     }
     claim_name_gateway(entry->claim, gateway);
+    claim_count(entry->claim);
     claims_sort(entry->claim->mirror);
     return ERR_OK;
 }

@@ -156,6 +156,7 @@ static void write_service(void *context, const struct service_info *info)
     json_writer_text(writer, "namespace", info->namespace);
     json_writer_text(writer, "name", info->name);
     json_writer_text(writer, "mirror", info->mirror);
+    json_writer_text(writer, "mode", info->mode);
     json_writer_text(writer, "gateway", info->gateway);
     json_writer_bool(writer, "mirrored", info->mirrored);
     json_writer_text(writer, "reason", info->reason);

@@ -41,7 +41,8 @@ struct link_info {
 };
 
 struct service_info {
-    const char *cluster, *namespace, *name, *mirror, *gateway; /* mirror: "namespace/name"; gateway: "namespace/name" */
+    const char *cluster, *namespace, *name, *mirror, *gateway; /* mirror: "namespace/name"; gateway: likewise or "" */
+    const char *mode; /* "gateway", "remote-discovery", "headless", "hostname" or "federated" */
     bool mirrored;
     const char *reason, *message;
     uint32_t endpoints, ready;

@@ -15,6 +15,7 @@
 #include "agent/observe/process.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "mirror/selector.h"
 #include "version.h"
 
 enum {
@@ -68,6 +69,16 @@ static enum err_code check_name_servers(const char *text, struct err *reterr)
     }
 }
 
+static enum err_code check_selector(const char *text, struct err *reterr)
+{
+    struct arena arena;
+    struct selector selector;
+    arena_init(&arena, CONFIG_BYTES);
+    enum err_code code = selector_parse(&arena, text, &selector, reterr);
+    arena_done(&arena);
+    return code;
+}
+
 static const struct option table[] = {
     {.name = "kubeconfig",
      .value_name = "FILE",
@@ -104,6 +115,19 @@ static const struct option table[] = {
      .fallback = "true",
      .help = "endpoints of mirrors are ready only while their gateway is alive; --move-endpoints=false only shows the "
              "verdict"},
+    {.name = "enable-headless-services",
+     .type = OPTION_BOOL,
+     .fallback = "true",
+     .help = "hostnames of headless services get mirrors of their own; off: they are mirrored like any other service"},
+    {.name = "federated-service-selector",
+     .value_name = "SELECTOR",
+     .fallback = "mirror.linkerd.io/federated=member",
+     .help = "services of this cluster that are members of federated services; \"\": none",
+     .check = check_selector},
+    {.name = "cluster-name",
+     .value_name = "NAME",
+     .help = "name of this cluster, for services that are exported to named clusters only",
+     .check = command_check_namespace},
     {.name = "dns-servers",
      .value_name = "IP[:PORT],...",
      .help = "name servers, instead of those of /etc/resolv.conf",
@@ -117,7 +141,6 @@ static const struct option table[] = {
     {.name = "event-requeue-limit", .type = OPTION_IGNORED, .value_name = "N"},
     {.name = "endpoint-refresh-period", .type = OPTION_IGNORED, .value_name = "DURATION"},
     {.name = "probe-service", .type = OPTION_IGNORED, .value_name = "NAME"},
-    {.name = "enable-headless-services", .type = OPTION_IGNORED},
     {.name = "enable-pprof", .type = OPTION_IGNORED},
     {0},
 };
@@ -158,6 +181,12 @@ static enum err_code load_credentials(struct agent *agent, struct kubeconfig *co
     if (file == NULL && context == NULL)
         return kubeconfig_in_cluster(&agent->arena, config, reterr);
     return kubeconfig_load(&agent->arena, file, context, config, reterr);
+}
+
+static const char *text_or_empty(const struct agent *agent, const char *name)
+{
+    const char *text = options_text(agent->options, name);
+    return text != NULL ? text : "";
 }
 
 /* ---- stopping ---- */
@@ -231,6 +260,9 @@ static enum err_code make_control(struct agent *agent, const struct kubeconfig *
         .create_namespaces_for_secrets = !creation->given || creation->boolean,
         .create_namespaces_for_links = creation->given && creation->boolean,
         .move_endpoints = options_get(agent->options, "move-endpoints")->boolean,
+        .mirror_headless = options_get(agent->options, "enable-headless-services")->boolean,
+        .cluster_name = text_or_empty(agent, "cluster-name"),
+        .federated_selector = text_or_empty(agent, "federated-service-selector"),
         .max_in_flight = (uint32_t)options_get(agent->options, "max-in-flight")->number,
     };
     TRY(control_new(&config, &agent->control, reterr));

@@ -60,7 +60,7 @@ static void set_status(struct control *control, struct claim *claim, bool mirror
         log_status(claim);
         tell(control, claim, old_reason);
     }
-    if (claim_kind(claim) == CLAIM_SERVICE)
+    if (claim_kind(claim) == CLAIM_SERVICE || claim_kind(claim) == CLAIM_FEDERATED)
         statuses_mark(control->statuses, claim_link(claim));
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/control/internal.h"
+#include "agent/control/local.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
 
@@ -11,6 +12,7 @@ enum {
     DRAIN_MS = 2000,
     DRAIN_POLL_MS = 20,
     LOOP_BUSY_WARN_US = 100 * 1000,
+    AGAIN_MS = 1000,
 };
 
 struct stopping {
@@ -56,6 +58,14 @@ static void on_gateway(void *context, struct world_gateway *gateway, bool remove
     struct control *control = context;
     if (control->gateways != NULL)
         gateways_changed(control->gateways, gateway, removed);
+}
+
+static void on_again(void *context) { loop_wake(((struct control *)context)->config.loop); }
+
+void control_turn_again(struct control *control)
+{
+    if (!loop_timer_active(control->again))
+        loop_timer_start(control->again, AGAIN_MS);
 }
 
 /* The one place where what was recorded is decided upon, in the order in which one thing feeds the next. */
@@ -107,17 +117,21 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
     const struct world_config world = {.agent_namespace = control->namespace,
                                        .create_namespaces_for_secrets = config->create_namespaces_for_secrets,
                                        .create_namespaces_for_links = config->create_namespaces_for_links,
+                                       .cluster_name = control->cluster_name,
+                                       .mirror_headless = config->mirror_headless,
                                        .move_endpoints = config->move_endpoints,
                                        .on_gateway = on_gateway,
                                        .context = control};
     control->world = world_new(&world);
     control->events = events_new(config->loop, control->client, control->instance);
-    if (control->world == NULL || control->events == NULL || gateways_new(control, &control->gateways) != ERR_OK ||
-        writer_new(control, &control->writer) != ERR_OK || statuses_new(control, &control->statuses) != ERR_OK ||
-        source_new(control, &control->source) != ERR_OK || links_new(control, &control->links) != ERR_OK ||
-        loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
+    control->again = loop_timer_new(config->loop, on_again, control);
+    if (control->world == NULL || control->events == NULL || control->again == NULL ||
+        gateways_new(control, &control->gateways) != ERR_OK || writer_new(control, &control->writer) != ERR_OK ||
+        statuses_new(control, &control->statuses) != ERR_OK || source_new(control, &control->source) != ERR_OK ||
+        links_new(control, &control->links) != ERR_OK || loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
         metrics_on_collect(config->metrics, on_collect, control) != ERR_OK)
         return no_memory(reterr);
+    TRY(local_new(control, &control->local, reterr));
     events_on_refused(control->events, on_event_refused, control);
     loop_on_stall(config->loop, on_busy, control);
     snapshot_init(control);
@@ -132,8 +146,10 @@ enum err_code control_new(const struct control_config *config, struct control **
     control->config = *config;
     control->namespace = mem_strdup(config->namespace);
     control->instance = mem_strdup(config->instance);
-    enum err_code code =
-        control->namespace != NULL && control->instance != NULL ? start_parts(control, reterr) : no_memory(reterr);
+    control->cluster_name = mem_strdup(config->cluster_name);
+    enum err_code code = control->namespace != NULL && control->instance != NULL && control->cluster_name != NULL
+                             ? start_parts(control, reterr)
+                             : no_memory(reterr);
     control->config.source = NULL;
     if (code != ERR_OK) {
         control_free(control);
@@ -185,6 +201,7 @@ void control_free(struct control *control)
     loop_off_turn(control->config.loop, on_turn, control);
     loop_on_stall(control->config.loop, NULL, NULL);
     source_free(control->source);
+    local_free(control->local);
     writer_free(control->writer);
     links_free(control->links);
     statuses_free(control->statuses);
@@ -192,9 +209,11 @@ void control_free(struct control *control)
     control->gateways = NULL;
     world_free(control->world);
     events_free(control->events);
+    loop_timer_free(control->again);
     kube_client_free(control->client);
     mem_free(control->namespace);
     mem_free(control->instance);
+    mem_free(control->cluster_name);
     mem_free(control);
 }
 

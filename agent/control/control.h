@@ -24,7 +24,10 @@ struct control_config {
     const char *namespace;           /* where Links, Secrets and gateway mirrors live; copied */
     const char *instance;            /* this replica, for Events; copied */
     bool create_namespaces_for_secrets, create_namespaces_for_links;
-    bool move_endpoints;
+    bool move_endpoints, mirror_headless;
+    const char *cluster_name; /* of the source, for exports to named clusters; "" when nobody said; copied */
+    const char *
+        federated_selector; /* of local members of federated services, as on a command line; "": none; borrowed for control_new() */
     uint32_t max_in_flight; /* parallel writes; 0: automatic */
 };
 

@@ -12,6 +12,7 @@ enum {
     RESOLVE_RETRY_MS = 1000, /* after a failed look-up; doubles */
     RESOLVE_RETRY_CAP_MS = 30000,
     RESOLVE_MIN_MS = 1000,
+    NOTE_BYTES = 1024, /* of an Event */
 };
 
 /* One address as declared: a literal, or a name with what it resolves to now. */
@@ -20,6 +21,7 @@ struct name {
     char *text;
     bool answered; /* once at least, well or not */
     uint32_t failures;
+    struct err error; /* why it did not resolve when it was asked for last */
     struct dns_query query;
     struct loop_timer *timer;
     struct dns_answer answer;
@@ -33,9 +35,12 @@ struct gateway {
     struct gateway_address *addresses; /* a list; one per probed address */
     bool changed;                      /* the declaration is to be read again */
     bool addresses_changed;            /* the resolved set is to be gathered again */
+    bool unjudged;                     /* whether it can be used is to be found out again */
     enum verdict verdict;              /* of all addresses together */
     int64_t verdict_since_us;
-    struct err resolve_error;
+    const char *fault; /* the reason told last why it cannot be used; NULL: it can, or nobody knows yet */
+    bool judged;       /* once at least */
+    char fault_note[NOTE_BYTES], warning_note[NOTE_BYTES]; /* what was told last, "" when nothing */
     struct gateway *next, *previous;
     char cluster_name[64], namespace[254], key_name[254]; /* for metrics after the world forgot it */
 };
@@ -44,7 +49,13 @@ struct gateways {
     struct control *control;
     struct gateway *first;
     struct arena scratch;
+    bool missed; /* a gateway of the world has none here, for want of memory */
 };
+
+static const struct link *declaration_of(const struct gateway *gateway)
+{
+    return world_link_declaration(world_gateway_link(gateway->world_gateway));
+}
 
 /* ---- names ---- */
 
@@ -67,22 +78,18 @@ static void on_resolved(struct dns_query *query, const struct dns_answer *answer
     if (answer != NULL) {
         name->answer = *answer;
         name->failures = 0;
-        gateway->resolve_error = (struct err){0};
+        name->error = (struct err){0};
         delay_ms = answer->ttl_ms > RESOLVE_MIN_MS ? answer->ttl_ms : RESOLVE_MIN_MS;
     } else {
         /* The addresses that the name had stay in use: the probes judge them. */
-        if (name->failures == 0)
-            log_warn("gateway_resolve_failed", "the gateway's name does not resolve; its last addresses stay in use",
-                     "cluster", gateway->cluster_name, "gateway", gateway->key_name, "host", name->text, "error",
-                     error->text, NULL);
-        gateway->resolve_error = *error;
+        name->error = *error;
         delay_ms <<= name->failures < 5 ? name->failures : 5;
         name->failures++;
         if (delay_ms > RESOLVE_RETRY_CAP_MS)
             delay_ms = RESOLVE_RETRY_CAP_MS;
     }
     loop_timer_start(name->timer, delay_ms);
-    gateway->addresses_changed = true;
+    gateway->addresses_changed = gateway->unjudged = true;
     loop_wake(gateway->gateways->control->config.loop);
 }
 
@@ -154,6 +161,25 @@ static bool sync_names(struct gateway *gateway, const struct gateway_spec *spec)
     return complete;
 }
 
+/* Half the names' addresses would look as if the rest were gone. For a name that does not resolve the source's slices stand in: they have to be
+ * listed. The next answer looks again. */
+static bool all_answered(const struct gateway *gateway)
+{
+    bool source_known = world_knowledge(gateway->gateways->control->world, NULL, WORLD_SOURCE_SLICES) != WORLD_UNKNOWN;
+    for (const struct name *name = gateway->names; name != NULL; name = name->next)
+        if (!name->answered || (name->answer.count == 0 && !source_known))
+            return false;
+    return true;
+}
+
+static const struct name *unresolved_name(const struct gateway *gateway)
+{
+    for (const struct name *name = gateway->names; name != NULL; name = name->next)
+        if (name->error.code != ERR_OK)
+            return name;
+    return NULL;
+}
+
 /* ---- verdicts ---- */
 
 static enum verdict verdict_of(const struct gateway *gateway)
@@ -177,8 +203,7 @@ static void emit_verdict(struct gateway *gateway, const struct gateway_address *
     (void)snprintf(note, sizeof(note), "gateway %s/%s of cluster %s: address %s is %s (%s: %s)", gateway->namespace,
                    gateway->key_name, gateway->cluster_name, address->ip, dead ? "dead" : "alive again",
                    probe_reason_name(address->machine.reason), probe_reason_advice(address->machine.reason));
-    links_emit(gateway->gateways->control, world_link_declaration(world_gateway_link(gateway->world_gateway)), dead,
-               dead ? "GatewayDead" : "GatewayAlive", note);
+    links_emit(gateway->gateways->control, declaration_of(gateway), dead, dead ? "GatewayDead" : "GatewayAlive", note);
 }
 
 static void on_verdict(struct gateway_address *address, enum verdict old)
@@ -312,18 +337,18 @@ static enum err_code sync_probes(struct gateway *gateway, const char *const *add
     const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
     struct control *control = gateway->gateways->control;
     struct gateway_address *kept = NULL, **end = &kept;
-    enum err_code code = ERR_OK;
+    bool complete = true;
     for (uint32_t i = 0; i < count; i++) {
         struct gateway_address *address = take_address(gateway, addresses[i]);
         struct err error = {0};
-        if (address == NULL) {
-            code = gateway_address_new(control->config.loop, control->config.http, addresses[i], &address_callbacks,
-                                       gateway, &address, &error);
-            if (code != ERR_OK)
-                break;
+        if (address == NULL && gateway_address_new(control->config.loop, control->config.http, addresses[i],
+                                                   &address_callbacks, gateway, &address, &error) != ERR_OK) {
+            complete = false;
+            continue;
         }
-        code = gateway_address_configure(address, &spec->probe, hosts[i], &error);
-        if (code != ERR_OK)
+        enum err_code code = gateway_address_configure(address, &spec->probe, hosts[i], &error);
+        complete = complete && code != ERR_NOMEM;
+        if (code == ERR_INVALID)
             log_error("probe_unusable", "the gateway cannot be probed as declared: mend the probe path or address",
                       "cluster", gateway->cluster_name, "gateway", gateway->key_name, "address", addresses[i], "error",
                       error.text, NULL);
@@ -333,17 +358,14 @@ static enum err_code sync_probes(struct gateway *gateway, const char *const *add
     }
     stop_probing(gateway);
     gateway->addresses = kept;
-    return code == ERR_NOMEM ? code : ERR_OK;
+    return complete ? ERR_OK : ERR_NOMEM;
 }
 
 static enum err_code settle_addresses(struct gateway *gateway)
 {
     const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
-    const struct world *world = gateway->gateways->control->world;
-    bool source_known = world_knowledge(world, NULL, WORLD_SOURCE_SLICES) != WORLD_UNKNOWN;
-    for (const struct name *name = gateway->names; name != NULL; name = name->next)
-        if (!name->answered || (name->answer.count == 0 && !source_known))
-            return ERR_OK; /* half the set would look as if the rest were gone; the next answer goes on */
+    if (!all_answered(gateway))
+        return ERR_OK;
     struct arena *scratch = &gateway->gateways->scratch;
     arena_reset(scratch);
     const char **addresses = arena_array(scratch, DNS_MAX_ADDRESSES, sizeof(*addresses));
@@ -369,6 +391,88 @@ static enum err_code settle_addresses(struct gateway *gateway)
     return ERR_OK;
 }
 
+/* ---- can it be used? ---- */
+
+/* Whether the question can be answered: a gateway that was not listed yet is not missing, and a Link may have none as long as no
+ * service needs it. */
+static bool is_judgeable(const struct gateway *gateway)
+{
+    if (world_gateway_spec(gateway->world_gateway)->exists)
+        return all_answered(gateway);
+    if (declaration_of(gateway)->kind == LINK_RESOURCE)
+        return world_gateway_service_count(gateway->world_gateway) > 0;
+    return world_knowledge(gateway->gateways->control->world, world_gateway_link(gateway->world_gateway),
+                           WORLD_TARGET_SERVICES) == WORLD_LISTED;
+}
+
+/* The reason why the gateway cannot be used, with a note for people; NULL when it can. */
+static const char *find_fault(const struct gateway *gateway, char note[NOTE_BYTES])
+{
+    const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
+    const struct name *name = unresolved_name(gateway);
+    note[0] = '\0';
+    if (spec->problem[0] != '\0') {
+        (void)snprintf(note, NOTE_BYTES, "cluster %s: %s", gateway->cluster_name, spec->problem);
+        return spec->exists || declaration_of(gateway)->kind == LINK_RESOURCE ? "GatewayUnusable" : "GatewayNotFound";
+    }
+    if (name == NULL)
+        return NULL;
+    (void)snprintf(note, NOTE_BYTES, "cluster %s: gateway %s/%s: %.400s; %s", gateway->cluster_name, gateway->namespace,
+                   gateway->key_name, name->error.text,
+                   name->answer.count > 0 ? "its last addresses stay in use" : "the name gives it no address");
+    return "GatewayUnresolved";
+}
+
+static void tell_usable(const struct gateway *gateway)
+{
+    char note[NOTE_BYTES];
+    (void)snprintf(note, sizeof(note), "cluster %s: gateway %s/%s can be used", gateway->cluster_name,
+                   gateway->namespace, gateway->key_name);
+    log_info("gateway_usable", "the gateway can be used again", "cluster", gateway->cluster_name, "ns",
+             gateway->namespace, "gateway", gateway->key_name, NULL);
+    links_emit(gateway->gateways->control, declaration_of(gateway), false, "GatewayUsable", note);
+}
+
+static void tell_fault(const struct gateway *gateway)
+{
+    log_warn("gateway_unusable", "the gateway cannot be used as it is declared", "cluster", gateway->cluster_name, "ns",
+             gateway->namespace, "gateway", gateway->key_name, "reason", gateway->fault, "detail", gateway->fault_note,
+             NULL);
+    links_emit(gateway->gateways->control, declaration_of(gateway), true, gateway->fault, gateway->fault_note);
+}
+
+/* Once for each wording, and once when it is over. */
+static void judge(struct gateway *gateway)
+{
+    char note[NOTE_BYTES];
+    if (!is_judgeable(gateway))
+        return; /* asked again in each turn */
+    const char *fault = find_fault(gateway, note);
+    bool is_news = strcmp(gateway->fault_note, note) != 0;
+    gateway->unjudged = false;
+    gateway->judged = true;
+    gateway->fault = fault;
+    (void)snprintf(gateway->fault_note, sizeof(gateway->fault_note), "%s", note);
+    if (is_news && fault != NULL)
+        tell_fault(gateway);
+    else if (is_news)
+        tell_usable(gateway);
+}
+
+static void tell_warning(struct gateway *gateway, const struct gateway_spec *spec)
+{
+    char note[NOTE_BYTES];
+    (void)snprintf(note, sizeof(note), "%s", spec->warning);
+    if (strcmp(gateway->warning_note, note) == 0)
+        return;
+    (void)snprintf(gateway->warning_note, sizeof(gateway->warning_note), "%s", note);
+    if (note[0] == '\0')
+        return;
+    log_warn("gateway_warning", note, "cluster", gateway->cluster_name, "ns", gateway->namespace, "gateway",
+             gateway->key_name, NULL);
+    links_emit(gateway->gateways->control, declaration_of(gateway), true, "GatewayMisconfigured", note);
+}
+
 /* ---- gateways come and go ---- */
 
 static void forget_series(struct gateway *gateway)
@@ -377,7 +481,8 @@ static void forget_series(struct gateway *gateway)
     struct metric *const families[] = {instruments->gateway_alive,    instruments->gateway_enabled,
                                        instruments->gateway_latency,  instruments->gateway_probe_latency,
                                        instruments->gateway_probes,   instruments->gateway_transitions,
-                                       instruments->gateway_failures, instruments->address_alive};
+                                       instruments->gateway_failures, instruments->address_alive,
+                                       instruments->gateway_usable};
     /* By name is enough: a second gateway of the name in another namespace fills its gauges again at the next collection. */
     for (size_t i = 0; i < ARRAY_COUNT(families); i++)
         metrics_forget(instruments->registry, families[i], "gateway_name", gateway->key_name);
@@ -424,8 +529,11 @@ void gateways_changed(struct gateways *gateways, struct world_gateway *world_gat
     }
     if (gateway == NULL)
         gateway = gateway_new(gateways, world_gateway);
-    if (gateway == NULL)
-        return; /* found again by gateways_turn() of the next change; out of memory ends most things anyway */
+    if (gateway == NULL) {
+        gateways->missed = true;
+        control_turn_again(gateways->control);
+        return;
+    }
     gateway->changed = true;
     loop_wake(gateways->control->config.loop);
 }
@@ -433,31 +541,41 @@ void gateways_changed(struct gateways *gateways, struct world_gateway *world_gat
 static enum err_code read_declaration(struct gateway *gateway)
 {
     const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
-    const struct link *link = world_link_declaration(world_gateway_link(gateway->world_gateway));
-    (void)snprintf(gateway->cluster_name, sizeof(gateway->cluster_name), "%s", link->cluster_name);
+    (void)snprintf(gateway->cluster_name, sizeof(gateway->cluster_name), "%s", declaration_of(gateway)->cluster_name);
     (void)snprintf(gateway->namespace, sizeof(gateway->namespace), "%s", spec->namespace);
     (void)snprintf(gateway->key_name, sizeof(gateway->key_name), "%s", spec->name);
-    if (spec->warning[0] != '\0') {
-        log_warn("gateway_warning", spec->warning, "cluster", gateway->cluster_name, "ns", gateway->namespace,
-                 "gateway", gateway->key_name, NULL);
-        links_emit(gateway->gateways->control, link, true, "GatewayMisconfigured", spec->warning);
-    }
-    gateway->addresses_changed = true;
+    tell_warning(gateway, spec);
+    gateway->addresses_changed = gateway->unjudged = true;
     return sync_names(gateway, spec) ? ERR_OK : ERR_NOMEM;
+}
+
+static void find_missed(struct gateways *gateways)
+{
+    struct world_gateway *gateway;
+    gateways->missed = false;
+    for (struct world_link *link = world_first_link(gateways->control->world); link != NULL;
+         link = world_next_link(link))
+        for (gateway = world_first_gateway(link); gateway != NULL; gateway = world_next_gateway(gateway))
+            if (world_gateway_context(gateway) == NULL)
+                gateways_changed(gateways, gateway, false);
 }
 
 bool gateways_turn(struct gateways *gateways)
 {
     bool failed = false;
+    if (gateways->missed)
+        find_missed(gateways);
     for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next) {
         if (gateway->changed)
             gateway->changed = read_declaration(gateway) != ERR_OK;
         if (gateway->addresses_changed)
             gateway->addresses_changed = settle_addresses(gateway) != ERR_OK;
+        if (gateway->unjudged)
+            judge(gateway);
         failed = failed || gateway->changed || gateway->addresses_changed;
     }
-    /* Out of memory: tried again with the next turn, which the collection of metrics or any event brings. */
-    (void)failed;
+    if (failed)
+        control_turn_again(gateways->control);
     return false;
 }
 
@@ -493,6 +611,8 @@ void gateways_collect(struct gateways *gateways)
         metric_set(metric_get(instruments->gateway_alive, cluster, namespace, name), gateway->verdict == VERDICT_ALIVE);
         metric_set(metric_get(instruments->gateway_enabled, cluster, namespace, name),
                    spec->exists && spec->probe.enabled);
+        if (gateway->judged)
+            metric_set(metric_get(instruments->gateway_usable, cluster, namespace, name), gateway->fault == NULL);
         metrics_forget(instruments->registry, instruments->address_alive, "gateway_name", name);
         for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next)
             if (address->machine.verdict != VERDICT_UNKNOWN)
@@ -584,9 +704,10 @@ void gateways_describe(const struct world_gateway *world_gateway, struct gateway
         describe_probes(gateway, info);
     else if (usable)
         describe_unprobed(world_gateway, info);
-    if (gateway->addresses == NULL && gateway->resolve_error.code != ERR_OK) {
+    const struct name *unresolved = unresolved_name(gateway);
+    if (gateway->addresses == NULL && unresolved != NULL) {
         info->reason = probe_reason_name(REASON_RESOLVE_FAILED);
-        info->advice = gateway->resolve_error.text;
+        info->advice = unresolved->error.text;
         info->verdict = verdict_name(VERDICT_DEAD);
     } else if (!usable) {
         info->reason = spec->exists ? "NoAddress" : "GatewayNotFound";

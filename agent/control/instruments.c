@@ -16,6 +16,7 @@ static const char *const target_labels[] = {"target_cluster_name", NULL};
 static const char *const service_labels[] = {"target_cluster_name", "reason", NULL};
 static const char *const cluster_labels[] = {"cluster", NULL};
 static const char *const invalid_labels[] = {"kind", "name", NULL};
+static const char *const resource_labels[] = {"resource", NULL};
 static const char *const request_labels[] = {"cluster", "verb", "resource", "code", NULL};
 static const char *const latency_labels[] = {"cluster", "verb", NULL};
 static const char *const write_labels[] = {"verb", "kind", NULL};
@@ -52,6 +53,10 @@ static const struct definition definitions[] = {
      "Changes of a gateway address's verdict.", verdict_labels, NULL, 0},
     {FIELD(gateway_failures), METRIC_COUNTER, "svcmirror_gateway_probe_failures_total", "Failed probes by reason.",
      reason_labels, NULL, 0},
+    {FIELD(gateway_usable), METRIC_GAUGE, "svcmirror_gateway_usable",
+     "1 while the gateway can be used as declared, 0 while it is missing, lacks an address or port, or does not "
+     "resolve.",
+     gateway_labels, NULL, 0},
     {FIELD(address_alive), METRIC_GAUGE, "svcmirror_gateway_address_alive",
      "1 while the address is alive, 0 while dead.", address_labels, NULL, 0},
     {FIELD(endpoint_repairs), METRIC_COUNTER, "service_mirror_endpoint_repairs", "Updates of mirrors' endpoints.",
@@ -62,6 +67,8 @@ static const struct definition definitions[] = {
      "1 once the target's services are completely listed, else 0.", target_labels, NULL, 0},
     {FIELD(link_invalid), METRIC_GAUGE, "svcmirror_link_invalid",
      "1 for each Link or Secret that cannot be used as declared.", invalid_labels, NULL, 0},
+    {FIELD(declarations_readable), METRIC_GAUGE, "svcmirror_declarations_readable",
+     "1 while the source's Secrets or Links, which declare links, can be read, else 0.", resource_labels, NULL, 0},
     {FIELD(link_event_age), METRIC_GAUGE, "svcmirror_link_event_age_seconds",
      "Time since the target's API server gave a sign of life.", target_labels, NULL, 0},
     {FIELD(credentials_expiry), METRIC_GAUGE, "svcmirror_credentials_expiry_timestamp_seconds",

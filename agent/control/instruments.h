@@ -10,10 +10,12 @@ struct instruments {
     struct metric *gateway_alive, *gateway_enabled, *gateway_latency, *gateway_probe_latency, *gateway_probes;
     struct metric *gateway_transitions; /* + verdict */
     struct metric *gateway_failures;    /* + reason */
-    struct metric *address_alive;       /* + address */
+    struct metric *gateway_usable;
+    struct metric *address_alive; /* + address */
     /* per target cluster */
     struct metric *endpoint_repairs, *link_reachable, *link_synced, *link_invalid, *link_event_age, *credentials_expiry,
         *services;
+    struct metric *declarations_readable; /* resource */
     /* per cluster, the source being "local" */
     struct metric *service_cache, *slice_cache, *namespace_cache;
     struct metric *api_requests, *api_seconds, *api_warnings;

@@ -1,6 +1,7 @@
 /* The parts of the control and how they hang together; shared by agent/control only.
  *
  *   source.c    watches of the source cluster -> world, links
+ *   local.c     the source cluster's own members of federated services -> world
  *   links.c     declarations (Link resources, Secrets) -> which targets there are
  *   target.c    one link's client and watches -> world
  *   gateways.c  the world's gateways -> names resolved, probes, liveness -> world
@@ -19,6 +20,7 @@
 #include "mirror/world.h"
 
 struct source;
+struct local;
 struct links;
 struct target;
 struct gateways;
@@ -27,20 +29,26 @@ struct link_statuses;
 
 struct control {
     struct control_config config;
-    char *namespace, *instance;
+    char *namespace, *instance, *cluster_name;
     struct instruments instruments;
     struct world *world;
     struct kube_client *client; /* of the source cluster */
     struct events *events;
     struct source *source;
+    struct local *local;
     struct links *links;
     struct gateways *gateways;
     struct writer *writer;
     struct link_statuses *statuses;
     struct admin_source admin;
     struct err event_error; /* the last refusal of an Event that was told */
+    struct loop_timer *again;
     bool stopping;
 };
+
+/* ---- control.c ---- */
+/** Something could not be done for want of memory: there is another turn in a second, whether anything happens or not. */
+void control_turn_again(struct control *control);
 
 /* ---- source.c ---- */
 enum err_code source_new(struct control *control, struct source **ret_source) MUST_USE;
@@ -69,8 +77,9 @@ enum err_code target_new(struct control *control, const struct link *link, struc
 void target_free(struct target *target);
 /** A changed declaration of the same link. */
 enum err_code target_declare(struct target *target, const struct link *link) MUST_USE;
-/** New credentials, or none with the reason. Does nothing when they are the same. */
-void target_credentials(struct target *target, const char *kubeconfig, size_t bytes, const char *problem);
+/** New credentials, or none with the reason. Does nothing when they are the same.
+ *  @return ERR_OK, also when they cannot be used (which is told); ERR_NOMEM: to be given again. */
+enum err_code target_credentials(struct target *target, const char *kubeconfig, const char *problem) MUST_USE;
 const struct link *target_link(const struct target *target);
 struct world_link *target_world_link(const struct target *target);
 void target_set_next(struct target *target, struct target *next);

@@ -18,8 +18,7 @@ struct secret {
     struct link *link; /* the 2.8 link that it declares, NULL when none */
     bool is_mirror_type;
     struct err error; /* why it declares none although it has the type */
-    char *kubeconfig; /* NULL: the key is absent */
-    size_t kubeconfig_bytes;
+    char *kubeconfig; /* a text, up to its first NUL; NULL: the key is absent */
     char *uid;
     uint32_t generation;
 };
@@ -40,13 +39,15 @@ struct links {
     const char *version; /* served version of Link resources, NULL when none */
     bool discovered;
     struct list_watch *link_watch, *secret_watch;
-    bool links_listed, secrets_listed, link_watch_told, secret_watch_told;
-    bool links_forbidden;            /* Link resources exist and may not be read: Secrets alone declare */
-    struct map *resources, *secrets; /* by name */
-    struct map *told;                /* "kind/name" -> the message that was told last (char *) */
+    bool links_listed, secrets_listed;
+    bool links_forbidden;                                 /* Link resources exist and may not be read */
+    enum err_code link_failure_told, secret_failure_told; /* of the watches; ERR_OK: none */
+    struct map *resources, *secrets;                      /* by name */
+    struct map *told;                                     /* "kind/name" -> the message that was told last (char *) */
     uint32_t resource_generation, secret_generation;
     struct target *targets;
     bool changed;
+    bool judged; /* once at least, since as much was known as can be */
 };
 
 static const char *const versions[] = {"v1alpha3", "v1alpha2", "v1alpha1", NULL};
@@ -59,6 +60,8 @@ static void note_change(struct links *links)
 
 /* ---- telling people ---- */
 
+static const char *kind_name(bool is_secret) { return is_secret ? "Secret" : "Link"; }
+
 static void emit(struct control *control, bool is_secret, const char *namespace, const char *name, const char *uid,
                  bool warning, const char *reason, const char *note)
 {
@@ -66,7 +69,7 @@ static void emit(struct control *control, bool is_secret, const char *namespace,
     (void)snprintf(version, sizeof(version), L5D_LINK_GROUP "/%s",
                    control->links != NULL && control->links->version != NULL ? control->links->version : versions[0]);
     const struct event_subject subject = {.api_version = is_secret ? "v1" : version,
-                                          .kind = is_secret ? "Secret" : "Link",
+                                          .kind = kind_name(is_secret),
                                           .namespace = namespace,
                                           .name = name,
                                           .uid = uid};
@@ -75,22 +78,31 @@ static void emit(struct control *control, bool is_secret, const char *namespace,
 
 void links_emit(struct control *control, const struct link *link, bool warning, const char *reason, const char *note)
 {
+    if (link->kind == LINK_LOCAL)
+        return; /* declared by a flag: the log tells */
     emit(control, link->kind == LINK_SECRET, link->namespace, link->name, link->uid, warning, reason, note);
 }
 
-/* Tells what is wrong with a declaration, once for each wording. NULL: nothing is. */
+/* The declaration is gone, or right: whatever is wrong with it later is news. */
+static void forget_told(struct links *links, bool is_secret, const char *name)
+{
+    char key[300];
+    (void)snprintf(key, sizeof(key), "%s/%s", kind_name(is_secret), name);
+    (void)map_remove(links->told, key);
+}
+
+/* Tells what is wrong with a declaration, once for each wording; "": nothing is. */
 static void tell(struct links *links, bool is_secret, const char *name, const char *uid, const char *message,
                  bool fatal)
 {
     char key[300];
-    (void)snprintf(key, sizeof(key), "%s/%s", is_secret ? "Secret" : "Link", name);
-    const char *before = map_get(links->told, key);
-    const char *kind = is_secret ? "Secret" : "Link";
-    if (message == NULL || message[0] == '\0') {
-        (void)map_remove(links->told, key);
-        metrics_forget(links->control->instruments.registry, links->control->instruments.link_invalid, "name", name);
+    const char *kind = kind_name(is_secret);
+    if (message[0] == '\0') {
+        forget_told(links, is_secret, name);
         return;
     }
+    (void)snprintf(key, sizeof(key), "%s/%s", kind, name);
+    const char *before = map_get(links->told, key);
     metric_set(metric_get(links->control->instruments.link_invalid, kind, name), fatal ? 1 : 0);
     if (before != NULL && strcmp(before, message) == 0)
         return;
@@ -151,7 +163,6 @@ static enum err_code make_secret(struct links *links, json_t *json, const char *
         return ERR_NOMEM;
     secret->is_mirror_type = mirror_type;
     secret->kubeconfig = kubeconfig != NULL ? mem_strndup(kubeconfig, bytes) : NULL;
-    secret->kubeconfig_bytes = bytes;
     secret->uid = mem_strdup(fields.uid);
     code = (kubeconfig != NULL && secret->kubeconfig == NULL) || secret->uid == NULL ? ERR_NOMEM : ERR_OK;
     if (code == ERR_OK && mirror_type)
@@ -179,7 +190,7 @@ static enum err_code on_secret(void *context, enum change change, json_t *json)
         TRY(make_secret(links, json, &name, &secret));
     if (secret == NULL) {
         if (map_remove(links->secrets, name)) {
-            tell(links, true, name, "", NULL, false);
+            forget_told(links, true, name);
             note_change(links);
         }
         return ERR_OK;
@@ -200,8 +211,10 @@ static void on_secrets_end(void *context)
     struct links *links = context;
     for (struct map_entry *at = map_first(links->secrets), *next; at != NULL; at = next) {
         next = map_next(at);
-        if (((const struct secret *)map_value(at))->generation != links->secret_generation)
-            (void)map_remove(links->secrets, map_key(at));
+        if (((const struct secret *)map_value(at))->generation == links->secret_generation)
+            continue;
+        forget_told(links, true, map_key(at));
+        (void)map_remove(links->secrets, map_key(at));
     }
     links->secrets_listed = true;
     note_change(links);
@@ -246,7 +259,7 @@ static enum err_code on_link(void *context, enum change change, json_t *json)
     const char *name = name_of(json);
     if (change == CHANGE_DELETED) {
         if (map_remove(links->resources, name)) {
-            tell(links, false, name, "", NULL, false);
+            forget_told(links, false, name);
             note_change(links);
         }
         return ERR_OK;
@@ -265,42 +278,57 @@ static enum err_code on_link(void *context, enum change change, json_t *json)
 
 static void on_links_begin(void *context) { ((struct links *)context)->resource_generation++; }
 
+static void sweep_resources(struct links *links)
+{
+    for (struct map_entry *at = map_first(links->resources), *next; at != NULL; at = next) {
+        next = map_next(at);
+        if (((const struct resource *)map_value(at))->generation == links->resource_generation)
+            continue;
+        forget_told(links, false, map_key(at));
+        (void)map_remove(links->resources, map_key(at));
+    }
+}
+
 static void on_links_end(void *context)
 {
     struct links *links = context;
-    for (struct map_entry *at = map_first(links->resources), *next; at != NULL; at = next) {
-        next = map_next(at);
-        if (((const struct resource *)map_value(at))->generation != links->resource_generation)
-            (void)map_remove(links->resources, map_key(at));
-    }
+    sweep_resources(links);
     links->links_listed = true;
     note_change(links);
 }
 
 /* ---- watching both ---- */
 
-static void tell_watch(bool *told, const char *resource, const struct list_watch_state *state)
+/* Once for each kind of failure: a right that is missing is told even when the server could not be reached before. */
+static void tell_watch(struct links *links, enum err_code *told, const char *resource,
+                       const struct list_watch_state *state)
 {
-    if (state->healthy && *told)
+    enum err_code code = state->healthy ? ERR_OK : state->error.code;
+    metric_set(metric_get(links->control->instruments.declarations_readable, resource), state->healthy);
+    if (*told == code)
+        return;
+    *told = code;
+    if (state->healthy)
         log_info("link_watch_recovered", "watching the links' declarations works again", "resource", resource, NULL);
-    if (!state->healthy && !*told)
+    else
         log_warn("link_watch_failed", "watching the links' declarations failed and is tried again", "resource",
                  resource, "error", state->error.text, NULL);
-    *told = !state->healthy;
 }
 
 static void on_secrets_state(void *context, const struct list_watch_state *state)
 {
     struct links *links = context;
-    tell_watch(&links->secret_watch_told, "secrets", state);
+    tell_watch(links, &links->secret_failure_told, "secrets", state);
 }
 
 static void on_links_state(void *context, const struct list_watch_state *state)
 {
     struct links *links = context;
-    tell_watch(&links->link_watch_told, "links", state);
-    if (links->links_forbidden != (state->error.code == ERR_FORBIDDEN)) {
-        links->links_forbidden = state->error.code == ERR_FORBIDDEN;
+    tell_watch(links, &links->link_failure_told, "links", state);
+    /* Another failure does not mean that the right is there again. */
+    bool forbidden = !state->healthy && (links->links_forbidden || state->error.code == ERR_FORBIDDEN);
+    if (links->links_forbidden != forbidden) {
+        links->links_forbidden = forbidden;
         note_change(links);
     }
 }
@@ -313,9 +341,13 @@ static void on_version(void *context, const char *version, const struct err *err
     links->discovered = true;
     links->version = version;
     list_watch_free(TAKE(links->link_watch));
-    links->links_listed = false;
+    links->links_listed = links->links_forbidden = false;
+    links->link_failure_told = ERR_OK;
+    metrics_forget(links->control->instruments.registry, links->control->instruments.declarations_readable, "resource",
+                   "links");
     if (version == NULL) {
-        map_clear(links->resources);
+        links->resource_generation++;
+        sweep_resources(links);
         log_info("links_absent", "the cluster has no Link resources: only 2.8 Secrets declare links", NULL);
         note_change(links);
         return;
@@ -413,48 +445,77 @@ static bool is_referenced(const struct links *links, const char *secret_name)
     return false;
 }
 
-/* One link for each cluster name. The others are told why they do nothing. */
-static enum err_code elect(struct links *links, struct map *winners, const struct link *link)
+/* The 2.8 link that a Secret means to declare: credentials that a Link refers to declare none of their own. */
+static bool declares(const struct links *links, const char *name, const struct secret *secret)
+{
+    return secret->is_mirror_type && !is_referenced(links, name);
+}
+
+static enum err_code propose(struct map *winners, const struct link *link)
 {
     const struct link *rival = map_get(winners, link->cluster_name);
-    const struct link *winner = rival == NULL || older(link, rival) ? link : rival;
-    const struct link *loser = rival == NULL ? NULL : winner == link ? rival : link;
-    if (winner == link)
-        TRY(map_put(winners, link->cluster_name, (void *)(uintptr_t)link));
-    if (loser != NULL) {
-        char text[ERR_TEXT_BYTES];
-        (void)snprintf(text, sizeof(text),
-                       "cluster name \"%s\" is already linked by %s %s: give each target its own name",
-                       link->cluster_name, winner->kind == LINK_SECRET ? "Secret" : "Link", winner->name);
-        tell(links, loser->kind == LINK_SECRET, loser->name, loser->uid, text, true);
+    return rival == NULL || older(link, rival) ? map_put(winners, link->cluster_name, (void *)(uintptr_t)link) : ERR_OK;
+}
+
+/* One link for each cluster name. */
+static enum err_code elect(const struct links *links, struct map *winners)
+{
+    for (struct map_entry *at = map_first(links->resources); at != NULL; at = map_next(at)) {
+        const struct resource *resource = map_value(at);
+        if (resource->link != NULL)
+            TRY(propose(winners, resource->link));
+    }
+    for (struct map_entry *at = map_first(links->secrets); at != NULL; at = map_next(at)) {
+        const struct secret *secret = map_value(at);
+        if (secret->link != NULL && declares(links, map_key(at), secret))
+            TRY(propose(winners, secret->link));
     }
     return ERR_OK;
 }
 
-static enum err_code gather(struct links *links, struct map *winners, bool *ret_all_valid)
+/* What a usable declaration has to be told: why it does nothing, or what is odd about it. */
+static void tell_link(struct links *links, const struct map *winners, const struct link *link)
 {
-    *ret_all_valid = true;
+    const struct link *winner = map_get(winners, link->cluster_name);
+    bool is_secret = link->kind == LINK_SECRET;
+    char text[ERR_TEXT_BYTES];
+    if (winner == link) {
+        tell(links, is_secret, link->name, link->uid, link->warning, false);
+        return;
+    }
+    (void)snprintf(text, sizeof(text), "cluster name \"%s\" is already linked by %s %s: give each target its own name",
+                   link->cluster_name, kind_name(winner->kind == LINK_SECRET), winner->name);
+    tell(links, is_secret, link->name, link->uid, text, true);
+}
+
+/* Tells each declaration its one message, or that it has none. @return whether all are valid. */
+static bool tell_all(struct links *links, const struct map *winners)
+{
+    const struct instruments *instruments = &links->control->instruments;
+    bool all_valid = true;
+    metrics_forget(instruments->registry, instruments->link_invalid, "kind", kind_name(false));
+    metrics_forget(instruments->registry, instruments->link_invalid, "kind", kind_name(true));
     for (struct map_entry *at = map_first(links->resources); at != NULL; at = map_next(at)) {
         const struct resource *resource = map_value(at);
-        bool valid = resource->link != NULL;
-        tell(links, false, map_key(at), resource->uid, valid ? resource->link->warning : resource->error.text, !valid);
-        *ret_all_valid = *ret_all_valid && valid;
-        if (valid)
-            TRY(elect(links, winners, resource->link));
+        all_valid = all_valid && resource->link != NULL;
+        if (resource->link != NULL)
+            tell_link(links, winners, resource->link);
+        else
+            tell(links, false, map_key(at), resource->uid, resource->error.text, true);
     }
     for (struct map_entry *at = map_first(links->secrets); at != NULL; at = map_next(at)) {
         const struct secret *secret = map_value(at);
-        if (!secret->is_mirror_type || is_referenced(links, map_key(at))) {
-            tell(links, true, map_key(at), secret->uid, NULL, false);
+        if (!declares(links, map_key(at), secret)) {
+            forget_told(links, true, map_key(at));
             continue;
         }
-        bool valid = secret->link != NULL;
-        tell(links, true, map_key(at), secret->uid, valid ? secret->link->warning : secret->error.text, !valid);
-        *ret_all_valid = *ret_all_valid && valid;
-        if (valid)
-            TRY(elect(links, winners, secret->link));
+        all_valid = all_valid && secret->link != NULL;
+        if (secret->link != NULL)
+            tell_link(links, winners, secret->link);
+        else
+            tell(links, true, map_key(at), secret->uid, secret->error.text, true);
     }
-    return ERR_OK;
+    return all_valid;
 }
 
 static const struct link *wanted_for(const struct map *winners, const struct target *target)
@@ -472,7 +533,7 @@ static bool is_declared_badly(const struct links *links, const struct target *ta
         return resource != NULL && resource->link == NULL;
     }
     const struct secret *secret = map_get(links->secrets, link->name);
-    return secret != NULL && secret->is_mirror_type && secret->link == NULL && !is_referenced(links, link->name);
+    return secret != NULL && secret->link == NULL && declares(links, link->name, secret);
 }
 
 static void remove_unwanted(struct links *links, const struct map *winners)
@@ -504,13 +565,13 @@ static struct target *find_target(const struct links *links, const struct link *
     return NULL;
 }
 
-static void give_credentials(struct links *links, struct target *target)
+static enum err_code give_credentials(struct links *links, struct target *target)
 {
     const struct link *link = target_link(target);
     const struct secret *secret = map_get(links->secrets, link->credentials_secret);
     char text[ERR_TEXT_BYTES] = "";
     if (secret == NULL && !links->secrets_listed)
-        return;
+        return ERR_OK;
     if (secret == NULL)
         (void)
             snprintf(text, sizeof(text),
@@ -519,8 +580,7 @@ static void give_credentials(struct links *links, struct target *target)
     else if (secret->kubeconfig == NULL)
         (void)snprintf(text, sizeof(text), "Secret %s/%s has no key kubeconfig", link->namespace,
                        link->credentials_secret);
-    target_credentials(target, secret != NULL ? secret->kubeconfig : NULL,
-                       secret != NULL ? secret->kubeconfig_bytes : 0, text);
+    return target_credentials(target, secret != NULL ? secret->kubeconfig : NULL, text);
 }
 
 static enum err_code apply(struct links *links, const struct link *link)
@@ -536,8 +596,22 @@ static enum err_code apply(struct links *links, const struct link *link)
         log_info("link_changed", "the link's declaration changed", "cluster", link->cluster_name, "link", link->id,
                  NULL);
     }
-    give_credentials(links, target);
-    return ERR_OK;
+    return give_credentials(links, target);
+}
+
+/* Whether every declaration is known: only then may it be concluded that a cluster has no link. */
+static bool all_known(const struct links *links)
+{
+    return links->secrets_listed && links->discovered &&
+           (links->version == NULL || (links->links_listed && !links->links_forbidden));
+}
+
+/* Whether as much is known as can be: where Links may not be read, Secrets alone declare. Until both kinds are settled a Secret
+ * cannot be told from one that a Link refers to. */
+static bool is_settled(const struct links *links)
+{
+    return links->secrets_listed && links->discovered &&
+           (links->version == NULL || links->links_listed || links->links_forbidden);
 }
 
 static enum err_code reconcile(struct links *links)
@@ -546,26 +620,28 @@ static enum err_code reconcile(struct links *links)
     if (winners == NULL)
         return ERR_NOMEM;
     bool all_valid = false;
-    enum err_code code = gather(links, winners, &all_valid);
+    enum err_code code = elect(links, winners);
     if (code == ERR_OK) {
+        all_valid = tell_all(links, winners);
         remove_unwanted(links, winners);
-        for (struct map_entry *at = map_first(winners); code == ERR_OK && at != NULL; at = map_next(at))
-            code = apply(links, map_value(at));
+        for (struct map_entry *at = map_first(winners); at != NULL; at = map_next(at))
+            if (apply(links, map_value(at)) != ERR_OK)
+                code = ERR_NOMEM; /* of this link alone: the others come to theirs */
     }
     map_free(winners);
     TRY(code);
-    bool listed = links->secrets_listed && links->discovered && (links->version == NULL || links->links_listed);
-    world_set_links_complete(links->control->world, listed && all_valid);
+    world_set_links_complete(links->control->world, all_known(links) && all_valid);
     return ERR_OK;
 }
 
 bool links_turn(struct links *links)
 {
-    /* Until both kinds are listed a Secret cannot be told from one that a Link refers to. */
-    bool listed = links->secrets_listed && links->discovered && (links->version == NULL || links->links_listed);
-    if (!links->changed || (!listed && links->targets == NULL && !(links->secrets_listed && links->links_forbidden)))
+    if (!links->changed || (!is_settled(links) && links->targets == NULL))
         return false;
     links->changed = reconcile(links) != ERR_OK;
+    links->judged = links->judged || (!links->changed && is_settled(links));
+    if (links->changed)
+        control_turn_again(links->control);
     return false;
 }
 
@@ -584,7 +660,7 @@ const json_t *links_status_json(const struct links *links, const char *link_name
 bool links_ready(const struct links *links, struct strbuf *why)
 {
     bool ready = true;
-    if (!links->secrets_listed || !links->discovered || (links->version != NULL && !links->links_listed)) {
+    if (!links->judged || !is_settled(links)) {
         strbuf_append(why, "source cluster: the links' declarations are not listed yet\n");
         ready = false;
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/control/internal.h"
+#include "agent/control/local.h"
 
 static bool is_ready(void *context, struct strbuf *why)
 {
@@ -65,6 +66,8 @@ static void each_link(void *context, link_info_fn fn, void *fn_context)
                                  .credentials_expire_us = target_expires_us(target)};
         for (struct claim *claim = world_first_claim(target_world_link(target)); claim != NULL;
              claim = world_next_claim(claim)) {
+            if (claim_kind(claim) == CLAIM_HOST)
+                continue;
             info.exported++;
             info.mirrored += claim_status(claim)->mirrored ? 1 : 0;
         }
@@ -87,7 +90,7 @@ static void tell_service(const struct claim *claim, service_info_fn fn, void *fn
     const struct claim_status *status = claim_status(claim);
     const struct object_meta *meta = &claim_service(claim)->meta;
     char gateway[OBJECT_KEY_BYTES] = "";
-    if (claim_gateway(claim) != NULL) {
+    if (claim_gateway(claim) != NULL && !claim_is_discovery(claim)) {
         const struct gateway_spec *spec = world_gateway_spec(claim_gateway(claim));
         object_key_format(gateway, spec->namespace, spec->name);
     }
@@ -96,6 +99,7 @@ static void tell_service(const struct claim *claim, service_info_fn fn, void *fn
                                 .name = meta->name,
                                 .mirror = mirror_key(claim_mirror(claim)),
                                 .gateway = gateway,
+                                .mode = plan_mode_name(claim),
                                 .mirrored = status->mirrored,
                                 .reason = status->reason,
                                 .message = status->message,
@@ -112,6 +116,10 @@ static void each_service(void *context, service_info_fn fn, void *fn_context)
         for (struct claim *claim = world_first_claim(target_world_link(target)); claim != NULL;
              claim = world_next_claim(claim))
             tell_service(claim, fn, fn_context);
+    struct world_link *local = local_world_link(control->local);
+    for (struct claim *claim = local != NULL ? world_first_claim(local) : NULL; claim != NULL;
+         claim = world_next_claim(claim))
+        tell_service(claim, fn, fn_context);
 }
 
 void snapshot_init(struct control *control)

@@ -13,6 +13,7 @@ enum {
     COALESCE_MS = 1000,
     RETRY_MS = 5000,
     MAX_STATUS_BYTES = 1000 * 1000, /* etcd takes 1.5 MiB for the whole object */
+    MAX_BAD = 1500,                 /* entries of a status over that: of about 600 bytes with a long message */
 };
 
 struct link_status {
@@ -43,27 +44,25 @@ static const json_t *condition_of(const json_t *entry)
     return json_array_get(json_object_get(entry, "conditions"), 0);
 }
 
-static bool refers_to(const json_t *entry, const struct object_meta *meta)
+/* The entries that the API holds, by "namespace/name" of what they refer to. @return new, borrows from `entries`; NULL when out of memory. */
+static struct map *index_entries(const json_t *entries)
 {
-    const json_t *reference = json_object_get(entry, "remoteRef");
-    const char *name = json_string_value(json_object_get(reference, "name"));
-    const char *namespace = json_string_value(json_object_get(reference, "namespace"));
-    return name != NULL && namespace != NULL && strcmp(name, meta->name) == 0 &&
-           strcmp(namespace, meta->namespace) == 0;
-}
-
-/* Both lists are in the same order when we wrote the old one: the search goes on from where the last one ended. */
-static const json_t *find_old(const json_t *entries, size_t *at, const struct object_meta *meta)
-{
-    size_t count = json_array_size(entries);
-    for (size_t i = 0; i < count; i++) {
-        size_t index = (*at + i) % count;
-        if (refers_to(json_array_get(entries, index), meta)) {
-            *at = index + 1;
-            return json_array_get(entries, index);
+    struct map *index = map_new(NULL);
+    for (size_t i = 0; index != NULL && i < json_array_size(entries); i++) {
+        json_t *entry = json_array_get(entries, i);
+        const json_t *reference = json_object_get(entry, "remoteRef");
+        const char *name = json_string_value(json_object_get(reference, "name"));
+        const char *namespace = json_string_value(json_object_get(reference, "namespace"));
+        char key[OBJECT_KEY_BYTES];
+        if (name == NULL || namespace == NULL)
+            continue;
+        object_key_format(key, namespace, name);
+        if (map_put(index, key, entry) != ERR_OK) {
+            map_free(index);
+            return NULL;
         }
     }
-    return NULL;
+    return index;
 }
 
 /* The time of the last transition is the API's own while the condition's status stays: it survives restarts. */
@@ -100,24 +99,73 @@ static json_t *entry_of(const struct claim *claim, const json_t *old)
                      reference(meta->namespace, meta->name), "conditions", condition);
 }
 
+static bool is_text(const json_t *object, const char *key, const char *wanted)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL && strcmp(text, wanted) == 0;
+}
+
+static bool is_reference(const json_t *json, const char *namespace, const char *name)
+{
+    return json_object_size(json) == 4 && is_text(json, "group", "core") && is_text(json, "kind", "Service") &&
+           is_text(json, "name", name) && is_text(json, "namespace", namespace);
+}
+
+static bool condition_says(const json_t *condition, const struct claim *claim)
+{
+    const struct claim_status *status = claim_status(claim);
+    char namespace[OBJECT_KEY_BYTES];
+    const char *local = object_key_split(mirror_key(claim_mirror(claim)), namespace);
+    if (status->mirrored && !is_reference(json_object_get(condition, "localRef"), namespace, local))
+        return false;
+    return json_object_size(condition) == (status->mirrored ? 6 : 5) && is_text(condition, "type", "Mirrored") &&
+           is_text(condition, "status", status->mirrored ? "True" : "False") &&
+           is_text(condition, "reason", status->reason) && is_text(condition, "message", status->message) &&
+           json_is_string(json_object_get(condition, "lastTransitionTime"));
+}
+
+/* Whether the entry is what entry_of() would make of it: to use it again costs a tenth of that. */
+static bool entry_says(const json_t *entry, const struct claim *claim)
+{
+    const struct object_meta *meta = &claim_service(claim)->meta;
+    return json_object_size(entry) == 3 && is_text(entry, "controllerName", L5D_STATUS_CONTROLLER) &&
+           is_reference(json_object_get(entry, "remoteRef"), meta->namespace, meta->name) &&
+           json_array_size(json_object_get(entry, "conditions")) == 1 && condition_says(condition_of(entry), claim);
+}
+
+/* Appends what is to be said of the claim, which may be nothing. @return whether that worked. */
+static bool append_entry(json_t *entries, const struct claim *claim, json_t *old, bool only_bad)
+{
+    const struct claim_status *state = claim_status(claim);
+    if (only_bad && (state->mirrored || json_array_size(entries) == MAX_BAD))
+        return true;
+    /* Not judged yet in this process: what was said before stands. */
+    if (strcmp(state->reason, "Pending") == 0)
+        return old == NULL || json_array_append(entries, old) == 0;
+    if (old != NULL && entry_says(old, claim))
+        return json_array_append(entries, old) == 0;
+    return json_array_append_new(entries, entry_of(claim, old)) == 0;
+}
+
+/* The two lists of a Link's status, and whose claims stand in them. */
+static const struct {
+    const char *key;
+    enum claim_kind kind;
+} lists[] = {{"mirrorServices", CLAIM_SERVICE}, {"federatedServices", CLAIM_FEDERATED}};
+
 /* @param only_bad  leaves the mirrored ones out, for a Link with more services than an object can hold.
  * @return new, or NULL. */
-static json_t *build(const struct link_status *status, const json_t *old_entries, bool only_bad)
+static json_t *build(const struct link_status *status, enum claim_kind kind, const struct map *old_entries,
+                     bool only_bad)
 {
     json_t *entries = json_array();
-    size_t at = 0;
     for (struct claim *claim = world_first_claim(status->link); claim != NULL; claim = world_next_claim(claim)) {
-        const struct claim_status *state = claim_status(claim);
-        const json_t *old = find_old(old_entries, &at, &claim_service(claim)->meta);
-        if (only_bad && state->mirrored)
+        const struct object_meta *meta = &claim_service(claim)->meta;
+        char key[OBJECT_KEY_BYTES];
+        if (claim_kind(claim) != kind)
             continue;
-        if (strcmp(state->reason, "Pending") == 0) {
-            /* Not judged yet in this process: what was said before stands. */
-            if (old != NULL)
-                (void)json_array_append(entries, (json_t *)(uintptr_t)old);
-            continue;
-        }
-        if (json_array_append_new(entries, entry_of(claim, old)) != 0) {
+        object_key_format(key, meta->namespace, meta->name);
+        if (!append_entry(entries, claim, map_get(old_entries, key), only_bad)) {
             json_decref(entries);
             return NULL;
         }
@@ -149,16 +197,11 @@ static void on_done(struct kube_request *request, json_t *object, const struct k
     arm(status, failure->retry_after_ms > RETRY_MS ? (uint64_t)failure->retry_after_ms : RETRY_MS);
 }
 
-static enum err_code send(struct link_status *status, json_t *entries)
+static enum err_code send(struct link_status *status, const char *body)
 {
     struct control *control = status->statuses->control;
     const struct link *link = world_link_declaration(status->link);
     char path[700];
-    json_t *patch = json_pack("{s:{s:O}}", "status", "mirrorServices", entries);
-    char *body = patch != NULL ? json_dumps(patch, JSON_COMPACT) : NULL;
-    json_decref(patch);
-    if (body == NULL)
-        return ERR_NOMEM;
     (void)snprintf(path, sizeof(path),
                    "/apis/" L5D_LINK_GROUP "/%s/namespaces/%s/links/%s/status?fieldManager=" OBJECT_FIELD_MANAGER,
                    links_version(control->links), link->namespace, link->name);
@@ -172,29 +215,60 @@ static enum err_code send(struct link_status *status, json_t *entries)
                                             .context = status};
     struct err ignored = {0};
     enum err_code code = kube_start(control->client, &status->request, &ignored);
-    mem_free(body); /* allocated by jansson, which allocates through base/mem (kube/setup.h) */
     status->writing = code == ERR_OK;
     return code;
 }
 
-static size_t json_bytes(const json_t *json) { return json_dumpb(json, NULL, 0, JSON_COMPACT); }
+static bool is_right(const json_t *entries, const json_t *old)
+{
+    return old != NULL ? json_equal(entries, old) : json_array_size(entries) == 0;
+}
 
-static enum err_code write_status(struct link_status *status)
+/* Puts one list into `patch` when the API does not hold it already. */
+static enum err_code add_list(const struct link_status *status, size_t list, bool only_bad, json_t *patch)
 {
     const struct link *link = world_link_declaration(status->link);
     const json_t *old =
-        json_object_get(links_status_json(status->statuses->control->links, link->name), "mirrorServices");
-    json_t *entries = build(status, old, false);
-    if (entries != NULL && json_bytes(entries) > MAX_STATUS_BYTES) {
-        json_decref(entries);
-        entries = build(status, old, true);
-    }
+        json_object_get(links_status_json(status->statuses->control->links, link->name), lists[list].key);
+    struct map *old_entries = index_entries(old);
+    json_t *entries = old_entries != NULL ? build(status, lists[list].kind, old_entries, only_bad) : NULL;
+    map_free(old_entries);
     if (entries == NULL)
         return ERR_NOMEM;
-    bool right = old != NULL ? json_equal(entries, (json_t *)(uintptr_t)old) : json_array_size(entries) == 0;
-    enum err_code code = right ? ERR_OK : send(status, entries);
+    bool failed = !is_right(entries, old) && json_object_set(patch, lists[list].key, entries) != 0;
     json_decref(entries);
+    return failed ? ERR_NOMEM : ERR_OK;
+}
+
+/* @return ERR_OK (the request is under way), ERR_LIMIT (an object cannot hold so much), ERR_NOMEM. */
+static enum err_code send_lists(struct link_status *status, json_t *lists_patch, size_t max_bytes)
+{
+    json_t *patch = json_pack("{s:O}", "status", lists_patch);
+    char *body = patch != NULL ? json_dumps(patch, JSON_COMPACT) : NULL;
+    json_decref(patch);
+    if (body == NULL)
+        return ERR_NOMEM;
+    enum err_code code = strlen(body) <= max_bytes ? send(status, body) : ERR_LIMIT;
+    mem_free(body); /* allocated by jansson, which allocates through base/mem (kube/setup.h) */
     return code;
+}
+
+static enum err_code build_and_write(struct link_status *status, bool only_bad)
+{
+    json_t *patch = json_object();
+    enum err_code code = patch != NULL ? ERR_OK : ERR_NOMEM;
+    for (size_t i = 0; code == ERR_OK && i < ARRAY_COUNT(lists); i++)
+        code = add_list(status, i, only_bad, patch);
+    if (code == ERR_OK && json_object_size(patch) > 0)
+        code = send_lists(status, patch, only_bad ? SIZE_MAX : MAX_STATUS_BYTES);
+    json_decref(patch);
+    return code;
+}
+
+static enum err_code write_status(struct link_status *status)
+{
+    enum err_code code = build_and_write(status, false);
+    return code == ERR_LIMIT ? build_and_write(status, true) : code;
 }
 
 static bool may_write(const struct link_status *status)

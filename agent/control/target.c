@@ -23,9 +23,11 @@ struct target {
     struct world_link *world_link;
     struct kube_client *client;
     char *kubeconfig;   /* that the client was made of, NULL when none */
+    char *refused;      /* the kubeconfig that was given last, when it could not be used */
     struct err problem; /* of declaration or credentials */
     struct target_watch services, slices;
     struct arena scratch;
+    uint64_t claims_version; /* of the world's link, when its status was marked last */
     struct target *next;
 };
 
@@ -50,6 +52,16 @@ static enum err_code keep_unreadable(struct target *target, const json_t *json)
         return code;
     code = world_target_unreadable(target->world_link, meta.namespace, meta.name);
     return code != ERR_OK ? code : ERR_INVALID;
+}
+
+/* A service that is exported no longer has no plan any more that would say so: its link's status is marked here. */
+static void note_claims(struct target *target)
+{
+    uint64_t version = world_link_claims_version(target->world_link);
+    if (version == target->claims_version)
+        return;
+    target->claims_version = version;
+    statuses_mark(target->control->statuses, target->world_link);
 }
 
 static enum err_code on_object(void *context, enum change change, json_t *json)
@@ -77,6 +89,7 @@ static enum err_code on_object(void *context, enum change change, json_t *json)
         if (watch->collection == WORLD_TARGET_SERVICES && change != CHANGE_DELETED)
             code = keep_unreadable(target, json);
     }
+    note_claims(target);
     return code;
 }
 
@@ -90,6 +103,9 @@ static void on_end(void *context)
 {
     struct target_watch *watch = context;
     world_end(watch->target->control->world, watch->target->world_link, watch->collection);
+    /* In any case: what went while no agent ran still stands in the status. */
+    if (watch->collection == WORLD_TARGET_SERVICES)
+        statuses_mark(watch->target->control->statuses, watch->target->world_link);
     log_info("target_listed", "the target's objects are listed", "cluster", cluster_name(watch->target), "resource",
              watch->collection == WORLD_TARGET_SERVICES ? "services" : "endpointslices", NULL);
 }
@@ -118,8 +134,8 @@ static void on_state(void *context, const struct list_watch_state *state)
         world_set_unavailable(target->control->world, target->world_link, watch->collection);
 }
 
-static void start_watch(struct target *target, struct target_watch *watch, enum world_collection collection,
-                        const char *resource, const char *kind, const char *path, const char *selector)
+static enum err_code start_watch(struct target *target, struct target_watch *watch, enum world_collection collection,
+                                 const char *resource, const char *kind, const char *path, const char *selector)
 {
     *watch = (struct target_watch){.target = target, .collection = collection};
     const struct list_watch_config config = {.resource = resource,
@@ -131,10 +147,8 @@ static void start_watch(struct target *target, struct target_watch *watch, enum 
                                              .on_end = on_end,
                                              .on_state = on_state,
                                              .context = watch};
-    if (list_watch_new(target->control->config.loop, target->client, &config, &watch->list_watch, &target->problem) !=
-        ERR_OK)
-        log_error("target_watch_failed", "out of memory: the target is not watched until its link changes", "cluster",
-                  cluster_name(target), NULL);
+    struct err ignored = {0};
+    return list_watch_new(target->control->config.loop, target->client, &config, &watch->list_watch, &ignored);
 }
 
 static void stop_watches(struct target *target)
@@ -143,31 +157,62 @@ static void stop_watches(struct target *target)
     list_watch_free(TAKE(target->slices.list_watch));
 }
 
+static enum err_code watch_services(struct target *target, const char *selector)
+{
+    return start_watch(target, &target->services, WORLD_TARGET_SERVICES, "services", "Service", "/api/v1/services",
+                       selector);
+}
+
+/* The label selector of the watch that sees everything that the link selects: its one selector, if it has no other, else none, and all Services come.
+ * (A watch cannot take one or the other, and three watches of one object could tell of it in any order.)
+ * @return "" when it selects nothing, NULL for all. */
+static const char *common_selector(struct arena *arena, const struct link *link)
+{
+    const struct selector *const selectors[] = {&link->selector, &link->discovery_selector, &link->federated_selector};
+    const struct selector *only = NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(selectors); i++) {
+        if (selector_is_empty(selectors[i]))
+            continue;
+        if (only != NULL && !selector_equal(only, selectors[i]))
+            return NULL;
+        only = selectors[i];
+    }
+    return only != NULL ? selector_format(arena, only) : "";
+}
+
 /* 2.8 marks exports by annotations, which cannot be selected by: all Services come. Links select by labels. */
-static void start_watches(struct target *target)
+static enum err_code start_watches(struct target *target)
 {
     const struct link *link = target_link(target);
     struct world *world = target->control->world;
-    stop_watches(target);
-    if (target->client == NULL)
-        return;
     if (link->kind == LINK_SECRET) {
-        start_watch(target, &target->services, WORLD_TARGET_SERVICES, "services", "Service", "/api/v1/services", NULL);
         world_set_unavailable(world, target->world_link, WORLD_TARGET_SLICES);
-        return;
-    }
-    if (selector_is_empty(&link->selector)) {
-        /* Selects nothing: known without asking. */
-        world_begin(world, target->world_link, WORLD_TARGET_SERVICES);
-        world_end(world, target->world_link, WORLD_TARGET_SERVICES);
+        return watch_services(target, NULL);
     }
     arena_reset(&target->scratch);
-    const char *selector = selector_format(&target->scratch, &link->selector);
-    /* With nothing selected the watch still tells whether the API is reachable and allowed. */
-    start_watch(target, &target->services, WORLD_TARGET_SERVICES, "services", "Service", "/api/v1/services",
-                selector != NULL && selector[0] != '\0' ? selector : L5D_EXPORTED "=svcmirror.nothing");
-    start_watch(target, &target->slices, WORLD_TARGET_SLICES, "endpointslices", "EndpointSlice",
-                "/apis/discovery.k8s.io/v1/endpointslices", NULL);
+    const char *selector = common_selector(&target->scratch, link);
+    if (arena_failed(&target->scratch))
+        return ERR_NOMEM;
+    if (selector != NULL && selector[0] == '\0') {
+        /* Selects nothing: known without asking. The watch still tells whether the API is reachable and allowed. */
+        world_begin(world, target->world_link, WORLD_TARGET_SERVICES);
+        world_end(world, target->world_link, WORLD_TARGET_SERVICES);
+        selector = L5D_EXPORTED "=svcmirror.nothing";
+    }
+    TRY(watch_services(target, selector));
+    return start_watch(target, &target->slices, WORLD_TARGET_SLICES, "endpointslices", "EndpointSlice",
+                       "/apis/discovery.k8s.io/v1/endpointslices", NULL);
+}
+
+/* On ERR_NOMEM nothing is watched, and the same credentials, given again, are taken for new ones. */
+static enum err_code restart_watches(struct target *target)
+{
+    stop_watches(target);
+    if (target->client == NULL || start_watches(target) == ERR_OK)
+        return ERR_OK;
+    stop_watches(target);
+    mem_free(TAKE(target->kubeconfig));
+    return ERR_NOMEM;
 }
 
 /* ---- credentials ---- */
@@ -184,18 +229,19 @@ static void observe(void *context, const struct kube_client *client, const char 
                        (double)latency_us / 1e6);
 }
 
-static enum err_code make_client(struct target *target, const char *text, size_t bytes, struct err *reterr)
+static enum err_code make_client(struct target *target, const char *text, struct kube_client **ret_client,
+                                 struct err *reterr)
 {
     struct arena arena;
     struct kubeconfig config;
     arena_init(&arena, KUBECONFIG_BYTES);
-    enum err_code code = kubeconfig_parse(&arena, text, bytes, NULL, KUBECONFIG_TARGET, NULL, &config, reterr);
+    enum err_code code = kubeconfig_parse(&arena, text, strlen(text), NULL, KUBECONFIG_TARGET, NULL, &config, reterr);
     if (code == ERR_OK)
         code = kube_client_new(target->control->config.http, target->control->config.loop, &config,
-                               cluster_name(target), &target->client, reterr);
+                               cluster_name(target), ret_client, reterr);
     arena_done(&arena);
     if (code == ERR_OK)
-        kube_client_observe(target->client, observe, target->control);
+        kube_client_observe(*ret_client, observe, target->control);
     return code;
 }
 
@@ -209,41 +255,70 @@ static void tell_problem(struct target *target, const char *text)
     links_emit(target->control, target_link(target), true, "CredentialsUnusable", text);
 }
 
-void target_credentials(struct target *target, const char *kubeconfig, size_t bytes, const char *problem)
+static void tell_recovery(struct target *target)
+{
+    if (target->problem.code == ERR_OK)
+        return;
+    target->problem = (struct err){0};
+    log_info("credentials_recovered", "the target's credentials are in use", "cluster", cluster_name(target), "secret",
+             target_link(target)->credentials_secret, NULL);
+    links_emit(target->control, target_link(target), false, "CredentialsUsable", "the target's credentials are in use");
+}
+
+static bool is_same(const char *kept, const char *kubeconfig) { return kept != NULL && strcmp(kept, kubeconfig) == 0; }
+
+static void refuse(struct target *target, char *kubeconfig, const struct err *error)
+{
+    char text[ERR_TEXT_BYTES];
+    (void)snprintf(text, sizeof(text), "Secret %s/%s: %.400s", target_link(target)->namespace,
+                   target_link(target)->credentials_secret, error->text);
+    target->refused = kubeconfig;
+    tell_problem(target, text);
+}
+
+/* @param kubeconfig  steals. */
+static enum err_code connect_anew(struct target *target, char *kubeconfig)
 {
     struct err error = {0};
+    struct kube_client *client = NULL;
+    enum err_code code = make_client(target, kubeconfig, &client, &error);
+    if (code == ERR_NOMEM) {
+        mem_free(kubeconfig);
+        return code;
+    }
+    if (code != ERR_OK) {
+        refuse(target, kubeconfig, &error);
+        return ERR_OK;
+    }
+    bool first = target->client == NULL;
+    stop_watches(target);
+    kube_client_free(target->client);
+    target->client = client;
+    mem_free(target->kubeconfig);
+    target->kubeconfig = kubeconfig;
+    log_info(first ? "link_connecting" : "credentials_changed",
+             first ? "connecting to the target" : "the target's new credentials are in use", "cluster",
+             cluster_name(target), "server", kube_client_server(client), NULL);
+    tell_recovery(target);
+    return restart_watches(target);
+}
+
+enum err_code target_credentials(struct target *target, const char *kubeconfig, const char *problem)
+{
+    if (kubeconfig != NULL && is_same(target->refused, kubeconfig))
+        return ERR_OK;
+    mem_free(TAKE(target->refused));
     if (kubeconfig == NULL) {
         /* What worked so far goes on working until the server says otherwise. */
         tell_problem(target, problem);
-        return;
+        return ERR_OK;
     }
-    if (target->kubeconfig != NULL && strlen(target->kubeconfig) == bytes &&
-        memcmp(target->kubeconfig, kubeconfig, bytes) == 0)
-        return;
-    char *copy = mem_strndup(kubeconfig, bytes);
-    if (copy == NULL)
-        return; /* tried again with the next turn of links.c */
-    struct kube_client *old = TAKE(target->client);
-    if (make_client(target, kubeconfig, bytes, &error) != ERR_OK) {
-        char text[ERR_TEXT_BYTES];
-        target->client = old;
-        (void)snprintf(text, sizeof(text), "Secret %s/%s: %.400s", target_link(target)->namespace,
-                       target_link(target)->credentials_secret, error.text);
-        mem_free(TAKE(target->kubeconfig));
-        target->kubeconfig = copy;
-        tell_problem(target, text);
-        return;
+    if (is_same(target->kubeconfig, kubeconfig)) {
+        tell_recovery(target);
+        return ERR_OK;
     }
-    stop_watches(target);
-    kube_client_free(old);
-    bool first = target->kubeconfig == NULL;
-    mem_free(target->kubeconfig);
-    target->kubeconfig = copy;
-    target->problem = (struct err){0};
-    log_info(first ? "link_connecting" : "credentials_changed",
-             first ? "connecting to the target" : "the target's new credentials are in use", "cluster",
-             cluster_name(target), "server", kube_client_server(target->client), NULL);
-    start_watches(target);
+    char *copy = mem_strdup(kubeconfig);
+    return copy != NULL ? connect_anew(target, copy) : ERR_NOMEM;
 }
 
 /* ---- life ---- */
@@ -276,17 +351,19 @@ void target_free(struct target *target)
     }
     arena_done(&target->scratch);
     mem_free(target->kubeconfig);
+    mem_free(target->refused);
     mem_free(target);
 }
 
 enum err_code target_declare(struct target *target, const struct link *link)
 {
-    bool same_selection = selector_equal(&target_link(target)->selector, &link->selector);
+    const struct link *old = target_link(target);
+    bool same_selection = selector_equal(&old->selector, &link->selector) &&
+                          selector_equal(&old->discovery_selector, &link->discovery_selector) &&
+                          selector_equal(&old->federated_selector, &link->federated_selector);
     TRY(world_put_link(target->control->world, link, &target->world_link));
     statuses_mark(target->control->statuses, target->world_link);
-    if (!same_selection)
-        start_watches(target);
-    return ERR_OK;
+    return same_selection ? ERR_OK : restart_watches(target);
 }
 
 /* ---- how it fares ---- */
@@ -355,5 +432,6 @@ void target_collect(struct target *target)
                (double)world_collection_size(target->control->world, target->world_link, WORLD_TARGET_SLICES));
     metrics_forget(instruments->registry, instruments->services, "target_cluster_name", cluster);
     for (struct claim *claim = world_first_claim(target->world_link); claim != NULL; claim = world_next_claim(claim))
-        metric_add(metric_get(instruments->services, cluster, claim_status(claim)->reason), 1);
+        if (claim_kind(claim) != CLAIM_HOST)
+            metric_add(metric_get(instruments->services, cluster, claim_status(claim)->reason), 1);
 }

@@ -2,6 +2,7 @@
 import json
 
 import pytest
+from cluster.api import write_file
 from cluster.target import AGENT_NAMESPACE
 from cluster.wait import wait_until
 
@@ -85,6 +86,34 @@ def test_the_same_cluster_name_twice(source, east, good):
     east.link_secret(source, name="rival", cluster="north")
     notes = wait_until(lambda: events(source, "LinkInvalid"), 10, "an Event on the younger one")
     assert "already linked" in notes[0]
+    for name in ("first", "second"):
+        source.api.apply("secrets", {"apiVersion": "v1", "kind": "Secret", "type": "mirror.linkerd.io/remote-kubeconfig",
+                                     "metadata": {"name": name, "namespace": AGENT_NAMESPACE}})
+        wait_until(lambda: any(l["name"] == name for l in good.logs("link_invalid")), 5, "another look at all declarations")
+    assert len([l for l in good.logs("link_invalid") if l["name"] == "rival"]) == 1, "told once"
+
+
+@pytest.mark.usefixtures("link_crd")
+def test_links_that_may_not_be_read(source, east, north, agent):
+    for target in (east, north):
+        target.gateway.start()
+        target.gateway_service()
+        target.export("web")
+        target.link_secret(source)
+    before = agent()
+    wait_until(lambda: source.ready_addresses("web-east", "demo") and source.ready_addresses("web-north", "demo"), 15, "mirrored")
+    before.stop()
+    source.api.delete("secrets", "cluster-credentials-north", AGENT_NAMESPACE)
+    rules = [{"apiGroups": ["", "discovery.k8s.io", "events.k8s.io"], "verbs": ["*"],
+              "resources": ["services", "endpointslices", "namespaces", "secrets", "events"]}]
+    one = agent(kubeconfig=write_file(source.token_kubeconfig(source.service_account("without-links", rules))))
+    [told] = one.logs("link_watch_failed")
+    assert "links" in told["error"] and "403" in told["error"]
+    readable = {name: one.metrics()[f'svcmirror_declarations_readable{{resource="{name}"}}'] for name in ("links", "secrets")}
+    assert readable == {"links": 0, "secrets": 1}
+    east.export("more")
+    wait_until(lambda: source.ready_addresses("more-east", "demo"), 10, "Secrets declare links")
+    assert source.api.find("services", "web-north", "demo"), "a Link may declare north: nothing of it is deleted"
 
 
 @pytest.mark.usefixtures("link_crd")
@@ -145,6 +174,61 @@ def test_a_link_without_a_gateway(source, east, good):
     wait_until(lambda: source.api.find("services", "web-east", "demo"), 10, "mirrored, without endpoints")
     assert source.ready_addresses("web-east", "demo") == []
     wait_until(lambda: any("names no usable gateway" in s["message"] for s in good.services()), 5, "and the reason is told")
+    notes = wait_until(lambda: events(source, "GatewayUnusable"), 5, "an Event on the Link")
+    assert "names no usable gateway" in notes[0]
+    east.gateway.start()
+    east.link(source)
+    wait_until(lambda: events(source, "GatewayUsable"), 10, "mended")
+
+
+def usable(agent, name="ambassador", namespace="ambassador"):
+    return agent.metrics().get(f'svcmirror_gateway_usable{{target_cluster_name="east",gateway_namespace="{namespace}",gateway_name="{name}"}}')
+
+
+def test_a_gateway_that_is_not_there(source, east, good):
+    east.gateway.start()
+    east.export("orphan", gateway="missing", gateway_ns="nowhere")
+    east.link_secret(source)
+    notes = wait_until(lambda: events(source, "GatewayNotFound"), 10, "an Event")
+    assert "nowhere/missing" in notes[0] and usable(good, "missing", "nowhere") == 0
+    [event] = [e for e in source.api.list("events", AGENT_NAMESPACE) if e["reason"] == "GatewayNotFound"]
+    assert (event["type"], event["regarding"]["kind"], event["regarding"]["name"]) == ("Warning", "Secret", "cluster-credentials-east")
+    east.export("another", gateway="missing", gateway_ns="nowhere")
+    wait_until(lambda: [s for s in good.services() if s["name"] == "another" and s["reason"] != "Pending"], 5, "another service names it")
+    assert [l["reason"] for l in good.logs("gateway_unusable")] == ["GatewayNotFound"], "told once"
+    east.gateway_service("missing", "nowhere")
+    wait_until(lambda: events(source, "GatewayUsable"), 5, "its coming is told")
+    assert usable(good, "missing", "nowhere") == 1
+    for name, namespace in (("orphan", "demo"), ("another", "demo"), ("missing", "nowhere")):
+        east.api.delete("services", name, namespace)
+    wait_until(lambda: usable(good, "missing", "nowhere") is None, 5, "its series goes with it")
+
+
+@pytest.mark.parametrize("addresses, ports, words", [
+    ([], None, "no load balancer address"), (None, [{"name": "mc-probe", "port": 8080, "protocol": "TCP"}], "no port named mc-gateway")])
+def test_a_gateway_that_cannot_be_used(source, east, good, addresses, ports, words):
+    east.gateway.start()
+    east.gateway_service(addresses=addresses, ports=ports)
+    east.export("web")
+    east.link_secret(source)
+    notes = wait_until(lambda: events(source, "GatewayUnusable"), 10, "an Event")
+    assert words in notes[0] and usable(good) == 0
+    east.gateway_service()
+    wait_until(lambda: events(source, "GatewayUsable"), 5, "mended")
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 10, "and used")
+    assert usable(good) == 1
+
+
+def test_what_is_odd_about_a_gateway_is_told_once(source, east, good):
+    east.gateway.start()
+    east.gateway_service(period="soon")
+    east.export("web")
+    east.link_secret(source)
+    notes = wait_until(lambda: events(source, "GatewayMisconfigured"), 10, "an Event")
+    assert "soon" in notes[0]
+    east.gateway_service(period="soon", identity="other")
+    wait_until(lambda: good.gateway("east")["identity"] == "other", 5, "another change of the declaration")
+    assert len(good.logs("gateway_warning")) == 1
 
 
 def test_services_that_cannot_be_mirrored(source, east, good):

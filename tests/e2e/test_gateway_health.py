@@ -162,6 +162,10 @@ def test_a_host_name_is_resolved_and_resolved_again(source, east, agent, dns):
     dns.set("gateway.example", [first, second], ttl=1)
     wait_until(lambda: ready(source) == [first, second], 6, "a second address by the next TTL")
     dns.set("gateway.example", [], ttl=1)
-    wait_until(lambda: one.logs("gateway_resolve_failed"), 8, "the failure is told")
+    wait_until(lambda: one.logs("gateway_unusable"), 8, "the failure is told")
     assert ready(source) == [first, second], "a resolver that fails kills no gateway"
+    [told] = wait_until(lambda: [e for e in source.api.list("events", AGENT_NAMESPACE) if e["reason"] == "GatewayUnresolved"], 5, "an Event")
+    assert "gateway.example" in told["note"]
+    dns.set("gateway.example", [first, second], ttl=1)
+    wait_until(lambda: one.logs("gateway_usable"), 8, "its end is told")
     east.gateway.addresses = [first]

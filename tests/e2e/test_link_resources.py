@@ -174,6 +174,49 @@ def test_status_keeps_its_times_over_a_restart(source, east, agent, demo):
     assert source.api.get("links", "east", AGENT_NAMESPACE)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
 
+def test_status_forgets_services_that_are_exported_no_longer(source, east, agent, demo):
+    east.gateway.start()
+    east.export_labelled("web")
+    east.export_labelled("more")
+    east.link(source)
+    agent()
+    wait_until(lambda: status_of(source) and status_of(source, "more"), 10, "both are told of")
+    east.api.patch("services", "more", {"metadata": {"labels": {"mirror.linkerd.io/exported": None}}}, "demo")
+    wait_until(lambda: status_of(source, "more") is None, 5, "the one is not any more")
+    assert status_of(source)
+    east.api.delete("services", "web", "demo")
+    wait_until(lambda: source.api.get("links", "east", AGENT_NAMESPACE)["status"]["mirrorServices"] == [], 5, "nor the last one")
+
+
+def test_what_went_while_no_agent_ran_leaves_the_status(source, east, agent, demo):
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    first = agent()
+    wait_until(lambda: status_of(source), 10, "told of")
+    first.stop()
+    east.api.delete("services", "web", "demo")
+    agent()
+    wait_until(lambda: source.api.get("links", "east", AGENT_NAMESPACE)["status"]["mirrorServices"] == [], 10, "not any more")
+
+
+def test_credentials_that_vanish_and_come_back(source, east, agent, demo):
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    one = agent()
+    wait_until(lambda: ready(source), 10, "mirrored")
+    secret = source.api.get("secrets", "cluster-credentials-east", AGENT_NAMESPACE)
+    source.api.delete("secrets", "cluster-credentials-east", AGENT_NAMESPACE)
+    wait_until(lambda: "does not exist" in (one.json("/api/v1/links")[0]["problem"] or ""), 5, "the problem is told")
+    source.api.create("secrets", {**secret, "metadata": {"name": "cluster-credentials-east", "namespace": AGENT_NAMESPACE}})
+    wait_until(lambda: one.json("/api/v1/links")[0]["problem"] is None, 5, "and is over")
+    wait_until(lambda: any(e["reason"] == "CredentialsUsable" for e in source.api.list("events", AGENT_NAMESPACE)), 5, "an Event")
+    assert len(one.logs("link_connecting")) == 1 and not one.logs("credentials_changed"), "the connection stayed"
+    east.export_labelled("more")
+    wait_until(lambda: ready(source, "more-east"), 5, "and works")
+
+
 @pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
 def test_older_versions_of_the_link(source, east, agent, demo, version):
     crd = source.api.get("customresourcedefinitions", "links.multicluster.linkerd.io")

@@ -160,3 +160,10 @@ void loop_run(struct loop *loop)
 
 void loop_stop(struct loop *loop) { (void)loop; }
 void loop_wake(struct loop *loop) { (void)loop; }
+
+void loop_on_stall(struct loop *loop, loop_stall_fn fn, void *context)
+{
+    (void)loop;
+    (void)fn;
+    (void)context; /* no turn takes any time */
+}

@@ -157,7 +157,8 @@ static void services_whole(void **state)
     json_t *services = get_json("/api/v1/services");
     assert_int_equal(json_array_size(services), 4);
     assert_json(json_array_get(services, 2),
-                "{\"clusterName\":\"west\",\"namespace\":\"default\",\"name\":\"web\",\"mirror\":\"default/web-west\","
+                "{\"clusterName\":\"west\",\"namespace\":\"default\",\"name\":\"web\",\"mirror\":\"default/"
+                "web-west\",\"mode\":\"gateway\","
                 "\"gateway\":\"linkerd-multicluster/linkerd-gateway\",\"mirrored\":false,\"reason\":\"NameTaken\","
                 "\"message\":\"Service default/web-west exists and is not ours: <b>rename</b> \\\"it\\\" & retry\","
                 "\"endpoints\":0,\"readyEndpoints\":0,\"lastTransition\":\"2026-08-21T09:59:01.000000Z\"}");

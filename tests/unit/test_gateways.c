@@ -1,0 +1,190 @@
+/* links: agent_control agent_kube agent_observe mirror health base fake_loop.c fake_http.c control_bench.c */
+/* agent/control/gateways.c: what is told of gateways that cannot be used, and when. */
+#include "tests/unit/control_bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define SERVICE(name, version, annotations, ports, ingress)                                                            \
+    "{\"kind\":\"Service\",\"metadata\":{\"namespace\":\"demo\",\"name\":\"" name "\",\"resourceVersion\":\"" version  \
+    "\",\"annotations\":{" annotations "}},\"spec\":{\"ports\":[" ports                                                \
+    "]},\"status\":{\"loadBalancer\":{\"ingress\":[" ingress "]}}}"
+#define EXPORTED(name)                                                                                                 \
+    SERVICE(name, "1", "\"mirror.linkerd.io/gateway-name\":\"gw\",\"mirror.linkerd.io/gateway-ns\":\"demo\"",          \
+            "{\"name\":\"http\",\"port\":80}", "")
+#define GATEWAY_PORT "{\"name\":\"mc-gateway\",\"port\":4143}"
+#define PROBE_PORT "{\"name\":\"mc-probe\",\"port\":8080}"
+#define PERIOD(text) ",\"mirror.linkerd.io/probe-period\":\"" text "\""
+#define GATEWAY(version, more, ports, ingress)                                                                         \
+    SERVICE("gw", version,                                                                                             \
+            "\"mirror.linkerd.io/multicluster-gateway\":\"true\",\"mirror.linkerd.io/probe-path\":\"/ready\"" more,    \
+            ports, ingress)
+
+static const char usable[] =
+    "svcmirror_gateway_usable{target_cluster_name=\"east\",gateway_namespace=\"demo\",gateway_name=\"gw\"}";
+static const char good[] = GATEWAY("9", "", GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.1\"}");
+
+static void open_target(struct bench *bench, const char *services)
+{
+    bench_init(bench, false);
+    (void)bench_serve(bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+    (void)bench_serve(bench, BENCH_SERVICES, "Service", services);
+    assert_int_equal(bench_start(bench), ERR_OK);
+}
+
+static void a_missing_gateway_is_told_once_and_so_is_its_coming(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench, EXPORTED("web"));
+    assert_int_equal(bench_event_count(&bench, "GatewayNotFound"), 1);
+    const struct bench_event *event = bench_event(&bench, "GatewayNotFound");
+    assert_string_equal(event->type, "Warning");
+    assert_string_equal(event->regarding, "a");
+    assert_non_null(strstr(event->note, "demo/gw"));
+    assert_true(bench_metric(&bench, usable) == 0);
+    bench_tell(&bench, BENCH_SERVICES, "ADDED", EXPORTED("more"));
+    bench_advance(&bench, 31000);
+    assert_int_equal(bench_event_count(&bench, "GatewayNotFound"), 1);
+    assert_int_equal(event->repeats, 0);
+    bench_tell(&bench, BENCH_SERVICES, "ADDED", good);
+    assert_int_equal(bench_event_count(&bench, "GatewayUsable"), 1);
+    assert_string_equal(bench_event(&bench, "GatewayUsable")->type, "Normal");
+    assert_true(bench_metric(&bench, usable) == 1);
+    bench_tell(&bench, BENCH_SERVICES, "DELETED", good);
+    bench_tell(&bench, BENCH_SERVICES, "DELETED", EXPORTED("web"));
+    assert_true(bench_metric(&bench, usable) == 0);
+    bench_tell(&bench, BENCH_SERVICES, "DELETED", EXPORTED("more"));
+    assert_true(bench_metric(&bench, usable) == -1);
+    bench_done(&bench);
+}
+
+/* The exported service comes before its gateway in the list, and the list is cut in between. */
+static void a_listing_in_progress_is_no_alarm(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench, EXPORTED("a") "," EXPORTED("b") "," GATEWAY("9", "", GATEWAY_PORT "," PROBE_PORT,
+                                                                    "{\"ip\":\"10.0.0.1\"}") "," EXPORTED("z"));
+    assert_int_equal(bench_event_count(&bench, "GatewayNotFound"), 0);
+    assert_int_equal(bench_event_count(&bench, "GatewayUsable"), 0);
+    assert_true(bench_metric(&bench, usable) == 1);
+    bench_done(&bench);
+
+    bench_init(&bench, false);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+    bench_serve(&bench, BENCH_SERVICES, "Service", "")->begin_only = EXPORTED("web");
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 5000);
+    assert_int_equal(bench_event_count(&bench, "GatewayNotFound"), 0);
+    assert_true(bench_metric(&bench, usable) == -1);
+    bench_done(&bench);
+}
+
+static void what_a_gateway_lacks_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *gateway, *words;
+    } cases[] = {
+        {GATEWAY("2", "", GATEWAY_PORT "," PROBE_PORT, ""), "no load balancer address"},
+        {GATEWAY("2", "", PROBE_PORT, "{\"ip\":\"10.0.0.1\"}"), "no port named mc-gateway"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct bench bench;
+        open_target(&bench, EXPORTED("web"));
+        bench_tell(&bench, BENCH_SERVICES, "ADDED", cases[i].gateway);
+        assert_int_equal(bench_event_count(&bench, "GatewayUnusable"), 1);
+        assert_non_null(strstr(bench_event(&bench, "GatewayUnusable")->note, cases[i].words));
+        assert_true(bench_metric(&bench, usable) == 0);
+        bench_tell(&bench, BENCH_SERVICES, "MODIFIED", good);
+        assert_int_equal(bench_event_count(&bench, "GatewayUsable"), 1);
+        bench_done(&bench);
+    }
+}
+
+static void a_name_that_does_not_resolve_is_told(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench, EXPORTED("web") "," GATEWAY("2", "", GATEWAY_PORT "," PROBE_PORT,
+                                                    "{\"hostname\":\"a.example\"},{\"hostname\":\"b.example\"}"));
+    bench_resolve("a.example", NULL);
+    bench_advance(&bench, 0);
+    assert_int_equal(bench_event_count(&bench, "GatewayUnresolved"), 0); /* the other name's answer is still to come */
+    bench_resolve("b.example", "10.0.0.2");
+    bench_advance(&bench, 0);
+    assert_int_equal(bench_event_count(&bench, "GatewayUnresolved"), 1);
+    assert_non_null(strstr(bench_event(&bench, "GatewayUnresolved")->note, "a.example"));
+    assert_true(bench_metric(&bench, usable) == 0);
+    for (unsigned i = 0; i < 4; i++) { /* asked again, with the same answers */
+        bench_advance(&bench, 8000);
+        bench_resolve("b.example", "10.0.0.2");
+        bench_resolve("a.example", NULL);
+    }
+    bench_advance(&bench, 8000);
+    assert_int_equal(bench_event_count(&bench, "GatewayUnresolved"), 1);
+    assert_int_equal(bench_event(&bench, "GatewayUnresolved")->repeats, 0);
+    bench_advance(&bench, 30000);
+    bench_resolve("a.example", "10.0.0.1");
+    bench_advance(&bench, 0);
+    assert_int_equal(bench_event_count(&bench, "GatewayUsable"), 1);
+    assert_true(bench_metric(&bench, usable) == 1);
+    bench_done(&bench);
+}
+
+static void a_link_needs_a_gateway_only_for_services(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, true);
+    (void)bench_serve(
+        &bench, BENCH_LINKS, "Link",
+        "{\"metadata\":{\"namespace\":\"mc\",\"name\":\"east\",\"uid\":\"u\"},\"spec\":{\"targetClusterName\":"
+        "\"east\",\"targetClusterDomain\":\"cluster.local\",\"clusterCredentialsSecret\":\"a\","
+        "\"selector\":{\"matchLabels\":{\"exported\":\"yes\"}}}}");
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "", NULL, 0));
+    (void)bench_serve(&bench, BENCH_EXPORTED, "Service", "");
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_int_equal(bench_event_count(&bench, "GatewayUnusable"), 0);
+    bench_tell(
+        &bench, BENCH_EXPORTED, "ADDED",
+        "{\"metadata\":{\"namespace\":\"demo\",\"name\":\"web\",\"resourceVersion\":\"1\",\"labels\":{\"exported\":"
+        "\"yes\"}},\"spec\":{\"ports\":[{\"port\":80}]}}");
+    assert_int_equal(bench_event_count(&bench, "GatewayUnusable"), 1);
+    assert_string_equal(bench_event(&bench, "GatewayUnusable")->regarding, "east");
+    bench_done(&bench);
+}
+
+static void a_warning_is_told_once_for_each_text(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench, EXPORTED("web"));
+    const char *soon = GATEWAY("2", PERIOD("soon"), GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.1\"}");
+    bench_tell(&bench, BENCH_SERVICES, "ADDED", soon);
+    bench_tell(&bench, BENCH_SERVICES, "MODIFIED",
+               GATEWAY("3", PERIOD("soon"), GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.2\"}"));
+    bench_advance(&bench, 31000);
+    assert_int_equal(bench_event_count(&bench, "GatewayMisconfigured"), 1);
+    assert_int_equal(bench_event(&bench, "GatewayMisconfigured")->repeats, 0);
+    bench_tell(&bench, BENCH_SERVICES, "MODIFIED",
+               GATEWAY("4", PERIOD("later"), GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.2\"}"));
+    assert_int_equal(bench_event_count(&bench, "GatewayMisconfigured"), 2);
+    bench_done(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_missing_gateway_is_told_once_and_so_is_its_coming),
+        cmocka_unit_test(a_listing_in_progress_is_no_alarm),
+        cmocka_unit_test(what_a_gateway_lacks_is_told),
+        cmocka_unit_test(a_name_that_does_not_resolve_is_told),
+        cmocka_unit_test(a_link_needs_a_gateway_only_for_services),
+        cmocka_unit_test(a_warning_is_told_once_for_each_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,177 @@
+/* links: agent_control agent_kube agent_observe mirror health base fake_loop.c fake_http.c control_bench.c */
+/* agent/control/links.c and target.c: declarations and credentials as they come and go. */
+#include "tests/unit/control_bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* ---- one message for each declaration ---- */
+
+static void a_rival_is_told_once(void **state)
+{
+    (void)state;
+    struct bench bench;
+    char items[8192];
+    bench_init(&bench, false);
+    (void)snprintf(items, sizeof(items), "%s,%s", bench_secret("a", "east", NULL, 0),
+                   bench_secret("b", "east", NULL, 0));
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", items);
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_int_equal(bench_event_count(&bench, "LinkInvalid"), 1);
+    assert_string_equal(bench_event(&bench, "LinkInvalid")->regarding, "b");
+    assert_non_null(strstr(bench_event(&bench, "LinkInvalid")->note, "already linked by Secret a"));
+    for (unsigned i = 0; i < 5; i++)
+        bench_tell(&bench, BENCH_SECRETS, i % 2 == 0 ? "ADDED" : "DELETED", bench_secret("c", "north", NULL, 0));
+
+    bench_advance(&bench, 31000); /* Events that are told again are counted up after half a minute */
+    assert_int_equal(bench_event_count(&bench, "LinkInvalid"), 1);
+    assert_int_equal(bench_event(&bench, "LinkInvalid")->repeats, 0);
+    assert_true(bench_metric(&bench, "svcmirror_link_invalid{kind=\"Secret\",name=\"b\"}") == 1);
+    bench_tell(&bench, BENCH_SECRETS, "DELETED", bench_secret("a", "east", NULL, 0));
+    assert_true(bench_metric(&bench, "svcmirror_link_invalid{kind=\"Secret\",name=\"b\"}") == -1);
+    /* And again once it was over. */
+    bench_tell(&bench, BENCH_SECRETS, "ADDED", bench_secret("a", "east", NULL, 0));
+    bench_advance(&bench, 31000);
+    assert_int_equal(bench_event_count(&bench, "LinkInvalid") + bench_event(&bench, "LinkInvalid")->repeats, 2);
+    bench_done(&bench);
+}
+
+/* ---- Links that may not be read ---- */
+
+static void links_that_may_not_be_read_leave_the_secrets(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, true);
+    bench_serve(&bench, BENCH_LINKS, "Link", "")->status = 403;
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+    /* A mirror of ours, of a cluster that nothing names: a Link may. */
+    (void)bench_serve(
+        &bench, "/api/v1/services?labelSelector=mirror", "Service",
+        "{\"metadata\":{\"namespace\":\"demo\",\"name\":\"web-north\",\"uid\":\"1\",\"resourceVersion\":\"2\","
+        "\"managedFields\":[{\"manager\":\"svcmirror\"}],\"labels\":{\"mirror.linkerd.io/mirrored-service\":"
+        "\"true\",\"mirror.linkerd.io/cluster-name\":\"north\"}}}");
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_string_equal(bench_not_ready(&bench), "");
+    assert_string_equal(bench_problem(&bench), "");
+    assert_true(bench_metric(&bench, "svcmirror_declarations_readable{resource=\"links\"}") == 0);
+    assert_true(bench_metric(&bench, "svcmirror_declarations_readable{resource=\"secrets\"}") == 1);
+    bench_advance(&bench, 1000);
+    assert_true(bench_metric(&bench, "svcmirror_writes_total{verb=\"delete\",kind=\"Service\"}") == -1);
+    /* The right is granted: now it is known that none does. */
+    (void)bench_serve(&bench, BENCH_LINKS, "Link", "");
+    bench_advance(&bench, 60000);
+    assert_true(bench_metric(&bench, "svcmirror_declarations_readable{resource=\"links\"}") == 1);
+    assert_true(bench_metric(&bench, "svcmirror_writes_total{verb=\"delete\",kind=\"Service\"}") >= 1);
+    bench_done(&bench);
+}
+
+/* ---- credentials ---- */
+
+static const char link_object[] =
+    "{\"kind\":\"Link\",\"metadata\":{\"namespace\":\"mc\",\"name\":\"east\",\"uid\":\"u\"},\"spec\":{"
+    "\"targetClusterName\":"
+    "\"east\",\"targetClusterDomain\":\"cluster.local\",\"clusterCredentialsSecret\":\"a\",\"gatewayAddress\":\"10.0.0."
+    "1\","
+    "\"gatewayPort\":\"4143\",\"probeSpec\":{\"path\":\"/ready\",\"port\":\"4191\",\"period\":\"3s\"},"
+    "\"selector\":{\"matchLabels\":{\"exported\":\"yes\"}}}}";
+
+static void open_link(struct bench *bench, const char *secret)
+{
+    bench_init(bench, true);
+    (void)bench_serve(bench, BENCH_LINKS, "Link", link_object);
+    (void)bench_serve(bench, BENCH_SECRETS, "Secret", secret);
+    (void)bench_serve(bench, BENCH_EXPORTED, "Service", "");
+    assert_int_equal(bench_start(bench), ERR_OK);
+}
+
+static void credentials_that_come_back_end_the_problem(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_link(&bench, bench_secret("a", "", NULL, 0));
+    assert_string_equal(bench_problem(&bench), "");
+    const struct http_call *watch = bench.listings[0].watch;
+    bench_tell(&bench, BENCH_SECRETS, "DELETED", bench_secret("a", "", NULL, 0));
+    assert_non_null(strstr(bench_problem(&bench), "does not exist"));
+    bench_tell(&bench, BENCH_SECRETS, "ADDED", bench_secret("a", "", NULL, 0));
+    assert_string_equal(bench_problem(&bench), "");
+    assert_int_equal(bench_event_count(&bench, "CredentialsUnusable"), 1);
+    assert_int_equal(bench_event_count(&bench, "CredentialsUsable"), 1);
+    assert_string_equal(bench_event(&bench, "CredentialsUsable")->type, "Normal");
+    assert_ptr_equal(watch, bench.listings[0].watch);
+    bench_done(&bench);
+}
+
+static void credentials_that_cannot_be_used_stay_a_problem(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_link(&bench, bench_secret("a", "", NULL, 0));
+    bench_tell(&bench, BENCH_SECRETS, "MODIFIED", bench_secret("a", "", "hello", 0));
+    assert_non_null(strstr(bench_problem(&bench), "kubeconfig"));
+    for (unsigned i = 0; i < 3; i++) /* something else makes us look again */
+        bench_tell(&bench, BENCH_SECRETS, "MODIFIED", bench_secret("other", "", NULL, 0));
+    assert_non_null(strstr(bench_problem(&bench), "kubeconfig"));
+    /* Gone and back: what is told is its own fault again. */
+    bench_tell(&bench, BENCH_SECRETS, "DELETED", bench_secret("a", "", "hello", 0));
+    assert_non_null(strstr(bench_problem(&bench), "does not exist"));
+    bench_tell(&bench, BENCH_SECRETS, "ADDED", bench_secret("a", "", "hello", 0));
+    assert_null(strstr(bench_problem(&bench), "does not exist"));
+    assert_string_not_equal(bench_problem(&bench), "");
+    /* The one that was in use all the time. */
+    bench_tell(&bench, BENCH_SECRETS, "MODIFIED", bench_secret("a", "", NULL, 0));
+    assert_string_equal(bench_problem(&bench), "");
+    bench_advance(&bench, 31000);
+    assert_int_equal(bench_event_count(&bench, "CredentialsUsable"), 1);
+    bench_done(&bench);
+}
+
+static void a_kubeconfig_ends_at_its_first_nul(void **state)
+{
+    (void)state;
+    static const char text[] = "hello\0world, which is a good deal longer than what stands before it";
+    struct bench bench;
+    open_link(&bench, bench_secret("a", "", text, sizeof(text) - 1));
+    assert_non_null(strstr(bench_problem(&bench), "kubeconfig"));
+    bench_done(&bench);
+}
+
+/* ---- want of memory ---- */
+
+/* Whatever allocation fails: in the end the target is linked, and its gateway is probed. */
+static void no_failed_allocation_is_for_ever(void **state)
+{
+    (void)state;
+    for (unsigned long n = 1;; n++) {
+        struct bench bench;
+        open_link(&bench, "");
+        (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "", NULL, 0));
+        unsigned long before = mem_allocation_count();
+        mem_fail_at(n);
+        bench_tell(&bench, BENCH_SECRETS, "ADDED", bench_secret("a", "", NULL, 0));
+        mem_fail_at(0);
+        bool failed = mem_allocation_count() - before >= n;
+        bench_advance(&bench, 5000);
+        if (strcmp(bench_problem(&bench), "") != 0 || bench_probed() != 1)
+            fail_msg("after allocation %lu failed: \"%s\", %u probes", n, bench_problem(&bench), bench_probed());
+        bench_done(&bench);
+        if (!failed)
+            return;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_rival_is_told_once),
+        cmocka_unit_test(links_that_may_not_be_read_leave_the_secrets),
+        cmocka_unit_test(credentials_that_come_back_end_the_problem),
+        cmocka_unit_test(credentials_that_cannot_be_used_stay_a_problem),
+        cmocka_unit_test(a_kubeconfig_ends_at_its_first_nul),
+        cmocka_unit_test(no_failed_allocation_is_for_ever),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,87 @@
+/* links: agent_control agent_kube agent_observe mirror health base fake_loop.c fake_http.c control_bench.c */
+/* agent/control/status.c: what becomes of exported services, as the Link's status tells it. */
+#include "tests/unit/control_bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SERVICE(name)                                                                                                  \
+    "{\"kind\":\"Service\",\"metadata\":{\"namespace\":\"demo\",\"name\":\"" name                                      \
+    "\",\"resourceVersion\":\"1\",\"labels\":{\"exported\":\"yes\"}},\"spec\":{\"ports\":[{\"port\":80}]}}"
+#define ENTRY(name, reason)                                                                                            \
+    "{\"controllerName\":\"linkerd.io/"                                                                                \
+    "service-mirror\",\"remoteRef\":{\"group\":\"core\",\"kind\":\"Service\",\"name\":\"" name                         \
+    "\",\"namespace\":\"demo\"},\"conditions\":[{\"type\":\"Mirrored\",\"status\":\"False\",\"reason\":\"" reason      \
+    "\",\"message\":\"Namespace does not exist\",\"lastTransitionTime\":\"2026-01-01T00:00:00Z\"}]}"
+#define LINK(entries)                                                                                                  \
+    "{\"metadata\":{\"namespace\":\"mc\",\"name\":\"east\",\"uid\":\"u\"},\"spec\":{\"targetClusterName\":\"east\","   \
+    "\"targetClusterDomain\":\"cluster.local\",\"clusterCredentialsSecret\":\"a\",\"gatewayAddress\":\"10.0.0.1\","    \
+    "\"gatewayPort\":\"4143\",\"selector\":{\"matchLabels\":{\"exported\":\"yes\"}}},\"status\":{\"mirrorServices\":"  \
+    "[" entries "]}}"
+#define BODY(entries) "{\"status\":{\"mirrorServices\":[" entries "]}}"
+
+/* Their namespace does not exist, so that what they come to is decided without a write. */
+static void open_link(struct bench *bench, const char *link, const char *services)
+{
+    bench_init(bench, true);
+    (void)bench_serve(bench, BENCH_LINKS, "Link", link);
+    (void)bench_serve(bench, BENCH_SECRETS, "Secret", bench_secret("a", "", NULL, 0));
+    (void)bench_serve(bench, BENCH_EXPORTED, "Service", services);
+    assert_int_equal(bench_start(bench), ERR_OK);
+    bench_advance(bench, 2000);
+}
+
+static void a_service_that_is_exported_no_longer_leaves(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_link(&bench, LINK(""), SERVICE("a") "," SERVICE("b"));
+    assert_int_equal(bench.status_writes, 1);
+    assert_non_null(strstr(bench.status, "\"name\":\"a\""));
+    assert_non_null(strstr(bench.status, "\"name\":\"b\""));
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED",
+               LINK(ENTRY("a", "MissingNamespace") "," ENTRY("b", "MissingNamespace")));
+    bench_tell(&bench, BENCH_EXPORTED, "DELETED", SERVICE("b"));
+    bench_advance(&bench, 2000);
+    assert_string_equal(bench.status, BODY(ENTRY("a", "MissingNamespace")));
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", LINK(ENTRY("a", "MissingNamespace")));
+    bench_tell(&bench, BENCH_EXPORTED, "DELETED", SERVICE("a"));
+    bench_advance(&bench, 2000);
+    assert_string_equal(bench.status, BODY(""));
+    assert_int_equal(bench.status_writes, 3);
+    bench_done(&bench);
+}
+
+static void what_went_while_nobody_looked_leaves(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_link(&bench, LINK(ENTRY("a", "MissingNamespace")), "");
+    assert_string_equal(bench.status, BODY(""));
+    bench_done(&bench);
+}
+
+/* Whoever wrote it last, in whatever order. */
+static void a_right_status_is_not_written(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_link(&bench, LINK(ENTRY("a", "MissingNamespace") "," ENTRY("b", "MissingNamespace")),
+              SERVICE("a") "," SERVICE("b"));
+    assert_int_equal(bench.status_writes, 0);
+    bench_done(&bench);
+    open_link(&bench, LINK(ENTRY("b", "MissingNamespace") "," ENTRY("x", "Error") "," ENTRY("a", "MissingNamespace")),
+              SERVICE("a") "," SERVICE("b"));
+    assert_string_equal(bench.status, BODY(ENTRY("a", "MissingNamespace") "," ENTRY("b", "MissingNamespace")));
+    bench_done(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_service_that_is_exported_no_longer_leaves),
+        cmocka_unit_test(what_went_while_nobody_looked_leaves),
+        cmocka_unit_test(a_right_status_is_not_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
