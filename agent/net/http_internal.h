@@ -12,9 +12,10 @@
 enum {
     HTTP_ERROR_BODY_BYTES = 64 << 10, /* of a streaming call's non-2xx answer */
     HTTP_INBOX_BYTES = 64 << 10,      /* received by a streaming call and not handed over yet; then it is not read */
-    HTTP_TURN_BYTES = 64 << 10,       /* what one turn hands over to streaming calls, all together: some 50 objects */
-    HTTP_PIECE_BYTES = 16 << 10,      /* and to one of them before it is another's turn */
-    HTTP_BODY_BYTES = 16 << 20,       /* when the call says nothing */
+    HTTP_READ_BYTES = 4 << 10,  /* read at once; decompressed this is 100 KiB of a list: what curl keeps while paused */
+    HTTP_TURN_BYTES = 64 << 10, /* what one turn hands over to streaming calls, all together: some 50 objects */
+    HTTP_PIECE_BYTES = 16 << 10, /* and to one of them before it is another's turn */
+    HTTP_BODY_BYTES = 16 << 20,  /* when the call says nothing */
     HTTP_URL_BYTES = 64 << 10,
     HTTP_IDLE_HANDLES = 16, /* easy handles kept for reuse by an origin */
 };
