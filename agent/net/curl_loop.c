@@ -153,6 +153,14 @@ static void collect_finished(struct curl_loop *curl)
     }
 }
 
+/* A socket that could not be noted, by curl or by on_socket(), is not asked for again: its transfer would wait for ever, and curl does not
+ * say which it is. */
+static void conclude_all(struct curl_loop *curl)
+{
+    while (curl->active != NULL)
+        conclude(curl->active, CURLE_OUT_OF_MEMORY);
+}
+
 /* --- curl's wishes --- */
 
 /* All finished transfers are taken out of the multi before any callback runs: a callback may change the multi as it likes. */
@@ -161,10 +169,8 @@ static void act(struct curl_loop *curl, curl_socket_t fd, int mask)
     int running = 0;
     CURLMcode code = curl_multi_socket_action(curl->multi, fd, mask, &running);
     collect_finished(curl);
-    /* A socket that could not be noted, by curl or by on_socket(), is not asked for again: its transfer would wait for
-     * ever, and curl does not say which it is. */
-    while (code != CURLM_OK && curl->active != NULL)
-        conclude(curl->active, CURLE_OUT_OF_MEMORY);
+    if (code != CURLM_OK)
+        conclude_all(curl);
     if (curl->finished != NULL || curl->ready != NULL)
         deliver(curl);
 }
@@ -213,7 +219,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
     if (watch == NULL) {
         watch = new_watch(curl);
         if (watch == NULL)
-            return -1; /* see act() */
+            return -1; /* see conclude_all() */
         (void)curl_multi_assign(curl->multi, fd, watch);
     }
     unsigned events = (what & CURL_POLL_IN ? LOOP_READ : 0u) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0u);
@@ -320,4 +326,19 @@ void curl_loop_remove(struct curl_transfer *transfer)
         take_out(transfer);
     transfer->owner = NULL;
     transfer->finished = false;
+}
+
+/* What TLS keeps, no socket tells of: curl looks for it at its next timeout, which it sets here. */
+void curl_loop_resume(struct curl_transfer *transfer)
+{
+    struct curl_loop *curl = transfer->owner;
+    if (curl == NULL || transfer->finished)
+        return;
+    CURLcode code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        conclude_all(curl);
+    else if (code != CURLE_OK)
+        conclude(transfer, code);
+    if (curl->finished != NULL || curl->ready != NULL)
+        loop_timer_start(curl->done_timer, 0);
 }

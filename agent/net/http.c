@@ -13,10 +13,22 @@ struct http *http_new(struct loop *loop, struct dns *dns, struct err *reterr)
     }
     http->loop = loop;
     http->dns = dns;
+    http->waiting_end = &http->waiting;
+    if (loop_on_turn(loop, http_deliver_turn, http) != ERR_OK) {
+        (void)err_set(reterr, ERR_LIMIT, "the loop has too many hooks");
+        mem_free(http);
+        return NULL;
+    }
     return http;
 }
 
-void http_free(struct http *http) { mem_free(http); }
+void http_free(struct http *http)
+{
+    if (http == NULL)
+        return;
+    loop_off_turn(http->loop, http_deliver_turn, http);
+    mem_free(http);
+}
 
 struct loop *http_loop(const struct http *http) { return http->loop; }
 
@@ -25,6 +37,7 @@ struct loop *http_loop(const struct http *http) { return http->loop; }
 static void transfer_free(struct http_transfer *transfer)
 {
     curl_loop_remove(&transfer->base);
+    http_deliver_forget(transfer);
     dns_cancel(&transfer->query);
     loop_timer_free(transfer->deadline);
     loop_timer_free(transfer->idle);
@@ -51,13 +64,12 @@ static void detach(struct http_call *call)
     http_origin_count(origin, -1, lasting);
 }
 
-/* `error` may be the transfer's own. */
-static void finish(struct http_transfer *transfer, const struct err *error)
+void http_finish(struct http_transfer *transfer, const struct err *error)
 {
     struct http_call *call = transfer->call;
-    struct err copy = error != NULL ? *error : (struct err){0};
+    struct err copy = *error;
     detach(call);
-    call->on_done(call, error != NULL ? &copy : NULL);
+    call->on_done(call, copy.code != ERR_OK ? &copy : NULL);
 }
 
 void http_cancel(struct http_call *call)
@@ -78,47 +90,41 @@ void http_call_done(struct http_call *call)
 
 static bool is_good(const struct http_call *call) { return call->status >= 200 && call->status < 300; }
 
-/* Hands over what the curl callbacks recorded. @return false when the transfer is gone. */
-static bool deliver(struct http_transfer *transfer)
+static void tell_head(struct http_transfer *transfer)
 {
     struct http_call *call = transfer->call;
-    if (transfer->head_complete && !transfer->head_told && is_good(call) && call->on_head != NULL) {
-        transfer->head_told = true;
-        http_receive_facts(transfer);
-        call->on_head(call);
-    }
-    if (transfer->inbox.length == 0)
-        return true;
-    struct strbuf data = transfer->inbox;
-    strbuf_init(&transfer->inbox, HTTP_INBOX_BYTES);
-    struct err error = {0};
-    enum err_code code = call->on_data(call, data.data, data.length, &error);
-    /* The callback may have cancelled the call, and its owner may be gone: only its code tells. */
-    strbuf_done(&data);
-    if (code == ERR_CANCELLED)
-        return false;
-    if (code == ERR_OK)
-        return true;
-    if (error.code == ERR_OK)
-        (void)err_set(&error, code, "%s", err_code_name(code));
-    finish(transfer, &error);
-    return false;
+    if (!transfer->head_complete || transfer->head_told || !is_good(call) || call->on_head == NULL)
+        return;
+    transfer->head_told = true;
+    http_receive_facts(transfer);
+    call->on_head(call);
 }
 
-static void on_ready(struct curl_transfer *base) { (void)deliver((struct http_transfer *)base); }
+static void on_ready(struct curl_transfer *base)
+{
+    struct http_transfer *transfer = (struct http_transfer *)base;
+    tell_head(transfer);
+    http_deliver_soon(transfer);
+}
 
+/* Nothing more comes; what came first goes to the owner, whatever time that takes. */
 static void on_finished(struct curl_transfer *base, CURLcode result)
 {
     struct http_transfer *transfer = (struct http_transfer *)base;
-    struct err error = {0};
     http_receive_facts(transfer);
-    if (!deliver(transfer))
+    if (transfer->error.code == ERR_OK && result != CURLE_OK)
+        http_error_describe(transfer, result, &transfer->error);
+    tell_head(transfer);
+    if (transfer->inbox.length == 0) {
+        http_finish(transfer, &transfer->error);
         return;
-    if (transfer->error.code != ERR_OK)
-        error = transfer->error;
-    else if (result != CURLE_OK)
-        http_error_describe(transfer, result, &error);
-    finish(transfer, error.code != ERR_OK ? &error : NULL);
+    }
+    transfer->is_over = true;
+    if (transfer->deadline != NULL)
+        loop_timer_stop(transfer->deadline);
+    if (transfer->idle != NULL)
+        loop_timer_stop(transfer->idle);
+    http_deliver_soon(transfer);
 }
 
 static void on_deadline(void *context)
@@ -127,7 +133,7 @@ static void on_deadline(void *context)
     struct err error = {0};
     http_receive_facts(transfer);
     http_error_deadline(transfer, &error);
-    finish(transfer, &error);
+    http_finish(transfer, &error);
 }
 
 static void on_idle(void *context)
@@ -137,7 +143,7 @@ static void on_idle(void *context)
     http_receive_facts(transfer);
     (void)err_set(&error, ERR_TIMEOUT, "%s: nothing received for %u ms", transfer->origin->base_url,
                   transfer->call->idle_timeout_ms);
-    finish(transfer, &error);
+    http_finish(transfer, &error);
 }
 
 /* --- its start --- */
@@ -162,7 +168,7 @@ static void on_resolved(struct dns_query *query, const struct dns_answer *answer
         (void)!hand_over(transfer, &failure);
     }
     if (failure.code != ERR_OK)
-        finish(transfer, &failure);
+        http_finish(transfer, &failure);
 }
 
 static enum err_code make_timers(struct http_transfer *transfer, struct err *reterr)

@@ -21,9 +21,9 @@
 struct http;
 struct http_origin;
 
-/** @return new engine, or NULL with reterr. One per process. */
+/** Takes one of the loop's hooks. @return new engine, or NULL with reterr: ERR_NOMEM, ERR_LIMIT (no hook is left). One per process. */
 struct http *http_new(struct loop *loop, struct dns *dns, struct err *reterr);
-void http_free(struct http *http);
+void http_free(struct http *http); /* takes NULL */
 struct loop *http_loop(const struct http *http);
 
 /** PEM texts and names; all borrowed (copied by http_origin_new), all optional. */
@@ -59,8 +59,9 @@ struct http_call {
     uint32_t timeout_ms;      /* whole call; 0: none (watches) */
     uint32_t idle_timeout_ms; /* no byte received for so long ends the call with ERR_TIMEOUT; 0: none */
     size_t max_body_bytes;    /* over it the call fails with ERR_LIMIT; 0: 16 MiB. Not applied when on_data is set */
-    /* Streaming: called for each piece of a 2xx body as it arrives instead of collecting it. A code other than ERR_OK ends the call
-     * with that code. May http_cancel() and free the call: then it must return ERR_CANCELLED. */
+    /* Streaming: called for each piece of a 2xx body instead of collecting it, at the end of the turn in which it arrives or, when that
+     * turn has had its 64 KiB for all calls together, of a later one; meanwhile the peer waits, and that is no silence of it. A code
+     * other than ERR_OK ends the call with that code. May http_cancel() and free the call: then it must return ERR_CANCELLED. */
     enum err_code (*on_data)(struct http_call *call, const char *data, size_t bytes, struct err *reterr);
     /* The headers of a 2xx answer are complete; may be NULL. Must not cancel the call. */
     void (*on_head)(struct http_call *call);

@@ -52,9 +52,12 @@ static enum err_code code_of(CURLcode result)
 }
 
 /* In TLS 1.3 a server refuses the client's certificate after the client's side of the handshake is done: curl reads an
- * alert in place of an answer. And it has no code of its own for broken chunks. */
+ * alert in place of an answer. And it has no code of its own for broken chunks, nor for zlib's want of memory, the only failure that zlib
+ * has no words for. */
 static enum err_code refine(enum err_code code, CURLcode result, const char *text)
 {
+    if (result == CURLE_BAD_CONTENT_ENCODING && strstr(text, "Unknown failure within decompression") != NULL)
+        return ERR_NOMEM;
     if (result != CURLE_RECV_ERROR && result != CURLE_SEND_ERROR)
         return code;
     if (strstr(text, " alert ") != NULL)

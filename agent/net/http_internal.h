@@ -1,5 +1,6 @@
 /* What the files of the HTTP engine share: http_origin.c makes origins, http_request.c tells curl what to ask, http_receive.c
- * takes what comes, http_error.c says what failed, http.c leads a call from its start to its end. Internal to agent/net. */
+ * takes what comes, http_deliver.c hands it to the call's owner, http_error.c says what failed, http.c leads a call from its start to
+ * its end. Internal to agent/net. */
 #pragma once
 
 #include <curl/curl.h>
@@ -10,8 +11,11 @@
 
 enum {
     HTTP_ERROR_BODY_BYTES = 64 << 10, /* of a streaming call's non-2xx answer */
-    HTTP_INBOX_BYTES = 64 << 20,      /* what one turn may bring a streaming call, decompressed */
-    HTTP_BODY_BYTES = 16 << 20,       /* when the call says nothing */
+    HTTP_INBOX_BYTES = 64 << 10,      /* received by a streaming call and not handed over yet; then it is not read */
+    HTTP_READ_BYTES = 4 << 10,  /* read at once; decompressed this is 100 KiB of a list: what curl keeps while paused */
+    HTTP_TURN_BYTES = 64 << 10, /* what one turn hands over to streaming calls, all together: some 50 objects */
+    HTTP_PIECE_BYTES = 16 << 10, /* and to one of them before it is another's turn */
+    HTTP_BODY_BYTES = 16 << 20,  /* when the call says nothing */
     HTTP_URL_BYTES = 64 << 10,
     HTTP_IDLE_HANDLES = 16, /* easy handles kept for reuse by an origin */
 };
@@ -19,6 +23,8 @@ enum {
 struct http {
     struct loop *loop;
     struct dns *dns; /* NULL: origins must be literal addresses */
+    /* What they received is not handed over yet; the first is next. */
+    struct http_transfer *waiting, **waiting_end;
 };
 
 struct http_origin {
@@ -51,13 +57,22 @@ struct http_transfer {
     struct curl_slist *headers, *resolve, *connect_to;
     struct loop_timer *deadline, *idle;
     struct dns_query query;
-    struct strbuf inbox; /* received, not delivered yet */
-    struct err error;    /* ours, stronger than curl's */
+    struct strbuf inbox; /* received */
+    size_t delivered;    /* of these, handed over */
+    struct http_transfer *next_waiting;
+    struct err error; /* ours, stronger than curl's; once it is over, how it ended */
     char curl_error[CURL_ERROR_SIZE];
     char tried[160]; /* the first addresses that curl was given for resolve_host, for messages */
     bool lasting;    /* without a deadline */
     bool head_complete, head_told;
+    bool is_waiting; /* in http->waiting */
+    bool is_paused;  /* curl keeps what did not fit into the inbox, and reads no more */
+    bool is_over;    /* nothing comes any more */
 };
+
+/** Ends the call. @param error  copied, may be the transfer's own; ERR_OK in it for a call that worked.
+ *  Runs on_done; the transfer is gone. */
+void http_finish(struct http_transfer *transfer, const struct err *error);
 
 /** A handle in its initial state, or NULL; give it back. */
 CURL *http_origin_take_handle(struct http_origin *origin);
@@ -76,6 +91,15 @@ size_t http_receive_header(char *line, size_t size, size_t count, void *context)
 size_t http_receive_body(char *data, size_t size, size_t count, void *context);
 /** Takes over status and peer from curl. */
 void http_receive_facts(struct http_transfer *transfer);
+/** Silence counts from now; not while something waits to be handed over. */
+void http_receive_restart_idle(const struct http_transfer *transfer);
+
+/** Something may have been received; its owner gets it at the end of this turn or in a later one. */
+void http_deliver_soon(struct http_transfer *transfer);
+/** Nothing more is handed over; idempotent. */
+void http_deliver_forget(struct http_transfer *transfer);
+/** The hook that hands over; `http` is the engine. @return whether something is left for another turn. */
+bool http_deliver_turn(void *http);
 
 /** @return ERR_NOMEM, always; `reterr` may be NULL. */
 enum err_code http_error_no_memory(struct err *reterr);

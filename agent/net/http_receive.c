@@ -29,9 +29,9 @@ void http_receive_facts(struct http_transfer *transfer)
     note_status(transfer);
 }
 
-static void restart_idle(const struct http_transfer *transfer)
+void http_receive_restart_idle(const struct http_transfer *transfer)
 {
-    if (transfer->call->idle_timeout_ms > 0)
+    if (transfer->idle != NULL && !transfer->is_waiting)
         loop_timer_start(transfer->idle, transfer->call->idle_timeout_ms);
 }
 
@@ -85,7 +85,7 @@ size_t http_receive_header(char *line, size_t size, size_t count, void *context)
     struct http_transfer *transfer = context;
     struct http_call *call = transfer->call;
     size_t bytes = size * count;
-    restart_idle(transfer);
+    http_receive_restart_idle(transfer);
     if (transfer->head_complete)
         return bytes;                                 /* a trailer */
     if (bytes > 5 && memcmp(line, "HTTP/", 5) == 0) { /* the headers of an answer begin, perhaps after a 1xx */
@@ -122,9 +122,6 @@ static enum err_code store(struct http_transfer *transfer, const char *data, siz
 {
     strbuf_append_bytes(&transfer->inbox, data, bytes);
     curl_loop_notify(&transfer->base);
-    if (strbuf_error(&transfer->inbox) == ERR_LIMIT)
-        return err_set(&transfer->error, ERR_LIMIT, "%s: more than %d bytes at once", transfer->origin->base_url,
-                       HTTP_INBOX_BYTES);
     return strbuf_error(&transfer->inbox) == ERR_OK ? ERR_OK : http_error_no_memory(&transfer->error);
 }
 
@@ -133,10 +130,14 @@ size_t http_receive_body(char *data, size_t size, size_t count, void *context)
     struct http_transfer *transfer = context;
     struct http_call *call = transfer->call;
     size_t bytes = size * count;
-    call->received_bytes += bytes;
-    restart_idle(transfer);
     note_status(transfer);
     bool streaming = call->on_data != NULL && call->status >= 200 && call->status < 300;
+    if (streaming && bytes > HTTP_INBOX_BYTES - transfer->inbox.length) {
+        transfer->is_paused = true;
+        return CURL_WRITEFUNC_PAUSE; /* curl keeps these bytes, and reads no more */
+    }
+    call->received_bytes += bytes;
+    http_receive_restart_idle(transfer);
     enum err_code code = streaming ? store(transfer, data, bytes) : collect(transfer, data, bytes);
     return code == ERR_OK ? bytes : 0; /* anything but `bytes` ends the transfer */
 }
