@@ -122,5 +122,7 @@ uint64_t write_fingerprint(const struct write *write)
         hash = hash_service(hash_service(hash, write->old_service), write->service);
     else if (write->kind == WRITE_SLICE)
         hash = hash_slice(hash_slice(hash, write->old_slice), write->slice);
+    else if (write->kind == WRITE_ENDPOINTS)
+        hash = hash_text(hash, write->old_slice->meta.endpoints_uid);
     return hash != 0 ? hash : 1;
 }

@@ -194,6 +194,7 @@ bool plan_namespace(struct planner *planner, struct claim *claim)
                                         .uid = "",
                                         .resource_version = "",
                                         .owner_uid = "",
+                                        .endpoints_uid = "",
                                         .labels = kv_builder_finish(&labels)};
     struct write *write = plan_add_write(planner, WRITE_CREATE, WRITE_NAMESPACE, "an exported service lives there");
     write->name = planner->namespace;
@@ -268,6 +269,21 @@ static void plan_slices(struct planner *planner, const struct desired *desired)
                                                        : "no address of this family");
 }
 
+/* Endpoints that Linkerd made for this mirror go once the slices of ours stand in for them: Kubernetes then takes the slice away that it made of
+ * them. That slice tells of them: the Endpoints themselves are not watched. */
+static void plan_adoption(struct planner *planner)
+{
+    for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next) {
+        const struct object_meta *meta = &entry->slice->meta;
+        if (strcmp(entry->slice->managed_by, K8S_MIRRORED_BY) != 0 || meta->endpoints_uid[0] == '\0' ||
+            meta->deleting || kv_get(&meta->labels, L5D_CLUSTER_NAME) == NULL)
+            continue;
+        plan_add_write(planner, WRITE_DELETE, WRITE_ENDPOINTS, "slices take the place of Linkerd's Endpoints")
+            ->old_slice = entry->slice;
+        return;
+    }
+}
+
 /* Somebody else's slice with the name of one of ours; NULL when there is none. */
 static const struct slice *foreign_slice(const struct planner *planner, const struct desired *desired)
 {
@@ -329,6 +345,8 @@ static void plan_winner(struct planner *planner, struct claim *claim)
         plan_add_status(planner, claim, false, "Pending", desired.remark);
     else
         plan_add_status(planner, claim, true, "Mirrored", desired.remark);
+    if (foreign == NULL && !desired.pending && desired.endpoints != ENDPOINTS_KEEP)
+        plan_adoption(planner);
 }
 
 /* While the target is being listed, half of the claims are known, and the best of them may not be the winner. Only a Link's own
@@ -487,7 +505,9 @@ const char *write_verb_name(enum write_verb verb)
 
 const char *write_kind_name(enum write_kind kind)
 {
-    static const char *const names[] = {
-        [WRITE_NAMESPACE] = "Namespace", [WRITE_SERVICE] = "Service", [WRITE_SLICE] = "EndpointSlice"};
+    static const char *const names[] = {[WRITE_NAMESPACE] = "Namespace",
+                                        [WRITE_SERVICE] = "Service",
+                                        [WRITE_SLICE] = "EndpointSlice",
+                                        [WRITE_ENDPOINTS] = "Endpoints"};
     return names[kind];
 }

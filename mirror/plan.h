@@ -18,7 +18,12 @@
 #include "mirror/world.h"
 
 enum write_verb { WRITE_CREATE, WRITE_UPDATE, WRITE_DELETE };
-enum write_kind { WRITE_NAMESPACE, WRITE_SERVICE, WRITE_SLICE };
+enum write_kind {
+    WRITE_NAMESPACE,
+    WRITE_SERVICE,
+    WRITE_SLICE,
+    WRITE_ENDPOINTS, /* v1 Endpoints that Linkerd made: only ever deleted */
+};
 
 /** One write. Objects are borrowed from the world or the arena. */
 struct write {
@@ -27,7 +32,8 @@ struct write {
     const char *namespace, *name;                /* of the object; namespace "" for namespaces */
     const char *reason;                          /* constant: why, for logs and `plan` */
     const struct service *service, *old_service; /* wanted, and what is there (update and delete) */
-    const struct slice *slice, *old_slice;
+    const struct slice *slice,
+        *old_slice; /* old_slice also where Endpoints go: the slice that Kubernetes made of them */
     const struct namespace_object *namespace_object;
 };
 
@@ -55,7 +61,8 @@ enum err_code plan_mirror(const struct world *world, struct mirror *mirror, stru
 
 /** Tells the objects of one mirror apart. */
 uint32_t write_object(const struct write *write);
-/** Of an update: the same for the same wanted content in place of the same content, whatever their versions. Never 0. */
+/** Of an update, or of Endpoints that go: the same for the same wanted content in place of the same content, whatever their versions.
+ *  Never 0. */
 uint64_t write_fingerprint(const struct write *write);
 
 /** How the claim is or would be mirrored: "gateway", "headless", "hostname", "remote-discovery", "federated", or "gateway-mirror". */

@@ -192,7 +192,8 @@ static struct service build(const struct planner *planner, const struct members 
                  .name = planner->name,
                  .uid = "",
                  .resource_version = "",
-                 .owner_uid = ""},
+                 .owner_uid = "",
+                 .endpoints_uid = ""},
         .type = SERVICE_CLUSTER_IP,
         .cluster_ip = "",
     };

@@ -4,8 +4,10 @@
 
 static const char *resource_of(enum write_kind kind)
 {
-    static const char *const names[] = {
-        [WRITE_NAMESPACE] = "namespaces", [WRITE_SERVICE] = "services", [WRITE_SLICE] = "endpointslices"};
+    static const char *const names[] = {[WRITE_NAMESPACE] = "namespaces",
+                                        [WRITE_SERVICE] = "services",
+                                        [WRITE_SLICE] = "endpointslices",
+                                        [WRITE_ENDPOINTS] = "endpoints"};
     return names[kind];
 }
 
@@ -63,7 +65,10 @@ static void build_delete(struct arena *arena, const struct write *write, struct 
     const struct object_meta *meta = write->kind == WRITE_SERVICE ? &write->old_service->meta : &write->old_slice->meta;
     request->path = write_request_object_path(arena, write->kind, write->namespace, write->name);
     request->verb = "delete";
-    codec_write_delete_options(body, meta->uid, meta->resource_version);
+    if (write->kind == WRITE_ENDPOINTS)
+        codec_write_delete_options(body, meta->endpoints_uid, "");
+    else
+        codec_write_delete_options(body, meta->uid, meta->resource_version);
 }
 
 void write_request_build(struct arena *arena, const struct write *write, struct write_request *ret_request,

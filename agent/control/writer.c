@@ -155,10 +155,20 @@ static const struct object_meta *viewed_meta(const struct work *work)
     return NULL;
 }
 
+static bool has_mirrored_slice(const struct mirror *mirror)
+{
+    for (uint32_t i = 0; i < mirror_slice_count(mirror); i++)
+        if (mirror_slice(mirror, i)->meta.endpoints_uid[0] != '\0')
+            return true;
+    return false;
+}
+
 static bool effect_arrived(const struct work *work)
 {
     if (work->kind == WRITE_NAMESPACE)
         return world_namespace_state(work->writer->control->world, work->name) == WORLD_NAMESPACE_ACTIVE;
+    if (work->kind == WRITE_ENDPOINTS)
+        return !has_mirrored_slice(work->mirror);
     const struct object_meta *meta = viewed_meta(work);
     if (work->verb == WRITE_DELETE)
         return meta == NULL || meta->deleting;
@@ -470,10 +480,16 @@ static void tell_undone(struct writer *writer, const struct mirror *mirror, cons
         links_emit(writer->control, world_link_declaration(claim_link(claim)), true, "UpdateUndone", note);
 }
 
+/* Linkerd's own agent, when it runs beside this one, makes its Endpoints again. */
+static bool is_paced(const struct write *write)
+{
+    return write->verb == WRITE_UPDATE || write->kind == WRITE_ENDPOINTS;
+}
+
 /* @return how long the write has to wait; 0: not at all. */
 static uint64_t pace_ms(const struct writer *writer, const struct mirror *mirror, const struct write *write)
 {
-    if (write->verb != WRITE_UPDATE)
+    if (!is_paced(write))
         return 0;
     return mirror_rewrite_wait_ms(mirror, write_object(write), write_fingerprint(write),
                                   loop_now_ms(writer->control->config.loop));
@@ -481,7 +497,7 @@ static uint64_t pace_ms(const struct writer *writer, const struct mirror *mirror
 
 static void note_update(struct writer *writer, struct mirror *mirror, const struct write *write)
 {
-    if (write->verb != WRITE_UPDATE)
+    if (!is_paced(write))
         return;
     uint32_t repeats = mirror_note_rewrite(mirror, write_object(write), write_fingerprint(write),
                                            loop_now_ms(writer->control->config.loop));

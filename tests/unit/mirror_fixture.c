@@ -135,6 +135,8 @@ static void read_word(struct reader *reader, const char *word)
         reader->meta.uid = arena_strdup(arena, word + 4);
     else if (text_starts_with(word, "owner="))
         reader->meta.owner_uid = arena_strdup(arena, word + 6);
+    else if (text_starts_with(word, "endpoints="))
+        reader->meta.endpoints_uid = arena_strdup(arena, word + 10);
     else if (text_starts_with(word, "svc="))
         kv_builder_set(&reader->labels, K8S_SERVICE_NAME, arena_strdup(arena, word + 4));
     else if (text_starts_with(word, "managed="))
@@ -160,8 +162,12 @@ static void read_words(struct reader *reader, struct arena *arena, const char *w
         fail_msg("too many words");
     const char *key = arena_strdup(arena, strtok_r(text, " \n", &rest));
     const char *name = object_key_split(key, namespace);
-    reader->meta = (struct object_meta){
-        .namespace = arena_strdup(arena, namespace), .name = name, .uid = "", .resource_version = "", .owner_uid = ""};
+    reader->meta = (struct object_meta){.namespace = arena_strdup(arena, namespace),
+                                        .name = name,
+                                        .uid = "",
+                                        .resource_version = "",
+                                        .owner_uid = "",
+                                        .endpoints_uid = ""};
     for (char *word = strtok_r(NULL, " \n", &rest); word != NULL; word = strtok_r(NULL, " \n", &rest))
         read_word(reader, word);
     reader->meta.labels = kv_builder_finish(&reader->labels);

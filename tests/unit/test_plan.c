@@ -588,6 +588,39 @@ static void a_link_without_a_usable_gateway_has_mirrors_without_endpoints(void *
                         "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
 }
 
+/* ---- mirrors that Linkerd made ---- */
+
+static void linkerds_mirrors_are_taken_over_without_an_unready_moment(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_verdict(scene, "203.0.113.7", WORLD_LIVENESS_UNKNOWN);
+    scene_source(scene, "shop/web-east uid=l1 p=http:80>8080 #~mirrored-service=true #~cluster-name=east "
+                        "@~remote-resource-version=s0 @~remote-svc-fq-name=web.shop.svc.cluster.local");
+    /* What Kubernetes makes of Linkerd's Endpoints. */
+    scene_source_slice(scene,
+                       "shop/web-east-x7 uid=m1 endpoints=e1 svc=web-east "
+                       "managed=endpointslicemirroring-controller.k8s.io #~mirrored-service=true #~cluster-name=east "
+                       "type=IPv4 203.0.113.7 p=http:4143");
+    /* First the slice of ours, ready as the old one is, then metadata, then the Endpoints go. */
+    scene_hear(scene);
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true),
+                        "create EndpointSlice shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143\n"
+                        "update Service shop/web-east p=http:80>8080\n");
+    scene_settle(scene);
+    assert_string_equal(scene_service(scene, "shop/web-east")->meta.uid, "l1");
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                        "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
+    assert_null(scene_slice(scene, "shop/web-east-x7"));
+    assert_string_equal(scene_status(scene, "shop/web-east"), "east Mirrored: \n");
+    /* Somebody's own Endpoints beside a mirror are not touched. */
+    scene_source_slice(scene,
+                       "shop/web-east-x8 endpoints=e2 svc=web-east "
+                       "managed=endpointslicemirroring-controller.k8s.io #~mirrored-service=true type=IPv4 10.0.0.9");
+    scene_settle(scene);
+    assert_non_null(scene_slice(scene, "shop/web-east-x8"));
+}
+
 /* ---- what people and other controllers do to mirrors ---- */
 
 static void what_leads_traffic_past_a_mirror_is_taken_off(void **state)
@@ -1791,6 +1824,7 @@ int main(void)
         SCENE(exports_may_be_finer),
         SCENE(of_two_exports_with_one_name_one_has_it),
         SCENE(draining_makes_endpoints_unready_and_back),
+        SCENE(linkerds_mirrors_are_taken_over_without_an_unready_moment),
         SCENE(a_foreign_name_is_asked_for_anew_after_an_unexport),
         SCENE(a_mirror_that_linkerd_made_is_adopted),
         SCENE(the_oldest_of_two_links_has_the_name),
