@@ -17,6 +17,7 @@ enum { DECODE_BYTES = 8 << 20 };
 struct secret {
     struct link *link; /* the 2.8 link that it declares, NULL when none */
     bool is_mirror_type;
+    bool is_bare;     /* it has none of 2.8's annotations */
     struct err error; /* why it declares none although it has the type */
     char *kubeconfig; /* a text, up to its first NUL; NULL: the key is absent */
     char *uid;
@@ -49,6 +50,8 @@ struct links {
     bool changed;
     bool judged; /* once at least, since as much was known as can be */
 };
+
+#define CREDENTIALS_PREFIX "cluster-credentials-" /* Linkerd's name for the Secret of a link */
 
 static const char *const versions[] = {"v1alpha3", "v1alpha2", "v1alpha1", NULL};
 
@@ -162,6 +165,7 @@ static enum err_code make_secret(struct links *links, json_t *json, const char *
     if (secret == NULL)
         return ERR_NOMEM;
     secret->is_mirror_type = mirror_type;
+    secret->is_bare = fields.cluster_name == NULL && fields.cluster_domain == NULL && fields.linkerd_namespace == NULL;
     secret->kubeconfig = kubeconfig != NULL ? mem_strndup(kubeconfig, bytes) : NULL;
     secret->uid = mem_strdup(fields.uid);
     code = (kubeconfig != NULL && secret->kubeconfig == NULL) || secret->uid == NULL ? ERR_NOMEM : ERR_OK;
@@ -435,20 +439,47 @@ static bool older(const struct link *a, const struct link *b)
     return a->created_us != b->created_us ? a->created_us < b->created_us : strcmp(a->id, b->id) < 0;
 }
 
+/* A Link that cannot be used may still say whose credentials a Secret holds: those that its target has, or those that are called after it. */
+static bool refers_to(const struct links *links, const char *name, const struct resource *resource,
+                      const char *secret_name)
+{
+    if (resource->link != NULL)
+        return strcmp(resource->link->credentials_secret, secret_name) == 0;
+    for (const struct target *target = links->targets; target != NULL; target = target_next(target)) {
+        const struct link *link = target_link(target);
+        if (link->kind == LINK_RESOURCE && strcmp(link->name, name) == 0)
+            return strcmp(link->credentials_secret, secret_name) == 0;
+    }
+    return text_starts_with(secret_name, CREDENTIALS_PREFIX) &&
+           strcmp(secret_name + strlen(CREDENTIALS_PREFIX), name) == 0;
+}
+
 static bool is_referenced(const struct links *links, const char *secret_name)
 {
-    for (struct map_entry *at = map_first(links->resources); at != NULL; at = map_next(at)) {
-        const struct resource *resource = map_value(at);
-        if (resource->link != NULL && strcmp(resource->link->credentials_secret, secret_name) == 0)
+    for (struct map_entry *at = map_first(links->resources); at != NULL; at = map_next(at))
+        if (refers_to(links, map_key(at), map_value(at), secret_name))
             return true;
-    }
     return false;
 }
 
-/* The 2.8 link that a Secret means to declare: credentials that a Link refers to declare none of their own. */
+/* The 2.8 link that a Secret means to declare: credentials that a Link refers to declare none of their own, and where there can be Links those
+ * without any of 2.8's annotations wait for theirs. */
 static bool declares(const struct links *links, const char *name, const struct secret *secret)
 {
-    return secret->is_mirror_type && !is_referenced(links, name);
+    bool waits = secret->is_bare && links->version != NULL;
+    return secret->is_mirror_type && !waits && !is_referenced(links, name);
+}
+
+/* A declaration that became unusable leaves the link as it was: a mistake in it must not take mirrors away. */
+static bool is_declared_badly(const struct links *links, const struct target *target)
+{
+    const struct link *link = target_link(target);
+    if (link->kind == LINK_RESOURCE) {
+        const struct resource *resource = map_get(links->resources, link->name);
+        return resource != NULL && resource->link == NULL;
+    }
+    const struct secret *secret = map_get(links->secrets, link->name);
+    return secret != NULL && secret->link == NULL && declares(links, link->name, secret);
 }
 
 static enum err_code propose(struct map *winners, const struct link *link)
@@ -470,6 +501,9 @@ static enum err_code elect(const struct links *links, struct map *winners)
         if (secret->link != NULL && declares(links, map_key(at), secret))
             TRY(propose(winners, secret->link));
     }
+    for (const struct target *target = links->targets; target != NULL; target = target_next(target))
+        if (is_declared_badly(links, target))
+            TRY(propose(winners, target_link(target)));
     return ERR_OK;
 }
 
@@ -524,24 +558,12 @@ static const struct link *wanted_for(const struct map *winners, const struct tar
     return wanted != NULL && strcmp(wanted->id, now->id) == 0 ? wanted : NULL;
 }
 
-/* A declaration that became unusable leaves the link as it was: a mistake in it must not take mirrors away. */
-static bool is_declared_badly(const struct links *links, const struct target *target)
-{
-    const struct link *link = target_link(target);
-    if (link->kind == LINK_RESOURCE) {
-        const struct resource *resource = map_get(links->resources, link->name);
-        return resource != NULL && resource->link == NULL;
-    }
-    const struct secret *secret = map_get(links->secrets, link->name);
-    return secret != NULL && secret->link == NULL && declares(links, link->name, secret);
-}
-
 static void remove_unwanted(struct links *links, const struct map *winners)
 {
     struct target *kept = NULL, *last = NULL;
     for (struct target *target = links->targets, *next; target != NULL; target = next) {
         next = target_next(target);
-        if (wanted_for(winners, target) != NULL || is_declared_badly(links, target)) {
+        if (wanted_for(winners, target) != NULL) {
             target_set_next(target, NULL);
             if (last != NULL)
                 target_set_next(last, target);

@@ -163,6 +163,49 @@ static void no_failed_allocation_is_for_ever(void **state)
     }
 }
 
+/* ---- credentials that are on their way to their Link, and Links that became unusable ---- */
+
+static const char bare_secret[] = "{\"kind\":\"Secret\",\"metadata\":{\"namespace\":\"mc\",\"name\":\"cluster-"
+                                  "credentials-east\",\"uid\":\"s\"},\"type\":"
+                                  "\"mirror.linkerd.io/remote-kubeconfig\",\"data\":{\"kubeconfig\":\"e30=\"}}";
+
+static void credentials_without_annotations_wait_for_their_link(void **state)
+{
+    (void)state;
+    for (unsigned links_served = 0; links_served <= 1; links_served++) {
+        struct bench bench;
+        bench_init(&bench, links_served == 1);
+        (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bare_secret);
+        if (links_served == 1)
+            (void)bench_serve(&bench, BENCH_LINKS, "Link", "");
+        assert_int_equal(bench_start(&bench), ERR_OK);
+        assert_int_equal(bench_event_count(&bench, "LinkInvalid"), links_served == 1 ? 0 : 1);
+        bench_done(&bench);
+    }
+}
+
+static void a_link_that_became_unusable_keeps_its_place(void **state)
+{
+    (void)state;
+    struct bench bench;
+    char broken[sizeof(link_object)];
+    bench_init(&bench, true);
+    (void)bench_serve(&bench, BENCH_LINKS, "Link", link_object);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "", NULL, 0));
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    (void)snprintf(broken, sizeof(broken), "%s", link_object);
+    memcpy(strstr(broken, "\"4143\""), "\"zzzz\"", 6);
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", broken);
+    assert_int_equal(bench_event_count(&bench, "LinkInvalid"), 1);
+    assert_non_null(strstr(bench_event(&bench, "LinkInvalid")->note, "spec.gatewayPort \"zzzz\" is not a port"));
+    /* A 2.8 Secret that names the cluster too gets no target beside it, and is told so. */
+    bench_tell(&bench, BENCH_SECRETS, "ADDED", bench_secret("rival", "east", NULL, 0));
+    assert_int_equal(bench_event_count(&bench, "LinkInvalid"), 2);
+    assert_true(bench_metric(&bench, "svcmirror_link_invalid{kind=\"Secret\",name=\"rival\"}") == 1);
+    assert_true(bench_metric(&bench, "svcmirror_link_invalid{kind=\"Secret\",name=\"a\"}") == -1);
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +215,8 @@ int main(void)
         cmocka_unit_test(credentials_that_cannot_be_used_stay_a_problem),
         cmocka_unit_test(a_kubeconfig_ends_at_its_first_nul),
         cmocka_unit_test(no_failed_allocation_is_for_ever),
+        cmocka_unit_test(credentials_without_annotations_wait_for_their_link),
+        cmocka_unit_test(a_link_that_became_unusable_keeps_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
