@@ -23,7 +23,7 @@ static bool is_diverted(const struct service *there)
 
 bool compare_service_right(const struct service *there, const struct service *wanted)
 {
-    return !is_diverted(there) && there->headless == wanted->headless &&
+    return !is_diverted(there) && there->headless == wanted->headless && there->affinity_s == wanted->affinity_s &&
            kv_equal(&there->meta.labels, &wanted->meta.labels) &&
            kv_equal(&there->meta.annotations, &wanted->meta.annotations) && service_ports_equal(there, wanted);
 }
@@ -91,7 +91,7 @@ static uint64_t hash_meta(uint64_t hash, const struct object_meta *meta)
 static uint64_t hash_service(uint64_t hash, const struct service *service)
 {
     hash = hash_meta(hash, &service->meta);
-    hash = hash_number(hash, is_diverted(service));
+    hash = hash_number(hash, (uint64_t)service->affinity_s << 1 | is_diverted(service));
     for (uint32_t i = 0; i < service->port_count; i++) {
         const struct service_port *port = &service->ports[i];
         hash = hash_number(hash_text(hash, port->name), (uint64_t)port->port << 2 | port->protocol);

@@ -207,6 +207,8 @@ static struct service build_service(struct arena *arena, const struct mirror *mi
         .type = SERVICE_CLUSTER_IP,
         .headless = mode == MODE_HEADLESS,
         .cluster_ip = mode == MODE_HEADLESS ? "None" : "",
+        /* 2.8 did not carry it along. */
+        .affinity_s = mode == MODE_GATEWAY && !from_secret(claim) ? claim->service->service->affinity_s : 0,
     };
     if (mode == MODE_OF_THE_GATEWAY)
         probe_port(arena, claim, &service);

@@ -163,6 +163,11 @@ static const char *const *copy_list(struct arena *arena, const char *const *text
     return copies;
 }
 
+static const char *copy_optional(struct arena *arena, const char *text)
+{
+    return text != NULL ? arena_strdup(arena, text) : NULL;
+}
+
 static enum err_code judge_cluster_name(const char *field, const char *name, struct err *reterr)
 {
     if (!is_given(name))
@@ -224,6 +229,8 @@ enum err_code link_from_resource(struct arena *arena, const struct link_resource
         .excluded_labels = copy_list(arena, resource->excluded_labels, resource->excluded_label_count),
         .excluded_label_count = resource->excluded_label_count,
         .drain = judge_drain(resource->drain),
+        .allowed_labels = copy_optional(arena, resource->allowed_labels),
+        .allowed_annotations = copy_optional(arena, resource->allowed_annotations),
     };
     judge_gateway(&judge, resource, link);
     judge_selectors(&judge, resource, link);
@@ -324,7 +331,8 @@ bool link_equal(const struct link *a, const struct link *b)
            a->created_us == b->created_us && strcmp(a->cluster_name, b->cluster_name) == 0 &&
            strcmp(a->cluster_domain, b->cluster_domain) == 0 &&
            strcmp(a->credentials_secret, b->credentials_secret) == 0 && strcmp(a->warning, b->warning) == 0 &&
-           a->drain == b->drain && selector_equal(&a->selector, &b->selector) &&
+           a->drain == b->drain && text_equal(a->allowed_labels, b->allowed_labels) &&
+           text_equal(a->allowed_annotations, b->allowed_annotations) && selector_equal(&a->selector, &b->selector) &&
            selector_equal(&a->discovery_selector, &b->discovery_selector) &&
            selector_equal(&a->federated_selector, &b->federated_selector) && a->has_gateway == b->has_gateway &&
            a->gateway_port == b->gateway_port && strcmp(a->gateway_identity, b->gateway_identity) == 0 &&
@@ -364,6 +372,8 @@ struct link *link_copy(const struct link *link)
     block->link.probe.path = arena_strdup(arena, link->probe.path);
     block->link.excluded_annotations = copy_list(arena, link->excluded_annotations, link->excluded_annotation_count);
     block->link.excluded_labels = copy_list(arena, link->excluded_labels, link->excluded_label_count);
+    block->link.allowed_labels = copy_optional(arena, link->allowed_labels);
+    block->link.allowed_annotations = copy_optional(arena, link->allowed_annotations);
     block->link.warning = arena_strdup(arena, link->warning);
     if (arena_failed(arena)) {
         link_free(&block->link);

@@ -38,8 +38,9 @@ struct link_resource {
     const char *probe_path, *probe_port, *probe_period, *probe_failure_threshold, *probe_timeout;
     struct selector selector; /* empty: nothing */
     struct selector remote_discovery_selector, federated_service_selector;
-    const char *selector_error; /* NULL, or the field and why it could not be read */
-    const char *drain;          /* annotation LINK_DRAIN */
+    const char *selector_error;                       /* NULL, or the field and why it could not be read */
+    const char *drain;                                /* annotation LINK_DRAIN */
+    const char *allowed_labels, *allowed_annotations; /* annotations LINK_ALLOWED_*: comma lists */
     const char *const *excluded_annotations;
     uint32_t excluded_annotation_count;
     const char *const *excluded_labels;
@@ -79,6 +80,8 @@ struct link {
     uint32_t excluded_annotation_count;
     const char *const *excluded_labels;
     uint32_t excluded_label_count;
+    /* Comma lists of keys and patterns: when not NULL, only these are carried along. */
+    const char *allowed_labels, *allowed_annotations;
     /* What is wrong with the declaration but does not stop the link: "" when nothing. For the condition and an Event. */
     const char *warning;
 };

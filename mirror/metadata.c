@@ -1,5 +1,6 @@
 #include "mirror/metadata.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -35,6 +36,22 @@ static bool any_matches(const char *const *patterns, size_t count, const char *k
     return false;
 }
 
+/* "app, team/" followed by "*": whether a comma list of keys and patterns names the key. No list names all. */
+static bool is_allowed(const char *list, const char *key)
+{
+    char pattern[512];
+    if (list == NULL)
+        return true;
+    for (const char *at = list; *at != '\0';) {
+        size_t skip = strspn(at, ", \t"), length = strcspn(at + skip, ", \t");
+        (void)snprintf(pattern, sizeof(pattern), "%.*s", (int)length, at + skip);
+        if (length > 0 && metadata_pattern_matches(pattern, key))
+            return true;
+        at += skip + length;
+    }
+    return false;
+}
+
 /* Linkerd's own marks are set anew for each mirror, never carried along. Its check is by this prefix without a slash. */
 static bool is_linkerds_own(const char *key) { return text_starts_with(key, L5D_PREFIX); }
 
@@ -43,7 +60,8 @@ void metadata_copy_labels(struct kv_builder *builder, const struct kv_list *remo
     for (size_t i = 0; i < remote->count; i++) {
         const struct kv *label = &remote->items[i];
         if (!is_linkerds_own(label->key) && !any_matches(ownership_marks, ARRAY_COUNT(ownership_marks), label->key) &&
-            !any_matches(link->excluded_labels, link->excluded_label_count, label->key))
+            !any_matches(link->excluded_labels, link->excluded_label_count, label->key) &&
+            is_allowed(link->allowed_labels, label->key))
             kv_builder_set(builder, label->key, label->value);
     }
 }
@@ -55,7 +73,8 @@ static bool annotation_is_carried(const char *key, const struct link *link)
         return true;
     return !is_linkerds_own(key) && !any_matches(ownership_marks, ARRAY_COUNT(ownership_marks), key) &&
            !any_matches(local_annotations, ARRAY_COUNT(local_annotations), key) &&
-           !any_matches(link->excluded_annotations, link->excluded_annotation_count, key);
+           !any_matches(link->excluded_annotations, link->excluded_annotation_count, key) &&
+           is_allowed(link->allowed_annotations, key);
 }
 
 void metadata_copy_annotations(struct kv_builder *builder, const struct kv_list *remote, const struct link *link)

@@ -38,6 +38,9 @@
 #define EXPORT_HEADLESS "svcmirror.io/headless"
 /* ours, on Links, credentials Secrets and gateway Services */
 #define LINK_DRAIN "svcmirror.io/drain"
+/* ours, on Links */
+#define LINK_ALLOWED_LABELS "svcmirror.io/allowed-labels"
+#define LINK_ALLOWED_ANNOTATIONS "svcmirror.io/allowed-annotations"
 
 /* on gateway Services in the target */
 #define L5D_MULTICLUSTER_GATEWAY "mirror.linkerd.io/multicluster-gateway"

@@ -55,6 +55,7 @@ struct service {
     bool headless;          /* spec.clusterIP is "None" */
     bool has_selector;      /* spec.selector is not empty */
     const char *cluster_ip; /* "" when none yet */
+    uint32_t affinity_s;    /* spec.sessionAffinity ClientIP: for how many seconds; 0: None */
     const struct service_port *ports;
     uint32_t port_count;
     const struct ingress *ingress;

@@ -85,6 +85,23 @@ static enum service_type service_type_of(const char *text)
     return strcmp(text, "ExternalName") == 0 ? SERVICE_EXTERNAL_NAME : SERVICE_CLUSTER_IP;
 }
 
+/* Without a configuration the API server puts three hours. */
+static enum err_code get_affinity(const struct decoder *decoder, const json_t *spec, uint32_t *ret_seconds)
+{
+    enum { DEFAULT_SECONDS = 10800, MAX_SECONDS = 86400 };
+    json_t *config = NULL, *client_ip = NULL;
+    const char *affinity = "";
+    *ret_seconds = 0;
+    TRY(field_text(decoder, spec, "sessionAffinity", &affinity));
+    if (strcmp(affinity, "ClientIP") != 0)
+        return ERR_OK;
+    TRY(field_object(decoder, spec, "sessionAffinityConfig", &config));
+    TRY(field_object(decoder, config, "clientIP", &client_ip));
+    json_int_t seconds = json_integer_value(json_object_get(client_ip, "timeoutSeconds"));
+    *ret_seconds = seconds > 0 && seconds <= MAX_SECONDS ? (uint32_t)seconds : DEFAULT_SECONDS;
+    return ERR_OK;
+}
+
 enum err_code codec_service(struct arena *arena, const json_t *json, struct service *ret_service, struct err *reterr)
 {
     struct decoder decoder;
@@ -96,6 +113,7 @@ enum err_code codec_service(struct arena *arena, const json_t *json, struct serv
     TRY(field_text(&decoder, spec, "type", &type));
     TRY(field_text(&decoder, spec, "clusterIP", &service.cluster_ip));
     TRY(field_object(&decoder, spec, "selector", &selector));
+    TRY(get_affinity(&decoder, spec, &service.affinity_s));
     service.type = service_type_of(type);
     service.headless = strcmp(service.cluster_ip, "None") == 0;
     service.has_selector = json_object_size(selector) > 0;

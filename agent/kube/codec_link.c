@@ -145,6 +145,8 @@ enum err_code codec_link(struct arena *arena, const json_t *json, struct link_re
         .generation = json_integer_value(json_object_get(json_object_get(json, "metadata"), "generation")),
         .deleting = meta.deleting,
         .drain = kv_get(&meta.annotations, LINK_DRAIN),
+        .allowed_labels = kv_get(&meta.annotations, LINK_ALLOWED_LABELS),
+        .allowed_annotations = kv_get(&meta.annotations, LINK_ALLOWED_ANNOTATIONS),
     };
     TRY(field_object(&decoder, json, "spec", &spec));
     TRY(get_link_texts(&decoder, spec, &link));

@@ -92,6 +92,16 @@ static void write_service_ports(struct strbuf *body, const struct service *servi
     strbuf_append_char(body, ']');
 }
 
+static void write_affinity(struct strbuf *body, uint32_t seconds)
+{
+    if (seconds == 0)
+        strbuf_append(body, "\"sessionAffinity\":\"None\",\"sessionAffinityConfig\":null");
+    else
+        strbuf_printf(
+            body, "\"sessionAffinity\":\"ClientIP\",\"sessionAffinityConfig\":{\"clientIP\":{\"timeoutSeconds\":%u}}",
+            seconds);
+}
+
 void codec_write_service(struct strbuf *body, const struct service *service)
 {
     strbuf_append(body, "{\"apiVersion\":\"v1\",\"kind\":\"Service\",");
@@ -99,6 +109,10 @@ void codec_write_service(struct strbuf *body, const struct service *service)
     strbuf_append(body, "},\"spec\":{\"type\":\"ClusterIP\",");
     if (service->headless)
         strbuf_append(body, "\"clusterIP\":\"None\",");
+    if (service->affinity_s > 0) {
+        write_affinity(body, service->affinity_s);
+        strbuf_append_char(body, ',');
+    }
     write_service_ports(body, service);
     strbuf_append(body, "}}");
 }
@@ -163,6 +177,11 @@ static void write_spec_patch(struct strbuf *body, const struct service *old, con
             strbuf_append(body, parts[i]);
             first = false;
         }
+    if (old->affinity_s != wanted->affinity_s) {
+        strbuf_append(body, first ? ",\"spec\":{" : ",");
+        write_affinity(body, wanted->affinity_s);
+        first = false;
+    }
     if (!has_same_ports(old, wanted)) {
         strbuf_append(body, first ? ",\"spec\":{" : ",");
         write_service_ports(body, wanted);

@@ -18,7 +18,7 @@ struct reader {
     struct service_port ports[MAX_ITEMS];
     struct ingress ingress[MAX_ITEMS];
     struct slice_endpoint endpoints[MAX_ITEMS];
-    uint32_t port_count, ingress_count, endpoint_count;
+    uint32_t port_count, ingress_count, endpoint_count, affinity_s;
     bool headless, external, nodeport, selector, terminating;
     enum address_type address_type;
 };
@@ -135,6 +135,8 @@ static void read_word(struct reader *reader, const char *word)
         reader->meta.uid = arena_strdup(arena, word + 4);
     else if (text_starts_with(word, "owner="))
         reader->meta.owner_uid = arena_strdup(arena, word + 6);
+    else if (text_starts_with(word, "affinity="))
+        reader->affinity_s = (uint32_t)strtoul(word + 9, NULL, 10);
     else if (text_starts_with(word, "endpoints="))
         reader->meta.endpoints_uid = arena_strdup(arena, word + 10);
     else if (text_starts_with(word, "svc="))
@@ -203,6 +205,7 @@ struct service *service_of(struct arena *arena, const char *format, ...)
                                   : SERVICE_CLUSTER_IP,
         .headless = reader.headless,
         .has_selector = reader.selector,
+        .affinity_s = reader.affinity_s,
         .cluster_ip = reader.headless ? "None" : "",
         .ports = copy_items(arena, reader.ports, reader.port_count * sizeof(reader.ports[0])),
         .port_count = reader.port_count,
@@ -329,6 +332,8 @@ const char *service_words(struct arena *arena, const struct service *service, bo
         strbuf_append(&out, " headless");
     if (service->has_selector)
         strbuf_append(&out, " selector");
+    if (service->affinity_s > 0)
+        strbuf_printf(&out, " affinity=%u", service->affinity_s);
     for (uint32_t i = 0; i < service->port_count; i++) {
         const struct service_port *port = &service->ports[i];
         put_port(&out, port->name, port->port, port->target_port, port->protocol, port->app_protocol);

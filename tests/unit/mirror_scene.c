@@ -240,6 +240,7 @@ static enum err_code update_service(struct scene *scene, const struct write *wri
     struct service wanted = *there;
     wanted.type = SERVICE_CLUSTER_IP;
     wanted.has_selector = false;
+    wanted.affinity_s = write->service->affinity_s;
     wanted.external_ip_count = 0;
     wanted.meta.labels = write->service->meta.labels;
     wanted.meta.annotations = write->service->meta.annotations;

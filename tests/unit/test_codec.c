@@ -546,6 +546,20 @@ static void patches_only_differences(void **state)
                                             "\"spec\":{\"ports\":[]}}");
     /* What somebody put on the mirror to lead traffic elsewhere goes; the ports are right and stay unnamed. */
     strbuf_clear(&body);
+    struct service sticky = old;
+    sticky.affinity_s = 60;
+    codec_write_service_patch(&body, &old, &sticky);
+    assert_string_equal(
+        strbuf_text(&body),
+        "{\"metadata\":{\"uid\":\"u\",\"resourceVersion\":\"7\"},\"spec\":{\"sessionAffinity\":\"ClientIP\","
+        "\"sessionAffinityConfig\":{\"clientIP\":{\"timeoutSeconds\":60}}}}");
+    strbuf_clear(&body);
+    codec_write_service_patch(&body, &sticky, &old);
+    assert_string_equal(
+        strbuf_text(&body),
+        "{\"metadata\":{\"uid\":\"u\",\"resourceVersion\":\"7\"},\"spec\":{\"sessionAffinity\":\"None\","
+        "\"sessionAffinityConfig\":null}}");
+    strbuf_clear(&body);
     struct service diverted = old;
     diverted.type = SERVICE_NODE_PORT;
     diverted.has_selector = true;

@@ -60,6 +60,11 @@ static void labels_are_carried_but_for_marks_of_ownership(void **state)
                                       .excluded_label_count = 2,
                                       .excluded_annotations = other,
                                       .excluded_annotation_count = 1};
+    static const struct link strict = {.allowed_labels = "app, team,x.example/*",
+                                       .excluded_labels = excluded,
+                                       .excluded_label_count = 2,
+                                       .allowed_annotations = "other"};
+    static const struct link nothing = {.allowed_labels = ""};
     static const struct {
         const struct link *link;
         const char *remote, *expected;
@@ -74,6 +79,9 @@ static void labels_are_carried_but_for_marks_of_ownership(void **state)
          "app.kubernetes.io/name=web"},
         {&picky, "team=a corp.example/x=1 corp.examplex/y=2 app=web", "app=web corp.examplex/y=2"},
         {&picky, "teams=a", "teams=a"},
+        /* Only what is allowed, and of that not what is excluded. */
+        {&strict, "app=web team=a tier=front x.example/y=1 x.examplez/y=1", "app=web x.example/y=1"},
+        {&nothing, "app=web", ""},
     };
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++)
         assert_copies(metadata_copy_labels, CASES[i].link, CASES[i].remote, CASES[i].expected);

@@ -1129,6 +1129,20 @@ static void exports_may_be_finer(void **state)
     }
 }
 
+static void session_affinity_comes_along(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_target(scene, 0, WEB " v=s2 affinity=600");
+    scene_settle(scene);
+    assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/web-east"), true),
+                        "shop/web-east affinity=600 p=http:80>8080");
+    scene_target(scene, 0, WEB " v=s3");
+    scene_settle(scene);
+    assert_string_equal(service_words(&scene->arena, scene_service(scene, "shop/web-east"), true),
+                        "shop/web-east p=http:80>8080");
+}
+
 static void of_two_exports_with_one_name_one_has_it(void **state)
 {
     struct scene *scene = *state;
@@ -1825,6 +1839,7 @@ int main(void)
         SCENE(of_two_exports_with_one_name_one_has_it),
         SCENE(draining_makes_endpoints_unready_and_back),
         SCENE(linkerds_mirrors_are_taken_over_without_an_unready_moment),
+        SCENE(session_affinity_comes_along),
         SCENE(a_foreign_name_is_asked_for_anew_after_an_unexport),
         SCENE(a_mirror_that_linkerd_made_is_adopted),
         SCENE(the_oldest_of_two_links_has_the_name),
