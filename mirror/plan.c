@@ -72,7 +72,7 @@ static const char *orphan_reason(const struct planner *planner)
         return is_listed(world, service, cluster, listed) ? "no longer exported" : NULL;
     if (map_get(world->unlinked, cluster) != NULL)
         return "its link was removed";
-    return world->links_complete && made_by_us ? "no link accounts for it" : NULL;
+    return world->links_complete && (made_by_us || world->config.remove_unaccounted) ? "no link accounts for it" : NULL;
 }
 
 void plan_delete_service(struct planner *planner, const char *reason)
@@ -96,6 +96,16 @@ static bool is_stray(const struct planner *planner, const struct slice *slice)
     return slice->meta.owner_uid[0] == '\0' || !named_after;
 }
 
+/* For people to decide about: a mirror of a cluster that no link names, when all links are known. */
+static bool is_of_no_link(const struct planner *planner)
+{
+    const struct service *service = planner->mirror->service;
+    const char *cluster = kv_get(&service->meta.labels, L5D_CLUSTER_NAME);
+    bool listed = false;
+    return cluster != NULL && planner->world->links_complete && !service->meta.deleting && !is_of_a_chart(service) &&
+           !cluster_is_linked(planner->world, cluster, &listed);
+}
+
 static void plan_orphan(struct planner *planner)
 {
     const struct mirror *mirror = planner->mirror;
@@ -107,6 +117,8 @@ static void plan_orphan(struct planner *planner)
         const char *reason = mirror->service->meta.deleting ? NULL : orphan_reason(planner);
         if (reason != NULL)
             plan_delete_service(planner, reason);
+        else
+            planner->plan->unaccounted = is_of_no_link(planner);
         return;
     }
     if (planner->world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED)

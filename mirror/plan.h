@@ -52,7 +52,8 @@ struct plan {
     uint32_t write_count;
     struct plan_status *statuses;
     uint32_t status_count;
-    bool collision; /* an object that is not ours has the name: look again later */
+    bool unaccounted; /* nothing accounts for the mirror, and others made it: it stays */
+    bool collision;   /* an object that is not ours has the name: look again later */
 };
 
 /** Plans `mirror`. Texts and objects live in `arena` and `world` until either changes. @return ERR_OK or ERR_NOMEM. */

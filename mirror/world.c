@@ -120,8 +120,23 @@ void mirror_collect(struct mirror *mirror)
         mirror->held || mirror->context != NULL)
         return;
     queue_remove(mirror);
+    (void)mirror_note_unaccounted(mirror, false);
     (void)map_remove(mirror->world->mirrors, mirror->key);
 }
+
+bool mirror_note_unaccounted(struct mirror *mirror, bool unaccounted)
+{
+    if (mirror->unaccounted == unaccounted)
+        return false;
+    mirror->unaccounted = unaccounted;
+    if (unaccounted)
+        mirror->world->unaccounted++;
+    else
+        mirror->world->unaccounted--;
+    return true;
+}
+
+size_t world_unaccounted_count(const struct world *world) { return world->unaccounted; }
 
 void mirror_note_version(struct mirror *mirror, const char *version)
 {

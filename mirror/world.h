@@ -50,8 +50,9 @@ struct world_config {
     bool create_namespaces_for_secrets, create_namespaces_for_links;
     const char *
         cluster_name; /* of the source, for exports to named clusters; "" when nobody said; borrowed for the world's life */
-    bool mirror_headless; /* hostnames of headless services get mirrors of their own */
-    bool move_endpoints;  /* false: the verdict is shown, mirrors' endpoints stay ready (2.8.0's way) */
+    bool remove_unaccounted; /* mirrors that others made for clusters that no link names go too */
+    bool mirror_headless;    /* hostnames of headless services get mirrors of their own */
+    bool move_endpoints;     /* false: the verdict is shown, mirrors' endpoints stay ready (2.8.0's way) */
     /* A gateway appeared, or its declaration changed, or (removed) is about to go. Called from inside world functions; must not call the world
      * except world_gateway_* getters and world_gateway_context(). May be NULL. */
     void (*on_gateway)(void *context, struct world_gateway *gateway, bool removed);
@@ -187,6 +188,10 @@ uint32_t mirror_slice_count(const struct mirror *mirror);
 const struct slice *mirror_slice(const struct mirror *mirror, uint32_t index);
 struct mirror *world_find_mirror(const struct world *world, const char *key);
 size_t world_mirror_count(const struct world *world);
+
+/** Notes whether the mirror is one that nothing here accounts for, and that is not ours to remove. @return whether that is new. */
+bool mirror_note_unaccounted(struct mirror *mirror, bool unaccounted);
+size_t world_unaccounted_count(const struct world *world);
 
 /** Marks for planning; `urgent` ones are popped before all others. Marking twice is marking once. */
 void world_mark(struct mirror *mirror, bool urgent);

@@ -35,7 +35,7 @@ struct mirror {
     void *context;
     uint32_t service_generation;
     uint8_t seen_count;
-    bool foreign, held;
+    bool foreign, held, unaccounted;
     bool marked, urgent; /* wants planning */
     bool queued;         /* is in a queue: marked and not held */
 };
@@ -57,7 +57,7 @@ struct world {
     struct map *namespaces; /* name -> struct source_namespace */
     struct map *unlinked;   /* cluster names whose link was removed in this run -> the world */
     struct mirror_queue urgent, normal;
-    size_t queued;
+    size_t queued, unaccounted;
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
     uint32_t generation[WORLD_COLLECTIONS];
     bool links_complete;

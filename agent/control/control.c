@@ -119,6 +119,7 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
                                        .create_namespaces_for_links = config->create_namespaces_for_links,
                                        .cluster_name = control->cluster_name,
                                        .mirror_headless = config->mirror_headless,
+                                       .remove_unaccounted = config->remove_unaccounted,
                                        .move_endpoints = config->move_endpoints,
                                        .on_gateway = on_gateway,
                                        .context = control};

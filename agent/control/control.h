@@ -25,6 +25,7 @@ struct control_config {
     const char *instance;            /* this replica, for Events; copied */
     bool create_namespaces_for_secrets, create_namespaces_for_links;
     bool move_endpoints, mirror_headless;
+    bool remove_unaccounted;  /* mirrors that others made for clusters that no link names go too */
     const char *cluster_name; /* of the source, for exports to named clusters; "" when nobody said; copied */
     const char *
         federated_selector; /* of local members of federated services, as on a command line; "": none; borrowed for control_new() */

@@ -93,6 +93,8 @@ static const struct definition definitions[] = {
      "Writes to the source cluster that failed and are retried.", failure_labels, NULL, 0},
     {FIELD(writes_in_flight), METRIC_GAUGE, "svcmirror_writes_in_flight", "Writes under way.", NULL, NULL, 0},
     {FIELD(queue_depth), METRIC_GAUGE, "svcmirror_queue_depth", "Mirrors that wait to be planned.", NULL, NULL, 0},
+    {FIELD(unaccounted), METRIC_GAUGE, "svcmirror_unaccounted_mirrors",
+     "Mirrors that others made for clusters that no link names.", NULL, NULL, 0},
     {FIELD(flip_seconds), METRIC_HISTOGRAM, "svcmirror_flip_duration_seconds",
      "From a gateway's change of verdict to the last endpoint that follows it.", target_labels, flip_buckets,
      ARRAY_COUNT(flip_buckets)},

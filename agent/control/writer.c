@@ -543,6 +543,12 @@ static void plan_one(struct writer *writer, struct mirror *mirror)
     enum err_code code = plan_mirror(control->world, mirror, &writer->arena, &plan);
     if (code == ERR_OK) {
         claims_apply(control, &plan);
+        if (mirror_note_unaccounted(mirror, plan.unaccounted) && plan.unaccounted)
+            log_warn(
+                "mirror_unaccounted",
+                "a mirror that others made is of a cluster that no link names: it stays; delete it, or start the agent "
+                "with --remove-unaccounted-mirrors",
+                "mirror", mirror_key(mirror), NULL);
         if (plan.write_count == 0 && !plan.collision)
             forget_failures(mirror);
         if (plan.write_count > 0)
@@ -676,5 +682,6 @@ void writer_collect(struct writer *writer)
 {
     const struct instruments *instruments = &writer->control->instruments;
     metric_set(metric_get(instruments->writes_in_flight), writer->in_flight);
+    metric_set(metric_get(instruments->unaccounted), (double)world_unaccounted_count(writer->control->world));
     metric_set(metric_get(instruments->queue_depth), (double)world_marked_count(writer->control->world));
 }

@@ -588,6 +588,35 @@ static void a_link_without_a_usable_gateway_has_mirrors_without_endpoints(void *
                         "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
 }
 
+static void what_others_made_for_unknown_clusters_is_reported_and_goes_on_request(void **state)
+{
+    struct scene *scene = *state;
+    scene_source(scene, "shop/web-gone uid=g1 p=80 #~mirrored-service=true #~cluster-name=gone");
+    scene_hear(scene);
+    struct mirror *mirror = world_find_mirror(scene->world, "shop/web-gone");
+    struct arena arena;
+    struct plan plan;
+    arena_init(&arena, 1 << 20);
+    assert_int_equal(plan_mirror(scene->world, mirror, &arena, &plan), ERR_OK);
+    assert_int_equal(plan.write_count, 0);
+    assert_true(plan.unaccounted);
+    assert_true(mirror_note_unaccounted(mirror, true));
+    assert_false(mirror_note_unaccounted(mirror, true));
+    assert_int_equal(world_unaccounted_count(scene->world), 1);
+    arena_done(&arena);
+    scene_delete(&scene->source, KIND_SERVICE, "shop/web-gone");
+    scene_settle(scene);
+    assert_int_equal(world_unaccounted_count(scene->world), 0);
+    scene->config.remove_unaccounted = true;
+    scene_restart(scene);
+    scene_source(scene, "shop/web-gone uid=g2 p=80 #~mirrored-service=true #~cluster-name=gone");
+    scene_source(scene,
+                 "l5d-mc/probe-gone uid=g3 p=80 #~mirrored-service=true #~cluster-name=gone #~mirrored-gateway=true");
+    scene_settle(scene);
+    assert_null(scene_service(scene, "shop/web-gone"));
+    assert_non_null(scene_service(scene, "l5d-mc/probe-gone"));
+}
+
 /* ---- mirrors that Linkerd made ---- */
 
 static void linkerds_mirrors_are_taken_over_without_an_unready_moment(void **state)
@@ -1840,6 +1869,7 @@ int main(void)
         SCENE(draining_makes_endpoints_unready_and_back),
         SCENE(linkerds_mirrors_are_taken_over_without_an_unready_moment),
         SCENE(session_affinity_comes_along),
+        SCENE(what_others_made_for_unknown_clusters_is_reported_and_goes_on_request),
         SCENE(a_foreign_name_is_asked_for_anew_after_an_unexport),
         SCENE(a_mirror_that_linkerd_made_is_adopted),
         SCENE(the_oldest_of_two_links_has_the_name),
