@@ -55,7 +55,7 @@ static bool endpoints_equal(const struct slice *a, const struct slice *b)
 
 bool compare_slice_right(const struct slice *there, const struct slice *wanted)
 {
-    return kv_equal(&there->meta.labels, &wanted->meta.labels) &&
+    return !there->irregular && kv_equal(&there->meta.labels, &wanted->meta.labels) &&
            kv_equal(&there->meta.annotations, &wanted->meta.annotations) &&
            strcmp(there->meta.owner_uid, wanted->meta.owner_uid) == 0 && there->address_type == wanted->address_type &&
            slice_ports_equal(there, wanted) && endpoints_equal(there, wanted);
@@ -120,9 +120,9 @@ uint64_t write_fingerprint(const struct write *write)
     uint64_t hash = FNV_SEED;
     if (write->kind == WRITE_SERVICE)
         hash = hash_service(hash_service(hash, write->old_service), write->service);
-    else if (write->kind == WRITE_SLICE)
+    else if (write->verb == WRITE_UPDATE && write->kind != WRITE_NAMESPACE)
         hash = hash_slice(hash_slice(hash, write->old_slice), write->slice);
-    else if (write->kind == WRITE_ENDPOINTS)
+    else if (write->kind == WRITE_ENDPOINTS && write->old_slice != NULL)
         hash = hash_text(hash, write->old_slice->meta.endpoints_uid);
     return hash != 0 ? hash : 1;
 }

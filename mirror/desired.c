@@ -312,14 +312,16 @@ static void judge_headless(const struct mirror *mirror, const struct claim *clai
 
 /* ---- the slices ---- */
 
-static struct kv_list slice_labels(struct arena *arena, const struct service *service)
+static struct kv_list slice_labels(struct arena *arena, const struct service *service, bool is_endpoints)
 {
     struct kv_builder labels;
     kv_builder_init(&labels, arena);
     for (size_t i = 0; i < service->meta.labels.count; i++)
         kv_builder_set(&labels, service->meta.labels.items[i].key, service->meta.labels.items[i].value);
-    kv_builder_set(&labels, K8S_SERVICE_NAME, service->meta.name);
-    kv_builder_set(&labels, K8S_MANAGED_BY, SLICE_MANAGED_BY);
+    if (!is_endpoints) {
+        kv_builder_set(&labels, K8S_SERVICE_NAME, service->meta.name);
+        kv_builder_set(&labels, K8S_MANAGED_BY, SLICE_MANAGED_BY);
+    }
     return kv_builder_finish(&labels);
 }
 
@@ -377,7 +379,7 @@ static void slice_endpoints(struct arena *arena, const struct mirror *mirror, co
     struct slice_endpoint *endpoints = arena_array(arena, gateway->address_count, sizeof(*endpoints));
     for (uint32_t i = 0; endpoints != NULL && i < gateway->address_count; i++) {
         const struct world_address *address = &gateway->addresses[i];
-        if (address->family != family)
+        if (family != IP_NONE && address->family != family)
             continue;
         bool ready = address_ready(mirror, claim, address);
         endpoints[slice->endpoint_count++] =
@@ -394,8 +396,11 @@ static bool has_family(const struct world_gateway *gateway, enum ip_family famil
     return false;
 }
 
+/* IP_NONE stands for Endpoints, which hold both families. */
 static const char *slice_name(struct arena *arena, const char *service_name, enum ip_family family)
 {
+    if (family == IP_NONE)
+        return service_name;
     return arena_printf(arena, "%s%s", service_name, family == IP_V4 ? SLICE_SUFFIX_V4 : SLICE_SUFFIX_V6);
 }
 
@@ -404,19 +409,36 @@ static struct slice *new_slice(struct arena *arena, const struct mirror *mirror,
 {
     struct slice *slice = &desired->slices[desired->slice_count++];
     const struct service *service = &desired->service;
+    bool is_endpoints = family == IP_NONE;
     *slice = (struct slice){
+        .is_endpoints = is_endpoints,
         .meta = {.namespace = service->meta.namespace,
                  .name = slice_name(arena, service->meta.name, family),
                  .uid = "",
                  .resource_version = "",
                  .owner_uid = mirror->service != NULL ? mirror->service->meta.uid : "",
-                 .labels = slice_labels(arena, service),
+                 .labels = slice_labels(arena, service, is_endpoints),
                  .annotations = slice_annotations(arena, claim)},
         .service_name = service->meta.name,
         .managed_by = SLICE_MANAGED_BY,
-        .address_type = family == IP_V4 ? ADDRESS_IPV4 : ADDRESS_IPV6,
+        .address_type = family == IP_V6 ? ADDRESS_IPV6 : ADDRESS_IPV4,
     };
     return slice;
+}
+
+/* Endpoints tell the ready addresses first, and no ports without an address. */
+static void settle_endpoints(struct arena *arena, struct slice *slice)
+{
+    struct slice_endpoint *sorted = arena_array(arena, slice->endpoint_count, sizeof(*sorted));
+    uint32_t count = 0;
+    if (!slice->is_endpoints || sorted == NULL)
+        return;
+    for (int ready = 1; ready >= 0; ready--)
+        for (uint32_t i = 0; i < slice->endpoint_count; i++)
+            if (slice->endpoints[i].ready == (ready == 1))
+                sorted[count++] = slice->endpoints[i];
+    slice->endpoints = sorted;
+    slice->port_count = count > 0 ? slice->port_count : 0;
 }
 
 static void add_slice(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
@@ -426,6 +448,7 @@ static void add_slice(struct arena *arena, const struct mirror *mirror, const st
     slice_ports(arena, claim, &desired->service, slice);
     if (desired->endpoints == ENDPOINTS_FULL)
         slice_endpoints(arena, mirror, claim, family, slice);
+    settle_endpoints(arena, slice);
 }
 
 /* ---- the slice of a headless mirror ---- */
@@ -466,7 +489,8 @@ static void headless_endpoints(struct arena *arena, const struct mirror *mirror,
     struct slice_endpoint *endpoints = arena_array(arena, count_hosts(claim), sizeof(*endpoints));
     char canonical[TEXT_IP_BYTES];
     for (const struct claim *host = claim->service->hosts; endpoints != NULL && host != NULL; host = host->next_host) {
-        if (text_parse_ip(host_address(host), canonical) != family)
+        enum ip_family has = text_parse_ip(host_address(host), canonical);
+        if (has == IP_NONE || (family != IP_NONE && has != family))
             continue;
         bool ready = host_ready(mirror, claim, host);
         endpoints[slice->endpoint_count++] = (struct slice_endpoint){.address = host_address(host),
@@ -497,6 +521,7 @@ static void add_headless_slice(struct arena *arena, const struct mirror *mirror,
     headless_ports(arena, &desired->service, slice);
     if (desired->endpoints == ENDPOINTS_FULL)
         headless_endpoints(arena, mirror, claim, family, slice);
+    settle_endpoints(arena, slice);
 }
 
 static void add_headless_slices(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
@@ -512,6 +537,10 @@ static void add_headless_slices(struct arena *arena, const struct mirror *mirror
             desired->pending = true;
             desired->remark = "the mirrors of its hostnames are being made";
         }
+    }
+    if (mirror->world->config.write_endpoints) {
+        add_headless_slice(arena, mirror, claim, IP_NONE, desired);
+        return;
     }
     if (v4 || !v6)
         add_headless_slice(arena, mirror, claim, IP_V4, desired);
@@ -530,6 +559,10 @@ void desired_build(struct arena *arena, const struct mirror *mirror, const struc
         return;
     if (mode == MODE_HEADLESS) {
         add_headless_slices(arena, mirror, claim, ret_desired);
+        return;
+    }
+    if (mirror->world->config.write_endpoints) {
+        add_slice(arena, mirror, claim, IP_NONE, ret_desired);
         return;
     }
     /* While the gateway is unusable its addresses do not count, or the slices would depend on what was looked up before. */

@@ -19,7 +19,8 @@ struct desired {
     bool pending;       /* what the endpoints should be is about to be known */
     bool undecided;     /* whether it is headless is about to be known: a mirror that is there stays, none is made */
     const char *remark; /* why there are none, or not all, for the status; "" when there are */
-    struct slice slices[2]; /* IPv4 and IPv6, those that should exist; their meta.uid and resource_version are "" */
+    struct slice slices
+        [2]; /* IPv4 and IPv6, or one for Endpoints, those that should exist; their meta.uid and resource_version are "" */
     uint32_t slice_count;
 };
 

@@ -81,8 +81,11 @@ struct slice_port {
     const char *app_protocol;
 };
 
+/** An EndpointSlice, or v1 Endpoints where these are written instead: one object for both families then, whose `address_type` says nothing. */
 struct slice {
     struct object_meta meta;
+    bool is_endpoints;
+    bool irregular;           /* Endpoints that this shape cannot hold whole, e.g. with several subsets: never right */
     const char *service_name; /* label kubernetes.io/service-name, "" when absent */
     const char *managed_by;   /* label endpointslice.kubernetes.io/managed-by */
     enum address_type address_type;

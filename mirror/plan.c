@@ -80,9 +80,14 @@ void plan_delete_service(struct planner *planner, const char *reason)
     plan_add_write(planner, WRITE_DELETE, WRITE_SERVICE, reason)->old_service = planner->mirror->service;
 }
 
+static enum write_kind kind_of(const struct slice *slice)
+{
+    return slice->is_endpoints ? WRITE_ENDPOINTS : WRITE_SLICE;
+}
+
 static void delete_slice(struct planner *planner, const struct slice *slice, const char *reason)
 {
-    struct write *write = plan_add_write(planner, WRITE_DELETE, WRITE_SLICE, reason);
+    struct write *write = plan_add_write(planner, WRITE_DELETE, kind_of(slice), reason);
     write->name = slice->meta.name;
     write->old_slice = slice;
 }
@@ -92,6 +97,8 @@ static void delete_slice(struct planner *planner, const struct slice *slice, con
 static bool is_stray(const struct planner *planner, const struct slice *slice)
 {
     size_t length = strlen(planner->name);
+    if (slice->is_endpoints)
+        return true;
     bool named_after = strncmp(slice->meta.name, planner->name, length) == 0 && slice->meta.name[length] == '.';
     return slice->meta.owner_uid[0] == '\0' || !named_after;
 }
@@ -217,24 +224,25 @@ bool plan_namespace(struct planner *planner, struct claim *claim)
 
 /* ---- the winner's objects ---- */
 
-static const struct slice *find_slice(const struct mirror *mirror, const char *name)
+static const struct slice *find_slice(const struct mirror *mirror, const struct slice *wanted)
 {
     for (const struct source_slice *entry = mirror->slices; entry != NULL; entry = entry->next)
-        if (strcmp(entry->slice->meta.name, name) == 0)
+        if (entry->slice->is_endpoints == wanted->is_endpoints &&
+            strcmp(entry->slice->meta.name, wanted->meta.name) == 0)
             return entry->slice;
     return NULL;
 }
 
 static void plan_slice(struct planner *planner, const struct slice *wanted)
 {
-    const struct slice *there = find_slice(planner->mirror, wanted->meta.name);
+    const struct slice *there = find_slice(planner->mirror, wanted);
     if (there != NULL && (there->meta.deleting || !slice_is_ours(there) || compare_slice_right(there, wanted)))
         return;
     if (there != NULL && there->address_type != wanted->address_type) {
         delete_slice(planner, there, "addressType cannot be changed in place");
         return;
     }
-    struct write *write = plan_add_write(planner, there == NULL ? WRITE_CREATE : WRITE_UPDATE, WRITE_SLICE,
+    struct write *write = plan_add_write(planner, there == NULL ? WRITE_CREATE : WRITE_UPDATE, kind_of(wanted),
                                          there == NULL ? "the mirror has no slice" : "endpoints or metadata differ");
     struct slice *copy = ARENA_NEW(planner->arena, struct slice);
     if (copy == NULL)
@@ -249,10 +257,11 @@ static void plan_slice(struct planner *planner, const struct slice *wanted)
     write->old_slice = there;
 }
 
-static bool is_wanted(const struct desired *desired, const char *slice_name)
+static bool is_wanted(const struct desired *desired, const struct slice *slice)
 {
     for (uint32_t i = 0; i < desired->slice_count; i++)
-        if (strcmp(desired->slices[i].meta.name, slice_name) == 0)
+        if (desired->slices[i].is_endpoints == slice->is_endpoints &&
+            strcmp(desired->slices[i].meta.name, slice->meta.name) == 0)
             return true;
     return false;
 }
@@ -260,7 +269,7 @@ static bool is_wanted(const struct desired *desired, const char *slice_name)
 static void delete_slices(struct planner *planner, const struct desired *desired, const char *reason)
 {
     for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next)
-        if (slice_is_ours(entry->slice) && !is_wanted(desired, entry->slice->meta.name) && !entry->slice->meta.deleting)
+        if (slice_is_ours(entry->slice) && !is_wanted(desired, entry->slice) && !entry->slice->meta.deleting)
             delete_slice(planner, entry->slice, reason);
 }
 
@@ -277,8 +286,9 @@ static void plan_slices(struct planner *planner, const struct desired *desired)
     for (uint32_t i = 0; i < desired->slice_count; i++)
         plan_slice(planner, &desired->slices[i]);
     delete_slices(planner, desired,
-                  desired->endpoints == ENDPOINTS_NONE ? "it is resolved in the target: no endpoints here"
-                                                       : "no address of this family");
+                  desired->endpoints == ENDPOINTS_NONE     ? "it is resolved in the target: no endpoints here"
+                  : planner->world->config.write_endpoints ? "Endpoints are written instead"
+                                                           : "no address of this family");
 }
 
 /* Endpoints that Linkerd made for this mirror go once the slices of ours stand in for them: Kubernetes then takes the slice away that it made of
@@ -300,7 +310,7 @@ static void plan_adoption(struct planner *planner)
 static const struct slice *foreign_slice(const struct planner *planner, const struct desired *desired)
 {
     for (uint32_t i = 0; i < desired->slice_count; i++) {
-        const struct slice *there = find_slice(planner->mirror, desired->slices[i].meta.name);
+        const struct slice *there = find_slice(planner->mirror, &desired->slices[i]);
         if (there != NULL && !slice_is_ours(there))
             return there;
     }
@@ -357,7 +367,8 @@ static void plan_winner(struct planner *planner, struct claim *claim)
         plan_add_status(planner, claim, false, "Pending", desired.remark);
     else
         plan_add_status(planner, claim, true, "Mirrored", desired.remark);
-    if (foreign == NULL && !desired.pending && desired.endpoints != ENDPOINTS_KEEP)
+    if (foreign == NULL && !planner->world->config.write_endpoints && !desired.pending &&
+        desired.endpoints != ENDPOINTS_KEEP)
         plan_adoption(planner);
 }
 
@@ -485,6 +496,7 @@ static bool source_is_known(const struct world *world)
 {
     return world->knowledge[WORLD_SOURCE_SERVICES] == WORLD_LISTED &&
            world->knowledge[WORLD_SOURCE_SLICES] != WORLD_UNKNOWN &&
+           (!world->config.write_endpoints || world->knowledge[WORLD_SOURCE_ENDPOINTS] == WORLD_LISTED) &&
            world->knowledge[WORLD_SOURCE_NAMESPACES] != WORLD_UNKNOWN;
 }
 

@@ -287,6 +287,14 @@ void mark_where(struct world *world, const char *namespace)
 
 void world_mark_namespace(struct world *world, const char *namespace) { mark_where(world, namespace); }
 
+void world_set_write_endpoints(struct world *world, bool write_endpoints)
+{
+    if (world->config.write_endpoints == write_endpoints)
+        return;
+    world->config.write_endpoints = write_endpoints;
+    mark_where(world, NULL);
+}
+
 bool mirror_is_foreign(const struct mirror *mirror) { return mirror->foreign; }
 
 const char *mirror_key(const struct mirror *mirror) { return mirror->key; }

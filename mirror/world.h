@@ -28,6 +28,7 @@ enum world_collection {
     WORLD_SOURCE_SERVICES,   /* those labelled mirror.linkerd.io/mirrored-service=true */
     WORLD_SOURCE_SLICES,     /* likewise */
     WORLD_SOURCE_NAMESPACES, /* all */
+    WORLD_SOURCE_ENDPOINTS,  /* v1 Endpoints labelled like mirrors, where these are written */
     WORLD_TARGET_SERVICES,   /* of one link */
     WORLD_TARGET_SLICES,     /* of one link */
     WORLD_COLLECTIONS
@@ -50,6 +51,7 @@ struct world_config {
     bool create_namespaces_for_secrets, create_namespaces_for_links;
     const char *
         cluster_name; /* of the source, for exports to named clusters; "" when nobody said; borrowed for the world's life */
+    bool write_endpoints;    /* v1 Endpoints instead of EndpointSlices; may change: world_set_write_endpoints() */
     bool remove_unaccounted; /* mirrors that others made for clusters that no link names go too */
     bool mirror_headless;    /* hostnames of headless services get mirrors of their own */
     bool move_endpoints;     /* false: the verdict is shown, mirrors' endpoints stay ready (2.8.0's way) */
@@ -104,6 +106,9 @@ enum err_code world_target_unreadable(struct world_link *link, const char *names
 /** Whether a slice is one of ours, and of which mirror: by its label, or by its name when somebody took the label off.
  *  @param[out] ret_key  "namespace/name" of the mirror. */
 bool world_slice_is_ours(const struct slice *slice, char ret_key[OBJECT_KEY_BYTES]);
+
+/** From now on mirrors have v1 Endpoints, or EndpointSlices. */
+void world_set_write_endpoints(struct world *world, bool write_endpoints);
 
 /** An unlabelled object of that name was found where a mirror should go (`foreign`), or is gone again. */
 void world_set_foreign(struct mirror *mirror, bool foreign);

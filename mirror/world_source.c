@@ -78,11 +78,24 @@ static void unlink_slice(struct source_slice *entry)
     world_mark(entry->mirror, false);
 }
 
+/* A slice and Endpoints may have one name. */
+static void slice_key(const struct slice *slice, char key[OBJECT_KEY_BYTES])
+{
+    char name[OBJECT_KEY_BYTES];
+    (void)snprintf(name, sizeof(name), "%s%s", slice->meta.name, slice->is_endpoints ? "@endpoints" : "");
+    object_key_format(key, slice->meta.namespace, name);
+}
+
+static enum world_collection collection_of(const struct slice *slice)
+{
+    return slice->is_endpoints ? WORLD_SOURCE_ENDPOINTS : WORLD_SOURCE_SLICES;
+}
+
 static void drop_slice(struct world *world, struct source_slice *entry)
 {
     struct mirror *mirror = entry->mirror;
     char key[OBJECT_KEY_BYTES];
-    object_key_format(key, entry->slice->meta.namespace, entry->slice->meta.name);
+    slice_key(entry->slice, key);
     unlink_slice(entry);
     (void)map_remove(world->slices, key);
     mirror_note_version(mirror, "");
@@ -103,6 +116,10 @@ static void link_slice(struct source_slice *entry, struct mirror *mirror)
 
 bool world_slice_is_ours(const struct slice *slice, char ret_key[OBJECT_KEY_BYTES])
 {
+    if (slice->is_endpoints) { /* they belong to the Service of their name, whoever made them */
+        object_key_format(ret_key, slice->meta.namespace, slice->meta.name);
+        return kv_has(&slice->meta.labels, L5D_MIRRORED_SERVICE, "true") || slice->meta.made_by_us;
+    }
     if (strcmp(slice->managed_by, SLICE_MANAGED_BY) != 0 && !slice->meta.made_by_us)
         return false;
     const char *name = slice->meta.name, *dot = strrchr(name, '.');
@@ -148,7 +165,7 @@ static enum err_code put_slice(struct world *world, const char *key, const char 
             mirror_collect(old);
     }
     entry->slice = copy;
-    entry->generation = world->generation[WORLD_SOURCE_SLICES];
+    entry->generation = world->generation[collection_of(copy)];
     link_slice(entry, mirror);
     mirror_note_version(mirror, copy->meta.resource_version);
     return ERR_OK;
@@ -157,7 +174,7 @@ static enum err_code put_slice(struct world *world, const char *key, const char 
 enum err_code world_source_slice(struct world *world, enum world_change change, const struct slice *slice)
 {
     char key[OBJECT_KEY_BYTES], mirror_key[OBJECT_KEY_BYTES];
-    object_key_format(key, slice->meta.namespace, slice->meta.name);
+    slice_key(slice, key);
     struct source_slice *entry = map_get(world->slices, key);
     if (change == WORLD_DELETED || !find_mirror_key(slice, mirror_key)) {
         if (entry != NULL)
@@ -165,7 +182,7 @@ enum err_code world_source_slice(struct world *world, enum world_change change, 
         return ERR_OK;
     }
     if (entry != NULL && strcmp(entry->slice->meta.resource_version, slice->meta.resource_version) == 0) {
-        entry->generation = world->generation[WORLD_SOURCE_SLICES];
+        entry->generation = world->generation[collection_of(slice)];
         return ERR_OK;
     }
     struct slice *copy = slice_copy(slice);
@@ -216,12 +233,12 @@ static void sweep_services(struct world *world)
     }
 }
 
-static void sweep_slices(struct world *world)
+static void sweep_slices(struct world *world, enum world_collection collection)
 {
     for (struct map_entry *entry = map_first(world->slices), *next; entry != NULL; entry = next) {
         next = map_next(entry);
         struct source_slice *slice = map_value(entry);
-        if (slice->generation != world->generation[WORLD_SOURCE_SLICES])
+        if (collection_of(slice->slice) == collection && slice->generation != world->generation[collection])
             drop_slice(world, slice);
     }
 }
@@ -242,8 +259,8 @@ void source_sweep(struct world *world, enum world_collection collection)
 {
     if (collection == WORLD_SOURCE_SERVICES)
         sweep_services(world);
-    else if (collection == WORLD_SOURCE_SLICES)
-        sweep_slices(world);
+    else if (collection == WORLD_SOURCE_SLICES || collection == WORLD_SOURCE_ENDPOINTS)
+        sweep_slices(world, collection);
     else if (collection == WORLD_SOURCE_NAMESPACES)
         sweep_namespaces(world);
 }
@@ -271,6 +288,7 @@ size_t world_collection_size(const struct world *world, const struct world_link 
     case WORLD_SOURCE_SERVICES:
         return count_services(world);
     case WORLD_SOURCE_SLICES:
+    case WORLD_SOURCE_ENDPOINTS: /* counted together: where the one is written the other is few */
         return map_count(world->slices);
     case WORLD_SOURCE_NAMESPACES:
         return map_count(world->namespaces);

@@ -79,6 +79,25 @@ static enum err_code check_selector(const char *text, struct err *reterr)
     return code;
 }
 
+static const char *const endpoints_apis[] = {
+    [ENDPOINTS_API_AUTO] = "auto", [ENDPOINTS_API_SLICES] = "endpointslice", [ENDPOINTS_API_ENDPOINTS] = "endpoints"};
+
+static enum err_code check_endpoints_api(const char *text, struct err *reterr)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(endpoints_apis); i++)
+        if (strcmp(text, endpoints_apis[i]) == 0)
+            return ERR_OK;
+    return err_set(reterr, ERR_INVALID, "\"%.60s\" is none of auto, endpointslice and endpoints", text);
+}
+
+static enum endpoints_api endpoints_api_of(const char *text)
+{
+    size_t i = 0;
+    while (i + 1 < ARRAY_COUNT(endpoints_apis) && strcmp(text, endpoints_apis[i]) != 0)
+        i++;
+    return (enum endpoints_api)i;
+}
+
 static const struct option table[] = {
     {.name = "kubeconfig",
      .value_name = "FILE",
@@ -128,6 +147,13 @@ static const struct option table[] = {
      .value_name = "NAME",
      .help = "name of this cluster, for services that are exported to named clusters only",
      .check = command_check_namespace},
+    {.name = "endpoints-api",
+     .value_name = "auto|endpointslice|endpoints",
+     .fallback = "auto",
+     .help = "what mirrors get: EndpointSlices (auto: v1 Endpoints where the cluster has none), or v1 Endpoints, which "
+             "is all "
+             "that Linkerd 2.8's control plane reads",
+     .check = check_endpoints_api},
     {.name = "remove-unaccounted-mirrors",
      .type = OPTION_BOOL,
      .fallback = "false",
@@ -265,6 +291,7 @@ static enum err_code make_control(struct agent *agent, const struct kubeconfig *
         .create_namespaces_for_links = creation->given && creation->boolean,
         .move_endpoints = options_get(agent->options, "move-endpoints")->boolean,
         .mirror_headless = options_get(agent->options, "enable-headless-services")->boolean,
+        .endpoints_api = endpoints_api_of(options_text(agent->options, "endpoints-api")),
         .remove_unaccounted = options_get(agent->options, "remove-unaccounted-mirrors")->boolean,
         .cluster_name = text_or_empty(agent, "cluster-name"),
         .federated_selector = text_or_empty(agent, "federated-service-selector"),

@@ -15,6 +15,12 @@
 
 struct control;
 
+enum endpoints_api {
+    ENDPOINTS_API_AUTO,      /* EndpointSlices, and v1 Endpoints where the cluster has none */
+    ENDPOINTS_API_SLICES,    /* always EndpointSlices */
+    ENDPOINTS_API_ENDPOINTS, /* always v1 Endpoints: for a mesh whose control plane reads only those, as Linkerd 2.8's */
+};
+
 struct control_config {
     struct loop *loop; /* all borrowed for the control's life */
     struct http *http;
@@ -25,6 +31,7 @@ struct control_config {
     const char *instance;            /* this replica, for Events; copied */
     bool create_namespaces_for_secrets, create_namespaces_for_links;
     bool move_endpoints, mirror_headless;
+    enum endpoints_api endpoints_api;
     bool remove_unaccounted;  /* mirrors that others made for clusters that no link names go too */
     const char *cluster_name; /* of the source, for exports to named clusters; "" when nobody said; copied */
     const char *

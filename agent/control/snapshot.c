@@ -79,6 +79,9 @@ static void count_endpoints(const struct mirror *mirror, struct service_info *in
 {
     for (uint32_t i = 0; i < mirror_slice_count(mirror); i++) {
         const struct slice *slice = mirror_slice(mirror, i);
+        char key[OBJECT_KEY_BYTES];
+        if (!world_slice_is_ours(slice, key)) /* e.g. what Kubernetes makes of Endpoints */
+            continue;
         info->endpoints += slice->endpoint_count;
         for (uint32_t j = 0; j < slice->endpoint_count; j++)
             info->ready += slice->endpoints[j].ready ? 1 : 0;

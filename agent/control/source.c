@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "mirror/names.h"
 
-enum { DECODE_BYTES = 8 << 20, WATCHES = 3 };
+enum { DECODE_BYTES = 8 << 20, ENDPOINTS_WATCH = 3, WATCHES };
 
 struct source_watch {
     struct source *source;
@@ -36,6 +36,9 @@ static enum err_code take(struct source_watch *watch, enum world_change change, 
     case WORLD_SOURCE_SLICES:
         TRY(codec_slice(arena, json, &slice, error));
         return world_source_slice(world, change, &slice);
+    case WORLD_SOURCE_ENDPOINTS:
+        TRY(codec_endpoints(arena, json, &slice, error));
+        return world_source_slice(world, change, &slice);
     default:
         TRY(codec_namespace(arena, json, &namespace, error));
         return world_source_namespace(world, change, &namespace);
@@ -60,15 +63,33 @@ static void on_begin(void *context)
     world_begin(watch->source->control->world, NULL, watch->collection);
 }
 
+static const char *const resource_names[] = {[WORLD_SOURCE_SERVICES] = "services",
+                                             [WORLD_SOURCE_SLICES] = "endpointslices",
+                                             [WORLD_SOURCE_NAMESPACES] = "namespaces",
+                                             [WORLD_SOURCE_ENDPOINTS] = "endpoints"};
+
 static void on_end(void *context)
 {
     struct source_watch *watch = context;
     world_end(watch->source->control->world, NULL, watch->collection);
-    log_info("source_listed", "the source cluster's objects are listed", "resource",
-             watch->collection == WORLD_SOURCE_SERVICES ? "services"
-             : watch->collection == WORLD_SOURCE_SLICES ? "endpointslices"
-                                                        : "namespaces",
+    log_info("source_listed", "the source cluster's objects are listed", "resource", resource_names[watch->collection],
              NULL);
+}
+
+static void start_endpoints(struct source *source);
+
+/* A cluster that serves no EndpointSlices is given Endpoints, unless the user said which; and where these are written slices are not needed. */
+static void consider_endpoints(struct source *source, const struct err *error)
+{
+    struct control *control = source->control;
+    bool absent = error->code == ERR_NOT_FOUND;
+    if (absent && control->config.endpoints_api == ENDPOINTS_API_AUTO &&
+        source->watches[ENDPOINTS_WATCH].list_watch == NULL) {
+        log_info("endpoints_written", "the cluster serves no EndpointSlices: mirrors get v1 Endpoints", NULL);
+        start_endpoints(source);
+    }
+    if (control->config.endpoints_api != ENDPOINTS_API_SLICES && (absent || error->code == ERR_FORBIDDEN))
+        world_set_unavailable(control->world, NULL, WORLD_SOURCE_SLICES);
 }
 
 static void on_state(void *context, const struct list_watch_state *state)
@@ -84,6 +105,8 @@ static void on_state(void *context, const struct list_watch_state *state)
         log_warn("source_watch_failed", "watching the source cluster failed and is tried again", "error",
                  state->error.text, NULL);
     watch->told = true;
+    if (watch->collection == WORLD_SOURCE_SLICES)
+        consider_endpoints(watch->source, &state->error);
     /* Namespaces are a convenience: where they may not be read, a write tells what is missing. */
     if (watch->collection == WORLD_SOURCE_NAMESPACES && state->error.code == ERR_FORBIDDEN)
         world_set_unavailable(watch->source->control->world, NULL, watch->collection);
@@ -108,9 +131,18 @@ static enum err_code start(struct source *source, unsigned index, enum world_col
     return list_watch_new(source->control->config.loop, source->control->client, &config, &watch->list_watch, &ignored);
 }
 
+static const char mirrors[] = L5D_MIRRORED_SERVICE "=true";
+
+static void start_endpoints(struct source *source)
+{
+    world_set_write_endpoints(source->control->world, true);
+    if (start(source, ENDPOINTS_WATCH, WORLD_SOURCE_ENDPOINTS, "endpoints", "Endpoints", "/api/v1/endpoints",
+              mirrors) != ERR_OK)
+        log_error("source_watch_failed", "out of memory: Endpoints are not watched until the next start", NULL);
+}
+
 enum err_code source_new(struct control *control, struct source **ret_source)
 {
-    static const char mirrors[] = L5D_MIRRORED_SERVICE "=true";
     struct source *source = NEW(struct source);
     if (source == NULL)
         return ERR_NOMEM;
@@ -126,6 +158,8 @@ enum err_code source_new(struct control *control, struct source **ret_source)
         source_free(source);
         return code;
     }
+    if (control->config.endpoints_api == ENDPOINTS_API_ENDPOINTS)
+        start_endpoints(source);
     *ret_source = source;
     return ERR_OK;
 }
@@ -144,6 +178,8 @@ bool source_ready(const struct source *source, struct strbuf *why)
 {
     bool ready = true;
     for (unsigned i = 0; i < WATCHES; i++) {
+        if (source->watches[i].list_watch == NULL)
+            continue;
         const struct list_watch_state *state = list_watch_state(source->watches[i].list_watch);
         if (state->synced ||
             world_knowledge(source->control->world, NULL, source->watches[i].collection) == WORLD_UNAVAILABLE)

@@ -2,7 +2,7 @@
 
 #include "agent/kube/codec.h"
 
-static const char *resource_of(enum write_kind kind)
+const char *write_request_resource(enum write_kind kind)
 {
     static const char *const names[] = {[WRITE_NAMESPACE] = "namespaces",
                                         [WRITE_SERVICE] = "services",
@@ -16,7 +16,7 @@ static const char *collection_path(struct arena *arena, enum write_kind kind, co
     if (kind == WRITE_NAMESPACE)
         return "/api/v1/namespaces";
     return arena_printf(arena, "%s/namespaces/%s/%s", kind == WRITE_SLICE ? "/apis/discovery.k8s.io/v1" : "/api/v1",
-                        namespace, resource_of(kind));
+                        namespace, write_request_resource(kind));
 }
 
 const char *write_request_object_path(struct arena *arena, enum write_kind kind, const char *namespace,
@@ -37,8 +37,10 @@ static void build_create(struct arena *arena, const struct write *write, struct 
         codec_write_namespace(body, write->namespace_object);
     else if (write->kind == WRITE_SERVICE)
         codec_write_service(body, write->service);
-    else
+    else if (write->kind == WRITE_SLICE)
         codec_write_slice(body, write->slice);
+    else
+        codec_write_endpoints(body, write->slice);
 }
 
 /* A Service has fields that others own (clusterIP, ipFamilies, ...): it is patched. A slice is all ours: it is put whole, which costs the
@@ -55,7 +57,10 @@ static void build_update(struct arena *arena, const struct write *write, struct 
         codec_write_service_patch(body, write->old_service, write->service);
     } else {
         request->verb = "update";
-        codec_write_slice(body, write->slice);
+        if (write->kind == WRITE_SLICE)
+            codec_write_slice(body, write->slice);
+        else
+            codec_write_endpoints(body, write->slice);
     }
 }
 
@@ -65,7 +70,7 @@ static void build_delete(struct arena *arena, const struct write *write, struct 
     const struct object_meta *meta = write->kind == WRITE_SERVICE ? &write->old_service->meta : &write->old_slice->meta;
     request->path = write_request_object_path(arena, write->kind, write->namespace, write->name);
     request->verb = "delete";
-    if (write->kind == WRITE_ENDPOINTS)
+    if (write->kind == WRITE_ENDPOINTS && !write->old_slice->is_endpoints)
         codec_write_delete_options(body, meta->endpoints_uid, "");
     else
         codec_write_delete_options(body, meta->uid, meta->resource_version);
@@ -74,7 +79,7 @@ static void build_delete(struct arena *arena, const struct write *write, struct 
 void write_request_build(struct arena *arena, const struct write *write, struct write_request *ret_request,
                          struct strbuf *body)
 {
-    *ret_request = (struct write_request){.resource = resource_of(write->kind)};
+    *ret_request = (struct write_request){.resource = write_request_resource(write->kind)};
     switch (write->verb) {
     case WRITE_CREATE:
         build_create(arena, write, ret_request, body);

@@ -15,6 +15,8 @@ struct write_request {
 /** Fills `ret_request` and appends the body. Failures are the arena's and the buffer's. */
 void write_request_build(struct arena *arena, const struct write *write, struct write_request *ret_request,
                          struct strbuf *body);
+/** The resource of a kind, as it stands in paths: "services". */
+const char *write_request_resource(enum write_kind kind);
 /** The path of one existing object, for GET. */
 const char *write_request_object_path(struct arena *arena, enum write_kind kind, const char *namespace,
                                       const char *name);

@@ -41,6 +41,7 @@ struct work {
     enum work_state state;
     enum write_verb verb;
     enum write_kind kind;
+    bool adopts; /* Endpoints that Linkerd made go: they are not in the view, what Kubernetes made of them is */
     char namespace[64], name[256];
     char awaited_version[SEEN_VERSION_BYTES];
     struct kube_request request;
@@ -149,9 +150,11 @@ static const struct object_meta *viewed_meta(const struct work *work)
         const struct service *service = mirror_service(work->mirror);
         return service != NULL ? &service->meta : NULL;
     }
-    for (uint32_t i = 0; i < mirror_slice_count(work->mirror); i++)
-        if (strcmp(mirror_slice(work->mirror, i)->meta.name, work->name) == 0)
-            return &mirror_slice(work->mirror, i)->meta;
+    for (uint32_t i = 0; i < mirror_slice_count(work->mirror); i++) {
+        const struct slice *slice = mirror_slice(work->mirror, i);
+        if (slice->is_endpoints == (work->kind == WRITE_ENDPOINTS) && strcmp(slice->meta.name, work->name) == 0)
+            return &slice->meta;
+    }
     return NULL;
 }
 
@@ -167,7 +170,7 @@ static bool effect_arrived(const struct work *work)
 {
     if (work->kind == WRITE_NAMESPACE)
         return world_namespace_state(work->writer->control->world, work->name) == WORLD_NAMESPACE_ACTIVE;
-    if (work->kind == WRITE_ENDPOINTS)
+    if (work->adopts)
         return !has_mirrored_slice(work->mirror);
     const struct object_meta *meta = viewed_meta(work);
     if (work->verb == WRITE_DELETE)
@@ -285,8 +288,10 @@ static bool take_back(struct work *work, const json_t *object)
     if (work->kind == WRITE_SERVICE)
         return codec_service(&writer->arena, object, &service, &ignored) == ERR_OK && service.meta.made_by_us &&
                world_source_service(world, WORLD_PUT, &service) == ERR_OK;
-    return codec_slice(&writer->arena, object, &slice, &ignored) == ERR_OK && world_slice_is_ours(&slice, key) &&
-           strcmp(key, mirror_key(work->mirror)) == 0 && world_source_slice(world, WORLD_PUT, &slice) == ERR_OK;
+    enum err_code code = work->kind == WRITE_SLICE ? codec_slice(&writer->arena, object, &slice, &ignored)
+                                                   : codec_endpoints(&writer->arena, object, &slice, &ignored);
+    return code == ERR_OK && world_slice_is_ours(&slice, key) && strcmp(key, mirror_key(work->mirror)) == 0 &&
+           world_source_slice(world, WORLD_PUT, &slice) == ERR_OK;
 }
 
 static void look_again(struct work *work)
@@ -312,11 +317,10 @@ static void on_looked(struct kube_request *request, json_t *object, const struct
         work_settle(work);
         return;
     }
-    if (foreign && work->kind == WRITE_SLICE) {
+    if (foreign && work->kind != WRITE_SERVICE) {
         struct kube_failure taken = {.retry_after_ms = -1};
-        (void)err_set(&taken.error, ERR_EXISTS,
-                      "EndpointSlice %s/%s exists and is not svcmirror's: rename or remove it", work->namespace,
-                      work->name);
+        (void)err_set(&taken.error, ERR_EXISTS, "%s %s/%s exists and is not svcmirror's: rename or remove it",
+                      work_kind(work), work->namespace, work->name);
         retry_later(work, &taken);
         return;
     }
@@ -337,7 +341,7 @@ static void start_looking(struct work *work)
     struct writer *writer = work->writer;
     arena_reset(&writer->arena);
     work->request = (struct kube_request){.verb = "get",
-                                          .resource = work->kind == WRITE_SERVICE ? "services" : "endpointslices",
+                                          .resource = write_request_resource(work->kind),
                                           .on_done = on_looked,
                                           .context = work,
                                           .path = write_request_object_path(&writer->arena, work->kind, work->namespace,
@@ -360,7 +364,7 @@ static void on_written(struct work *work, json_t *object)
     metric_add(metric_get(control->instruments.writes, write_verb_name(work->verb), work_kind(work)), 1);
     log_debug("written", "a write to the source cluster succeeded", "mirror", mirror_key(work->mirror), "kind",
               work_kind(work), "name", work->name, "verb", write_verb_name(work->verb), NULL);
-    if (work->verb == WRITE_UPDATE && work->kind == WRITE_SLICE)
+    if (work->verb == WRITE_UPDATE && (work->kind == WRITE_SLICE || work->kind == WRITE_ENDPOINTS))
         claims_count_repair(control, work->mirror);
     work->failures = 0;
     const char *version = json_string_value(json_object_get(json_object_get(object, "metadata"), "resourceVersion"));
@@ -411,6 +415,7 @@ static enum err_code start_write(struct writer *writer, struct mirror *mirror, c
         return ERR_NOMEM;
     work->verb = write->verb;
     work->kind = write->kind;
+    work->adopts = write->kind == WRITE_ENDPOINTS && write->verb == WRITE_DELETE && !write->old_slice->is_endpoints;
     (void)snprintf(work->namespace, sizeof(work->namespace), "%s", write->namespace);
     (void)snprintf(work->name, sizeof(work->name), "%s", write->name);
     struct write_request built;
@@ -483,7 +488,7 @@ static void tell_undone(struct writer *writer, const struct mirror *mirror, cons
 /* Linkerd's own agent, when it runs beside this one, makes its Endpoints again. */
 static bool is_paced(const struct write *write)
 {
-    return write->verb == WRITE_UPDATE || write->kind == WRITE_ENDPOINTS;
+    return write->verb == WRITE_UPDATE || (write->kind == WRITE_ENDPOINTS && write->verb == WRITE_DELETE);
 }
 
 /* @return how long the write has to wait; 0: not at all. */

@@ -209,6 +209,50 @@ enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice 
     return ERR_OK;
 }
 
+/* ---- Endpoints ---- */
+
+static enum err_code get_addresses(const struct decoder *decoder, const json_t *subset, const char *field, bool ready,
+                                   struct slice_endpoint *endpoints, uint32_t *count)
+{
+    json_t *list = NULL;
+    TRY(field_objects(decoder, subset, field, &list));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        struct slice_endpoint *endpoint = &endpoints[(*count)++];
+        *endpoint = (struct slice_endpoint){.ready = ready, .serving = ready};
+        TRY(field_text(decoder, json_array_get(list, i), "ip", &endpoint->address));
+        TRY(field_text(decoder, json_array_get(list, i), "hostname", &endpoint->hostname));
+    }
+    return ERR_OK;
+}
+
+static enum err_code get_subset(const struct decoder *decoder, const json_t *subset, struct slice *endpoints)
+{
+    size_t most = json_array_size(json_object_get(subset, "addresses")) +
+                  json_array_size(json_object_get(subset, "notReadyAddresses"));
+    struct slice_endpoint *entries = arena_array(decoder->arena, most, sizeof(*entries));
+    if (entries == NULL)
+        return field_no_memory(decoder);
+    TRY(get_addresses(decoder, subset, "addresses", true, entries, &endpoints->endpoint_count));
+    TRY(get_addresses(decoder, subset, "notReadyAddresses", false, entries, &endpoints->endpoint_count));
+    endpoints->endpoints = entries;
+    return get_slice_ports(decoder, subset, endpoints);
+}
+
+enum err_code codec_endpoints(struct arena *arena, const json_t *json, struct slice *ret_endpoints, struct err *reterr)
+{
+    struct decoder decoder;
+    struct slice endpoints = {.is_endpoints = true, .managed_by = "", .address_type = ADDRESS_IPV4};
+    json_t *subsets = NULL;
+    TRY(field_begin(&decoder, arena, json, "Endpoints", &endpoints.meta, reterr));
+    TRY(field_objects(&decoder, json, "subsets", &subsets));
+    endpoints.service_name = endpoints.meta.name;
+    endpoints.irregular = json_array_size(subsets) > 1;
+    if (json_array_size(subsets) > 0)
+        TRY(get_subset(&decoder, json_array_get(subsets, 0), &endpoints));
+    *ret_endpoints = endpoints;
+    return ERR_OK;
+}
+
 /* ---- Namespace ---- */
 
 enum err_code codec_namespace(struct arena *arena, const json_t *json, struct namespace_object *ret_namespace,

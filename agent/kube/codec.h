@@ -14,6 +14,9 @@ enum err_code codec_service(struct arena *arena, const json_t *json, struct serv
     MUST_USE;
 enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice *ret_slice, struct err *reterr)
     MUST_USE;
+/** v1 Endpoints, as a slice of both families: the ready addresses first. */
+enum err_code codec_endpoints(struct arena *arena, const json_t *json, struct slice *ret_endpoints, struct err *reterr)
+    MUST_USE;
 enum err_code codec_namespace(struct arena *arena, const json_t *json, struct namespace_object *ret_namespace,
                               struct err *reterr) MUST_USE;
 enum err_code codec_link(struct arena *arena, const json_t *json, struct link_resource *ret_link, struct err *reterr)
@@ -35,6 +38,8 @@ void codec_write_service(struct strbuf *body, const struct service *service);
 void codec_write_service_patch(struct strbuf *body, const struct service *old, const struct service *wanted);
 /** A whole EndpointSlice for POST or PUT (with uid and resourceVersion when meta has them). */
 void codec_write_slice(struct strbuf *body, const struct slice *slice);
+/** Whole v1 Endpoints for POST or PUT: one subset with the ready and the other addresses. */
+void codec_write_endpoints(struct strbuf *body, const struct slice *endpoints);
 void codec_write_namespace(struct strbuf *body, const struct namespace_object *namespace);
 /** DeleteOptions with preconditions and Background propagation. "" for either precondition leaves it out. */
 void codec_write_delete_options(struct strbuf *body, const char *uid, const char *resource_version);

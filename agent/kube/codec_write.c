@@ -229,17 +229,22 @@ static void write_slice_port(struct strbuf *body, const struct slice_port *port)
     strbuf_append_char(body, '}');
 }
 
+static void write_owner(struct strbuf *body, const struct object_meta *meta, const char *service_name)
+{
+    if (meta->owner_uid[0] == '\0')
+        return;
+    strbuf_append(body, ",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"Service\",");
+    write_member(body, "name", service_name);
+    strbuf_append_char(body, ',');
+    write_member(body, "uid", meta->owner_uid);
+    strbuf_append(body, "}]");
+}
+
 void codec_write_slice(struct strbuf *body, const struct slice *slice)
 {
     strbuf_append(body, "{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",");
     write_meta(body, &slice->meta);
-    if (slice->meta.owner_uid[0] != '\0') {
-        strbuf_append(body, ",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"Service\",");
-        write_member(body, "name", slice->service_name);
-        strbuf_append_char(body, ',');
-        write_member(body, "uid", slice->meta.owner_uid);
-        strbuf_append(body, "}]");
-    }
+    write_owner(body, &slice->meta, slice->service_name);
     strbuf_printf(body, "},\"addressType\":\"%s\",\"endpoints\":[", address_type_name(slice->address_type));
     for (uint32_t i = 0; i < slice->endpoint_count; i++) {
         strbuf_append(body, i > 0 ? "," : "");
@@ -251,6 +256,48 @@ void codec_write_slice(struct strbuf *body, const struct slice *slice)
         write_slice_port(body, &slice->ports[i]);
     }
     strbuf_append(body, "]}");
+}
+
+static void write_addresses(struct strbuf *body, const char *key, const struct slice *slice, bool ready)
+{
+    bool first = true;
+    for (uint32_t i = 0; i < slice->endpoint_count; i++) {
+        const struct slice_endpoint *endpoint = &slice->endpoints[i];
+        if (endpoint->ready != ready)
+            continue;
+        if (first)
+            strbuf_printf(body, "\"%s\":[{", key);
+        else
+            strbuf_append(body, ",{");
+        write_member(body, "ip", endpoint->address);
+        if (endpoint->hostname[0] != '\0') {
+            strbuf_append_char(body, ',');
+            write_member(body, "hostname", endpoint->hostname);
+        }
+        strbuf_append_char(body, '}');
+        first = false;
+    }
+    strbuf_append(body, first ? "" : "],");
+}
+
+void codec_write_endpoints(struct strbuf *body, const struct slice *endpoints)
+{
+    strbuf_append(body, "{\"apiVersion\":\"v1\",\"kind\":\"Endpoints\",");
+    write_meta(body, &endpoints->meta);
+    write_owner(body, &endpoints->meta, endpoints->service_name);
+    strbuf_append_char(body, '}');
+    if (endpoints->endpoint_count > 0) { /* the API takes no subset without addresses */
+        strbuf_append(body, ",\"subsets\":[{");
+        write_addresses(body, "addresses", endpoints, true);
+        write_addresses(body, "notReadyAddresses", endpoints, false);
+        strbuf_append(body, "\"ports\":[");
+        for (uint32_t i = 0; i < endpoints->port_count; i++) {
+            strbuf_append(body, i > 0 ? "," : "");
+            write_slice_port(body, &endpoints->ports[i]);
+        }
+        strbuf_append(body, "]}]");
+    }
+    strbuf_append_char(body, '}');
 }
 
 void codec_write_namespace(struct strbuf *body, const struct namespace_object *namespace)

@@ -1,5 +1,5 @@
 """Mirrors that Linkerd made are taken over as they are."""
-import threading
+import json
 
 import pytest
 from cluster.wait import wait_until
@@ -13,7 +13,7 @@ def linkerds_mirror(source, target, name="web", namespace="demo", labels=None, r
     marks = {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": target.name, **(labels or {})}
     fq_name = f"{name}.{namespace}.svc.cluster.local"
     ports = [{"name": "http", "port": 80, "targetPort": 5000, "protocol": "TCP"}]
-    source.api.create("services", {
+    made = source.api.create("services", {
         "apiVersion": "v1", "kind": "Service", "metadata": {
             "name": f"{name}-{target.name}", "namespace": namespace, "labels": marks,
             "annotations": {MIRROR + "remote-resource-version": "1", MIRROR + "remote-svc-fq-name": fq_name}}, "spec": {"ports": ports}})
@@ -24,28 +24,23 @@ def linkerds_mirror(source, target, name="web", namespace="demo", labels=None, r
             "annotations": {MIRROR + "remote-svc-fq-name": fq_name, MIRROR + "remote-gateway-identity": "gw"}},
         "subsets": [{"addresses" if ready else "notReadyAddresses": addresses, "ports": [{"name": "http", "port": 4143, "protocol": "TCP"}]}]})
     wait_until(lambda: source.slices(f"{name}-{target.name}", namespace), 20, "Kubernetes made a slice of the Endpoints")
-    return source.api.get("services", f"{name}-{target.name}", namespace)
+    return made
 
 
-class Lookout:
-    """Looks at a mirror all the time, as a client would: was there a moment without a ready endpoint?"""
-
-    def __init__(self, cluster, name, namespace):
-        self.cluster, self.name, self.namespace = cluster, name, namespace
-        self.gaps, self.looks, self.over = 0, 0, threading.Event()
-        self.thread = threading.Thread(target=self.look)
-        self.thread.start()
-
-    def look(self):
-        while not self.over.wait(0.005):
-            self.looks += 1
-            self.gaps += not self.cluster.ready_addresses(self.name, self.namespace)
-
-    def end(self):
-        self.over.set()
-        self.thread.join()
-        assert self.looks > 20
-        assert self.gaps == 0, f"no ready endpoint in {self.gaps} of {self.looks} looks"
+def gaps(source, name, namespace, version):
+    """How often the mirror was without a ready endpoint since that version: every state that any watcher could have seen."""
+    path = source.api.path("endpointslices", namespace, labelSelector=f"kubernetes.io/service-name={name}", watch=1, resourceVersion=version, timeoutSeconds=1)
+    status, answer = source.api.raw("GET", path)
+    assert status == 200, answer
+    slices, found, events = {}, 0, [json.loads(line) for line in answer.splitlines() if line.strip()]
+    for event in events:
+        meta = event["object"]["metadata"]
+        slices.pop(meta["name"], None)
+        if event["type"] != "DELETED":
+            slices[meta["name"]] = any(e["conditions"].get("ready") for e in event["object"].get("endpoints") or [])
+        found += not any(slices.values())
+    assert len(events) >= 3, "the old slice, the new one, the old one's end"
+    return found
 
 
 def adopted(source, name, namespace):
@@ -54,7 +49,7 @@ def adopted(source, name, namespace):
 
 
 @pytest.mark.parametrize("way", ["secret", "link"])
-def test_a_mirror_of_linkerd_is_taken_over(lab, source, east, agent, request, way):
+def test_a_mirror_of_linkerd_is_taken_over(source, east, agent, request, way):
     east.gateway.start()
     if way == "secret":
         east.gateway_service()
@@ -66,11 +61,12 @@ def test_a_mirror_of_linkerd_is_taken_over(lab, source, east, agent, request, wa
         east.export_labelled("web")
         old = linkerds_mirror(source, east)
         east.link(source)
-    lookout = Lookout(lab.source, "web-east", "demo")
+    # From just before the slice that Kubernetes made, so that it is the first that the watch tells.
+    version = old["metadata"]["resourceVersion"]
     one = agent()
     wait_until(lambda: adopted(source, "web-east", "demo"), 15, "the Endpoints are gone")
     wait_until(lambda: all(s["mirrored"] for s in one.services()), 5, "told as mirrored")
-    lookout.end()
+    assert gaps(source, "web-east", "demo", version) == 0
     new = source.api.get("services", "web-east", "demo")
     assert new["metadata"]["uid"] == old["metadata"]["uid"] and new["spec"]["clusterIP"] == old["spec"]["clusterIP"]
     assert source.ready_addresses("web-east", "demo") == east.gateway.addresses

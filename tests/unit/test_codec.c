@@ -594,6 +594,64 @@ static void writes_preconditions(void **state)
     }
 }
 
+static void endpoints_read_back_as_they_were_written(void **state)
+{
+    (void)state;
+    static const struct slice_endpoint endpoints[] = {
+        {.address = "10.0.0.1", .hostname = "db-0", .ready = true, .serving = true},
+        {.address = "fd00::1", .hostname = "", .ready = false}};
+    static const struct slice_port ports[] = {{"pg", PROTOCOL_TCP, 5432, ""}};
+    const struct slice wanted = {
+        .meta = {.namespace = "n", .name = "db-east", .uid = "u", .resource_version = "7", .owner_uid = "o"},
+        .is_endpoints = true,
+        .service_name = "db-east",
+        .managed_by = "",
+        .endpoints = endpoints,
+        .endpoint_count = 2,
+        .ports = ports,
+        .port_count = 1};
+    struct arena arena;
+    struct strbuf body;
+    struct slice again;
+    struct err error = {0};
+    arena_init(&arena, ARENA_BYTES);
+    strbuf_init(&body, BODY_BYTES);
+    codec_write_endpoints(&body, &wanted);
+    assert_string_equal(strbuf_text(&body),
+                        "{\"apiVersion\":\"v1\",\"kind\":\"Endpoints\",\"metadata\":{\"name\":\"db-east\","
+                        "\"namespace\":\"n\",\"uid\":\"u\","
+                        "\"resourceVersion\":\"7\",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"Service\","
+                        "\"name\":\"db-east\","
+                        "\"uid\":\"o\"}]},\"subsets\":[{\"addresses\":[{\"ip\":\"10.0.0.1\",\"hostname\":\"db-0\"}],"
+                        "\"notReadyAddresses\":[{"
+                        "\"ip\":\"fd00::1\"}],\"ports\":[{\"name\":\"pg\",\"protocol\":\"TCP\",\"port\":5432}]}]}");
+    json_t *json = load(strbuf_text(&body));
+    assert_int_equal(codec_endpoints(&arena, json, &again, &error), ERR_OK);
+    assert_true(again.is_endpoints && !again.irregular);
+    assert_string_equal(again.meta.owner_uid, "o");
+    assert_int_equal(again.endpoint_count, 2);
+    assert_string_equal(again.endpoints[0].hostname, "db-0");
+    assert_true(again.endpoints[0].ready && !again.endpoints[1].ready);
+    assert_string_equal(again.endpoints[1].address, "fd00::1");
+    assert_int_equal(again.ports[0].port, 5432);
+    json_decref(json);
+    /* No subset without addresses; several subsets are told. */
+    strbuf_clear(&body);
+    struct slice empty = wanted;
+    empty.endpoint_count = 0;
+    codec_write_endpoints(&body, &empty);
+    assert_null(strstr(strbuf_text(&body), "subsets"));
+    json = load("{\"metadata\":{\"name\":\"e\"},\"subsets\":[{\"addresses\":[{\"ip\":\"10.0.0.1\"}]},{}]}");
+    assert_int_equal(codec_endpoints(&arena, json, &again, &error), ERR_OK);
+    assert_true(again.irregular);
+    json_decref(json);
+    json = load("{\"metadata\":{\"name\":\"e\"},\"subsets\":[{\"addresses\":[{\"ip\":7}]}]}");
+    assert_int_equal(codec_endpoints(&arena, json, &again, &error), ERR_INVALID);
+    json_decref(json);
+    strbuf_done(&body);
+    arena_done(&arena);
+}
+
 /* What is written reads back as the same, whatever the server added to it. */
 static void reads_back_what_it_wrote(void **state)
 {
@@ -697,6 +755,7 @@ int main(void)
         cmocka_unit_test(decodes_metadata_of_any_kind),
         cmocka_unit_test(decodes_namespaces),
         cmocka_unit_test(decodes_links),
+        cmocka_unit_test(endpoints_read_back_as_they_were_written),
         cmocka_unit_test(turns_off_selectors_that_cannot_be_read),
         cmocka_unit_test(decodes_secrets),
         cmocka_unit_test(names_the_field_that_is_wrong),
