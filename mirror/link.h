@@ -31,7 +31,6 @@ struct link_resource {
     const char *namespace, *name, *uid, *resource_version;
     int64_t created_us;
     int64_t generation;
-    bool deleting;
     const char *target_cluster_name, *target_cluster_domain, *target_cluster_linkerd_namespace;
     const char *cluster_credentials_secret, *gateway_address, *gateway_port, *gateway_identity;
     bool has_probe_spec;

@@ -257,11 +257,18 @@ static enum err_code fill_resource(struct links *links, json_t *json, struct res
                                                                                                             : ERR_OK;
 }
 
+/* An object that is being deleted declares nothing any more, however long somebody's finalizer holds it. */
+static bool is_going(enum change change, const json_t *json)
+{
+    const json_t *deleted = json_object_get(json_object_get(json, "metadata"), "deletionTimestamp");
+    return change == CHANGE_DELETED || json_is_string(deleted);
+}
+
 static enum err_code on_link(void *context, enum change change, json_t *json)
 {
     struct links *links = context;
     const char *name = name_of(json);
-    if (change == CHANGE_DELETED) {
+    if (is_going(change, json)) {
         if (map_remove(links->resources, name)) {
             forget_told(links, false, name);
             note_change(links);

@@ -143,7 +143,6 @@ enum err_code codec_link(struct arena *arena, const json_t *json, struct link_re
         .resource_version = meta.resource_version,
         .created_us = meta.created_us,
         .generation = json_integer_value(json_object_get(json_object_get(json, "metadata"), "generation")),
-        .deleting = meta.deleting,
         .drain = kv_get(&meta.annotations, LINK_DRAIN),
         .allowed_labels = kv_get(&meta.annotations, LINK_ALLOWED_LABELS),
         .allowed_annotations = kv_get(&meta.annotations, LINK_ALLOWED_ANNOTATIONS),

@@ -206,6 +206,25 @@ static void a_link_that_became_unusable_keeps_its_place(void **state)
     bench_done(&bench);
 }
 
+static void a_link_that_is_being_deleted_is_gone(void **state)
+{
+    (void)state;
+    struct bench bench;
+    char going[sizeof(link_object) + 64];
+    bench_init(&bench, true);
+    (void)bench_serve(&bench, BENCH_LINKS, "Link", link_object);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "", NULL, 0));
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_true(bench_metric(&bench, "svcmirror_link_api_reachable{target_cluster_name=\"east\"}") >= 0);
+    /* Somebody else's finalizer holds the object. */
+    (void)snprintf(going, sizeof(going), "%.*s\"deletionTimestamp\":\"2026-01-01T00:00:00Z\",%s",
+                   (int)(strstr(link_object, "\"namespace\"") - link_object), link_object,
+                   strstr(link_object, "\"namespace\""));
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", going);
+    assert_true(bench_metric(&bench, "svcmirror_link_api_reachable{target_cluster_name=\"east\"}") == -1);
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +235,7 @@ int main(void)
         cmocka_unit_test(a_kubeconfig_ends_at_its_first_nul),
         cmocka_unit_test(no_failed_allocation_is_for_ever),
         cmocka_unit_test(credentials_without_annotations_wait_for_their_link),
+        cmocka_unit_test(a_link_that_is_being_deleted_is_gone),
         cmocka_unit_test(a_link_that_became_unusable_keeps_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
