@@ -150,23 +150,23 @@ def words(text):
 
 
 def declared_links(world):
-    """The oldest declaration of each cluster name, oldest first."""
+    """Of the declarations of each cluster name one: a Link before a Secret, then the oldest. Oldest first."""
     found = []
     for (namespace, name), obj in world.source.links.items():
         spec = obj.get("spec") or {}
         if namespace == world.options.namespace and spec.get("targetClusterName"):
-            found.append(Link("link/" + name, obj["metadata"]["creationTimestamp"], name, spec["targetClusterName"], spec.get("targetClusterDomain") or "cluster.local",
-                              is_drained(obj), spec, target_of(world, spec.get("clusterCredentialsSecret"))))
+            domain, target = spec.get("targetClusterDomain") or "cluster.local", target_of(world, spec.get("clusterCredentialsSecret"))
+            found.append(Link("link/" + name, obj["metadata"]["creationTimestamp"], name, spec["targetClusterName"], domain, is_drained(obj), spec, target))
     for (namespace, name), obj in world.source.secrets.items():
         marks = annotations_of(obj)
         if (namespace == world.options.namespace and obj.get("type") == MIRROR + "remote-kubeconfig"
                 and marks.get(CLUSTER) and marks.get(MIRROR + "remote-cluster-domain")):
-            found.append(Link("secret/" + name, obj["metadata"]["creationTimestamp"], name, marks[CLUSTER], marks[MIRROR + "remote-cluster-domain"], is_drained(obj),
-                              None, target_of(world, name)))
-    oldest = {}
-    for link in sorted(found, key=lambda link: link.order):
-        oldest.setdefault(link.cluster, link)
-    return list(oldest.values())
+            domain, target = marks[MIRROR + "remote-cluster-domain"], target_of(world, name)
+            found.append(Link("secret/" + name, obj["metadata"]["creationTimestamp"], name, marks[CLUSTER], domain, is_drained(obj), None, target))
+    chosen = {}
+    for link in sorted(found, key=lambda link: (link.is_2_8, link.order)):
+        chosen.setdefault(link.cluster, link)
+    return sorted(chosen.values(), key=lambda link: link.order)
 
 
 def target_of(world, secret_name):
@@ -415,8 +415,8 @@ def headless_with_hostnames(world, link, service):
         own = {MIRRORED: "true", CLUSTER: link.cluster, HEADLESS_ROOT: key[1]}
         name, marks = f"{host}-{link.cluster}", {MIRROR + "remote-resource-version": service["metadata"]["resourceVersion"],
                                                  MIRROR + "remote-svc-fq-name": fq_name(link, service, host)}
-        slices = gateway_slices(world, gateway, slice_labels(own, name), slice_annotations(gateway, fq_name(link, service, host)), gateway_ports(ports, gateway),
-                                ready=ready, drained=drained, moves=moves)
+        slices = gateway_slices(world, gateway, slice_labels(own, name), slice_annotations(gateway, fq_name(link, service, host)),
+                                gateway_ports(ports, gateway), ready=ready, drained=drained, moves=moves)
         yield Claim((key[0], name), (1, *link.order), service_shape(own, marks, ports), slices, link, root=key)
 
 
@@ -473,7 +473,8 @@ def federated_service(namespace, name, members):
     remote = ",".join(sorted(f"{name}@{link.cluster}" for link, _ in members if link))
     annotations = {**carried(annotations_of(service), excluded.get("excludedAnnotations") or []), **({REMOTE_DISCOVERY: remote} if remote else {}),
                    **({LOCAL_DISCOVERY: name} if any(link is None for link, _ in members) else {})}
-    return Claim((namespace, name + "-federated"), (1, link.created if link else "", link.id if link else ""), service_shape(labels, annotations, service["spec"]["ports"]))
+    order = (1, link.created if link else "", link.id if link else "")
+    return Claim((namespace, name + "-federated"), order, service_shape(labels, annotations, service["spec"]["ports"]))
 
 
 def mirrors_of(world, link, service):
@@ -492,9 +493,16 @@ def mirrors_of(world, link, service):
 # -- whose is a name --
 
 
-def is_foreign(obj):
-    """Without mirror labels, and not one of ours that somebody took them off."""
-    return MIRRORED not in labels_of(obj) and not written_by_us(obj)
+def is_foreign(world, obj, claim):
+    """Without mirror labels, unless it is one of ours that somebody took them off; or others' mirror of a cluster that is not linked."""
+    if written_by_us(obj):
+        return False
+    cluster = labels_of(obj).get(CLUSTER)
+    return MIRRORED not in labels_of(obj) or (not is_linked(world, cluster) and not (claim.link is None and cluster is None))
+
+
+def is_linked(world, cluster):
+    return any(link.cluster == cluster for link in world.links)
 
 
 def claims(world):
@@ -521,7 +529,7 @@ def expected(world):
         best = {}
         for claim in sorted(found, key=lambda c: c.order):
             best.setdefault(claim.key, claim)
-        return {k: c for k, c in best.items() if k not in world.source.services or not is_foreign(world.source.services[k])}
+        return {k: c for k, c in best.items() if k not in world.source.services or not is_foreign(world, world.source.services[k], c)}
     roots = winners(c for c in wanted if c.root is None)
     return winners(c for c in wanted if c.root is None or (c.root in roots and roots[c.root].link is c.link and roots[c.root].service["headless"]))
 
@@ -531,7 +539,7 @@ def may_stay(world, obj):
     cluster = labels_of(obj).get(CLUSTER)
     if any(link.cluster == cluster and not link.target for link in world.links):
         return True
-    return not written_by_us(obj) and not any(link.cluster == cluster for link in world.links)
+    return not written_by_us(obj) and not is_linked(world, cluster)
 
 
 # -- comparing --
@@ -546,7 +554,8 @@ def shape_of_service(obj):
 def shape_of_slice(obj):
     def endpoint(e):
         conditions = dict(e.get("conditions") or {})
-        return {**{k: v for k, v in e.items() if k != "conditions"}, "ready": conditions.pop("ready", None), **({"conditions": conditions} if conditions else {})}
+        ready = conditions.pop("ready", None)
+        return {**{k: v for k, v in e.items() if k != "conditions"}, "ready": ready, **({"conditions": conditions} if conditions else {})}
     ports = [{"name": p.get("name") or "", **{k: v for k, v in p.items() if k != "name"}} for p in obj.get("ports") or []]
     return {"labels": labels_of(obj), "annotations": annotations_of(obj), "addressType": obj["addressType"],
             "endpoints": sorted(map(endpoint, obj.get("endpoints") or []), key=lambda e: (e["addresses"], e.get("hostname", ""))),
@@ -562,7 +571,7 @@ def unlike(what, is_, should):
             for key in sorted(set(wanted) | set(is_[field])):
                 a, b = is_[field].get(key), wanted.get(key)
                 if a != b:
-                    yield f"{what}: {field.rstrip('s')} {key} " + (f"is {a}, should not be" if b is None else f"is missing, should be {b}" if a is None else f"is {a}, should be {b}")
+                    yield f"{what}: {field.rstrip('s')} {key} is {'missing' if a is None else a}, should {'not be' if b is None else f'be {b}'}"
         elif is_[field] != wanted:
             yield f"{what}: {field} is {is_[field]}, should be {wanted}"
 
@@ -592,12 +601,12 @@ def compare(world):
 
 def compare_slices(source, key, claim):
     """A slice without endpoints beside another one may be there or not."""
-    there = {family: source.endpointslices[key[0], f"{key[1]}.{family}"] for family in ("ipv4", "ipv6") if (key[0], f"{key[1]}.{family}") in source.endpointslices}
+    there = {family: source.endpointslices.get((key[0], f"{key[1]}.{family}")) for family in ("ipv4", "ipv6")}
     owner = {"apiVersion": "v1", "kind": "Service", "name": key[1], "uid": source.services[key]["metadata"]["uid"]}
     for family in ("ipv4", "ipv6"):
-        what, piece, should = f"EndpointSlice {key[0]}/{key[1]}.{family}", there.get(family), claim.slices.get(family)
+        what, piece, should = f"EndpointSlice {key[0]}/{key[1]}.{family}", there[family], claim.slices.get(family)
         if piece is None:
-            if should and (should["endpoints"] or not there):
+            if should and (should["endpoints"] or not any(there.values())):
                 yield f"{what} is missing"
         elif should is None:
             if not claim.slices or piece.get("endpoints"):
@@ -659,4 +668,5 @@ def differences(source, targets, alive=None, resolve=None, options=None, blind=(
         return asked[question]
     views = {target.server: look(target, ("services", "endpointslices")) for target in targets}
     view = look(source, ("namespaces", "services", "endpointslices", "endpoints", "secrets", "links"))
-    return list(compare(World(view, views, ask if alive is None else lambda _, address: address in alive, resolve or (lambda name: []), options or Options(), blind)))
+    judge = ask if alive is None else lambda _, address: address in alive
+    return list(compare(World(view, views, judge, resolve or (lambda name: []), options or Options(), blind)))

@@ -1,4 +1,4 @@
-"""The checker of mirrors (cluster/checker.py): each rule of docs/mirrors.md on plain objects, with what follows from it written out by hand. No cluster takes part."""
+"""The checker of mirrors (cluster/checker.py): rules of docs/mirrors.md on plain objects, and what follows written out by hand. No cluster takes part."""
 import base64
 import json
 
@@ -13,8 +13,8 @@ DNS = {"name": "dns", "protocol": "UDP", "port": 53, "targetPort": "named"}
 
 
 def service(name="web", labels=None, annotations=None, ports=(HTTP,), namespace="demo", managers=(), **spec):
-    return {"metadata": {"name": name, "namespace": namespace, "labels": labels or {}, "annotations": annotations or {}, "resourceVersion": "7", "uid": "u-" + name,
-                         "managedFields": [{"manager": m} for m in managers]},
+    return {"metadata": {"name": name, "namespace": namespace, "labels": labels or {}, "annotations": annotations or {}, "resourceVersion": "7",
+                         "uid": "u-" + name, "managedFields": [{"manager": m} for m in managers]},
             "spec": {"type": "ClusterIP", "ports": list(ports), "clusterIP": "10.0.0.1", **spec}}
 
 
@@ -25,23 +25,25 @@ def slice_of(name="web", endpoints=(("10.0.1.1", True, None),), namespace="demo"
 
 def gateway(addresses=("203.0.113.7",), **annotations):
     marks = {MIRROR + "multicluster-gateway": "true", MIRROR + "gateway-identity": "id", MIRROR + "probe-path": "/ready", MIRROR + "probe-period": "3"}
-    made = service("gw", namespace="edge", annotations={**marks, **annotations}, ports=[{"name": "mc-gateway", "port": 4143}, {"name": "mc-probe", "port": 4191}])
+    ports = [{"name": "mc-gateway", "port": 4143}, {"name": "mc-probe", "port": 4191}]
+    made = service("gw", namespace="edge", annotations={**marks, **annotations}, ports=ports)
     return {**made, "status": {"loadBalancer": {"ingress": [{"ip": a} for a in addresses]}}}
 
 
-def secret(cluster, created="2026-01-01T00:00:00Z", annotations=None, link=False):
+def secret(cluster, created="2026-01-01T00:00:00Z", link=False):
     config = json.dumps({"clusters": [{"cluster": {"server": cluster}}]})
     marks = {} if link else {MIRROR + "cluster-name": cluster, MIRROR + "remote-cluster-domain": "cluster.local"}
     return {"type": MIRROR + "remote-kubeconfig", "data": {"kubeconfig": base64.b64encode(config.encode()).decode()},
-            "metadata": {"name": "credentials-" + cluster, "namespace": "linkerd-multicluster", "creationTimestamp": created, "annotations": {**marks, **(annotations or {})}}}
+            "metadata": {"name": "credentials-" + cluster, "namespace": "linkerd-multicluster", "creationTimestamp": created, "annotations": marks}}
 
 
-def link(cluster, created="2026-01-01T00:00:00Z", annotations=None, name=None, **spec):
+def link(cluster, created="2026-01-01T00:00:00Z", annotations=None, **spec):
     usual = {"targetClusterName": cluster, "targetClusterDomain": "cluster.local", "clusterCredentialsSecret": "credentials-" + cluster,
              "gatewayAddress": "203.0.113.7", "gatewayPort": "4143", "gatewayIdentity": "id", "probeSpec": {"path": "/ready", "port": "4191", "period": "3s"},
              "selector": {"matchLabels": EXPORTED}, "remoteDiscoverySelector": {"matchLabels": {MIRROR + "exported": "remote-discovery"}},
              "federatedServiceSelector": {"matchLabels": MEMBER}}
-    return {"spec": {**usual, **spec}, "metadata": {"name": name or cluster, "namespace": "linkerd-multicluster", "creationTimestamp": created, "annotations": annotations or {}}}
+    return {"spec": {**usual, **spec}, "metadata": {"name": cluster, "namespace": "linkerd-multicluster", "creationTimestamp": created,
+                                                    "annotations": annotations or {}}}
 
 
 def world(targets, links=(), secrets=(), services=(), namespaces=("demo",), alive=True, **more):
@@ -49,7 +51,8 @@ def world(targets, links=(), secrets=(), services=(), namespaces=("demo",), aliv
     links = links or ([] if secrets else [link(cluster) for cluster in targets])
     source = View(services=services, namespaces=[{"metadata": {"name": n}} for n in (*namespaces, "linkerd-multicluster")], links=links,
                   secrets=list(secrets) + [secret(l["spec"]["targetClusterName"], link=True) for l in links])
-    views = {cluster: View(services=[o for o in objects if "spec" in o], endpointslices=[o for o in objects if "addressType" in o]) for cluster, objects in targets.items()}
+    views = {cluster: View(services=[o for o in objects if "spec" in o], endpointslices=[o for o in objects if "addressType" in o])
+             for cluster, objects in targets.items()}
     return World(source, views, lambda _, address: alive if isinstance(alive, bool) else address in alive, **more)
 
 
@@ -58,11 +61,13 @@ def names(of):
 
 
 def test_through_the_gateway_of_a_link():
-    of = world({"east": [service(labels={**EXPORTED, "app": "web"}, annotations={"note": "kept", "argocd.argoproj.io/tracking-id": "x"}, ports=[HTTP, DNS]), slice_of()]})
+    exported = service(labels={**EXPORTED, "app": "web"}, annotations={"note": "kept", "argocd.argoproj.io/tracking-id": "x"}, ports=[HTTP, DNS])
+    of = world({"east": [exported, slice_of()]})
     labels = {"app": "web", MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}
     claim = expected(of)["demo", "web-east"]
-    assert claim.service == {"labels": labels, "type": "ClusterIP", "headless": False, "selector": {}, "externalIPs": [], "ports": [DNS, HTTP],
-                             "annotations": {"note": "kept", MIRROR + "remote-resource-version": "7", MIRROR + "remote-svc-fq-name": "web.demo.svc.cluster.local"}}
+    assert claim.service == {
+        "labels": labels, "type": "ClusterIP", "headless": False, "selector": {}, "externalIPs": [], "ports": [DNS, HTTP],
+        "annotations": {"note": "kept", MIRROR + "remote-resource-version": "7", MIRROR + "remote-svc-fq-name": "web.demo.svc.cluster.local"}}
     assert claim.slices == {"ipv4": {
         "labels": {**labels, "kubernetes.io/service-name": "web-east", "endpointslice.kubernetes.io/managed-by": "svcmirror"}, "addressType": "IPv4",
         "annotations": {MIRROR + "remote-svc-fq-name": "web.demo.svc.cluster.local", MIRROR + "remote-gateway-identity": "id"},
@@ -73,7 +78,8 @@ def test_through_the_gateway_of_a_link():
 def test_through_the_gateway_that_a_service_of_2_8_names():
     of = world({"east": [service(labels={"app": "web"}, annotations={**BY_2_8, "note": "not carried"}), gateway()]}, secrets=[secret("east")], namespaces=())
     claim = expected(of)["demo", "web-east"]
-    assert claim.service["labels"] == {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east", MIRROR + "remote-gateway-name": "gw", MIRROR + "remote-gateway-ns": "edge"}
+    assert claim.service["labels"] == {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east",
+                                       MIRROR + "remote-gateway-name": "gw", MIRROR + "remote-gateway-ns": "edge"}
     assert claim.service["annotations"] == {MIRROR + "remote-resource-version": "7", MIRROR + "remote-gateway-resource-version": "7",
                                             MIRROR + "remote-svc-fq-name": "web.demo.svc.cluster.local"}
     assert claim.slices["ipv4"]["endpoints"] == [{"addresses": ["203.0.113.7"], "ready": True}], "its endpoints are not looked at"
@@ -83,14 +89,16 @@ def test_through_the_gateway_that_a_service_of_2_8_names():
 
 @pytest.mark.parametrize("selector, yes", [
     (None, False), ({}, False), ({"matchLabels": {}}, False), ({"matchLabels": {"a": "1"}}, True), ({"matchLabels": {"a": "2"}}, False),
-    ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}, True), ({"matchExpressions": [{"key": "b", "operator": "NotIn", "values": ["1"]}]}, True),
+    ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}, True),
+    ({"matchExpressions": [{"key": "b", "operator": "NotIn", "values": ["1"]}]}, True),
     ({"matchExpressions": [{"key": "a", "operator": "Exists"}, {"key": "a", "operator": "DoesNotExist"}]}, False)])
 def test_selectors(selector, yes):
     assert selects(selector, {"a": "1"}) is yes
 
 
 def test_what_is_carried_along():
-    own = {"foo.io/a": "1", "foo.iox/b": "2", "config.linkerd.io/opaque-ports": "3", "mirror.linkerd.io/x": "4", "service.kubernetes.io/topology-mode": "5", "plain": "6"}
+    own = {"foo.io/a": "1", "foo.iox/b": "2", "config.linkerd.io/opaque-ports": "3", "mirror.linkerd.io/x": "4",
+           "service.kubernetes.io/topology-mode": "5", "plain": "6"}
     assert carried(own, ["foo.io/*", "plain", "config.linkerd.io/*"]) == {"foo.iox/b": "2", "config.linkerd.io/opaque-ports": "3"}
 
 
@@ -112,7 +120,8 @@ def test_readiness(endpoints, alive, annotations, ready):
 
 
 def test_both_families_and_each_address_by_itself():
-    of = world({"east": [service(labels=EXPORTED), slice_of()]}, links=[link("east", gatewayAddress="203.0.113.8,203.0.113.7,2001:db8::1")], alive={"203.0.113.7"})
+    links = [link("east", gatewayAddress="203.0.113.8,203.0.113.7,2001:db8::1")]
+    of = world({"east": [service(labels=EXPORTED), slice_of()]}, links, alive={"203.0.113.7"})
     slices = expected(of)["demo", "web-east"].slices
     assert [(e["addresses"], e["ready"]) for e in slices["ipv4"]["endpoints"]] == [(["203.0.113.7"], True), (["203.0.113.8"], False)]
     assert [(e["addresses"], e["ready"]) for e in slices["ipv6"]["endpoints"]] == [(["2001:db8::1"], False)]
@@ -121,12 +130,15 @@ def test_both_families_and_each_address_by_itself():
 def test_remote_discovery():
     claim = expected(world({"east": [service(labels={MIRROR + "exported": "remote-discovery", "app": "web"})]}))["demo", "web-east"]
     assert claim.slices == {} and claim.service["labels"] == {
-        "app": "web", MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east", MULTICLUSTER + "remote-discovery": "east", MULTICLUSTER + "remote-service": "web"}
-    assert expected(world({"east": [service(labels=EXPORTED)]}, links=[link("east", remoteDiscoverySelector={"matchLabels": EXPORTED})]))["demo", "web-east"].slices == {}
+        "app": "web", MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east",
+        MULTICLUSTER + "remote-discovery": "east", MULTICLUSTER + "remote-service": "web"}
+    both = world({"east": [service(labels=EXPORTED)]}, [link("east", remoteDiscoverySelector={"matchLabels": EXPORTED})])
+    assert expected(both)["demo", "web-east"].slices == {}, "wins over the other selector"
 
 
 def headless_world(endpoints, existing=(), annotations=None, **options):
-    return world({"east": [service("db", labels=EXPORTED, clusterIP="None", annotations=annotations), slice_of("db", endpoints)]}, services=existing, options=Options(**options))
+    exported = service("db", labels=EXPORTED, clusterIP="None", annotations=annotations)
+    return world({"east": [exported, slice_of("db", endpoints)]}, services=existing, options=Options(**options))
 
 
 def test_headless_with_hostnames():
@@ -140,15 +152,17 @@ def test_headless_with_hostnames():
     assert root["endpoints"] == [{"addresses": ["10.96.0.5"], "hostname": "db-0", "ready": True}], "the other has no mirror yet"
     assert root["ports"] == [{"name": "http", "protocol": "TCP", "port": 80}]
     assert found["demo", "db-1-east"].service["labels"] == {**ours, MIRROR + "headless-mirror-svc-name": "db-east"}
-    assert found["demo", "db-1-east"].service["annotations"] == {MIRROR + "remote-resource-version": "7", MIRROR + "remote-svc-fq-name": "db-1.db.demo.svc.cluster.local"}
+    assert found["demo", "db-1-east"].service["annotations"] == {MIRROR + "remote-resource-version": "7",
+                                                                 MIRROR + "remote-svc-fq-name": "db-1.db.demo.svc.cluster.local"}
     assert [e["ready"] for n in ("db-0-east", "db-1-east") for e in found["demo", n].slices["ipv4"]["endpoints"]] == [True, False]
 
 
 @pytest.mark.parametrize("endpoints, existing, annotations, options, headless", [
-    ([("10.0.1.1", True, None)], False, {}, {}, False), ([("10.0.1.1", True, "db-0")], False, {}, {}, True), ([], True, {}, {}, True), ([], False, {}, {}, False),
+    ([("10.0.1.1", True, None)], False, {}, {}, False), ([("10.0.1.1", True, "db-0")], False, {}, {}, True),
+    ([], True, {}, {}, True), ([], False, {}, {}, False),
     ([("10.0.1.1", True, "db-0")], True, {OURS + "headless": "false"}, {}, False), ([("10.0.1.1", True, "db-0")], True, {}, {"headless": False}, False)])
 def test_when_a_mirror_is_headless(endpoints, existing, annotations, options, headless):
-    there = [service("db-east", labels={MIRROR + "mirrored-service": "true"}, clusterIP="None")] if existing else []
+    there = [service("db-east", labels={MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}, clusterIP="None")] if existing else []
     assert expected(headless_world(endpoints, there, annotations, **options))["demo", "db-east"].service["headless"] is headless
 
 
@@ -181,19 +195,29 @@ def test_finer_exports(annotations, found, ports):
 
 
 def test_whose_is_a_name():
-    targets = {"east": [service(labels=EXPORTED, annotations={OURS + "export-name": "shop"})], "north": [service(labels=EXPORTED, annotations={OURS + "export-name": "shop"})]}
+    targets = {cluster: [service(labels=EXPORTED, annotations={OURS + "export-name": "shop"})] for cluster in ("east", "north")}
     older = world(targets, [link("east", "2026-01-02T00:00:00Z"), link("north")])
     assert expected(older)["demo", "shop"].link.cluster == "north"
     assert expected(world(targets, [link("north"), link("east")]))["demo", "shop"].link.cluster == "east", "of one age: by id"
     assert names(world(targets, services=[service("shop")])) == [], "somebody else's"
     assert names(world(targets, services=[service("shop", managers=[MANAGER])])) == ["shop"], "ours without its labels"
+    made = lambda cluster: [service("shop", labels={MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": cluster})]
+    assert names(world(targets, services=made("north"))) == ["shop"], "made by others, and taken over"
+    assert names(world(targets, services=made("ghost"))) == [], "others' mirror of a cluster that is not linked"
+
+
+def test_one_declaration_for_each_cluster():
+    links, secrets = [link("east", "2026-01-03T00:00:00Z")], [secret("east", "2026-01-02T00:00:00Z"), secret("north", "2026-01-01T00:00:00Z")]
+    assert [found.id for found in world({}, links, secrets).links] == ["secret/credentials-north", "link/east"], "a Link before a Secret"
 
 
 def test_differences_are_told_in_lines():
     exported = [service(labels={**EXPORTED, "app": "web"}), slice_of()]
     ours = {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}
-    wrong = service("web-east", {**ours, "app": "api"}, {MIRROR + "remote-resource-version": "7", "stray": "x"}, [{"name": "http", "port": 81}], managers=[MANAGER])
-    lines = list(compare(world({"east": exported}, services=[wrong, service("old-east", ours, managers=[MANAGER]), service("made-ghost", {**ours, MIRROR + "cluster-name": "ghost"})])))
+    annotations = {MIRROR + "remote-resource-version": "7", "stray": "x"}
+    wrong = service("web-east", {**ours, "app": "api"}, annotations, [{"name": "http", "port": 81}], managers=[MANAGER])
+    others = [service("old-east", ours, managers=[MANAGER]), service("made-ghost", {**ours, MIRROR + "cluster-name": "ghost"})]
+    lines = list(compare(world({"east": exported}, services=[wrong, *others])))
     assert [line for line in lines if "probe-east" not in line] == [
         "Service demo/web-east: label app is api, should be web",
         "Service demo/web-east: annotation mirror.linkerd.io/remote-svc-fq-name is missing, should be web.demo.svc.cluster.local",
