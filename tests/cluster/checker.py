@@ -1,0 +1,672 @@
+"""A second opinion: what must be mirrored, computed afresh from what the clusters hold, and compared with what is there.
+
+It follows docs/mirrors.md rule by rule, one function for each, and shares nothing with the agent. Everything but `look`, `answers` and `differences`
+is pure, on objects as the API gives them. Where the document leaves something open, either way is right here; such places say so.
+"""
+import base64
+import dataclasses
+import http.client
+import json
+
+MIRROR, MULTICLUSTER, OURS = "mirror.linkerd.io/", "multicluster.linkerd.io/", "svcmirror.io/"
+MIRRORED, CLUSTER, HEADLESS_ROOT = MIRROR + "mirrored-service", MIRROR + "cluster-name", MIRROR + "headless-mirror-svc-name"
+REMOTE_DISCOVERY, LOCAL_DISCOVERY, REMOTE_SERVICE = MULTICLUSTER + "remote-discovery", MULTICLUSTER + "local-discovery", MULTICLUSTER + "remote-service"
+SERVICE_NAME, MANAGED_BY = "kubernetes.io/service-name", "endpointslice.kubernetes.io/managed-by"
+MANAGER = "svcmirror"
+LONGEST_NAME = 63
+
+ALWAYS_CARRIED = "config.linkerd.io/opaque-ports"
+NEVER_CARRIED = ("argocd.argoproj.io/*", "kustomize.toolkit.fluxcd.io/*", "helm.toolkit.fluxcd.io/*", "meta.helm.sh/*",
+                 "kubectl.kubernetes.io/last-applied-configuration", "service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode")
+
+
+@dataclasses.dataclass
+class Options:
+    """The agent's flags, as far as they decide what is mirrored."""
+    namespace: str = "linkerd-multicluster"
+    cluster_name: str = ""
+    headless: bool = True
+    move_endpoints: bool = True
+    create_namespaces: bool | None = None  # None: for 2.8's links only
+    adopts: bool = True  # takes over what Linkerd left beside a mirror's Service
+    federated_selector: dict | None = dataclasses.field(default_factory=lambda: {"matchLabels": {MIRROR + "federated": "member"}})
+
+
+class View:
+    """One cluster at one moment: for each resource the objects by (namespace, name)."""
+
+    def __init__(self, **resources):
+        for resource in ("namespaces", "services", "endpointslices", "endpoints", "secrets", "links"):
+            found = {}
+            for obj in resources.get(resource, []):
+                found[obj["metadata"].get("namespace"), obj["metadata"]["name"]] = obj
+            setattr(self, resource, found)
+
+    def slices_of(self, service):
+        namespace, name = key_of(service)
+        return [s for (ns, _), s in sorted(self.endpointslices.items()) if ns == namespace and labels_of(s).get(SERVICE_NAME) == name]
+
+
+@dataclasses.dataclass
+class Link:
+    """One declared target, whichever way it was declared."""
+    id: str
+    created: str
+    name: str
+    cluster: str
+    domain: str
+    drained: bool
+    spec: dict | None     # of a Link resource; None for a Secret of 2.8
+    target: View | None   # None: it cannot be read, so nothing is known about its services
+
+    @property
+    def is_2_8(self):
+        return self.spec is None
+
+    @property
+    def order(self):
+        return self.created, self.id
+
+
+@dataclasses.dataclass
+class Gateway:
+    namespace: str | None = None
+    name: str | None = None
+    version: str | None = None  # of its Service; None when there is none
+    addresses: list = dataclasses.field(default_factory=list)
+    port: int | None = None     # None: nothing is known, so that the ports of slices are not judged
+    identity: str = ""
+    probe_port: int | None = None
+    probe_path: str = ""
+    probe_period: str = ""
+    drained: bool = False
+
+    @property
+    def probed(self):
+        return bool(self.probe_path) and self.probe_port is not None
+
+
+@dataclasses.dataclass
+class World:
+    """All that decides. `targets` are views by the URL of their API server; `alive` says whether a gateway's address answers; `resolve` knows names."""
+    source: View
+    targets: dict
+    alive: object = lambda gateway, address: True
+    resolve: object = lambda name: []
+    options: Options = dataclasses.field(default_factory=Options)
+    blind: tuple = ()  # clusters whose EndpointSlices may not be read
+
+    def __post_init__(self):
+        self.links = declared_links(self)
+
+
+@dataclasses.dataclass
+class Claim:
+    """A reason for a mirror: what Service and which slices of it there must be."""
+    key: tuple
+    order: tuple
+    service: dict
+    slices: dict = dataclasses.field(default_factory=dict)  # by suffix of the name
+    link: Link | None = None
+    root: tuple | None = None  # of a hostname's mirror: the headless mirror without which it is not wanted
+
+
+# -- reading objects --
+
+
+def key_of(obj):
+    return obj["metadata"].get("namespace"), obj["metadata"]["name"]
+
+
+def labels_of(obj):
+    return obj["metadata"].get("labels") or {}
+
+
+def annotations_of(obj):
+    return obj["metadata"].get("annotations") or {}
+
+
+def written_by_us(obj):
+    return any(entry.get("manager") == MANAGER for entry in obj["metadata"].get("managedFields") or [])
+
+
+def selects(selector, labels):
+    """An empty or absent selector selects nothing."""
+    wanted, expressions = (selector or {}).get("matchLabels") or {}, (selector or {}).get("matchExpressions") or []
+    if not wanted and not expressions:
+        return False
+
+    def holds(expression):
+        value, values = labels.get(expression["key"]), expression.get("values") or []
+        return {"In": value in values, "NotIn": value not in values, "Exists": value is not None, "DoesNotExist": value is None}[expression["operator"]]
+    return all(labels.get(k) == v for k, v in wanted.items()) and all(map(holds, expressions))
+
+
+def words(text):
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+# -- links and gateways --
+
+
+def declared_links(world):
+    """Of the declarations of each cluster name one: a Link before a Secret, then the oldest. Oldest first."""
+    found = []
+    for (namespace, name), obj in world.source.links.items():
+        spec = obj.get("spec") or {}
+        if namespace == world.options.namespace and spec.get("targetClusterName"):
+            domain, target = spec.get("targetClusterDomain") or "cluster.local", target_of(world, spec.get("clusterCredentialsSecret"))
+            found.append(Link("link/" + name, obj["metadata"]["creationTimestamp"], name, spec["targetClusterName"], domain, is_drained(obj), spec, target))
+    for (namespace, name), obj in world.source.secrets.items():
+        marks = annotations_of(obj)
+        if (namespace == world.options.namespace and obj.get("type") == MIRROR + "remote-kubeconfig"
+                and marks.get(CLUSTER) and marks.get(MIRROR + "remote-cluster-domain")):
+            domain, target = marks[MIRROR + "remote-cluster-domain"], target_of(world, name)
+            found.append(Link("secret/" + name, obj["metadata"]["creationTimestamp"], name, marks[CLUSTER], domain, is_drained(obj), None, target))
+    chosen = {}
+    for link in sorted(found, key=lambda link: (link.is_2_8, link.order)):
+        chosen.setdefault(link.cluster, link)
+    return sorted(chosen.values(), key=lambda link: link.order)
+
+
+def target_of(world, secret_name):
+    secret = world.source.secrets.get((world.options.namespace, secret_name)) or {}
+    try:
+        config = json.loads(base64.b64decode(secret["data"]["kubeconfig"]))
+        return world.targets.get(config["clusters"][0]["cluster"]["server"])
+    except (KeyError, ValueError, IndexError):
+        return None
+
+
+def is_drained(obj):
+    return annotations_of(obj).get(OURS + "drain") == "true"
+
+
+def gateway_of_link(world, link):
+    """The gateway that a Link spells out."""
+    spec, probe = link.spec, link.spec.get("probeSpec") or {}
+    if not spec.get("gatewayAddress"):
+        return Gateway(identity=spec.get("gatewayIdentity") or "")
+    addresses = [a for word in words(spec["gatewayAddress"]) for a in ([word] if is_address(word) else world.resolve(word))]
+    return Gateway(None, link.name, None, sorted(set(addresses)), int(spec.get("gatewayPort") or 0) or None, spec.get("gatewayIdentity") or "",
+                   int(probe.get("port") or 0) or None, probe.get("path") or "", seconds(probe.get("period") or ""))
+
+
+def gateway_of_service(world, service):
+    """The gateway that a Service of the target declares by its ports and annotations, the way of 2.8."""
+    if service is None:
+        return Gateway()
+    marks, ports = annotations_of(service), {p.get("name"): p["port"] for p in service["spec"].get("ports") or []}
+    addresses = []
+    for ingress in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []:
+        addresses += [ingress["ip"]] if ingress.get("ip") else world.resolve(ingress["hostname"])
+    return Gateway(*key_of(service), service["metadata"]["resourceVersion"], sorted(set(addresses)), ports.get("mc-gateway"),
+                   marks.get(MIRROR + "gateway-identity", ""), ports.get("mc-probe"), marks.get(MIRROR + "probe-path", ""),
+                   marks.get(MIRROR + "probe-period", ""), is_drained(service))
+
+
+def seconds(period):
+    """A Link's period, which is a duration, as 2.8 writes it: a number of seconds. Other durations than of whole seconds stay."""
+    return period[:-1] if period.endswith("s") and period[:-1].isdigit() else period
+
+
+def is_address(text):
+    return ":" in text or text.replace(".", "").isdigit()
+
+
+def is_alive(world, gateway, address):
+    """A gateway without a probe counts as alive."""
+    return not gateway.probed or bool(world.alive(gateway, address))
+
+
+def has_ready_endpoint(world, link, service):
+    """2.8 does not look; where slices cannot be read a service counts as having endpoints."""
+    if link.is_2_8 or link.cluster in world.blind:
+        return True
+    return any(is_ready(e) for s in link.target.slices_of(service) for e in s.get("endpoints") or [])
+
+
+def is_ready(endpoint):
+    return (endpoint.get("conditions") or {}).get("ready") in (True, None)
+
+
+def hostnames(link, service):
+    """{hostname: whether an endpoint of it is ready}"""
+    found = {}
+    for piece in link.target.slices_of(service):
+        for endpoint in piece.get("endpoints") or []:
+            if endpoint.get("hostname"):
+                found[endpoint["hostname"]] = found.get(endpoint["hostname"], False) or is_ready(endpoint)
+    return found
+
+
+# -- which services, under which name --
+
+
+def mode_of(link, service):
+    """'gateway', 'discovery' or None; the latter's selector wins."""
+    if link.is_2_8:
+        return "gateway" if {MIRROR + "gateway-name", MIRROR + "gateway-ns"} <= set(annotations_of(service)) else None
+    if selects(link.spec.get("remoteDiscoverySelector"), labels_of(service)):
+        return "discovery"
+    return "gateway" if selects(link.spec.get("selector"), labels_of(service)) else None
+
+
+def is_invalid(service):
+    """What is never mirrored, in any mode."""
+    return MIRRORED in labels_of(service) or service["spec"].get("type") == "ExternalName" or not service["spec"].get("ports")
+
+
+def is_headless(service):
+    return service["spec"].get("clusterIP") == "None"
+
+
+def exported_here(world, service):
+    """svcmirror.io/export-to"""
+    wanted = annotations_of(service).get(OURS + "export-to")
+    return wanted is None or world.options.cluster_name in words(wanted)
+
+
+def exported_ports(service):
+    """svcmirror.io/export-ports: the ports that are mirrored, None when it names one that is not there."""
+    ports, wanted = service["spec"].get("ports") or [], annotations_of(service).get(OURS + "export-ports")
+    if wanted is None:
+        return ports
+    for word in words(wanted):
+        if not any(word in (p.get("name"), str(p["port"])) for p in ports):
+            return None
+    return [p for p in ports if {p.get("name"), str(p["port"])} & set(words(wanted))]
+
+
+def mirror_key(link, service):
+    """svcmirror.io/export-name and export-namespace, else <service>-<cluster> in the same namespace."""
+    namespace, name = key_of(service)
+    marks = annotations_of(service)
+    return marks.get(OURS + "export-namespace", namespace), marks.get(OURS + "export-name", f"{name}-{link.cluster}")
+
+
+def wants_headless(world, link, service, existing):
+    """With hostnames; once headless, for as long as the exported service is."""
+    if link.is_2_8 or link.cluster in world.blind or not world.options.headless or not is_headless(service):
+        return False
+    if annotations_of(service).get(OURS + "headless") == "false":
+        return False
+    return bool(hostnames(link, service)) or (existing is not None and MIRRORED in labels_of(existing) and is_headless(existing))
+
+
+# -- what a mirror is made of --
+
+
+def carried(own, excluded, prefix_of_ours="mirror.linkerd.io"):
+    """Labels or annotations that come along."""
+    def matches(key, pattern):
+        return key.startswith(pattern[:-1]) if pattern.endswith("/*") else key == pattern
+    return {k: v for k, v in own.items() if k == ALWAYS_CARRIED
+            or not (k.startswith(prefix_of_ours) or any(matches(k, pattern) for pattern in (*NEVER_CARRIED, *excluded)))}
+
+
+def labels_of_mirror(link, service, gateway, mode):
+    ours = {MIRRORED: "true", CLUSTER: link.cluster}
+    if link.is_2_8:
+        marks = annotations_of(service)
+        return {**ours, MIRROR + "remote-gateway-name": marks[MIRROR + "gateway-name"], MIRROR + "remote-gateway-ns": marks[MIRROR + "gateway-ns"]}
+    if mode == "discovery":
+        ours.update({REMOTE_DISCOVERY: link.cluster, REMOTE_SERVICE: service["metadata"]["name"]})
+    return {**carried(labels_of(service), link.spec.get("excludedLabels") or []), **ours}
+
+
+def annotations_of_mirror(link, service, gateway):
+    ours = {MIRROR + "remote-resource-version": service["metadata"]["resourceVersion"], MIRROR + "remote-svc-fq-name": fq_name(link, service)}
+    if link.is_2_8:
+        return {**ours, **({MIRROR + "remote-gateway-resource-version": gateway.version} if gateway.version else {})}
+    return {**carried(annotations_of(service), link.spec.get("excludedAnnotations") or []), **ours}
+
+
+def fq_name(link, service, hostname=None):
+    namespace, name = key_of(service)
+    return (hostname + "." if hostname else "") + f"{name}.{namespace}.svc.{link.domain}"
+
+
+def ports_of_mirror(ports):
+    return [{k: p[k] for k in ("name", "protocol", "port", "targetPort", "appProtocol") if p.get(k) is not None} for p in ports]
+
+
+def service_shape(labels, annotations, ports, headless=False):
+    """`headless` None: either is right."""
+    return {"labels": labels, "annotations": annotations, "type": "ClusterIP", "headless": headless, "selector": {}, "externalIPs": [],
+            "ports": sorted(ports_of_mirror(ports), key=lambda p: (p["port"], p.get("protocol", "")))}
+
+
+def slice_labels(labels, mirror_name):
+    """Those of the mirror, but not what only a resolver of the Service reads; Kubernetes' own two."""
+    kept = {k: v for k, v in labels.items() if k not in (REMOTE_DISCOVERY, REMOTE_SERVICE)}
+    return {**kept, SERVICE_NAME: mirror_name, MANAGED_BY: MANAGER}
+
+
+def slice_annotations(gateway, name=None):
+    return {**({MIRROR + "remote-svc-fq-name": name} if name else {}), **({MIRROR + "remote-gateway-identity": gateway.identity} if gateway.identity else {})}
+
+
+def slice_shape(family, labels, annotations, endpoints, ports):
+    """`ports` None: not judged."""
+    return {"labels": labels, "annotations": annotations, "addressType": {"ipv4": "IPv4", "ipv6": "IPv6"}[family],
+            "endpoints": sorted(endpoints, key=lambda e: (e["addresses"], e.get("hostname", ""))),
+            "ports": None if ports is None else sorted(ports, key=lambda p: (p["name"], p["port"]))}
+
+
+def gateway_ports(ports, gateway):
+    """Every port of the Service leads to the gateway's one port."""
+    if gateway.port is None:
+        return None
+    return [{"name": p.get("name") or "", "protocol": p.get("protocol", "TCP"), "port": gateway.port,
+             **({"appProtocol": p["appProtocol"]} if p.get("appProtocol") else {})} for p in ports]
+
+
+def gateway_slices(world, gateway, labels, annotations, ports, ready=True, empty=False, drained=False, moves=True):
+    """One slice for each family that the gateway has addresses of; without addresses one that is empty."""
+    found = {}
+    for family in ("ipv4", "ipv6"):
+        addresses = [a for a in gateway.addresses if (":" in a) == (family == "ipv6")]
+        if addresses or (family == "ipv4" and not gateway.addresses):
+            endpoints = [{"addresses": [a], "ready": ready and not drained and (not moves or is_alive(world, gateway, a))} for a in addresses]
+            found[family] = slice_shape(family, labels, annotations, [] if empty else endpoints, ports)
+    return found
+
+
+def gateway_for(world, link, service):
+    if not link.is_2_8:
+        return gateway_of_link(world, link)
+    marks = annotations_of(service)
+    return gateway_of_service(world, link.target.services.get((marks[MIRROR + "gateway-ns"], marks[MIRROR + "gateway-name"])))
+
+
+# -- the kinds of mirrors --
+
+
+def through_a_gateway(world, link, service):
+    key, ports, gateway = mirror_key(link, service), exported_ports(service), gateway_for(world, link, service)
+    labels = labels_of_mirror(link, service, gateway, "gateway")
+    slices = gateway_slices(world, gateway, slice_labels(labels, key[1]), slice_annotations(gateway, fq_name(link, service)), gateway_ports(ports, gateway),
+                            empty=not has_ready_endpoint(world, link, service), drained=link.drained or gateway.drained, moves=world.options.move_endpoints)
+    yield Claim(key, (1, *link.order), service_shape(labels, annotations_of_mirror(link, service, gateway), ports), slices, link)
+
+
+def by_remote_discovery(world, link, service):
+    """No slices. A headless service that changes its mode keeps its mirror, which cannot change whether it is headless: either is right."""
+    labels = labels_of_mirror(link, service, None, "discovery")
+    shape = service_shape(labels, annotations_of_mirror(link, service, None), exported_ports(service), None if is_headless(service) else False)
+    yield Claim(mirror_key(link, service), (1, *link.order), shape, {}, link)
+
+
+def headless_with_hostnames(world, link, service):
+    key, ports, gateway, hosts = mirror_key(link, service), exported_ports(service), gateway_of_link(world, link), hostnames(link, service)
+    labels, drained, moves = labels_of_mirror(link, service, gateway, "gateway"), link.drained, world.options.move_endpoints
+    reachable = not moves or any(is_alive(world, gateway, a) for a in gateway.addresses)
+    endpoints = []
+    for host, ready in sorted(hosts.items()):
+        address = address_of_hostname(world, (key[0], f"{host}-{link.cluster}"), key[1])
+        if address:
+            endpoints.append({"addresses": [address], "hostname": host, "ready": ready and reachable and not drained})
+    own_ports = [{"name": p.get("name") or "", "protocol": p.get("protocol", "TCP"), "port": p["port"],
+                  **({"appProtocol": p["appProtocol"]} if p.get("appProtocol") else {})} for p in ports]
+    root = slice_shape("ipv4", slice_labels(labels, key[1]), slice_annotations(gateway, fq_name(link, service)), endpoints, own_ports)
+    yield Claim(key, (1, *link.order), service_shape(labels, annotations_of_mirror(link, service, gateway), ports, True), {"ipv4": root}, link)
+    for host, ready in sorted(hosts.items()):
+        own = {MIRRORED: "true", CLUSTER: link.cluster, HEADLESS_ROOT: key[1]}
+        name, marks = f"{host}-{link.cluster}", {MIRROR + "remote-resource-version": service["metadata"]["resourceVersion"],
+                                                 MIRROR + "remote-svc-fq-name": fq_name(link, service, host)}
+        slices = gateway_slices(world, gateway, slice_labels(own, name), slice_annotations(gateway, fq_name(link, service, host)),
+                                gateway_ports(ports, gateway), ready=ready, drained=drained, moves=moves)
+        yield Claim((key[0], name), (1, *link.order), service_shape(own, marks, ports), slices, link, root=key)
+
+
+def address_of_hostname(world, key, root_name):
+    """The ClusterIP of a hostname's own mirror, as it is there: None while it is not (then it is missing, or somebody else's)."""
+    found = world.source.services.get(key)
+    return found["spec"]["clusterIP"] if found and labels_of(found).get(HEADLESS_ROOT) == root_name else None
+
+
+def gateway_mirrors(world, link):
+    """The verdict on each gateway, in the namespace of the agent. Draining does not change it."""
+    namespace = world.options.namespace
+    labels = {MIRRORED: "true", CLUSTER: link.cluster, MIRROR + "mirrored-gateway": "true"}
+    if link.is_2_8:
+        found = [(f"{name}-{link.cluster}", gateway_of_service(world, s)) for (_, name), s in link.target.services.items()
+                 if MIRROR + "multicluster-gateway" in annotations_of(s)]
+    else:
+        found = [("probe-" + link.name, gateway_of_link(world, link))]
+    for name, gateway in found:
+        if not gateway.probed:
+            continue
+        annotations = {}
+        if link.is_2_8:
+            annotations = {MIRROR + "remote-gateway-resource-version": gateway.version, MIRROR + "mirrored-gateway-remote-name": gateway.name,
+                           MIRROR + "mirrored-gateway-remote-namespace": gateway.namespace}
+        annotations.update({MIRROR + "mirrored-gateway-probe-path": gateway.probe_path, MIRROR + "mirrored-gateway-probe-period": gateway.probe_period})
+        port = {"name": "mc-probe", "protocol": "TCP", "port": gateway.probe_port}
+        slices = gateway_slices(world, gateway, slice_labels(labels, name), slice_annotations(gateway), [port])
+        yield Claim((namespace, name), (0, *link.order), service_shape(labels, annotations, [{**port, "targetPort": gateway.probe_port}]), slices, link)
+
+
+def federated_services(world):
+    """<service>-federated: made of its members, looking like the local one, else like that of the oldest Link."""
+    members = {}
+    if world.options.federated_selector:
+        for key, service in world.source.services.items():
+            if selects(world.options.federated_selector, labels_of(service)):
+                members.setdefault(key, []).append((None, service))
+    for link in world.links:
+        if not link.is_2_8 and link.target:
+            for key, service in link.target.services.items():
+                if selects(link.spec.get("federatedServiceSelector"), labels_of(service)):
+                    members.setdefault(key, []).append((link, service))
+    for (namespace, name), found in members.items():
+        found = [(link, service) for link, service in found if not is_invalid(service) and not is_headless(service)]
+        if found:
+            yield federated_service(namespace, name, found)
+
+
+def federated_service(namespace, name, members):
+    link, service = min(members, key=lambda member: (member[0] is not None, member[0] and (member[0].created, member[0].name)))
+    excluded = link.spec if link else {}
+    labels = {**carried(labels_of(service), excluded.get("excludedLabels") or []), MIRRORED: "true"}
+    remote = ",".join(sorted(f"{name}@{link.cluster}" for link, _ in members if link))
+    annotations = {**carried(annotations_of(service), excluded.get("excludedAnnotations") or []), **({REMOTE_DISCOVERY: remote} if remote else {}),
+                   **({LOCAL_DISCOVERY: name} if any(link is None for link, _ in members) else {})}
+    order = (1, link.created if link else "", link.id if link else "")
+    return Claim((namespace, name + "-federated"), order, service_shape(labels, annotations, service["spec"]["ports"]))
+
+
+def mirrors_of(world, link, service):
+    """What one exported service becomes through one link."""
+    mode = mode_of(link, service)
+    if mode is None or is_invalid(service) or not exported_here(world, service) or exported_ports(service) is None:
+        return ()
+    key = mirror_key(link, service)
+    if mode == "discovery":
+        return by_remote_discovery(world, link, service)
+    if wants_headless(world, link, service, world.source.services.get(key)):
+        return headless_with_hostnames(world, link, service)
+    return through_a_gateway(world, link, service)
+
+
+# -- whose is a name --
+
+
+def is_foreign(world, obj, claim):
+    """Without mirror labels, unless it is one of ours that somebody took them off; or others' mirror of a cluster that is not linked."""
+    if written_by_us(obj):
+        return False
+    cluster = labels_of(obj).get(CLUSTER)
+    return MIRRORED not in labels_of(obj) or (not is_linked(world, cluster) and not (claim.link is None and cluster is None))
+
+
+def is_linked(world, cluster):
+    return any(link.cluster == cluster for link in world.links)
+
+
+def claims(world):
+    for link in world.links:
+        if link.target:
+            yield from gateway_mirrors(world, link)
+            for _, service in sorted(link.target.services.items()):
+                yield from mirrors_of(world, link, service)
+    yield from federated_services(world)
+
+
+def namespace_is_there(world, claim):
+    """2.8's links create namespaces, Links wait for them."""
+    wanted = world.options.create_namespaces
+    creates = wanted if wanted is not None else claim.link is not None and claim.link.is_2_8
+    return creates or (None, claim.key[0]) in world.source.namespaces
+
+
+def expected(world):
+    """{(namespace, name): Claim}: for each name the claim that has it."""
+    wanted = [c for c in claims(world) if len(c.key[1]) <= LONGEST_NAME and namespace_is_there(world, c)]
+
+    def winners(found):
+        best = {}
+        for claim in sorted(found, key=lambda c: c.order):
+            best.setdefault(claim.key, claim)
+        return {k: c for k, c in best.items() if k not in world.source.services or not is_foreign(world, world.source.services[k], c)}
+    roots = winners(c for c in wanted if c.root is None)
+    return winners(c for c in wanted if c.root is None or (c.root in roots and roots[c.root].link is c.link and roots[c.root].service["headless"]))
+
+
+def may_stay(world, obj):
+    """What nothing accounts for and is not ours to judge: of others, when no link of its cluster is there, and of targets that cannot be read."""
+    cluster = labels_of(obj).get(CLUSTER)
+    if any(link.cluster == cluster and not link.target for link in world.links):
+        return True
+    return not written_by_us(obj) and not is_linked(world, cluster)
+
+
+# -- comparing --
+
+
+def shape_of_service(obj):
+    spec = obj["spec"]
+    return {**service_shape(labels_of(obj), annotations_of(obj), spec.get("ports") or [], is_headless(obj)), "type": spec.get("type"),
+            "selector": spec.get("selector") or {}, "externalIPs": spec.get("externalIPs") or []}
+
+
+def shape_of_slice(obj):
+    def endpoint(e):
+        conditions = dict(e.get("conditions") or {})
+        ready = conditions.pop("ready", None)
+        return {**{k: v for k, v in e.items() if k != "conditions"}, "ready": ready, **({"conditions": conditions} if conditions else {})}
+    ports = [{"name": p.get("name") or "", **{k: v for k, v in p.items() if k != "name"}} for p in obj.get("ports") or []]
+    return {"labels": labels_of(obj), "annotations": annotations_of(obj), "addressType": obj["addressType"],
+            "endpoints": sorted(map(endpoint, obj.get("endpoints") or []), key=lambda e: (e["addresses"], e.get("hostname", ""))),
+            "ports": sorted(ports, key=lambda p: (p["name"], p["port"]))}
+
+
+def unlike(what, is_, should):
+    """One line for each field, label or annotation in which two shapes differ."""
+    for field, wanted in should.items():
+        if wanted is None:
+            continue
+        if isinstance(wanted, dict):
+            for key in sorted(set(wanted) | set(is_[field])):
+                a, b = is_[field].get(key), wanted.get(key)
+                if a != b:
+                    yield f"{what}: {field.rstrip('s')} {key} is {'missing' if a is None else a}, should {'not be' if b is None else f'be {b}'}"
+        elif is_[field] != wanted:
+            yield f"{what}: {field} is {is_[field]}, should be {wanted}"
+
+
+def compare(world):
+    wanted, source = expected(world), world.source
+    for key, claim in sorted(wanted.items()):
+        what = f"{key[0]}/{key[1]}"
+        if (None, key[0]) not in source.namespaces:
+            yield f"Namespace {key[0]} is missing, {what} waits for it"
+            continue
+        if key not in source.services:
+            yield f"Service {what} is missing"
+            continue
+        yield from unlike(f"Service {what}", shape_of_service(source.services[key]), claim.service)
+        yield from compare_slices(source, key, claim)
+        if world.options.adopts:
+            yield from left_by_others(source, key)
+    for key, service in sorted(source.services.items()):
+        if MIRRORED in labels_of(service) and key not in wanted and not may_stay(world, service):
+            yield f"Service {key[0]}/{key[1]} is too many"
+    known = {(ns, f"{name}.{family}") for ns, name in wanted for family in ("ipv4", "ipv6")}
+    for key, piece in sorted(source.endpointslices.items()):
+        if labels_of(piece).get(MANAGED_BY) == MANAGER and key not in known and not may_stay(world, piece):
+            yield f"EndpointSlice {key[0]}/{key[1]} is too many"
+
+
+def compare_slices(source, key, claim):
+    """A slice without endpoints beside another one may be there or not."""
+    there = {family: source.endpointslices.get((key[0], f"{key[1]}.{family}")) for family in ("ipv4", "ipv6")}
+    owner = {"apiVersion": "v1", "kind": "Service", "name": key[1], "uid": source.services[key]["metadata"]["uid"]}
+    for family in ("ipv4", "ipv6"):
+        what, piece, should = f"EndpointSlice {key[0]}/{key[1]}.{family}", there[family], claim.slices.get(family)
+        if piece is None:
+            if should and (should["endpoints"] or not any(there.values())):
+                yield f"{what} is missing"
+        elif should is None:
+            if not claim.slices or piece.get("endpoints"):
+                yield f"{what} is too many"
+        else:
+            yield from unlike(what, shape_of_slice(piece), should)
+            if piece["metadata"].get("ownerReferences") != [owner]:
+                yield f"{what}: its owner is {piece['metadata'].get('ownerReferences')}, should be the Service {owner['uid']}"
+
+
+def left_by_others(source, key):
+    """Linkerd's Endpoints go, and so does what Kubernetes made of them or of a selector: it would lead past the gateway."""
+    if key in source.endpoints:
+        yield f"Endpoints {key[0]}/{key[1]}: there beside our slices"
+    for piece in source.slices_of(source.services[key]):
+        manager = labels_of(piece).get(MANAGED_BY)
+        if MIRRORED in labels_of(piece) and manager != MANAGER and piece.get("endpoints"):
+            yield f"EndpointSlice {key[0]}/{piece['metadata']['name']} of {manager}: there beside ours"
+
+
+# -- real clusters --
+
+
+def look(cluster, resources):
+    """What a cluster holds now; a resource that is not served is empty."""
+    found = {}
+    for resource in resources:
+        status, body = cluster.api.raw("GET", cluster.api.path(resource))
+        assert status in (200, 404), f"{cluster.name}: {resource}: {status} {body[:200]}"
+        found[resource] = json.loads(body)["items"] if status == 200 else []
+    return View(**found)
+
+
+def answers(gateway, address, timeout=1.0):
+    """Asks as a probe asks: 200 is alive, nothing else."""
+    connection = http.client.HTTPConnection(address, gateway.probe_port, timeout=timeout)
+    try:
+        connection.request("GET", "/" + gateway.probe_path.lstrip("/"), headers={"Host": gateway.name})
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    except http.client.HTTPException:
+        return False
+    finally:
+        connection.close()
+
+
+def differences(source, targets, alive=None, resolve=None, options=None, blind=()):
+    """Lines that say in what the mirrors in `source` are not as they must be: none when all is well.
+
+    `alive` is a set of gateway addresses, or None: each is asked, once. The clusters are read one after the other: what just changes may differ.
+    """
+    asked = {}
+
+    def ask(gateway, address):
+        question = (address, gateway.probe_port, gateway.probe_path)
+        if question not in asked:
+            asked[question] = answers(gateway, address)
+        return asked[question]
+    views = {target.server: look(target, ("services", "endpointslices")) for target in targets}
+    view = look(source, ("namespaces", "services", "endpointslices", "endpoints", "secrets", "links"))
+    judge = ask if alive is None else lambda _, address: address in alive
+    return list(compare(World(view, views, judge, resolve or (lambda name: []), options or Options(), blind)))

@@ -1,0 +1,233 @@
+"""The checker of mirrors (cluster/checker.py): rules of docs/mirrors.md on plain objects, and what follows written out by hand. No cluster takes part."""
+import base64
+import json
+
+import pytest
+from cluster.checker import MANAGER, Options, View, World, carried, compare, expected, selects
+
+MIRROR, MULTICLUSTER, OURS = "mirror.linkerd.io/", "multicluster.linkerd.io/", "svcmirror.io/"
+EXPORTED, MEMBER = {MIRROR + "exported": "true"}, {MIRROR + "federated": "member"}
+BY_2_8 = {MIRROR + "gateway-name": "gw", MIRROR + "gateway-ns": "edge"}
+HTTP = {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 5000}
+DNS = {"name": "dns", "protocol": "UDP", "port": 53, "targetPort": "named"}
+
+
+def service(name="web", labels=None, annotations=None, ports=(HTTP,), namespace="demo", managers=(), **spec):
+    return {"metadata": {"name": name, "namespace": namespace, "labels": labels or {}, "annotations": annotations or {}, "resourceVersion": "7",
+                         "uid": "u-" + name, "managedFields": [{"manager": m} for m in managers]},
+            "spec": {"type": "ClusterIP", "ports": list(ports), "clusterIP": "10.0.0.1", **spec}}
+
+
+def slice_of(name="web", endpoints=(("10.0.1.1", True, None),), namespace="demo"):
+    return {"metadata": {"name": name + "-x", "namespace": namespace, "labels": {"kubernetes.io/service-name": name}}, "addressType": "IPv4",
+            "endpoints": [{"addresses": [a], "conditions": {"ready": r}, **({"hostname": h} if h else {})} for a, r, h in endpoints]}
+
+
+def gateway(addresses=("203.0.113.7",), **annotations):
+    marks = {MIRROR + "multicluster-gateway": "true", MIRROR + "gateway-identity": "id", MIRROR + "probe-path": "/ready", MIRROR + "probe-period": "3"}
+    ports = [{"name": "mc-gateway", "port": 4143}, {"name": "mc-probe", "port": 4191}]
+    made = service("gw", namespace="edge", annotations={**marks, **annotations}, ports=ports)
+    return {**made, "status": {"loadBalancer": {"ingress": [{"ip": a} for a in addresses]}}}
+
+
+def secret(cluster, created="2026-01-01T00:00:00Z", link=False):
+    config = json.dumps({"clusters": [{"cluster": {"server": cluster}}]})
+    marks = {} if link else {MIRROR + "cluster-name": cluster, MIRROR + "remote-cluster-domain": "cluster.local"}
+    return {"type": MIRROR + "remote-kubeconfig", "data": {"kubeconfig": base64.b64encode(config.encode()).decode()},
+            "metadata": {"name": "credentials-" + cluster, "namespace": "linkerd-multicluster", "creationTimestamp": created, "annotations": marks}}
+
+
+def link(cluster, created="2026-01-01T00:00:00Z", annotations=None, **spec):
+    usual = {"targetClusterName": cluster, "targetClusterDomain": "cluster.local", "clusterCredentialsSecret": "credentials-" + cluster,
+             "gatewayAddress": "203.0.113.7", "gatewayPort": "4143", "gatewayIdentity": "id", "probeSpec": {"path": "/ready", "port": "4191", "period": "3s"},
+             "selector": {"matchLabels": EXPORTED}, "remoteDiscoverySelector": {"matchLabels": {MIRROR + "exported": "remote-discovery"}},
+             "federatedServiceSelector": {"matchLabels": MEMBER}}
+    return {"spec": {**usual, **spec}, "metadata": {"name": cluster, "namespace": "linkerd-multicluster", "creationTimestamp": created,
+                                                    "annotations": annotations or {}}}
+
+
+def world(targets, links=(), secrets=(), services=(), namespaces=("demo",), alive=True, **more):
+    """`targets`: {cluster: [objects]}; each is linked by a Link, unless links or secrets are given."""
+    links = links or ([] if secrets else [link(cluster) for cluster in targets])
+    source = View(services=services, namespaces=[{"metadata": {"name": n}} for n in (*namespaces, "linkerd-multicluster")], links=links,
+                  secrets=list(secrets) + [secret(l["spec"]["targetClusterName"], link=True) for l in links])
+    views = {cluster: View(services=[o for o in objects if "spec" in o], endpointslices=[o for o in objects if "addressType" in o])
+             for cluster, objects in targets.items()}
+    return World(source, views, lambda _, address: alive if isinstance(alive, bool) else address in alive, **more)
+
+
+def names(of):
+    return sorted(name for namespace, name in expected(of) if namespace != "linkerd-multicluster")
+
+
+def test_through_the_gateway_of_a_link():
+    exported = service(labels={**EXPORTED, "app": "web"}, annotations={"note": "kept", "argocd.argoproj.io/tracking-id": "x"}, ports=[HTTP, DNS])
+    of = world({"east": [exported, slice_of()]})
+    labels = {"app": "web", MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}
+    claim = expected(of)["demo", "web-east"]
+    assert claim.service == {
+        "labels": labels, "type": "ClusterIP", "headless": False, "selector": {}, "externalIPs": [], "ports": [DNS, HTTP],
+        "annotations": {"note": "kept", MIRROR + "remote-resource-version": "7", MIRROR + "remote-svc-fq-name": "web.demo.svc.cluster.local"}}
+    assert claim.slices == {"ipv4": {
+        "labels": {**labels, "kubernetes.io/service-name": "web-east", "endpointslice.kubernetes.io/managed-by": "svcmirror"}, "addressType": "IPv4",
+        "annotations": {MIRROR + "remote-svc-fq-name": "web.demo.svc.cluster.local", MIRROR + "remote-gateway-identity": "id"},
+        "endpoints": [{"addresses": ["203.0.113.7"], "ready": True}],
+        "ports": [{"name": "dns", "protocol": "UDP", "port": 4143}, {"name": "http", "protocol": "TCP", "port": 4143}]}}
+
+
+def test_through_the_gateway_that_a_service_of_2_8_names():
+    of = world({"east": [service(labels={"app": "web"}, annotations={**BY_2_8, "note": "not carried"}), gateway()]}, secrets=[secret("east")], namespaces=())
+    claim = expected(of)["demo", "web-east"]
+    assert claim.service["labels"] == {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east",
+                                       MIRROR + "remote-gateway-name": "gw", MIRROR + "remote-gateway-ns": "edge"}
+    assert claim.service["annotations"] == {MIRROR + "remote-resource-version": "7", MIRROR + "remote-gateway-resource-version": "7",
+                                            MIRROR + "remote-svc-fq-name": "web.demo.svc.cluster.local"}
+    assert claim.slices["ipv4"]["endpoints"] == [{"addresses": ["203.0.113.7"], "ready": True}], "its endpoints are not looked at"
+    assert "Namespace demo is missing, demo/web-east waits for it" in list(compare(of))
+    assert ("linkerd-multicluster", "gw-east") in expected(of)
+
+
+@pytest.mark.parametrize("selector, yes", [
+    (None, False), ({}, False), ({"matchLabels": {}}, False), ({"matchLabels": {"a": "1"}}, True), ({"matchLabels": {"a": "2"}}, False),
+    ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}, True),
+    ({"matchExpressions": [{"key": "b", "operator": "NotIn", "values": ["1"]}]}, True),
+    ({"matchExpressions": [{"key": "a", "operator": "Exists"}, {"key": "a", "operator": "DoesNotExist"}]}, False)])
+def test_selectors(selector, yes):
+    assert selects(selector, {"a": "1"}) is yes
+
+
+def test_what_is_carried_along():
+    own = {"foo.io/a": "1", "foo.iox/b": "2", "config.linkerd.io/opaque-ports": "3", "mirror.linkerd.io/x": "4",
+           "service.kubernetes.io/topology-mode": "5", "plain": "6"}
+    assert carried(own, ["foo.io/*", "plain", "config.linkerd.io/*"]) == {"foo.iox/b": "2", "config.linkerd.io/opaque-ports": "3"}
+
+
+@pytest.mark.parametrize("made", [
+    service(labels={**EXPORTED, MIRROR + "mirrored-service": "true"}), service(labels=EXPORTED, type="ExternalName"), service(labels=EXPORTED, ports=()),
+    service("n" * 59, labels=EXPORTED), service(labels=EXPORTED, namespace="elsewhere"), service(labels={MIRROR + "exported": "other"})])
+def test_what_is_not_mirrored(made):
+    assert names(world({"east": [made]})) == []
+
+
+@pytest.mark.parametrize("endpoints, alive, annotations, ready", [
+    ([("10.0.1.1", True, None)], True, {}, [True]), ([("10.0.1.1", True, None)], False, {}, [False]), ([("10.0.1.1", False, None)], True, {}, []),
+    ([], True, {}, []), ([("10.0.1.1", None, None)], True, {}, [True]), ([("10.0.1.1", True, None)], True, {OURS + "drain": "true"}, [False])])
+def test_readiness(endpoints, alive, annotations, ready):
+    of = world({"east": [service(labels=EXPORTED), slice_of(endpoints=endpoints)]}, links=[link("east", annotations=annotations)], alive=alive)
+    assert [e["ready"] for e in expected(of)["demo", "web-east"].slices["ipv4"]["endpoints"]] == ready
+    [verdict] = expected(of)["linkerd-multicluster", "probe-east"].slices["ipv4"]["endpoints"]
+    assert verdict["ready"] is alive
+
+
+def test_both_families_and_each_address_by_itself():
+    links = [link("east", gatewayAddress="203.0.113.8,203.0.113.7,2001:db8::1")]
+    of = world({"east": [service(labels=EXPORTED), slice_of()]}, links, alive={"203.0.113.7"})
+    slices = expected(of)["demo", "web-east"].slices
+    assert [(e["addresses"], e["ready"]) for e in slices["ipv4"]["endpoints"]] == [(["203.0.113.7"], True), (["203.0.113.8"], False)]
+    assert [(e["addresses"], e["ready"]) for e in slices["ipv6"]["endpoints"]] == [(["2001:db8::1"], False)]
+
+
+def test_remote_discovery():
+    claim = expected(world({"east": [service(labels={MIRROR + "exported": "remote-discovery", "app": "web"})]}))["demo", "web-east"]
+    assert claim.slices == {} and claim.service["labels"] == {
+        "app": "web", MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east",
+        MULTICLUSTER + "remote-discovery": "east", MULTICLUSTER + "remote-service": "web"}
+    both = world({"east": [service(labels=EXPORTED)]}, [link("east", remoteDiscoverySelector={"matchLabels": EXPORTED})])
+    assert expected(both)["demo", "web-east"].slices == {}, "wins over the other selector"
+
+
+def headless_world(endpoints, existing=(), annotations=None, **options):
+    exported = service("db", labels=EXPORTED, clusterIP="None", annotations=annotations)
+    return world({"east": [exported, slice_of("db", endpoints)]}, services=existing, options=Options(**options))
+
+
+def test_headless_with_hostnames():
+    ours = {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}
+    host = service("db-0-east", labels={**ours, MIRROR + "headless-mirror-svc-name": "db-east"}, clusterIP="10.96.0.5")
+    of = headless_world([("10.0.1.1", True, "db-0"), ("10.0.1.2", False, "db-1")], [host])
+    found = expected(of)
+    assert names(of) == ["db-0-east", "db-1-east", "db-east"]
+    assert found["demo", "db-east"].service["headless"] is True
+    root = found["demo", "db-east"].slices["ipv4"]
+    assert root["endpoints"] == [{"addresses": ["10.96.0.5"], "hostname": "db-0", "ready": True}], "the other has no mirror yet"
+    assert root["ports"] == [{"name": "http", "protocol": "TCP", "port": 80}]
+    assert found["demo", "db-1-east"].service["labels"] == {**ours, MIRROR + "headless-mirror-svc-name": "db-east"}
+    assert found["demo", "db-1-east"].service["annotations"] == {MIRROR + "remote-resource-version": "7",
+                                                                 MIRROR + "remote-svc-fq-name": "db-1.db.demo.svc.cluster.local"}
+    assert [e["ready"] for n in ("db-0-east", "db-1-east") for e in found["demo", n].slices["ipv4"]["endpoints"]] == [True, False]
+
+
+@pytest.mark.parametrize("endpoints, existing, annotations, options, headless", [
+    ([("10.0.1.1", True, None)], False, {}, {}, False), ([("10.0.1.1", True, "db-0")], False, {}, {}, True),
+    ([], True, {}, {}, True), ([], False, {}, {}, False),
+    ([("10.0.1.1", True, "db-0")], True, {OURS + "headless": "false"}, {}, False), ([("10.0.1.1", True, "db-0")], True, {}, {"headless": False}, False)])
+def test_when_a_mirror_is_headless(endpoints, existing, annotations, options, headless):
+    there = [service("db-east", labels={MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}, clusterIP="None")] if existing else []
+    assert expected(headless_world(endpoints, there, annotations, **options))["demo", "db-east"].service["headless"] is headless
+
+
+def test_federated():
+    targets = {"north": [service(labels={**MEMBER, "from": "north"})], "east": [service(labels={**MEMBER, "from": "east", "x": "1"}, ports=[DNS])],
+               "west": [service(labels=MEMBER, clusterIP="None")]}
+    links = [link("north", "2026-01-02T00:00:00Z"), link("east", excludedLabels=["x"]), link("west")]
+    of = world(targets, links)
+    assert names(of) == ["web-federated"]
+    assert expected(of)["demo", "web-federated"].service == {
+        "labels": {"from": "east", MIRROR + "mirrored-service": "true"}, "annotations": {MULTICLUSTER + "remote-discovery": "web@east,web@north"},
+        "type": "ClusterIP", "headless": False, "selector": {}, "externalIPs": [], "ports": [DNS]}
+    of = world(targets, links, services=[service(labels={**MEMBER, "from": "here"}, annotations={"a": "b"})])
+    claim = expected(of)["demo", "web-federated"]
+    assert claim.service["labels"]["from"] == "here" and claim.service["ports"] == [HTTP]
+    assert claim.service["annotations"] == {"a": "b", MULTICLUSTER + "remote-discovery": "web@east,web@north", MULTICLUSTER + "local-discovery": "web"}
+
+
+@pytest.mark.parametrize("annotations, found, ports", [
+    ({"export-ports": "dns, 80"}, "demo/web-east", [53, 80]), ({"export-ports": "dns"}, "demo/web-east", [53]), ({"export-ports": "dns,9"}, None, None),
+    ({"export-to": "north, west"}, "demo/web-east", [53, 80]), ({"export-to": "north"}, None, None),
+    ({"export-name": "checkout", "export-namespace": "shared"}, "shared/checkout", [53, 80])])
+def test_finer_exports(annotations, found, ports):
+    of = world({"east": [service(labels=EXPORTED, annotations={OURS + k: v for k, v in annotations.items()}, ports=[HTTP, DNS]), slice_of()]},
+               namespaces=("demo", "shared"), options=Options(cluster_name="west"))
+    mirrors = {f"{ns}/{name}": claim for (ns, name), claim in expected(of).items() if ns != "linkerd-multicluster"}
+    assert list(mirrors) == ([found] if found else [])
+    if found:
+        assert [p["port"] for p in mirrors[found].service["ports"]] == ports and len(mirrors[found].slices["ipv4"]["ports"]) == len(ports)
+
+
+def test_whose_is_a_name():
+    targets = {cluster: [service(labels=EXPORTED, annotations={OURS + "export-name": "shop"})] for cluster in ("east", "north")}
+    older = world(targets, [link("east", "2026-01-02T00:00:00Z"), link("north")])
+    assert expected(older)["demo", "shop"].link.cluster == "north"
+    assert expected(world(targets, [link("north"), link("east")]))["demo", "shop"].link.cluster == "east", "of one age: by id"
+    assert names(world(targets, services=[service("shop")])) == [], "somebody else's"
+    assert names(world(targets, services=[service("shop", managers=[MANAGER])])) == ["shop"], "ours without its labels"
+    made = lambda cluster: [service("shop", labels={MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": cluster})]
+    assert names(world(targets, services=made("north"))) == ["shop"], "made by others, and taken over"
+    assert names(world(targets, services=made("ghost"))) == [], "others' mirror of a cluster that is not linked"
+
+
+def test_one_declaration_for_each_cluster():
+    links, secrets = [link("east", "2026-01-03T00:00:00Z")], [secret("east", "2026-01-02T00:00:00Z"), secret("north", "2026-01-01T00:00:00Z")]
+    assert [found.id for found in world({}, links, secrets).links] == ["secret/credentials-north", "link/east"], "a Link before a Secret"
+
+
+def test_differences_are_told_in_lines():
+    exported = [service(labels={**EXPORTED, "app": "web"}), slice_of()]
+    ours = {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}
+    annotations = {MIRROR + "remote-resource-version": "7", "stray": "x"}
+    wrong = service("web-east", {**ours, "app": "api"}, annotations, [{"name": "http", "port": 81}], managers=[MANAGER])
+    others = [service("old-east", ours, managers=[MANAGER]), service("made-ghost", {**ours, MIRROR + "cluster-name": "ghost"})]
+    lines = list(compare(world({"east": exported}, services=[wrong, *others])))
+    assert [line for line in lines if "probe-east" not in line] == [
+        "Service demo/web-east: label app is api, should be web",
+        "Service demo/web-east: annotation mirror.linkerd.io/remote-svc-fq-name is missing, should be web.demo.svc.cluster.local",
+        "Service demo/web-east: annotation stray is x, should not be",
+        f"Service demo/web-east: ports is {[{'name': 'http', 'port': 81}]}, should be {[HTTP]}",
+        "EndpointSlice demo/web-east.ipv4 is missing",
+        "Service demo/old-east is too many"]
+
+
+def test_a_target_that_cannot_be_read_says_nothing():
+    left = service("web-east", {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}, managers=[MANAGER])
+    of = world({}, links=[link("east")], services=[left])
+    assert list(compare(of)) == []
