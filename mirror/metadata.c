@@ -52,14 +52,18 @@ static bool is_allowed(const char *list, const char *key)
     return false;
 }
 
-/* Linkerd's own marks are set anew for each mirror, never carried along. Its check is by this prefix without a slash. */
-static bool is_linkerds_own(const char *key) { return text_starts_with(key, L5D_PREFIX); }
+/* Marks that tell how to mirror are set anew for each mirror, never carried along. Linkerd's check is by its prefix without a slash. */
+static bool tells_how_to_mirror(const char *key)
+{
+    return text_starts_with(key, L5D_PREFIX) || text_starts_with(key, SVCMIRROR_PREFIX);
+}
 
 void metadata_copy_labels(struct kv_builder *builder, const struct kv_list *remote, const struct link *link)
 {
     for (size_t i = 0; i < remote->count; i++) {
         const struct kv *label = &remote->items[i];
-        if (!is_linkerds_own(label->key) && !any_matches(ownership_marks, ARRAY_COUNT(ownership_marks), label->key) &&
+        if (!tells_how_to_mirror(label->key) &&
+            !any_matches(ownership_marks, ARRAY_COUNT(ownership_marks), label->key) &&
             !any_matches(link->excluded_labels, link->excluded_label_count, label->key) &&
             is_allowed(link->allowed_labels, label->key))
             kv_builder_set(builder, label->key, label->value);
@@ -71,7 +75,7 @@ static bool annotation_is_carried(const char *key, const struct link *link)
     /* Without it the proxy would take an opaque port for HTTP: always carried, as Linkerd does. */
     if (strcmp(key, L5D_OPAQUE_PORTS) == 0)
         return true;
-    return !is_linkerds_own(key) && !any_matches(ownership_marks, ARRAY_COUNT(ownership_marks), key) &&
+    return !tells_how_to_mirror(key) && !any_matches(ownership_marks, ARRAY_COUNT(ownership_marks), key) &&
            !any_matches(local_annotations, ARRAY_COUNT(local_annotations), key) &&
            !any_matches(link->excluded_annotations, link->excluded_annotation_count, key) &&
            is_allowed(link->allowed_annotations, key);

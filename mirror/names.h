@@ -30,15 +30,17 @@
 #define L5D_GATEWAY_NS "mirror.linkerd.io/gateway-ns"
 #define L5D_EXPORTED "mirror.linkerd.io/exported"
 
-/* ours, on exported services */
+/* ours */
+#define SVCMIRROR_PREFIX "svcmirror.io/"
+/* on exported services */
 #define EXPORT_PORTS "svcmirror.io/export-ports"
 #define EXPORT_TO "svcmirror.io/export-to"
 #define EXPORT_NAME "svcmirror.io/export-name"
 #define EXPORT_NAMESPACE "svcmirror.io/export-namespace"
 #define EXPORT_HEADLESS "svcmirror.io/headless"
-/* ours, on Links, credentials Secrets and gateway Services */
+/* on Links, credentials Secrets and gateway Services */
 #define LINK_DRAIN "svcmirror.io/drain"
-/* ours, on Links */
+/* on Links */
 #define LINK_ALLOWED_LABELS "svcmirror.io/allowed-labels"
 #define LINK_ALLOWED_ANNOTATIONS "svcmirror.io/allowed-annotations"
 
@@ -66,6 +68,8 @@
 #define K8S_SERVICE_NAME "kubernetes.io/service-name"
 #define K8S_MANAGED_BY "endpointslice.kubernetes.io/managed-by"
 #define K8S_HEADLESS "service.kubernetes.io/headless"
+#define K8S_MADE_BY_SELECTOR                                                                                           \
+    "endpointslice-controller.k8s.io" /* value on slices that Kubernetes makes by a Service's selector */
 #define K8S_MIRRORED_BY                                                                                                \
     "endpointslicemirroring-controller.k8s.io" /* value on slices that Kubernetes makes of Endpoints */
 #define SLICE_MANAGED_BY "svcmirror"           /* value of K8S_MANAGED_BY on our slices */

@@ -291,18 +291,37 @@ static void plan_slices(struct planner *planner, const struct desired *desired)
                                                            : "no address of this family");
 }
 
-/* Endpoints that Linkerd made for this mirror go once the slices of ours stand in for them: Kubernetes then takes the slice away that it made of
- * them. That slice tells of them: the Endpoints themselves are not watched. */
-static void plan_adoption(struct planner *planner)
+/* Endpoints beside ours that Kubernetes made a slice of: Linkerd's, or those that it made by a selector that somebody had put on the mirror. The
+ * labels of the mirror are copied onto them. */
+static bool is_of_old_endpoints(const struct slice *slice)
 {
-    for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next) {
-        const struct object_meta *meta = &entry->slice->meta;
-        if (strcmp(entry->slice->managed_by, K8S_MIRRORED_BY) != 0 || meta->endpoints_uid[0] == '\0' ||
-            meta->deleting || kv_get(&meta->labels, L5D_CLUSTER_NAME) == NULL)
+    return strcmp(slice->managed_by, K8S_MIRRORED_BY) == 0 && slice->meta.endpoints_uid[0] != '\0' &&
+           kv_get(&slice->meta.labels, L5D_CLUSTER_NAME) != NULL;
+}
+
+/* A slice that Kubernetes made by such a selector stays when the selector goes. */
+static bool is_of_a_selector(const struct mirror *mirror, const struct slice *slice)
+{
+    return strcmp(slice->managed_by, K8S_MADE_BY_SELECTOR) == 0 &&
+           strcmp(slice->meta.owner_uid, mirror->service->meta.uid) == 0;
+}
+
+/* What stands beside our slices goes once they stand in for it: Kubernetes then takes the slice away that it made of Endpoints. That slice tells of
+ * them: the Endpoints themselves need not be watched. */
+static void plan_leftovers(struct planner *planner)
+{
+    const struct mirror *mirror = planner->mirror;
+    for (const struct source_slice *entry = mirror->slices; entry != NULL; entry = entry->next) {
+        const struct slice *slice = entry->slice;
+        if (slice->meta.deleting)
             continue;
-        plan_add_write(planner, WRITE_DELETE, WRITE_ENDPOINTS, "slices take the place of Linkerd's Endpoints")
-            ->old_slice = entry->slice;
-        return;
+        if (is_of_a_selector(mirror, slice))
+            delete_slice(planner, slice, "Kubernetes made it by a selector that is gone");
+        else if (!planner->world->config.write_endpoints && is_of_old_endpoints(slice)) {
+            plan_add_write(planner, WRITE_DELETE, WRITE_ENDPOINTS, "slices take the place of these Endpoints")
+                ->old_slice = slice;
+            return;
+        }
     }
 }
 
@@ -367,9 +386,8 @@ static void plan_winner(struct planner *planner, struct claim *claim)
         plan_add_status(planner, claim, false, "Pending", desired.remark);
     else
         plan_add_status(planner, claim, true, "Mirrored", desired.remark);
-    if (foreign == NULL && !planner->world->config.write_endpoints && !desired.pending &&
-        desired.endpoints != ENDPOINTS_KEEP)
-        plan_adoption(planner);
+    if (foreign == NULL && !desired.pending && desired.endpoints != ENDPOINTS_KEEP)
+        plan_leftovers(planner);
 }
 
 /* While the target is being listed, half of the claims are known, and the best of them may not be the winner. Only a Link's own

@@ -297,12 +297,12 @@ def wants_headless(world, link, service, existing):
 # -- what a mirror is made of --
 
 
-def carried(own, excluded, prefix_of_ours="mirror.linkerd.io"):
+def carried(own, excluded, marks=("mirror.linkerd.io", OURS)):
     """Labels or annotations that come along."""
     def matches(key, pattern):
         return key.startswith(pattern[:-1]) if pattern.endswith("/*") else key == pattern
     return {k: v for k, v in own.items() if k == ALWAYS_CARRIED
-            or not (k.startswith(prefix_of_ours) or any(matches(k, pattern) for pattern in (*NEVER_CARRIED, *excluded)))}
+            or not (k.startswith(marks) or any(matches(k, pattern) for pattern in (*NEVER_CARRIED, *excluded)))}
 
 
 def labels_of_mirror(link, service, gateway, mode):

@@ -72,6 +72,7 @@ static void labels_are_carried_but_for_marks_of_ownership(void **state)
         {&plain, "", ""},
         {&plain, "app=web tier=front", "app=web tier=front"},
         {&plain, "~exported=true app=web", "app=web"},
+        {&plain, "svcmirror.io/export-name=x svcmirror.iox/y=z", "svcmirror.iox/y=z"},
         {&plain, "mirror.linkerd.iox/y=1 mirror.linkerd.io=1 app=web", "app=web"}, /* as Linkerd: no slash asked for */
         {&plain,
          "argocd.argoproj.io/instance=x kustomize.toolkit.fluxcd.io/name=x helm.toolkit.fluxcd.io/name=x "

@@ -672,6 +672,26 @@ static void what_leads_traffic_past_a_mirror_is_taken_off(void **state)
     }
 }
 
+/* Kubernetes makes Endpoints and slices by a selector that somebody puts on a mirror, and leaves them when it goes. */
+static void what_a_selector_left_behind_goes(void **state)
+{
+    struct scene *scene = *state;
+    begin_link(scene);
+    scene_settle(scene);
+    const char *uid = scene_service(scene, "shop/web-east")->meta.uid;
+    scene_source_slice(scene,
+                       "shop/web-east-a1 uid=k1 owner=%s svc=web-east managed=endpointslice-controller.k8s.io "
+                       "#~mirrored-service=true #~cluster-name=east type=IPv4 10.9.9.9",
+                       uid);
+    scene_source_slice(scene, "shop/web-east-b2 uid=k2 endpoints=e2 svc=web-east "
+                              "managed=endpointslicemirroring-controller.k8s.io #~mirrored-service=true "
+                              "#~cluster-name=east type=IPv4 10.9.9.9");
+    scene_settle(scene);
+    assert_null(scene_slice(scene, "shop/web-east-a1"));
+    assert_null(scene_slice(scene, "shop/web-east-b2"));
+    assert_non_null(scene_slice(scene, "shop/web-east.ipv4"));
+}
+
 static void a_slice_that_lost_its_labels_gets_them_back(void **state)
 {
     struct scene *scene = *state;
@@ -1846,6 +1866,7 @@ int main(void)
         SCENE(where_namespaces_cannot_be_read_the_write_tells),
         SCENE(a_users_service_is_never_touched),
         SCENE(what_leads_traffic_past_a_mirror_is_taken_off),
+        SCENE(what_a_selector_left_behind_goes),
         SCENE(a_slice_that_lost_its_labels_gets_them_back),
         SCENE(a_slice_of_somebody_else_is_not_written),
         SCENE(a_mirror_is_told_when_its_endpoints_are_known),
