@@ -11,7 +11,8 @@
 
 enum { HELP_BYTES = 64 << 10 };
 
-const struct command *const commands[] = {&command_run, &command_gateways, &command_version, NULL};
+const struct command *const commands[] = {&command_run,      &command_plan,    &command_why,
+                                          &command_gateways, &command_version, NULL};
 
 /* ---- who we are ---- */
 
@@ -94,8 +95,10 @@ static void write_help(const char *program, const struct command *command, struc
 {
     char prefix[64];
     (void)snprintf(prefix, sizeof(prefix), "  %s ", program);
-    strbuf_printf(text, "%s.\n\n%s%sUsage:\n%s%s [flags]\n\nExamples:\n", command->summary, command->about,
-                  command->about[0] != '\0' ? "\n" : "", prefix, command->name);
+    strbuf_printf(text, "%s.\n\n%s%sUsage:\n%s%s%s%s [flags]\n\nExamples:\n", command->summary, command->about,
+                  command->about[0] != '\0' ? "\n" : "", prefix, command->name,
+                  command->argument_names != NULL ? " " : "",
+                  command->argument_names != NULL ? command->argument_names : "");
     write_lines(prefix, command->examples, text);
     strbuf_append(text, "\nFlags:\n");
     options_write_help(command->options, text);

@@ -6,8 +6,9 @@
 /** What a command ends with; each one's help says what that means for it. */
 enum exit_code {
     EXIT_DONE = 0,
-    EXIT_FAILED = 1, /* it did not work; stderr says what, on which object, and what to do */
-    EXIT_USAGE = 2,  /* the command line is wrong; nothing was done */
+    EXIT_FAILED = 1,    /* it did not work; stderr says what, on which object, and what to do */
+    EXIT_USAGE = 2,     /* the command line is wrong; nothing was done */
+    EXIT_DIFFERENT = 3, /* it worked, and there is something to be done: only where that was asked for */
 };
 
 struct command {
@@ -17,6 +18,7 @@ struct command {
     const char *examples;   /* lines that can be copied, without the program's name */
     const char *exit_codes; /* one line for each that it has */
     const struct option *options;
+    const char *argument_names; /* for its usage: "NAMESPACE/SERVICE"; NULL when it takes none */
     unsigned max_arguments;
     enum exit_code (*run)(const struct options *options);
 };
@@ -24,7 +26,7 @@ struct command {
 /** The commands in the order in which help lists them, NULL at the end. */
 extern const struct command *const commands[];
 
-extern const struct command command_run, command_gateways, command_version;
+extern const struct command command_run, command_plan, command_why, command_gateways, command_version;
 
 /** Parses and runs. `argv` begins with the program's own name, which help repeats: "svcmirror", or "kubectl svcmirror" when it runs as
  *  kubectl's plugin. */

@@ -8,6 +8,7 @@
 #include "agent/admin/listener.h"
 #include "agent/admin/routes.h"
 #include "agent/admin/server.h"
+#include "agent/commands/agent_options.h"
 #include "agent/commands/command.h"
 #include "agent/control/control.h"
 #include "agent/kube/setup.h"
@@ -15,7 +16,6 @@
 #include "agent/observe/process.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "mirror/selector.h"
 #include "version.h"
 
 enum {
@@ -43,72 +43,12 @@ static enum err_code check_address(const char *text, struct err *reterr)
     return listener_parse(text, &address, reterr);
 }
 
-/* An address, with or without port; no name, which would have to be resolved first. */
-static bool is_name_server(const char *text)
-{
-    char ip[TEXT_IP_BYTES];
-    struct listener_address address;
-    if (text_parse_ip(text, ip) != IP_NONE)
-        return true;
-    return listener_parse(text, &address, NULL) == ERR_OK && address.host[0] != '\0' && address.port > 0 &&
-           !text_starts_with(text, "localhost");
-}
-
-static enum err_code check_name_servers(const char *text, struct err *reterr)
-{
-    char server[TEXT_IP_BYTES + 16];
-    for (const char *at = text;; at++) {
-        size_t length = strcspn(at, ",");
-        (void)snprintf(server, sizeof(server), "%.*s", (int)length, at);
-        if (length >= sizeof(server) || !is_name_server(server))
-            return err_set(reterr, ERR_INVALID,
-                           "\"%.60s\" is no name server: write 10.0.0.10, 10.0.0.10:53 or [fd00::a]:53", server);
-        at += length;
-        if (*at == '\0')
-            return ERR_OK;
-    }
-}
-
-static enum err_code check_selector(const char *text, struct err *reterr)
-{
-    struct arena arena;
-    struct selector selector;
-    arena_init(&arena, CONFIG_BYTES);
-    enum err_code code = selector_parse(&arena, text, &selector, reterr);
-    arena_done(&arena);
-    return code;
-}
-
-static const char *const endpoints_apis[] = {
-    [ENDPOINTS_API_AUTO] = "auto", [ENDPOINTS_API_SLICES] = "endpointslice", [ENDPOINTS_API_ENDPOINTS] = "endpoints"};
-
-static enum err_code check_endpoints_api(const char *text, struct err *reterr)
-{
-    for (size_t i = 0; i < ARRAY_COUNT(endpoints_apis); i++)
-        if (strcmp(text, endpoints_apis[i]) == 0)
-            return ERR_OK;
-    return err_set(reterr, ERR_INVALID, "\"%.60s\" is none of auto, endpointslice and endpoints", text);
-}
-
-static enum endpoints_api endpoints_api_of(const char *text)
-{
-    size_t i = 0;
-    while (i + 1 < ARRAY_COUNT(endpoints_apis) && strcmp(text, endpoints_apis[i]) != 0)
-        i++;
-    return (enum endpoints_api)i;
-}
-
 static const struct option table[] = {
     {.name = "kubeconfig",
      .value_name = "FILE",
      .help = "kubeconfig of the source cluster; without it the service account of the pod is used"},
     {.name = "context", .value_name = "NAME", .help = "context of the kubeconfig, instead of its current one"},
-    {.name = "namespace",
-     .letter = 'n',
-     .value_name = "NAME",
-     .fallback = "linkerd-multicluster",
-     .help = "namespace of Links, credentials Secrets and gateway mirrors",
-     .check = command_check_namespace},
+    AGENT_OPTION_NAMESPACE,
     {.name = "admin-addr",
      .value_name = "ADDRESS",
      .fallback = ":9999",
@@ -125,43 +65,7 @@ static const struct option table[] = {
      .fallback = "logfmt",
      .help = "how a line is written",
      .check = check_format},
-    {.name = "enable-namespace-creation",
-     .type = OPTION_BOOL,
-     .help = "create the namespace of a mirror when it is missing; default: as Linkerd 2.8 does for its Secrets, not "
-             "for Links"},
-    {.name = "move-endpoints",
-     .type = OPTION_BOOL,
-     .fallback = "true",
-     .help = "endpoints of mirrors are ready only while their gateway is alive; --move-endpoints=false only shows the "
-             "verdict"},
-    {.name = "enable-headless-services",
-     .type = OPTION_BOOL,
-     .fallback = "true",
-     .help = "hostnames of headless services get mirrors of their own; off: they are mirrored like any other service"},
-    {.name = "federated-service-selector",
-     .value_name = "SELECTOR",
-     .fallback = "mirror.linkerd.io/federated=member",
-     .help = "services of this cluster that are members of federated services; \"\": none",
-     .check = check_selector},
-    {.name = "cluster-name",
-     .value_name = "NAME",
-     .help = "name of this cluster, for services that are exported to named clusters only",
-     .check = command_check_namespace},
-    {.name = "endpoints-api",
-     .value_name = "auto|endpointslice|endpoints",
-     .fallback = "auto",
-     .help = "what mirrors get: EndpointSlices (auto: v1 Endpoints where the cluster has none), or v1 Endpoints, which "
-             "is all "
-             "that Linkerd 2.8's control plane reads",
-     .check = check_endpoints_api},
-    {.name = "remove-unaccounted-mirrors",
-     .type = OPTION_BOOL,
-     .fallback = "false",
-     .help = "remove mirrors that others made for clusters that no link names, too; without it they are only reported"},
-    {.name = "dns-servers",
-     .value_name = "IP[:PORT],...",
-     .help = "name servers, instead of those of /etc/resolv.conf",
-     .check = check_name_servers},
+    AGENT_OPTIONS_DECIDING,
     {.name = "max-in-flight",
      .type = OPTION_NUMBER,
      .value_name = "N",
@@ -211,12 +115,6 @@ static enum err_code load_credentials(struct agent *agent, struct kubeconfig *co
     if (file == NULL && context == NULL)
         return kubeconfig_in_cluster(&agent->arena, config, reterr);
     return kubeconfig_load(&agent->arena, file, context, config, reterr);
-}
-
-static const char *text_or_empty(const struct agent *agent, const char *name)
-{
-    const char *text = options_text(agent->options, name);
-    return text != NULL ? text : "";
 }
 
 /* ---- stopping ---- */
@@ -278,25 +176,16 @@ static enum err_code make_admin(struct agent *agent, struct err *reterr)
 
 static enum err_code make_control(struct agent *agent, const struct kubeconfig *source, struct err *reterr)
 {
-    const struct option_value *creation = options_get(agent->options, "enable-namespace-creation");
-    const struct control_config config = {
+    struct control_config config = {
         .loop = agent->loop,
         .http = agent->http,
         .dns = agent->dns,
         .metrics = agent->metrics,
         .source = source,
-        .namespace = options_text(agent->options, "namespace"),
         .instance = instance_name(),
-        .create_namespaces_for_secrets = !creation->given || creation->boolean,
-        .create_namespaces_for_links = creation->given && creation->boolean,
-        .move_endpoints = options_get(agent->options, "move-endpoints")->boolean,
-        .mirror_headless = options_get(agent->options, "enable-headless-services")->boolean,
-        .endpoints_api = endpoints_api_of(options_text(agent->options, "endpoints-api")),
-        .remove_unaccounted = options_get(agent->options, "remove-unaccounted-mirrors")->boolean,
-        .cluster_name = text_or_empty(agent, "cluster-name"),
-        .federated_selector = text_or_empty(agent, "federated-service-selector"),
         .max_in_flight = (uint32_t)options_get(agent->options, "max-in-flight")->number,
     };
+    agent_options_decide(agent->options, &config);
     TRY(control_new(&config, &agent->control, reterr));
     agent->routes_context.source = control_source(agent->control);
     return ERR_OK;

@@ -76,6 +76,8 @@ static bool on_turn(void *context)
         return false;
     bool more = links_turn(control->links);
     more = gateways_turn(control->gateways) || more;
+    if (control->config.dry_run)
+        return more; /* marked mirrors stay marked, for preview.c */
     return writer_turn(control->writer) || more;
 }
 
@@ -106,6 +108,17 @@ static void on_busy(void *context, uint64_t busy_us)
 
 static enum err_code no_memory(struct err *reterr) { return err_set(reterr, ERR_NOMEM, "out of memory"); }
 
+/* Who tells the clusters what became of services: nobody in a dry run. */
+static enum err_code start_telling(struct control *control)
+{
+    if (control->config.dry_run) {
+        kube_client_set_read_only(control->client); /* what the code above it promises, once more */
+        return ERR_OK;
+    }
+    control->events = events_new(control->config.loop, control->client, control->instance);
+    return control->events != NULL ? statuses_new(control, &control->statuses) : ERR_NOMEM;
+}
+
 static enum err_code start_parts(struct control *control, struct err *reterr)
 {
     const struct control_config *config = &control->config;
@@ -124,12 +137,11 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
                                        .on_gateway = on_gateway,
                                        .context = control};
     control->world = world_new(&world);
-    control->events = events_new(config->loop, control->client, control->instance);
     control->again = loop_timer_new(config->loop, on_again, control);
-    if (control->world == NULL || control->events == NULL || control->again == NULL ||
+    if (control->world == NULL || control->again == NULL || start_telling(control) != ERR_OK ||
         gateways_new(control, &control->gateways) != ERR_OK || writer_new(control, &control->writer) != ERR_OK ||
-        statuses_new(control, &control->statuses) != ERR_OK || source_new(control, &control->source) != ERR_OK ||
-        links_new(control, &control->links) != ERR_OK || loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
+        source_new(control, &control->source) != ERR_OK || links_new(control, &control->links) != ERR_OK ||
+        loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
         metrics_on_collect(config->metrics, on_collect, control) != ERR_OK)
         return no_memory(reterr);
     TRY(local_new(control, &control->local, reterr));

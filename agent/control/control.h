@@ -37,9 +37,10 @@ struct control_config {
     const char *
         federated_selector; /* of local members of federated services, as on a command line; "": none; borrowed for control_new() */
     uint32_t max_in_flight; /* parallel writes; 0: automatic */
+    bool dry_run; /* watches and probes, and writes nothing: no mirror, no Event, no status; preview.h shows */
 };
 
-/** Starts watching, probing and writing. @return ERR_OK, ERR_NOMEM, ERR_INVALID, ERR_TLS (credentials that cannot be used). */
+/** Starts watching, probing and, unless dry_run, writing. @return ERR_OK, ERR_NOMEM, ERR_INVALID, ERR_TLS (credentials that cannot be used). */
 enum err_code control_new(const struct control_config *config, struct control **ret_control, struct err *reterr)
     MUST_USE;
 /** Starts no more writes, lets those under way end (2 s at most), then calls `on_stopped` once from the loop. */

@@ -714,3 +714,31 @@ void gateways_describe(const struct world_gateway *world_gateway, struct gateway
         info->advice = spec->problem;
     }
 }
+
+/* ---- for previews ---- */
+
+static bool is_settled(const struct gateway *gateway, struct strbuf *why)
+{
+    bool settled = !gateway->changed && !gateway->addresses_changed;
+    for (const struct name *name = gateway->names; name != NULL; name = name->next)
+        settled = settled && name->answered;
+    if (!settled)
+        strbuf_printf(why, "gateway %s/%s of cluster %s: its addresses are not known yet\n", gateway->namespace,
+                      gateway->key_name, gateway->cluster_name);
+    for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next) {
+        if (address->machine.verdict != VERDICT_UNKNOWN)
+            continue;
+        strbuf_printf(why, "gateway %s/%s of cluster %s: %s is not judged yet\n", gateway->namespace, gateway->key_name,
+                      gateway->cluster_name, address->ip);
+        settled = false;
+    }
+    return settled;
+}
+
+bool gateways_settled(const struct gateways *gateways, struct strbuf *why)
+{
+    bool settled = true;
+    for (const struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next)
+        settled = is_settled(gateway, why) && settled;
+    return settled;
+}

@@ -8,6 +8,11 @@
  *   writer.c    marked mirrors -> plans -> writes, one at a time per mirror
  *   status.c    claims' states -> Link status
  *   snapshot.c  all of it -> what the admin server shows
+ *
+ * and, in a dry run, in the writer's place:
+ *
+ *   preview.c   marked mirrors -> plans -> what would be written
+ *   explain.c   all of it -> why one service is mirrored or not
  */
 #pragma once
 
@@ -55,6 +60,8 @@ enum err_code source_new(struct control *control, struct source **ret_source) MU
 void source_free(struct source *source);
 /** Whether everything that writing needs is listed; else appends what is missing. */
 bool source_ready(const struct source *source, struct strbuf *why);
+/** Why something of it could not be listed so far; NULL when nothing failed, or only what writing does not need. */
+const struct err *source_failure(const struct source *source);
 
 /* ---- links.c ---- */
 enum err_code links_new(struct control *control, struct links **ret_links) MUST_USE;
@@ -68,6 +75,11 @@ const char *links_version(const struct links *links);
 /** The existing status of a Link, as JSON, borrowed; NULL when unknown. */
 const json_t *links_status_json(const struct links *links, const char *link_name);
 bool links_ready(const struct links *links, struct strbuf *why);
+/** Why the Secrets, without which there is no link, could not be listed so far; NULL when nothing failed. */
+const struct err *links_failure(const struct links *links);
+/** What is wrong or odd with declarations, in order. @param fn  gets "Link/name" or "Secret/name" and why. */
+void links_each_complaint(const struct links *links, void (*fn)(void *context, const char *object, const char *text),
+                          void *context);
 /** An Event on the object that declares a link. */
 void links_emit(struct control *control, const struct link *link, bool warning, const char *reason, const char *note);
 
@@ -92,8 +104,9 @@ bool target_synced(const struct target *target);
 const char *target_problem(const struct target *target);
 uint64_t target_event_age_ms(const struct target *target);
 int64_t target_expires_us(const struct target *target);
-void target_collect(struct target *target);             /* fills its gauges */
-const char *target_server(const struct target *target); /* "" without credentials */
+void target_collect(struct target *target);                     /* fills its gauges */
+const char *target_server(const struct target *target);         /* "" without credentials */
+struct kube_client *target_client(const struct target *target); /* NULL without credentials */
 
 /* ---- gateways.c ---- */
 enum err_code gateways_new(struct control *control, struct gateways **ret_gateways) MUST_USE;
@@ -102,6 +115,8 @@ void gateways_changed(struct gateways *gateways, struct world_gateway *gateway,
                       bool removed); /* from world_config.on_gateway */
 bool gateways_turn(struct gateways *gateways);
 void gateways_collect(struct gateways *gateways);
+/** Whether every name was looked up and every probed address was judged once; else appends what is missing. */
+bool gateways_settled(const struct gateways *gateways, struct strbuf *why);
 /** Fills everything of `info` that probing knows. */
 void gateways_describe(const struct world_gateway *gateway, struct gateway_info *info);
 
@@ -122,7 +137,7 @@ void claims_apply(struct control *control, const struct plan *plan);
 void claims_set_error(struct control *control, struct mirror *mirror, const char *message);
 void claims_count_repair(struct control *control, const struct mirror *mirror);
 
-/* ---- status.c ---- */
+/* ---- status.c; NULL statuses are a place where none is written ---- */
 enum err_code statuses_new(struct control *control, struct link_statuses **ret_statuses) MUST_USE;
 void statuses_free(struct link_statuses *statuses);
 void statuses_mark(struct link_statuses *statuses, struct world_link *link); /* something about its claims changed */

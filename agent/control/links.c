@@ -701,3 +701,16 @@ bool links_ready(const struct links *links, struct strbuf *why)
     }
     return ready;
 }
+
+void links_each_complaint(const struct links *links, void (*fn)(void *context, const char *object, const char *text),
+                          void *context)
+{
+    for (struct map_entry *at = map_first(links->told); at != NULL; at = map_next(at))
+        fn(context, map_key(at), map_value(at));
+}
+
+const struct err *links_failure(const struct links *links)
+{
+    const struct list_watch_state *state = list_watch_state(links->secret_watch);
+    return !links->secrets_listed && state->error.code != ERR_OK ? &state->error : NULL;
+}

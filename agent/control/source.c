@@ -189,3 +189,16 @@ bool source_ready(const struct source *source, struct strbuf *why)
     }
     return ready;
 }
+
+const struct err *source_failure(const struct source *source)
+{
+    for (unsigned i = 0; i < WATCHES; i++) {
+        if (source->watches[i].list_watch == NULL)
+            continue;
+        const struct list_watch_state *state = list_watch_state(source->watches[i].list_watch);
+        if (!state->synced && state->error.code != ERR_OK &&
+            world_knowledge(source->control->world, NULL, source->watches[i].collection) != WORLD_UNAVAILABLE)
+            return &state->error;
+    }
+    return NULL;
+}

@@ -317,7 +317,7 @@ static struct link_status *obtain(struct link_statuses *statuses, struct world_l
 
 void statuses_mark(struct link_statuses *statuses, struct world_link *link)
 {
-    if (world_link_declaration(link)->kind != LINK_RESOURCE)
+    if (statuses == NULL || world_link_declaration(link)->kind != LINK_RESOURCE)
         return;
     struct link_status *status = obtain(statuses, link);
     if (status == NULL)

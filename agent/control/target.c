@@ -435,3 +435,5 @@ void target_collect(struct target *target)
         if (claim_kind(claim) != CLAIM_HOST)
             metric_add(metric_get(instruments->services, cluster, claim_status(claim)->reason), 1);
 }
+
+struct kube_client *target_client(const struct target *target) { return target->client; }

@@ -34,6 +34,7 @@ struct kube_client {
     void *warn_context;
     char *warnings[MAX_WARNINGS]; /* told already */
     unsigned warning_count;
+    bool read_only;
 };
 
 /* Go's name for the machine, as every other client of the API server says it. */
@@ -197,6 +198,9 @@ enum err_code transport_start(struct kube_client *client, struct http_call *call
 {
     const char *const added[] = {client->credentials.authorization, client->credentials.impersonate};
     unsigned count = 0;
+    if (client->read_only && call->method != NULL && strcmp(call->method, "GET") != 0)
+        return err_set(reterr, ERR_UNSUPPORTED, "%s %s in cluster %s: nothing is written in a dry run", call->method,
+                       call->path, client->label);
     while (count < HTTP_MAX_HEADERS - ARRAY_COUNT(added) && call->headers[count] != NULL)
         count++;
     unsigned own = count;
@@ -255,6 +259,8 @@ void transport_unlink(struct kube_client *client, struct kube_request *request)
         request->next->previous = request->previous;
     request->next = request->previous = NULL;
 }
+
+void kube_client_set_read_only(struct kube_client *client) { client->read_only = true; }
 
 /* ---- observers ---- */
 

@@ -23,6 +23,9 @@ const char *kube_client_server(const struct kube_client *client);
 /** When the first of certificate and token expires, microseconds since 1970; 0 when unknown. */
 int64_t kube_client_expires_us(const struct kube_client *client);
 
+/** From now on every request that would change something is refused with ERR_UNSUPPORTED, and never sent. */
+void kube_client_set_read_only(struct kube_client *client);
+
 /** Per request: how the server answered, for metrics. `verb` "get","list","watch","create","update","patch","delete". */
 typedef void (*kube_observe_fn)(void *context, const struct kube_client *client, const char *verb, const char *resource,
                                 int status, uint64_t latency_us);

@@ -222,7 +222,7 @@ void events_free(struct events *events)
     mem_free(events);
 }
 
-uint64_t events_dropped(const struct events *events) { return events->dropped; }
+uint64_t events_dropped(const struct events *events) { return events != NULL ? events->dropped : 0; }
 
 /* ---- causes ---- */
 
@@ -313,6 +313,8 @@ void events_emit(struct events *events, const struct event_subject *subject, boo
                  const char *action, const char *note)
 {
     struct strbuf text;
+    if (events == NULL)
+        return;
     strbuf_init(&text, 8192);
     /* A line end stands in none of the parts but the last. */
     strbuf_printf(&text, "%d\n%s\n%s\n%s\n%s\n%s\n%s\n%s", warning, subject->kind, subject->namespace, subject->name,
@@ -332,6 +334,8 @@ void events_emit(struct events *events, const struct event_subject *subject, boo
 
 void events_on_refused(struct events *events, events_refused_fn fn, void *context)
 {
+    if (events == NULL)
+        return;
     events->on_refused = fn;
     events->refused_context = context;
 }

@@ -14,6 +14,8 @@ struct event_subject {
     const char *api_version, *kind, *namespace, *name, *uid;
 };
 
+/* `events` NULL is a place where nobody is told anything: nothing is emitted, nothing dropped. */
+
 /** @param instance  reportingInstance, e.g. the pod's name. */
 struct events *events_new(struct loop *loop, struct kube_client *client, const char *instance);
 void events_free(struct events *events);

@@ -12,7 +12,13 @@
 
 #include "base/err.h"
 
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_level {
+    LOG_DEBUG,
+    LOG_INFO,
+    LOG_WARN,
+    LOG_ERROR,
+    LOG_OFF, /* only for log_setup(): nothing is logged, e.g. by a command that tells everything itself */
+};
 enum log_format { LOG_LOGFMT, LOG_JSON };
 
 /** Levels "debug", "info", "warn" ("warning"), "error" ("fatal", "panic"); formats "logfmt" ("plain", "text"), "json": Linkerd's words too. */

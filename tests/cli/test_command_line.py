@@ -5,7 +5,7 @@ import unittest
 
 from program import BINARY, svcmirror
 
-COMMANDS = ["run", "gateways", "version"]
+COMMANDS = ["run", "plan", "why", "gateways", "version"]
 
 
 class Help(unittest.TestCase):
@@ -76,6 +76,16 @@ class Wrong(unittest.TestCase):
             (["gateways", "-o", "xml"], '-o: "xml" is not one of table|wide|json|yaml'),
             (["gateways", "--wait", "soon"], "is not a duration like 30s"),
             (["gateways", "--address", "ftp://x"], "write http://HOST:PORT"),
+            (["plan", "-o", "wide"], '-o: "wide" is not one of table|json|yaml'),
+            (["plan", "--timeout", "never"], "is not a duration like 30s"),
+            (["plan", "--dns-servers", "nowhere"], '--dns-servers: "nowhere" is no name server'),
+            (["plan", "demo/web"], 'unexpected argument "demo/web"'),
+            (["why"], "which service? write NAMESPACE/SERVICE"),
+            (["why", "web"], '"web" names no service: write NAMESPACE/SERVICE'),
+            (["why", "demo/"], '"demo/" names no service'),
+            (["why", "a/b/c"], '"a/b/c" names no service'),
+            (["why", "demo/web", "demo/api"], 'unexpected argument "demo/api"'),
+            (["why", "demo/web", "-o", "yaml"], '-o: "yaml" is not one of table|json'),
             (["version", "-o", "yaml"], "is not one of text|json"),
         ]:
             with self.subTest(argv=argv):

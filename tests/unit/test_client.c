@@ -122,6 +122,29 @@ static void sends_what_it_was_given(void **state)
     tear_down(&bench);
 }
 
+static void writes_nothing_when_read_only(void **state)
+{
+    (void)state;
+    static const char *const refused[] = {"create", "update", "patch", "delete"};
+    struct bench bench;
+    struct asked asked;
+    set_up(&bench, &plain);
+    kube_client_set_read_only(bench.client);
+    for (size_t i = 0; i < ARRAY_COUNT(refused); i++) {
+        struct err error = {0};
+        asked =
+            (struct asked){.request = {.verb = refused[i], .resource = "services", .path = "/p", .on_done = on_done}};
+        asked.request.context = &asked;
+        assert_int_equal(kube_start(bench.client, &asked.request, &error), ERR_UNSUPPORTED);
+        assert_non_null(strstr(error.text, "nothing is written in a dry run"));
+        assert_int_equal(asked.done, 0);
+    }
+    ask(&bench, &asked, "list", "services", "/p", NULL);
+    fake_http_answer(fake_http_take(bench.http, "GET /p"), 200, "{\"name\":\"x\"}");
+    assert_string_equal(asked.answer, "x");
+    tear_down(&bench);
+}
+
 static void proves_who_it_is(void **state)
 {
     (void)state;
@@ -616,6 +639,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sends_what_it_was_given),
+        cmocka_unit_test(writes_nothing_when_read_only),
         cmocka_unit_test(proves_who_it_is),
         cmocka_unit_test(says_what_came_back),
         cmocka_unit_test(tells_of_broken_connections_and_silence),

@@ -312,6 +312,14 @@ static int set_up_all(void **state)
     return 0;
 }
 
+static void nobody_is_told_without_events(void **state)
+{
+    (void)state;
+    events_emit(NULL, &web, true, "NameCollision", "Mirror", "note");
+    events_on_refused(NULL, NULL, NULL);
+    assert_int_equal(events_dropped(NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +332,7 @@ int main(void)
         cmocka_unit_test(bounds_what_waits),
         cmocka_unit_test(forgets_causes),
         cmocka_unit_test(survives_failing_allocations),
+        cmocka_unit_test(nobody_is_told_without_events),
     };
     return cmocka_run_group_tests(tests, set_up_all, NULL);
 }

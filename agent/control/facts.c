@@ -1,0 +1,64 @@
+#include "agent/control/facts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FACTS_BYTES = 1 << 20, TEXT_BYTES = 2048, FIRST_CAPACITY = 32 };
+
+void facts_init(struct facts *facts)
+{
+    *facts = (struct facts){0};
+    arena_init(&facts->arena, FACTS_BYTES);
+}
+
+void facts_done(struct facts *facts)
+{
+    arena_done(&facts->arena);
+    *facts = (struct facts){0};
+}
+
+static bool reserve(struct facts *facts)
+{
+    if (facts->count < facts->capacity)
+        return true;
+    size_t capacity = facts->capacity > 0 ? facts->capacity * 2 : FIRST_CAPACITY;
+    struct fact *items = arena_array(&facts->arena, capacity, sizeof(*items));
+    if (items == NULL)
+        return false;
+    if (facts->count > 0)
+        memcpy(items, facts->items, facts->count * sizeof(*items));
+    facts->items = items;
+    facts->capacity = capacity;
+    return true;
+}
+
+void facts_add(struct facts *facts, enum fact_mark mark, const char *subject, const char *format, ...)
+{
+    char text[TEXT_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    const char *copy = arena_strdup(&facts->arena, text);
+    if (copy != NULL && reserve(facts))
+        facts->items[facts->count++] = (struct fact){mark, subject, copy, ""};
+}
+
+void facts_advise(struct facts *facts, const char *format, ...)
+{
+    char text[TEXT_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    const char *copy = arena_strdup(&facts->arena, text);
+    if (copy != NULL && facts->count > 0)
+        facts->items[facts->count - 1].advice = copy;
+}
+
+const char *fact_mark_name(enum fact_mark mark)
+{
+    static const char *const names[] = {[FACT_GOOD] = "good", [FACT_BAD] = "bad", [FACT_NOTE] = "note"};
+    return names[mark];
+}
