@@ -123,6 +123,6 @@ uint64_t write_fingerprint(const struct write *write)
     else if (write->verb == WRITE_UPDATE && write->kind != WRITE_NAMESPACE)
         hash = hash_slice(hash_slice(hash, write->old_slice), write->slice);
     else if (write->kind == WRITE_ENDPOINTS && write->old_slice != NULL)
-        hash = hash_text(hash, write->old_slice->meta.endpoints_uid);
+        hash = hash_slice(hash, write->old_slice);
     return hash != 0 ? hash : 1;
 }

@@ -201,7 +201,6 @@ static struct service build_service(struct arena *arena, const struct mirror *mi
                  .uid = "",
                  .resource_version = "",
                  .owner_uid = "",
-                 .endpoints_uid = "",
                  .labels = service_labels(arena, claim, mode),
                  .annotations = service_annotations(arena, claim, mode)},
         .type = SERVICE_CLUSTER_IP,

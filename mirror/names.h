@@ -68,11 +68,9 @@
 #define K8S_SERVICE_NAME "kubernetes.io/service-name"
 #define K8S_MANAGED_BY "endpointslice.kubernetes.io/managed-by"
 #define K8S_HEADLESS "service.kubernetes.io/headless"
-#define K8S_MADE_BY_SELECTOR                                                                                           \
-    "endpointslice-controller.k8s.io" /* value on slices that Kubernetes makes by a Service's selector */
-#define K8S_MIRRORED_BY                                                                                                \
-    "endpointslicemirroring-controller.k8s.io" /* value on slices that Kubernetes makes of Endpoints */
-#define SLICE_MANAGED_BY "svcmirror"           /* value of K8S_MANAGED_BY on our slices */
+/* values of K8S_MANAGED_BY: on slices that Kubernetes makes by a Service's selector, and on ours */
+#define K8S_MADE_BY_SELECTOR "endpointslice-controller.k8s.io"
+#define SLICE_MANAGED_BY "svcmirror"
 
 /* Our slices are called "<mirror>.ipv4" and "<mirror>.ipv6": a Service's name has no dot, so no two mirrors can want one slice name. */
 #define SLICE_SUFFIX_V4 ".ipv4"

@@ -54,7 +54,6 @@ static void pack_meta(struct packer *packer, const struct object_meta *source, s
     copy->uid = pack_text(packer, source->uid);
     copy->resource_version = pack_text(packer, source->resource_version);
     copy->owner_uid = pack_text(packer, source->owner_uid);
-    copy->endpoints_uid = pack_text(packer, source->endpoints_uid);
     pack_kv(packer, &source->labels, &copy->labels);
     pack_kv(packer, &source->annotations, &copy->annotations);
 }

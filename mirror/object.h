@@ -19,11 +19,10 @@ struct object_meta {
     const char *uid;              /* "" in planned objects that do not exist yet */
     const char *resource_version; /* likewise; opaque: compare for equality only */
     struct kv_list labels, annotations;
-    int64_t created_us;        /* creationTimestamp, microseconds since 1970 */
-    bool deleting;             /* deletionTimestamp is set */
-    bool made_by_us;           /* managedFields name our field manager, OBJECT_FIELD_MANAGER */
-    const char *owner_uid;     /* uid of the owning Service (ownerReferences), "" when none */
-    const char *endpoints_uid; /* uid of the Endpoints that own a mirrored slice, "" when none */
+    int64_t created_us;    /* creationTimestamp, microseconds since 1970 */
+    bool deleting;         /* deletionTimestamp is set */
+    bool made_by_us;       /* managedFields name our field manager, OBJECT_FIELD_MANAGER */
+    const char *owner_uid; /* uid of the owning Service (ownerReferences), "" when none */
 };
 
 /** fieldManager of every write; also how objects that this program made are told from others' (made_by_us). */

@@ -98,7 +98,7 @@ static bool is_stray(const struct planner *planner, const struct slice *slice)
 {
     size_t length = strlen(planner->name);
     if (slice->is_endpoints)
-        return true;
+        return slice->meta.made_by_us;
     bool named_after = strncmp(slice->meta.name, planner->name, length) == 0 && slice->meta.name[length] == '.';
     return slice->meta.owner_uid[0] == '\0' || !named_after;
 }
@@ -213,7 +213,6 @@ bool plan_namespace(struct planner *planner, struct claim *claim)
                                         .uid = "",
                                         .resource_version = "",
                                         .owner_uid = "",
-                                        .endpoints_uid = "",
                                         .labels = kv_builder_finish(&labels)};
     struct write *write = plan_add_write(planner, WRITE_CREATE, WRITE_NAMESPACE, "an exported service lives there");
     write->name = planner->namespace;
@@ -269,7 +268,8 @@ static bool is_wanted(const struct desired *desired, const struct slice *slice)
 static void delete_slices(struct planner *planner, const struct desired *desired, const char *reason)
 {
     for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next)
-        if (slice_is_ours(entry->slice) && !is_wanted(desired, entry->slice) && !entry->slice->meta.deleting)
+        if (slice_is_ours(entry->slice) && entry->slice->is_endpoints <= planner->world->config.write_endpoints &&
+            !is_wanted(desired, entry->slice) && !entry->slice->meta.deleting)
             delete_slice(planner, entry->slice, reason);
 }
 
@@ -291,37 +291,31 @@ static void plan_slices(struct planner *planner, const struct desired *desired)
                                                            : "no address of this family");
 }
 
-/* Endpoints beside ours that Kubernetes made a slice of: Linkerd's, or those that it made by a selector that somebody had put on the mirror. The
- * labels of the mirror are copied onto them. */
-static bool is_of_old_endpoints(const struct slice *slice)
-{
-    return strcmp(slice->managed_by, K8S_MIRRORED_BY) == 0 && slice->meta.endpoints_uid[0] != '\0' &&
-           kv_get(&slice->meta.labels, L5D_CLUSTER_NAME) != NULL;
-}
-
-/* A slice that Kubernetes made by such a selector stays when the selector goes. */
+/* A slice that Kubernetes made by a selector that somebody had put on the mirror stays when the selector goes. */
 static bool is_of_a_selector(const struct mirror *mirror, const struct slice *slice)
 {
     return strcmp(slice->managed_by, K8S_MADE_BY_SELECTOR) == 0 &&
            strcmp(slice->meta.owner_uid, mirror->service->meta.uid) == 0;
 }
 
-/* What stands beside our slices goes once they stand in for it: Kubernetes then takes the slice away that it made of Endpoints. That slice tells of
- * them: the Endpoints themselves need not be watched. */
+/* Endpoints that Linkerd made, or Kubernetes by such a selector, with the mirror's labels. */
+static bool are_old_endpoints(const struct planner *planner, const struct slice *slice)
+{
+    return slice->is_endpoints && !planner->world->config.write_endpoints &&
+           kv_get(&slice->meta.labels, L5D_CLUSTER_NAME) != NULL;
+}
+
+/* What stands beside our slices goes once they stand in for it. */
 static void plan_leftovers(struct planner *planner)
 {
-    const struct mirror *mirror = planner->mirror;
-    for (const struct source_slice *entry = mirror->slices; entry != NULL; entry = entry->next) {
+    for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next) {
         const struct slice *slice = entry->slice;
         if (slice->meta.deleting)
             continue;
-        if (is_of_a_selector(mirror, slice))
+        if (is_of_a_selector(planner->mirror, slice))
             delete_slice(planner, slice, "Kubernetes made it by a selector that is gone");
-        else if (!planner->world->config.write_endpoints && is_of_old_endpoints(slice)) {
-            plan_add_write(planner, WRITE_DELETE, WRITE_ENDPOINTS, "slices take the place of these Endpoints")
-                ->old_slice = slice;
-            return;
-        }
+        else if (are_old_endpoints(planner, slice))
+            delete_slice(planner, slice, "slices take the place of these Endpoints");
     }
 }
 

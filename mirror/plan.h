@@ -22,7 +22,7 @@ enum write_kind {
     WRITE_NAMESPACE,
     WRITE_SERVICE,
     WRITE_SLICE,
-    WRITE_ENDPOINTS, /* v1 Endpoints that Linkerd made: only ever deleted */
+    WRITE_ENDPOINTS, /* v1 Endpoints, where these are written; elsewhere only old ones that go */
 };
 
 /** One write. Objects are borrowed from the world or the arena. */
@@ -32,8 +32,7 @@ struct write {
     const char *namespace, *name;                /* of the object; namespace "" for namespaces */
     const char *reason;                          /* constant: why, for logs and `plan` */
     const struct service *service, *old_service; /* wanted, and what is there (update and delete) */
-    const struct slice *slice,
-        *old_slice; /* old_slice also where Endpoints go: the slice that Kubernetes made of them */
+    const struct slice *slice, *old_slice;
     const struct namespace_object *namespace_object;
 };
 

@@ -188,12 +188,14 @@ static struct service build(const struct planner *planner, const struct members 
     const struct claim *model = there == NULL ? model_of(planner) : NULL;
     const struct service *from = there != NULL ? there : model != NULL ? model->service->service : NULL;
     struct service service = {
-        .meta = {.namespace = planner->namespace,
-                 .name = planner->name,
-                 .uid = "",
-                 .resource_version = "",
-                 .owner_uid = "",
-                 .endpoints_uid = ""},
+        .meta =
+            {
+                .namespace = planner->namespace,
+                .name = planner->name,
+                .uid = "",
+                .resource_version = "",
+                .owner_uid = "",
+            },
         .type = SERVICE_CLUSTER_IP,
         .cluster_ip = "",
     };

@@ -287,6 +287,8 @@ void mark_where(struct world *world, const char *namespace)
 
 void world_mark_namespace(struct world *world, const char *namespace) { mark_where(world, namespace); }
 
+bool world_writes_endpoints(const struct world *world) { return world->config.write_endpoints; }
+
 void world_set_write_endpoints(struct world *world, bool write_endpoints)
 {
     if (world->config.write_endpoints == write_endpoints)

@@ -109,6 +109,7 @@ bool world_slice_is_ours(const struct slice *slice, char ret_key[OBJECT_KEY_BYTE
 
 /** From now on mirrors have v1 Endpoints, or EndpointSlices. */
 void world_set_write_endpoints(struct world *world, bool write_endpoints);
+bool world_writes_endpoints(const struct world *world);
 
 /** An unlabelled object of that name was found where a mirror should go (`foreign`), or is gone again. */
 void world_set_foreign(struct mirror *mirror, bool foreign);

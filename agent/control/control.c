@@ -39,6 +39,9 @@ static void on_warning(void *context, const struct kube_client *client, const ch
 {
     struct control *control = context;
     metric_add(metric_get(control->instruments.api_warnings, "local"), 1);
+    if (strcmp(control->warning_told, text) == 0)
+        return;
+    (void)snprintf(control->warning_told, sizeof(control->warning_told), "%s", text);
     log_warn("api_warning", "the API server warns", "cluster", kube_client_label(client), "warning", text, NULL);
 }
 

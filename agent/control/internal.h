@@ -48,6 +48,7 @@ struct control {
     struct admin_source admin;
     struct err event_error; /* the last refusal of an Event that was told */
     struct loop_timer *again;
+    char warning_told[256]; /* the API server's last warning that was told: it repeats itself with each request */
     bool stopping;
 };
 

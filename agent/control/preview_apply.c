@@ -34,7 +34,7 @@ static struct service created_service(const struct write *write, const char *sta
     return after;
 }
 
-/* Slices go with their owner, be it the Service or the Endpoints that they were made of. */
+/* Slices go with the Service that owns them. */
 static enum err_code collect_slices(struct world *world, const char *namespace, const char *name, const char *owner)
 {
     char key[OBJECT_KEY_BYTES], owner_uid[128];
@@ -43,7 +43,7 @@ static enum err_code collect_slices(struct world *world, const char *namespace, 
     const struct mirror *mirror = world_find_mirror(world, key);
     for (uint32_t i = 0; mirror != NULL && i < mirror_slice_count(mirror);) {
         const struct slice *slice = mirror_slice(mirror, i);
-        if (strcmp(slice->meta.owner_uid, owner_uid) != 0 && strcmp(slice->meta.endpoints_uid, owner_uid) != 0) {
+        if (strcmp(slice->meta.owner_uid, owner_uid) != 0) {
             i++;
             continue;
         }
@@ -84,14 +84,6 @@ static enum err_code apply_slice(struct world *world, const struct write *write,
     return world_source_slice(world, WORLD_PUT, &after);
 }
 
-/* Endpoints of Linkerd's are not in the view: the slice is that Kubernetes made of them. */
-static enum err_code apply_endpoints(struct world *world, const struct write *write, const char *stand_in)
-{
-    if (write->verb == WRITE_DELETE && !write->old_slice->is_endpoints)
-        return collect_slices(world, write->namespace, write->name, write->old_slice->meta.endpoints_uid);
-    return apply_slice(world, write, stand_in);
-}
-
 enum err_code preview_apply(struct world *world, const struct write *write, uint64_t number)
 {
     char stand_in[40];
@@ -102,9 +94,8 @@ enum err_code preview_apply(struct world *world, const struct write *write, uint
     case WRITE_SERVICE:
         return apply_service(world, write, stand_in);
     case WRITE_SLICE:
-        return apply_slice(world, write, stand_in);
     case WRITE_ENDPOINTS:
-        return apply_endpoints(world, write, stand_in);
+        return apply_slice(world, write, stand_in);
     }
     return ERR_OK;
 }

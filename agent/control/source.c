@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "mirror/names.h"
 
-enum { DECODE_BYTES = 8 << 20, ENDPOINTS_WATCH = 3, WATCHES };
+enum { DECODE_BYTES = 8 << 20, WATCHES = 4 };
 
 struct source_watch {
     struct source *source;
@@ -76,20 +76,20 @@ static void on_end(void *context)
              NULL);
 }
 
-static void start_endpoints(struct source *source);
-
-/* A cluster that serves no EndpointSlices is given Endpoints, unless the user said which; and where these are written slices are not needed. */
-static void consider_endpoints(struct source *source, const struct err *error)
+/* A cluster that serves no EndpointSlices is given Endpoints, unless the user said which; and where these are written slices are not needed. Where
+ * slices are written, Endpoints are only looked at for old ones that are to go. */
+static void consider_endpoints(const struct source_watch *watch, enum err_code code)
 {
-    struct control *control = source->control;
-    bool absent = error->code == ERR_NOT_FOUND;
-    if (absent && control->config.endpoints_api == ENDPOINTS_API_AUTO &&
-        source->watches[ENDPOINTS_WATCH].list_watch == NULL) {
+    struct control *control = watch->source->control;
+    bool unreadable = code == ERR_NOT_FOUND || code == ERR_FORBIDDEN;
+    if (watch->collection == WORLD_SOURCE_SLICES && code == ERR_NOT_FOUND &&
+        control->config.endpoints_api == ENDPOINTS_API_AUTO) {
         log_info("endpoints_written", "the cluster serves no EndpointSlices: mirrors get v1 Endpoints", NULL);
-        start_endpoints(source);
+        world_set_write_endpoints(control->world, true);
     }
-    if (control->config.endpoints_api != ENDPOINTS_API_SLICES && (absent || error->code == ERR_FORBIDDEN))
-        world_set_unavailable(control->world, NULL, WORLD_SOURCE_SLICES);
+    bool writes = world_writes_endpoints(control->world);
+    if (unreadable && watch->collection == (writes ? WORLD_SOURCE_SLICES : WORLD_SOURCE_ENDPOINTS))
+        world_set_unavailable(control->world, NULL, watch->collection);
 }
 
 static void on_state(void *context, const struct list_watch_state *state)
@@ -105,8 +105,7 @@ static void on_state(void *context, const struct list_watch_state *state)
         log_warn("source_watch_failed", "watching the source cluster failed and is tried again", "error",
                  state->error.text, NULL);
     watch->told = true;
-    if (watch->collection == WORLD_SOURCE_SLICES)
-        consider_endpoints(watch->source, &state->error);
+    consider_endpoints(watch, state->error.code);
     /* Namespaces are a convenience: where they may not be read, a write tells what is missing. */
     if (watch->collection == WORLD_SOURCE_NAMESPACES && state->error.code == ERR_FORBIDDEN)
         world_set_unavailable(watch->source->control->world, NULL, watch->collection);
@@ -133,14 +132,6 @@ static enum err_code start(struct source *source, unsigned index, enum world_col
 
 static const char mirrors[] = L5D_MIRRORED_SERVICE "=true";
 
-static void start_endpoints(struct source *source)
-{
-    world_set_write_endpoints(source->control->world, true);
-    if (start(source, ENDPOINTS_WATCH, WORLD_SOURCE_ENDPOINTS, "endpoints", "Endpoints", "/api/v1/endpoints",
-              mirrors) != ERR_OK)
-        log_error("source_watch_failed", "out of memory: Endpoints are not watched until the next start", NULL);
-}
-
 enum err_code source_new(struct control *control, struct source **ret_source)
 {
     struct source *source = NEW(struct source);
@@ -154,12 +145,13 @@ enum err_code source_new(struct control *control, struct source **ret_source)
                      "/apis/discovery.k8s.io/v1/endpointslices", mirrors);
     if (code == ERR_OK)
         code = start(source, 2, WORLD_SOURCE_NAMESPACES, "namespaces", "Namespace", "/api/v1/namespaces", NULL);
+    if (code == ERR_OK)
+        code = start(source, 3, WORLD_SOURCE_ENDPOINTS, "endpoints", "Endpoints", "/api/v1/endpoints", mirrors);
     if (code != ERR_OK) {
         source_free(source);
         return code;
     }
-    if (control->config.endpoints_api == ENDPOINTS_API_ENDPOINTS)
-        start_endpoints(source);
+    world_set_write_endpoints(control->world, control->config.endpoints_api == ENDPOINTS_API_ENDPOINTS);
     *ret_source = source;
     return ERR_OK;
 }
@@ -178,8 +170,6 @@ bool source_ready(const struct source *source, struct strbuf *why)
 {
     bool ready = true;
     for (unsigned i = 0; i < WATCHES; i++) {
-        if (source->watches[i].list_watch == NULL)
-            continue;
         const struct list_watch_state *state = list_watch_state(source->watches[i].list_watch);
         if (state->synced ||
             world_knowledge(source->control->world, NULL, source->watches[i].collection) == WORLD_UNAVAILABLE)
@@ -193,8 +183,6 @@ bool source_ready(const struct source *source, struct strbuf *why)
 const struct err *source_failure(const struct source *source)
 {
     for (unsigned i = 0; i < WATCHES; i++) {
-        if (source->watches[i].list_watch == NULL)
-            continue;
         const struct list_watch_state *state = list_watch_state(source->watches[i].list_watch);
         if (!state->synced && state->error.code != ERR_OK &&
             world_knowledge(source->control->world, NULL, source->watches[i].collection) != WORLD_UNAVAILABLE)

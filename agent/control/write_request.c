@@ -70,10 +70,7 @@ static void build_delete(struct arena *arena, const struct write *write, struct 
     const struct object_meta *meta = write->kind == WRITE_SERVICE ? &write->old_service->meta : &write->old_slice->meta;
     request->path = write_request_object_path(arena, write->kind, write->namespace, write->name);
     request->verb = "delete";
-    if (write->kind == WRITE_ENDPOINTS && !write->old_slice->is_endpoints)
-        codec_write_delete_options(body, meta->endpoints_uid, "");
-    else
-        codec_write_delete_options(body, meta->uid, meta->resource_version);
+    codec_write_delete_options(body, meta->uid, meta->resource_version);
 }
 
 void write_request_build(struct arena *arena, const struct write *write, struct write_request *ret_request,

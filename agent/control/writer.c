@@ -41,7 +41,6 @@ struct work {
     enum work_state state;
     enum write_verb verb;
     enum write_kind kind;
-    bool adopts; /* Endpoints that Linkerd made go: they are not in the view, what Kubernetes made of them is */
     char namespace[64], name[256];
     char awaited_version[SEEN_VERSION_BYTES];
     struct kube_request request;
@@ -158,20 +157,10 @@ static const struct object_meta *viewed_meta(const struct work *work)
     return NULL;
 }
 
-static bool has_mirrored_slice(const struct mirror *mirror)
-{
-    for (uint32_t i = 0; i < mirror_slice_count(mirror); i++)
-        if (mirror_slice(mirror, i)->meta.endpoints_uid[0] != '\0')
-            return true;
-    return false;
-}
-
 static bool effect_arrived(const struct work *work)
 {
     if (work->kind == WRITE_NAMESPACE)
         return world_namespace_state(work->writer->control->world, work->name) == WORLD_NAMESPACE_ACTIVE;
-    if (work->adopts)
-        return !has_mirrored_slice(work->mirror);
     const struct object_meta *meta = viewed_meta(work);
     if (work->verb == WRITE_DELETE)
         return meta == NULL || meta->deleting;
@@ -415,7 +404,6 @@ static enum err_code start_write(struct writer *writer, struct mirror *mirror, c
         return ERR_NOMEM;
     work->verb = write->verb;
     work->kind = write->kind;
-    work->adopts = write->kind == WRITE_ENDPOINTS && write->verb == WRITE_DELETE && !write->old_slice->is_endpoints;
     (void)snprintf(work->namespace, sizeof(work->namespace), "%s", write->namespace);
     (void)snprintf(work->name, sizeof(work->name), "%s", write->name);
     struct write_request built;

@@ -147,14 +147,14 @@ static bool is_made_by_us(const json_t *meta)
     return false;
 }
 
-static const char *owner_of_kind(const json_t *meta, const char *wanted)
+static const char *owning_service(const json_t *meta)
 {
     const json_t *owners = json_object_get(meta, "ownerReferences");
     for (size_t i = 0; i < json_array_size(owners); i++) {
         const json_t *owner = json_array_get(owners, i);
         const char *kind = json_string_value(json_object_get(owner, "kind"));
         const char *uid = json_string_value(json_object_get(owner, "uid"));
-        if (kind != NULL && uid != NULL && strcmp(kind, wanted) == 0)
+        if (kind != NULL && uid != NULL && strcmp(kind, "Service") == 0)
             return uid;
     }
     return "";
@@ -194,7 +194,6 @@ enum err_code field_begin(struct decoder *decoder, struct arena *arena, const js
     TRY(field_text(decoder, object, "deletionTimestamp", &deletion));
     meta->deleting = deletion[0] != '\0';
     meta->made_by_us = is_made_by_us(object);
-    meta->owner_uid = owner_of_kind(object, "Service");
-    meta->endpoints_uid = owner_of_kind(object, "Endpoints");
+    meta->owner_uid = owning_service(object);
     return ERR_OK;
 }

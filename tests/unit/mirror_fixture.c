@@ -19,7 +19,7 @@ struct reader {
     struct ingress ingress[MAX_ITEMS];
     struct slice_endpoint endpoints[MAX_ITEMS];
     uint32_t port_count, ingress_count, endpoint_count, affinity_s;
-    bool headless, external, nodeport, selector, terminating;
+    bool headless, external, nodeport, selector, terminating, v1;
     enum address_type address_type;
 };
 
@@ -103,10 +103,10 @@ static bool read_flag(struct reader *reader, const char *word)
     const struct {
         const char *word;
         bool *flag;
-    } flags[] = {{"headless", &reader->headless},      {"external", &reader->external},
-                 {"nodeport", &reader->nodeport},      {"selector", &reader->selector},
-                 {"deleting", &reader->meta.deleting}, {"ours", &reader->meta.made_by_us},
-                 {"terminating", &reader->terminating}};
+    } flags[] = {{"headless", &reader->headless},       {"external", &reader->external},
+                 {"nodeport", &reader->nodeport},       {"selector", &reader->selector},
+                 {"deleting", &reader->meta.deleting},  {"ours", &reader->meta.made_by_us},
+                 {"terminating", &reader->terminating}, {"v1", &reader->v1}};
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
         if (strcmp(word, flags[i].word) == 0)
             return *flags[i].flag = true;
@@ -137,8 +137,6 @@ static void read_word(struct reader *reader, const char *word)
         reader->meta.owner_uid = arena_strdup(arena, word + 6);
     else if (text_starts_with(word, "affinity="))
         reader->affinity_s = (uint32_t)strtoul(word + 9, NULL, 10);
-    else if (text_starts_with(word, "endpoints="))
-        reader->meta.endpoints_uid = arena_strdup(arena, word + 10);
     else if (text_starts_with(word, "svc="))
         kv_builder_set(&reader->labels, K8S_SERVICE_NAME, arena_strdup(arena, word + 4));
     else if (text_starts_with(word, "managed="))
@@ -164,12 +162,13 @@ static void read_words(struct reader *reader, struct arena *arena, const char *w
         fail_msg("too many words");
     const char *key = arena_strdup(arena, strtok_r(text, " \n", &rest));
     const char *name = object_key_split(key, namespace);
-    reader->meta = (struct object_meta){.namespace = arena_strdup(arena, namespace),
-                                        .name = name,
-                                        .uid = "",
-                                        .resource_version = "",
-                                        .owner_uid = "",
-                                        .endpoints_uid = ""};
+    reader->meta = (struct object_meta){
+        .namespace = arena_strdup(arena, namespace),
+        .name = name,
+        .uid = "",
+        .resource_version = "",
+        .owner_uid = "",
+    };
     for (char *word = strtok_r(NULL, " \n", &rest); word != NULL; word = strtok_r(NULL, " \n", &rest))
         read_word(reader, word);
     reader->meta.labels = kv_builder_finish(&reader->labels);
@@ -230,7 +229,10 @@ struct slice *slice_of(struct arena *arena, const char *format, ...)
     struct slice *slice = ARENA_NEW(arena, struct slice);
     *slice = (struct slice){
         .meta = reader.meta,
-        .service_name = service_name != NULL ? service_name : "",
+        .is_endpoints = reader.v1,
+        .service_name = reader.v1              ? reader.meta.name
+                        : service_name != NULL ? service_name
+                                               : "",
         .managed_by = managed_by != NULL ? managed_by : "",
         .address_type = reader.address_type,
         .endpoints = copy_items(arena, reader.endpoints, reader.endpoint_count * sizeof(reader.endpoints[0])),

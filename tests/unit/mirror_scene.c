@@ -294,14 +294,7 @@ enum err_code scene_apply(struct scene *scene, const struct write *write)
     pause_failing();
     enum err_code code;
     assert_non_null(write->reason);
-    if (write->kind == WRITE_ENDPOINTS && write->verb == WRITE_DELETE && !write->old_slice->is_endpoints) {
-        /* Kubernetes takes away what it made of them. */
-        char key[OBJECT_KEY_BYTES];
-        assert_int_equal(write->verb, WRITE_DELETE);
-        object_key_format(key, write->namespace, write->old_slice->meta.name);
-        scene_delete(&scene->source, KIND_SLICE, key);
-        code = ERR_OK;
-    } else if (write->verb != WRITE_CREATE) {
+    if (write->verb != WRITE_CREATE) {
         code = change(scene, write);
     } else if (write->kind == WRITE_SERVICE) {
         struct service service = *write->service;

@@ -626,11 +626,9 @@ static void linkerds_mirrors_are_taken_over_without_an_unready_moment(void **sta
     scene_verdict(scene, "203.0.113.7", WORLD_LIVENESS_UNKNOWN);
     scene_source(scene, "shop/web-east uid=l1 p=http:80>8080 #~mirrored-service=true #~cluster-name=east "
                         "@~remote-resource-version=s0 @~remote-svc-fq-name=web.shop.svc.cluster.local");
-    /* What Kubernetes makes of Linkerd's Endpoints. */
+    /* Linkerd's Endpoints. */
     scene_source_slice(scene,
-                       "shop/web-east-x7 uid=m1 endpoints=e1 svc=web-east "
-                       "managed=endpointslicemirroring-controller.k8s.io #~mirrored-service=true #~cluster-name=east "
-                       "type=IPv4 203.0.113.7 p=http:4143");
+                       "shop/web-east v1 uid=m1 #~mirrored-service=true #~cluster-name=east 203.0.113.7 p=http:4143");
     /* First the slice of ours, ready as the old one is, then metadata, then the Endpoints go. */
     scene_hear(scene);
     assert_string_equal(scene_plan_of(scene, "shop/web-east", true),
@@ -640,14 +638,8 @@ static void linkerds_mirrors_are_taken_over_without_an_unready_moment(void **sta
     assert_string_equal(scene_service(scene, "shop/web-east")->meta.uid, "l1");
     assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
                         "shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=http:4143");
-    assert_null(scene_slice(scene, "shop/web-east-x7"));
+    assert_null(scene_slice(scene, "shop/web-east"));
     assert_string_equal(scene_status(scene, "shop/web-east"), "east Mirrored: \n");
-    /* Somebody's own Endpoints beside a mirror are not touched. */
-    scene_source_slice(scene,
-                       "shop/web-east-x8 endpoints=e2 svc=web-east "
-                       "managed=endpointslicemirroring-controller.k8s.io #~mirrored-service=true type=IPv4 10.0.0.9");
-    scene_settle(scene);
-    assert_non_null(scene_slice(scene, "shop/web-east-x8"));
 }
 
 /* ---- what people and other controllers do to mirrors ---- */
@@ -683,12 +675,10 @@ static void what_a_selector_left_behind_goes(void **state)
                        "shop/web-east-a1 uid=k1 owner=%s svc=web-east managed=endpointslice-controller.k8s.io "
                        "#~mirrored-service=true #~cluster-name=east type=IPv4 10.9.9.9",
                        uid);
-    scene_source_slice(scene, "shop/web-east-b2 uid=k2 endpoints=e2 svc=web-east "
-                              "managed=endpointslicemirroring-controller.k8s.io #~mirrored-service=true "
-                              "#~cluster-name=east type=IPv4 10.9.9.9");
+    scene_source_slice(scene, "shop/web-east v1 uid=k2 #~mirrored-service=true #~cluster-name=east 10.9.9.9");
     scene_settle(scene);
     assert_null(scene_slice(scene, "shop/web-east-a1"));
-    assert_null(scene_slice(scene, "shop/web-east-b2"));
+    assert_null(scene_slice(scene, "shop/web-east"));
     assert_non_null(scene_slice(scene, "shop/web-east.ipv4"));
 }
 
