@@ -81,6 +81,7 @@ def _target(target):
     target.servers.clear()
     target.gateway.services.clear()
     target.gateway.addresses, target.gateway.idle_timeout = [target.network.address(2)], None
+    target.gateway.probe_port, target.gateway.domains = 8080, ("*",)
     for pod in target.api.list("pods"):
         target.api.call("DELETE", target.api.path("pods", pod["metadata"]["namespace"], pod["metadata"]["name"]) + "?gracePeriodSeconds=0")
     _empty(target)
