@@ -52,7 +52,7 @@ class Demo:
         began = time.monotonic()
         result = subprocess.run(["curl", "-sS", "--max-time", "5", "-H", f"Host: {AUTHORITY}", f"http://{address}/"], text=True, capture_output=True, check=False)
         show(f"curl -H 'Host: {AUTHORITY}' http://{address}/        # qotm-east's ClusterIP in the source", result.stdout + result.stderr)
-        note(f"answered after {(time.monotonic() - began) * 1000:.0f} ms")
+        note(f"{'failed' if result.returncode else 'answered'} after {(time.monotonic() - began) * 1000:.0f} ms")
         return result.returncode == 0
 
     def wait_for(self, addresses, what, timeout=15):
@@ -65,8 +65,7 @@ class Demo:
         self.lab.start(gateways=False)
         step("In east: the quote service qotm, exported by its two annotations")
         self.east.qotm()
-        show("kubectl --context east get service qotm -o yaml   # its annotations",
-             "".join(f"{k}: {v}\n" for k, v in sorted(self.east.api.get("services", "qotm", "default")["metadata"]["annotations"].items())))
+        self.kubectl(self.east, "get", "service", "qotm", "-o", "jsonpath={.metadata.annotations}")
         step("In east: the gateway, an Envoy configured as Edge Stack would be (Host with Route, health Mapping)")
         self.east.gateway.start()
         self.east.gateway_service()
@@ -88,7 +87,7 @@ class Demo:
         self.east.gateway.stop()
         self.wait_for([], "endpoints not ready")
         self.gateways()
-        show("kubectl --context source get endpointslices ... -o jsonpath   # conditions", str(self.source.slices("qotm-east", "default")[0]["endpoints"]))
+        self.kubectl(self.source, "get", "endpointslices", "-l", "kubernetes.io/service-name=qotm-east", "-o", "jsonpath={.items[*].endpoints}")
         note("The request now fails at once instead of hanging:")
         wait_until(lambda: not self.quote(), 5, "the request fails")
         step("The gateway is back")
@@ -148,9 +147,17 @@ class Demo:
         self.lab.stop()
 
 
+def interrupt(*_):
+    """The first signal ends the demo; what is being taken down then is not disturbed by a second one."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main():
     folder, once = sys.argv[1], "--once" in sys.argv
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     demo = Demo(folder)
     try:
         demo.run()

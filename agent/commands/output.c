@@ -90,6 +90,9 @@ void output_table_done(struct output_table *table) { strbuf_done(&table->cells);
 
 /* ---- JSON ---- */
 
+/* As many digits as any decimal number keeps through a double: 2.352 stays 2.352. */
+#define DIGITS JSON_REAL_PRECISION(15)
+
 static int append(const char *bytes, size_t count, void *context)
 {
     strbuf_append_bytes(context, bytes, count);
@@ -98,7 +101,7 @@ static int append(const char *bytes, size_t count, void *context)
 
 void output_json(const json_t *value, struct strbuf *text)
 {
-    (void)json_dump_callback(value, append, text, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    (void)json_dump_callback(value, append, text, JSON_INDENT(2) | JSON_ENCODE_ANY | DIGITS);
     strbuf_append_char(text, '\n');
 }
 
@@ -127,7 +130,7 @@ static void put_scalar(const json_t *value, struct strbuf *text)
     if (string != NULL && is_plain(string))
         strbuf_append(text, string);
     else /* JSON's strings, numbers, null, [] and {} are YAML's */
-        (void)json_dump_callback(value, append, text, JSON_COMPACT | JSON_ENCODE_ANY);
+        (void)json_dump_callback(value, append, text, JSON_COMPACT | JSON_ENCODE_ANY | DIGITS);
 }
 
 static bool is_block(const json_t *value) { return json_array_size(value) > 0 || json_object_size(value) > 0; }

@@ -108,11 +108,14 @@ static const char *instance_name(void)
     return gethostname(name, sizeof(name) - 1) == 0 ? name : "svcmirror";
 }
 
-/* An agent that writes must be told where to: it does not take whatever context ~/.kube/config happens to be at. */
+static bool is_empty(const char *text) { return text == NULL || text[0] == '\0'; }
+
+/* An agent that writes must be told where to: it does not take whatever context ~/.kube/config happens to be at. An empty name is none, as
+ * for Linkerd's controller. */
 static enum err_code load_credentials(struct agent *agent, struct kubeconfig *config, struct err *reterr)
 {
     const char *file = options_text(agent->options, "kubeconfig"), *context = options_text(agent->options, "context");
-    if (file == NULL && context == NULL)
+    if (is_empty(file) && is_empty(context))
         return kubeconfig_in_cluster(&agent->arena, config, reterr);
     return kubeconfig_load(&agent->arena, file, context, config, reterr);
 }

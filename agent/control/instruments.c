@@ -1,6 +1,6 @@
 #include "agent/control/instruments.h"
 
-#include <string.h>
+#include <stddef.h>
 
 #include "base/mem.h"
 
@@ -113,7 +113,8 @@ enum err_code instruments_init(struct instruments *instruments, struct metrics *
             metrics_register(registry, d->type, d->name, d->help, d->labels, d->buckets, d->bucket_count);
         if (metric == NULL)
             return ERR_NOMEM;
-        memcpy((char *)instruments + d->offset, &metric, sizeof(metric));
+        struct metric **field = (struct metric **)(void *)((char *)instruments + d->offset);
+        *field = metric;
     }
     return ERR_OK;
 }

@@ -1,7 +1,8 @@
 #include "agent/observe/log.h"
 
-#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -221,15 +222,29 @@ static void end_line(struct line *line, uint64_t suppressed)
     put(line, line_format == LOG_JSON ? "}\n" : "\n");
 }
 
-/* One write for one line, so that lines of several processes do not mix. A line that stderr does not take is lost: the
- * agent does not stand still for its log. */
+/* Whether stderr takes PIPE_BUF bytes without making us wait: a pipe whose reader is stuck does not. */
+static bool takes_more(void)
+{
+    struct pollfd where = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&where, 1, 0) == 1 && (where.revents & POLLOUT) != 0;
+}
+
+/* In pieces that a pipe takes whole, so that lines of several processes do not mix. What stderr does not take is lost: the agent does not
+ * stand still for its log. */
 static void write_line(const struct line *line)
 {
+    static bool is_cut; /* the last line has no end */
+    if (is_cut && (!takes_more() || write(STDERR_FILENO, "\n", 1) != 1))
+        return;
+    is_cut = false;
     for (size_t done = 0; done < line->used;) {
-        ssize_t written = write(STDERR_FILENO, line->bytes + done, line->used - done);
-        if (written < 0 && errno != EINTR)
+        size_t bytes = line->used - done < PIPE_BUF ? line->used - done : PIPE_BUF;
+        ssize_t written = takes_more() ? write(STDERR_FILENO, line->bytes + done, bytes) : -1;
+        if (written <= 0) {
+            is_cut = done > 0;
             return;
-        done += written > 0 ? (size_t)written : 0;
+        }
+        done += (size_t)written;
     }
 }
 

@@ -107,10 +107,14 @@ class NotStarting(unittest.TestCase):
             self.assertEqual(cluster.requests, [], "nothing was watched before")
 
     def test_without_credentials(self):
-        result = svcmirror("run")
-        self.assertEqual(result.returncode, 1)
-        self.assertIn("not in a pod", result.stderr)
-        self.assertIn("--kubeconfig FILE", result.stderr)
+        with tempfile.TemporaryDirectory() as home:
+            pathlib.Path(home, ".kube").mkdir()
+            pathlib.Path(home, ".kube", "config").write_text("current-context: production\n")
+            for argv in ([], ["--kubeconfig", ""], ["-kubeconfig="], ["--kubeconfig=", "--context="]):
+                result = svcmirror("run", *argv, env={"HOME": home})
+                self.assertEqual(result.returncode, 1)
+                self.assertIn("not in a pod", result.stderr)
+                self.assertIn("--kubeconfig FILE", result.stderr)
 
     def test_a_kubeconfig_that_is_none(self):
         with tempfile.TemporaryDirectory() as folder:

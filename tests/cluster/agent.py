@@ -18,7 +18,7 @@ class Agent:
 
     def __init__(self, source, folder, name="agent", address="127.0.0.1:9999", flags=(), env=None, kubeconfig=None):
         self.source, self.address, self.flags = source, address, flags
-        self.kubeconfig = kubeconfig or source.admin_kubeconfig
+        self.kubeconfig = kubeconfig if kubeconfig is not None else source.admin_kubeconfig  # "": the account of the pod that `env` says it is
         argv = [default_binary(), "run", "--kubeconfig", self.kubeconfig, "--namespace", "linkerd-multicluster", "--admin-addr", address,
                 "--log-format", "json", *flags]
         environment = {"ASAN_OPTIONS": "detect_leaks=1:exitcode=66", "UBSAN_OPTIONS": "halt_on_error=1", "HOSTNAME": name, **(env or {})}

@@ -124,6 +124,7 @@ class Gateway:
         self.addresses = addresses or [network.address(2)]
         self.services = services or {}
         self.path, self.probe_port, self.tls = path, probe_port, tls
+        self.domains = ("*",)  # the Host headers that the health Mapping answers to
         self.idle_timeout = None  # of kept-open connections, e.g. "0.5s"
         self.fault = None
         self.envoy = self.health = self.application = None
@@ -132,7 +133,7 @@ class Gateway:
         application = [{"name": authority.split(".")[0] + str(i), "domains": [authority, authority + ":*"],
                         "routes": [_route("/", f"service-{i}")]} for i, authority in enumerate(sorted(self.services))]
         listeners = _listener("edge-stack", self.addresses, self.probe_port, _health_routes(self.fault, self.path), self.tls if self.fault == "tls" else None,
-                              idle_timeout=self.idle_timeout)
+                              domains=self.domains, idle_timeout=self.idle_timeout)
         if application:
             listeners += _listener("linkerd", self.addresses, 4143, application)
         else:

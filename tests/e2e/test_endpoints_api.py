@@ -67,7 +67,7 @@ def test_the_way_may_be_changed_and_back(source, east, agent):
     endpoints.stop()
     agent(flags=["--endpoints-api=endpointslice"])
     wait_until(lambda: ours(source, "web-east") and source.api.find("endpoints", "web-east", "demo") is None, 15, "slices take theirs")
-    assert source.ready_addresses("web-east", "demo") == sorted(east.gateway.addresses)
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == sorted(east.gateway.addresses), 10, "and what Kubernetes made of the Endpoints goes")
 
 
 @pytest.mark.usefixtures("link_crd")

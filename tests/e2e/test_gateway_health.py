@@ -48,7 +48,7 @@ def test_black_hole(source, east, agent):
     east.network.heal()
     began = time.monotonic()
     wait_until(lambda: ready(source), 10, "ready again")
-    assert time.monotonic() - began < BACK_S + 1.0, "a second for the connection attempt that was under way"
+    assert time.monotonic() - began < BACK_S
 
 
 def test_only_the_dead_address_becomes_unready(source, east, agent):
@@ -121,6 +121,20 @@ def test_another_body_is_alive_with_a_warning(source, east, agent, fault):
     one = linked(source, east, agent)
     wait_until(lambda: ready(source), 10, "alive")
     assert one.gateway("east")["addresses"][0]["reason"] == "OKOtherBody"
+
+
+def test_the_host_header_names_port_80_by_silence(source, east, agent):
+    """Envoy takes "10.0.0.1" and "10.0.0.1:80" for two hosts, and people mean the first."""
+    [address] = east.gateway.addresses
+    east.gateway.probe_port, east.gateway.domains = 80, (address,)
+    east.gateway.start()
+    one = linked(source, east, agent, probe_port=80)
+    wait_until(lambda: ready(source), 10, "alive")
+    assert one.gateway("east")["addresses"][0]["reason"] == "OK"
+    east.gateway.stop()
+    east.gateway.domains = (address + ":80",)
+    east.gateway.start()
+    wait_until(lambda: one.gateway("east")["addresses"][0]["reason"] == "NoRoute", 10, "the port makes another host")
 
 
 def test_slow_answers_within_the_timeout_are_alive(source, east, agent):

@@ -1,5 +1,6 @@
 """Today's Linkerd's way: Link resources choose services by labels and name the gateway."""
 import pytest
+from cluster.gateway import RawServer
 from cluster.target import AGENT_NAMESPACE
 from cluster.wait import wait_until
 
@@ -70,6 +71,31 @@ def test_missing_namespace_is_told_and_its_coming_noticed(source, east, agent):
     wait_until(lambda: ready(source, "web-east", "not-here-yet") == east.gateway.addresses, 5, "mirrored once the namespace is there")
     wait_until(lambda: status_of(source)["conditions"][0]["status"] == "True", 5, "and the status follows")
     source.api.delete("namespaces", "not-here-yet")
+
+
+def test_missing_namespace_is_made_when_asked(source, east, agent):
+    east.gateway.start()
+    east.export_labelled("web", "made-when-asked")
+    east.link(source)
+    agent(flags=["--enable-namespace-creation"])
+    wait_until(lambda: ready(source, "web-east", "made-when-asked") == east.gateway.addresses, 10, "mirrored, in a new namespace")
+    labels = source.api.get("namespaces", "made-when-asked")["metadata"]["labels"]
+    assert labels["mirror.linkerd.io/mirrored-service"] == "true" and labels["mirror.linkerd.io/cluster-name"] == "east"
+
+
+def test_fields_of_the_probe_are_honoured(source, east, agent, demo):
+    """A gateway that takes the request and hangs: each probe fails after the Link's timeout, and as many as the Link's threshold make it dead."""
+    east.export_labelled("web")
+    server = RawServer(east.network, east.folder, east.gateway.addresses[0], 8089, "hang")
+    try:
+        east.link(source, probeSpec={"path": "/slow", "port": "8089", "period": "1s", "failureThreshold": "5", "timeout": "2s"})
+        one = agent()
+        gateway = wait_until(lambda: [g for g in one.gateways() if g["verdict"] == "dead"], 20, "dead")[0]
+        address = gateway["addresses"][0]
+        assert (address["reason"], address["detail"], address["failures"]) == ("AnswerTimeout", "no answer within 2000 ms", 5)
+        assert [gateway[key] for key in ("probePath", "probePort", "probePeriodMs", "probeTimeoutMs", "failureThreshold")] == ["/slow", 8089, 1000, 2000, 5]
+    finally:
+        server.stop()
 
 
 def test_unready_targets_look_empty(source, east, agent, demo):

@@ -92,6 +92,7 @@ def updates(source, name):
     return [w for w in source.writes("svcmirror") if w["objectRef"].get("name") == name and w["verb"] in ("update", "patch")]
 
 
+@pytest.mark.never_rests
 def test_a_policy_that_labels_everything_is_not_fought(source, east, web, policy):
     before = len(updates(source, "web-east")), len(updates(source, "web-east.ipv4"))
     label_everything(policy)

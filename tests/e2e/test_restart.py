@@ -1,26 +1,34 @@
 """A restart that nobody notices, and an end that is orderly."""
 import time
 
+import pytest
+from cluster.target import AGENT_NAMESPACE
 from cluster.wait import wait_until
 
 
-def test_a_clean_restart_writes_nothing_and_unreadies_nothing(source, east, north, agent):
+@pytest.mark.usefixtures("link_crd")
+@pytest.mark.parametrize("kind", ["Secret", "Link"])
+def test_a_clean_restart_writes_nothing_and_unreadies_nothing(source, east, north, agent, kind):
+    source.ensure_namespace("demo")
     for target in (east, north):
         target.gateway.start()
         target.gateway_service()
         for number in range(10):
-            target.export(f"web{number}")
-        target.link_secret(source)
+            (target.export if kind == "Secret" else target.export_labelled)(f"web{number}")
+        (target.link_secret if kind == "Secret" else target.link)(source)
     first = agent()
     mirrors = [(f"web{n}-{t.name}", t.gateway.addresses) for t in (east, north) for n in range(10)]
     wait_until(lambda: all(source.ready_addresses(name, "demo") == addresses for name, addresses in mirrors), 15, "all are ready")
+    if kind == "Link":
+        told = lambda name: source.api.get("links", name, AGENT_NAMESPACE).get("status", {}).get("mirrorServices", [])
+        wait_until(lambda: all(len([s for s in told(t.name) if s["conditions"][0]["status"] == "True"]) == 10 for t in (east, north)), 10, "the status tells")
     first.stop()
     before = [len(cluster.writes("svcmirror")) for cluster in (source, east, north)]
     version = source.api.call("GET", source.api.path("endpointslices"))["metadata"]["resourceVersion"]
     second = agent()
     wait_until(lambda: len(second.services()) == 20 and all(s["mirrored"] for s in second.services()), 10, "everything is known again")
     wait_until(lambda: all(g["alive"] for g in second.gateways()), 5, "the gateways are known alive")
-    time.sleep(3.5)  # one more period of probes: a write would have come by now
+    time.sleep(3.5)  # one more period of probes, and more than a Link's status is gathered for: a write would have come by now
     assert [len(cluster.writes("svcmirror")) for cluster in (source, east, north)] == before
     path = source.api.path("endpointslices", resourceVersion=version, watch="1", timeoutSeconds="1", labelSelector="mirror.linkerd.io/mirrored-service=true")
     assert source.api.raw("GET", path)[1] == b"", "no slice changed, so none was unready in between"

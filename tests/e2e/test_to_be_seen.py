@@ -40,6 +40,7 @@ def test_gateways_table_and_json(running, east):
 
 
 def test_gateways_without_an_agent_shows_what_the_api_holds(running, source):
+    wait_until(lambda: source.ready_addresses("ambassador-east", "linkerd-multicluster"), 5, "the verdict is in the API")
     running.stop()
     result = running.command("gateways", "--kubeconfig", source.admin_kubeconfig)
     assert result.returncode == 0, result.stderr

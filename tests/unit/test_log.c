@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -227,6 +228,39 @@ static void numbers(void **state)
     assert_string_equal(log_u64(UINT64_MAX), "18446744073709551615");
 }
 
+/* ---- a reader that is stuck ---- */
+
+static void a_full_pipe_holds_nobody(void **state)
+{
+    (void)state;
+    int ends[2], saved = dup(STDERR_FILENO);
+    char text[4096], filling[4096];
+    memset(filling, 'x', sizeof(filling));
+    monotonic_s += 100;
+    log_setup(LOG_INFO, LOG_LOGFMT);
+    assert_int_equal(pipe(ends), 0);
+    int bytes = fcntl(ends[1], F_SETPIPE_SZ, 8192);
+    assert_true(bytes >= 8192);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    for (int filled = 0; filled + (int)sizeof(filling) <= bytes; filled += (int)sizeof(filling))
+        assert_int_equal(write(ends[1], filling, sizeof(filling)), sizeof(filling));
+    log_info("lost", "nobody reads", NULL); /* would never return */
+    for (int read_bytes = 0; read_bytes < bytes;) {
+        ssize_t got = read(ends[0], text, sizeof(text));
+        assert_true(got > 0);
+        read_bytes += (int)got;
+    }
+    log_info("found", "somebody reads again", NULL);
+    ssize_t got = read(ends[0], text, sizeof(text) - 1);
+    assert_true(got > 0);
+    text[got] = '\0';
+    assert_string_equal(text, "ts=" STAMP " level=info event=found msg=\"somebody reads again\"\n");
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    (void)close(saved);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
 #define CAPTURED(test) cmocka_unit_test_setup_teardown(test, capture, release)
 
 int main(void)
@@ -235,7 +269,7 @@ int main(void)
         cmocka_unit_test(levels),      cmocka_unit_test(formats),       CAPTURED(logfmt_line),
         CAPTURED(json_line),           CAPTURED(threshold_is_kept),     CAPTURED(values_from_outside),
         CAPTURED(long_values_are_cut), CAPTURED(long_lines_stay_whole), CAPTURED(bursts_are_suppressed),
-        CAPTURED(debug_lines_are_not), cmocka_unit_test(numbers),
+        CAPTURED(debug_lines_are_not), cmocka_unit_test(numbers),       cmocka_unit_test(a_full_pipe_holds_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

