@@ -181,6 +181,8 @@ struct mirror *world_pop(struct world *world)
     return mirror;
 }
 
+bool world_is_urgent(const struct world *world) { return world->urgent.first != NULL; }
+
 size_t world_marked_count(const struct world *world) { return world->queued; }
 
 void world_hold(struct mirror *mirror)

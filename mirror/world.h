@@ -207,6 +207,8 @@ void world_mark_namespace(struct world *world, const char *namespace);
  *  world function that changes what is known, except world_mark(). */
 struct mirror *world_pop(struct world *world);
 size_t world_marked_count(const struct world *world);
+/** Whether an urgent one is marked. */
+bool world_is_urgent(const struct world *world);
 
 /* A mirror with a write under way or whose effect is not seen yet is *held*: it is not popped, only remembered, until world_release(). A held
  * mirror stays valid. */

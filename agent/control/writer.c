@@ -20,6 +20,8 @@ enum {
     EFFECT_MS = 5000,     /* a write whose effect no watch shows for so long is planned anew */
     BACKOFF_MS = 200,     /* doubles */
     BACKOFF_CAP_MS = 30000,
+    PATIENCE_CAP_MS =
+        32000,         /* the longest Retry-After that priority and fairness ask for; more would hold up readiness */
     CONFLICT_MS = 20,  /* the newer version is usually on its way already */
     FOREIGN_MS = 2000, /* how soon to look again whether a foreign object is gone; doubles */
     FOREIGN_CAP_MS = 15000,
@@ -111,10 +113,20 @@ static void work_free(struct work *work)
 
 static const char *work_kind(const struct work *work) { return write_kind_name(work->kind); }
 
+/* The namespace is there, or is no longer waited for: who else wants it plans again. */
+static void end_namespace(struct work *work)
+{
+    if (work->kind != WRITE_NAMESPACE || work->state == WORK_IDLE)
+        return;
+    namespaces_created(work->writer->namespaces, work->name);
+    world_mark_namespace(work->writer->control->world, work->name);
+}
+
 /* Ends the wait: the mirror may be planned again. */
 static void work_settle(struct work *work)
 {
     struct mirror *mirror = work->mirror;
+    end_namespace(work);
     work->state = WORK_IDLE;
     world_mark(mirror, false);
     if (work->failures == 0) {
@@ -169,19 +181,9 @@ static bool effect_arrived(const struct work *work)
     return work->awaited_version[0] != '\0' && mirror_saw_version(work->mirror, work->awaited_version);
 }
 
-/* The namespace is there, or is no longer waited for: who else wants it plans again. */
-static void end_namespace(struct work *work)
-{
-    if (work->kind != WRITE_NAMESPACE)
-        return;
-    namespaces_created(work->writer->namespaces, work->name);
-    world_mark_namespace(work->writer->control->world, work->name);
-}
-
 static void await_effect(struct work *work)
 {
     if (effect_arrived(work)) {
-        end_namespace(work);
         work_settle(work);
         return;
     }
@@ -209,7 +211,6 @@ static void settle_seen(struct writer *writer)
         work->seen_queued = false;
         if (work->state == WORK_AWAITING && effect_arrived(work)) {
             deadlines_cancel(&writer->deadlines, &work->deadline);
-            end_namespace(work);
             work_settle(work);
         }
     }
@@ -235,8 +236,9 @@ static void retry_later(struct work *work, const struct kube_failure *failure)
     work->failures++;
     note_failure(work, failure);
     uint64_t delay_ms = backoff_ms(work->failures - 1, BACKOFF_MS, BACKOFF_CAP_MS);
-    if (failure->retry_after_ms > 0 && (uint64_t)failure->retry_after_ms > delay_ms)
-        delay_ms = (uint64_t)failure->retry_after_ms;
+    uint64_t asked_ms = failure->retry_after_ms > 0 ? (uint64_t)failure->retry_after_ms : 0;
+    asked_ms = asked_ms < PATIENCE_CAP_MS ? asked_ms : PATIENCE_CAP_MS;
+    delay_ms = asked_ms > delay_ms ? asked_ms : delay_ms;
     if (failure->error.code == ERR_BUSY) {
         uint64_t until_ms = loop_now_ms(work->writer->control->config.loop) + delay_ms;
         if (until_ms > work->writer->paused_until_ms)
@@ -379,12 +381,11 @@ static void on_write_done(struct kube_request *request, json_t *object, const st
     loop_wake(work->writer->control->config.loop);
     if (code == ERR_OK) {
         on_written(work, object);
-    } else if (work->verb == WRITE_DELETE && code == ERR_NOT_FOUND) {
-        await_effect(work);
+    } else if ((work->verb == WRITE_DELETE && code == ERR_NOT_FOUND) ||
+               (work->kind == WRITE_NAMESPACE && code == ERR_EXISTS)) {
+        await_effect(work); /* somebody else did it */
     } else if (code == ERR_NOT_FOUND && work->verb == WRITE_UPDATE && work->kind == WRITE_SERVICE) {
         forget_service(work);
-    } else if (code == ERR_EXISTS && work->kind == WRITE_NAMESPACE) {
-        await_effect(work);
     } else if (code == ERR_EXISTS) {
         start_looking(work);
     } else if (code == ERR_CONFLICT && work->failures == 0) {
@@ -562,14 +563,30 @@ static bool may_write(const struct writer *writer)
            loop_now_ms(writer->control->config.loop) >= writer->paused_until_ms;
 }
 
-/* The gauges of how long a flip took: a flip is over when nothing urgent waits and no write is under way. */
+/* Whether a mirror of the cluster is being written, or was not written yet because that failed. */
+static bool is_writing_for(const struct writer *writer, const char *cluster_name)
+{
+    for (const struct work *work = writer->works; work != NULL; work = work->next) {
+        const struct claim *claim = mirror_first_claim(work->mirror);
+        if (claim != NULL && (work->state != WORK_IDLE || work->failures > 0) &&
+            strcmp(world_link_declaration(claim_link(claim))->cluster_name, cluster_name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* How long flips took: one is over when nothing urgent waits, and no mirror of its cluster is still to be written. */
 static void finish_flips(struct writer *writer)
 {
-    if (writer->in_flight > 0 || world_marked_count(writer->control->world) > 0)
+    if (world_is_urgent(writer->control->world))
         return;
-    while (writer->flips != NULL) {
-        struct flip *flip = writer->flips;
-        writer->flips = flip->next;
+    for (struct flip **at = &writer->flips; *at != NULL;) {
+        struct flip *flip = *at;
+        if (is_writing_for(writer, flip->cluster_name)) {
+            at = &flip->next;
+            continue;
+        }
+        *at = flip->next;
         uint64_t ms = loop_now_ms(writer->control->config.loop) - flip->started_ms;
         metric_observe(metric_get(writer->control->instruments.flip_seconds, flip->cluster_name), (double)ms / 1000.0);
         mem_free(flip);
@@ -612,11 +629,14 @@ static void on_due(void *context, struct deadline *deadline)
     struct work *work = (struct work *)((char *)deadline - offsetof(struct work, deadline));
     loop_wake(writer->control->config.loop);
     if (work->state == WORK_AWAITING) {
-        end_namespace(work);
         work_settle(work);
         return;
     }
-    if (mirror_is_foreign(work->mirror))
+    if (writer->stopped)
+        return;
+    if (mirror_is_foreign(work->mirror) && writer->in_flight >= writer->limit)
+        work_wait(work, BACKOFF_MS); /* looking is a request like any other */
+    else if (mirror_is_foreign(work->mirror))
         start_looking(work);
     else
         world_mark(work->mirror, false);
