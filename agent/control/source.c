@@ -171,7 +171,10 @@ bool source_ready(const struct source *source, struct strbuf *why)
     bool ready = true;
     for (unsigned i = 0; i < WATCHES; i++) {
         const struct list_watch_state *state = list_watch_state(source->watches[i].list_watch);
-        if (state->synced ||
+        /* Old Endpoints that are to go are no part of the agent's readiness. */
+        bool beside = source->watches[i].collection == WORLD_SOURCE_ENDPOINTS &&
+                      !world_writes_endpoints(source->control->world) && state->error.code != ERR_OK;
+        if (state->synced || beside ||
             world_knowledge(source->control->world, NULL, source->watches[i].collection) == WORLD_UNAVAILABLE)
             continue;
         ready = false;

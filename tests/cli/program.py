@@ -106,7 +106,8 @@ class EmptyCluster(Server):
             return None
         if path.startswith("/apis/multicluster.linkerd.io"):
             return status_object(404, "NotFound", "the server could not find the requested resource")
-        kinds = {"services": "ServiceList", "endpointslices": "EndpointSliceList", "namespaces": "NamespaceList", "secrets": "SecretList"}
+        kinds = {"services": "ServiceList", "endpointslices": "EndpointSliceList", "namespaces": "NamespaceList", "secrets": "SecretList",
+                 "endpoints": "EndpointsList"}
         return 200, {"kind": kinds.get(path.split("/")[-1], "List"), "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []}
 
 

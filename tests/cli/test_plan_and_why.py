@@ -9,7 +9,8 @@ import unittest
 from program import EmptyCluster, Server, free_port, status_object, svcmirror
 
 M = "mirror.linkerd.io/"
-LISTS = {"services": ("v1", "Service"), "endpointslices": ("discovery.k8s.io/v1", "EndpointSlice"), "namespaces": ("v1", "Namespace"), "secrets": ("v1", "Secret")}
+LISTS = {"services": ("v1", "Service"), "endpoints": ("v1", "Endpoints"),
+         "endpointslices": ("discovery.k8s.io/v1", "EndpointSlice"), "namespaces": ("v1", "Namespace"), "secrets": ("v1", "Secret")}
 
 
 def service(name, namespace="demo", ports=((80, 5000),), **meta):
