@@ -18,6 +18,10 @@ omitStages: [RequestReceived]
 rules:
 - level: None
   verbs: [get, list, watch]
+- level: Request
+  resources:
+  - group: discovery.k8s.io
+  - {group: "", resources: [services, endpoints, namespaces]}
 - level: Metadata
 """
 

@@ -1,4 +1,5 @@
 """The laboratory for all e2e tests: one source and two targets, started once; every test begins and ends with clean clusters."""
+import json
 import os
 import re
 import shutil
@@ -138,7 +139,8 @@ def plan_again(lab, before, name):
     agent.stop()
     more = [w for cluster, count in zip((lab.source, *lab.targets), written) for w in cluster.writes("svcmirror")[count:]
             if w["objectRef"]["resource"] != "events" and w["responseStatus"]["code"] != 409]  # a name that is somebody else's is asked for again
-    assert not more, "left to write: " + ", ".join(f"{w['verb']} {w['objectRef'].get('resource')} {w['objectRef'].get('name')}" for w in more)
+    assert not more, "left to write: " + ", ".join(
+        f"{w['verb']} {w['objectRef'].get('resource')} {w['objectRef'].get('name')} {json.dumps(w.get('requestObject'))}" for w in more)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ A walk is drawn from its seed before anything happens: the same seed gives the s
     SVCMIRROR_WALK_SEEDS=7,8       other seeds
     SVCMIRROR_WALK_LENGTH=400      steps of a walk
     SVCMIRROR_WALK_ONLY=0-12,17    of its steps just these, to find the few that matter
-    SVCMIRROR_WALK_MODES=2.8,link  what it makes use of
+    SVCMIRROR_WALK_MODES=2.8,link  what it makes use of, all when nobody says
 """
 import os
 import random
@@ -21,9 +21,9 @@ from conftest import is_settled
 MIRROR, OURS = "mirror.linkerd.io/", "svcmirror.io/"
 
 # What walks make use of: "2.8", "link", "discovery", "headless", "federated", "finer", "drain", "adoption".
-MODES = set(os.environ.get("SVCMIRROR_WALK_MODES", "2.8,link").split(","))
+MODES = set(os.environ.get("SVCMIRROR_WALK_MODES", "2.8,link,discovery,headless,federated,finer,drain,adoption").split(","))
 
-SEEDS = [int(s) for s in os.environ.get("SVCMIRROR_WALK_SEEDS", "1,2,3,4").split(",")]
+SEEDS = [int(s) for s in os.environ.get("SVCMIRROR_WALK_SEEDS", "1,2,3").split(",")]
 LENGTH = int(os.environ.get("SVCMIRROR_WALK_LENGTH", "100"))
 LONGEST_STRETCH = 12  # steps without a rest
 REST_S = 30  # a Service of somebody else that goes is noticed last
@@ -458,7 +458,7 @@ def only(steps):
 
 @pytest.mark.usefixtures("link_crd")
 @pytest.mark.parametrize("seed", SEEDS)
-def test_wherever_a_walk_rests_the_mirrors_are_right(source, east, north, agent, seed):
+def test_wherever_a_walk_rests_the_mirrors_are_right(source, east, north, agent, seed, request):
     walk, done = Walk(source, (east, north), agent), []
     for name in (*NAMESPACES[:2], *(["a-too"] if "finer" in MODES else [])):
         source.ensure_namespace(f"walk{seed}-{name}")
@@ -469,6 +469,8 @@ def test_wherever_a_walk_rests_the_mirrors_are_right(source, east, north, agent,
             walk.do(step)
     except AssertionError as failure:
         pytest.fail(f"{failure}\nSVCMIRROR_WALK_SEEDS={seed} SVCMIRROR_WALK_LENGTH={LENGTH} repeats this walk:\n" + "\n".join(done), pytrace=False)
+    if walk.blind:  # what was known of a target's endpoints before the right to read them went stands until the next start
+        request.node.add_marker(pytest.mark.never_rests)
     print(f"\nseed {seed}: {len(done)} steps, {len(walk.rests)} rests of {max(walk.rests):.1f} s at most, with {min(walk.mirrors)} to {max(walk.mirrors)} mirrors")
 
 
