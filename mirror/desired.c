@@ -430,11 +430,14 @@ static void add_slice(struct arena *arena, const struct mirror *mirror, const st
 
 /* ---- the slice of a headless mirror ---- */
 
-/* The ClusterIP of a hostname's mirror; "" while it has none. */
-static const char *host_address(const struct claim *host)
+/* The ClusterIP of a hostname's mirror; "" while it has none, or while a mirror of something else has its name. */
+static const char *host_address(const struct mirror *headless, const struct claim *host)
 {
+    char namespace[OBJECT_KEY_BYTES];
     const struct service *service = host->mirror->service;
-    return service != NULL && !service->headless ? service->cluster_ip : "";
+    const char *made_for = service != NULL ? kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) : NULL;
+    bool own = made_for != NULL && strcmp(made_for, object_key_split(headless->key, namespace)) == 0;
+    return own && !service->headless ? service->cluster_ip : "";
 }
 
 static bool host_ready(const struct mirror *mirror, const struct claim *claim, const struct claim *host)
@@ -449,7 +452,7 @@ static bool host_ready(const struct mirror *mirror, const struct claim *claim, c
             return true;
         unknown = unknown || claim->gateway->addresses[i].liveness == WORLD_LIVENESS_UNKNOWN;
     }
-    return unknown && ready_before(mirror, host_address(host));
+    return unknown && ready_before(mirror, host_address(mirror, host));
 }
 
 static uint32_t count_hosts(const struct claim *claim)
@@ -466,10 +469,10 @@ static void headless_endpoints(struct arena *arena, const struct mirror *mirror,
     struct slice_endpoint *endpoints = arena_array(arena, count_hosts(claim), sizeof(*endpoints));
     char canonical[TEXT_IP_BYTES];
     for (const struct claim *host = claim->service->hosts; endpoints != NULL && host != NULL; host = host->next_host) {
-        if (text_parse_ip(host_address(host), canonical) != family)
+        if (text_parse_ip(host_address(mirror, host), canonical) != family)
             continue;
         bool ready = host_ready(mirror, claim, host);
-        endpoints[slice->endpoint_count++] = (struct slice_endpoint){.address = host_address(host),
+        endpoints[slice->endpoint_count++] = (struct slice_endpoint){.address = host_address(mirror, host),
                                                                      .hostname = host->hostname,
                                                                      .ready = ready,
                                                                      .serving = ready};
@@ -505,7 +508,7 @@ static void add_headless_slices(struct arena *arena, const struct mirror *mirror
     char canonical[TEXT_IP_BYTES];
     bool v4 = false, v6 = false;
     for (const struct claim *host = claim->service->hosts; host != NULL; host = host->next_host) {
-        enum ip_family family = text_parse_ip(host_address(host), canonical);
+        enum ip_family family = text_parse_ip(host_address(mirror, host), canonical);
         v4 = v4 || family == IP_V4;
         v6 = v6 || family == IP_V6;
         if (family == IP_NONE) {

@@ -1005,6 +1005,23 @@ static void a_headless_service_without_hostnames_is_like_any_other(void **state)
     assert_null(scene_service(scene, "shop/db-0-east"));
 }
 
+/* A mirror has one name: the hostname of one service, or another service, may have it already. */
+static void a_hostname_leads_to_its_own_mirror_only(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, DB);
+    scene_target_slice(scene, 0, DB_SLICE);
+    scene_target(scene, 0, "shop/more v=m1 headless p=pg:5432>5432 #~exported=true");
+    scene_target_slice(scene, 0, "shop/more-x v=e5 svc=more db-0@10.0.0.7 api@10.0.0.8 more-0@10.0.0.9 p=pg:5432");
+    scene_target(scene, 0, "shop/api v=a1 p=http:80>8080 #~exported=true");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/db-east.ipv4"),
+                        "shop/db-east.ipv4 owned type=IPv4 db-0@10.96.0.5 !db-1@10.96.0.6 p=pg:5432");
+    assert_string_equal(slice_brief(scene, "shop/more-east.ipv4"),
+                        "shop/more-east.ipv4 owned type=IPv4 more-0@10.96.0.8 p=pg:5432");
+}
+
 /* ---- federated services ---- */
 
 #define MEMBER(version, more) "shop/web v=" version " p=http:80>8080 #~federated=member " more
@@ -1860,6 +1877,7 @@ int main(void)
         SCENE(scaling_a_statefulset_changes_only_what_changed),
         SCENE(headless_mirrors_follow_the_gateway_and_a_restart_moves_nothing),
         SCENE(a_headless_service_without_hostnames_is_like_any_other),
+        SCENE(a_hostname_leads_to_its_own_mirror_only),
         SCENE(federated_services_are_exact),
         SCENE(federated_membership_is_exact),
         SCENE(what_cannot_join_is_told),
