@@ -502,6 +502,17 @@ static void add_headless_slice(struct arena *arena, const struct mirror *mirror,
         headless_endpoints(arena, mirror, claim, family, slice);
 }
 
+/* A hostname that cannot be mirrored holds nothing up: the service is told as mirrored, and what of it is not. */
+static void judge_missing_host(struct arena *arena, const struct claim *host, struct desired *desired)
+{
+    if (host->status.mirrored || strcmp(host->status.reason, "Pending") == 0) {
+        desired->pending = true;
+        desired->remark = "the mirrors of its hostnames are being made";
+    } else if (!desired->pending) {
+        desired->remark = arena_printf(arena, "hostname %s is not mirrored: %s", host->hostname, host->status.message);
+    }
+}
+
 static void add_headless_slices(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
                                 struct desired *desired)
 {
@@ -511,10 +522,8 @@ static void add_headless_slices(struct arena *arena, const struct mirror *mirror
         enum ip_family family = text_parse_ip(host_address(mirror, host), canonical);
         v4 = v4 || family == IP_V4;
         v6 = v6 || family == IP_V6;
-        if (family == IP_NONE) {
-            desired->pending = true;
-            desired->remark = "the mirrors of its hostnames are being made";
-        }
+        if (family == IP_NONE)
+            judge_missing_host(arena, host, desired);
     }
     if (v4 || !v6)
         add_headless_slice(arena, mirror, claim, IP_V4, desired);

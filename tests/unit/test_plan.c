@@ -1020,6 +1020,28 @@ static void a_hostname_leads_to_its_own_mirror_only(void **state)
                         "shop/db-east.ipv4 owned type=IPv4 db-0@10.96.0.5 !db-1@10.96.0.6 p=pg:5432");
     assert_string_equal(slice_brief(scene, "shop/more-east.ipv4"),
                         "shop/more-east.ipv4 owned type=IPv4 more-0@10.96.0.8 p=pg:5432");
+    assert_string_equal(scene_status(scene, "shop/db-east"), "east Mirrored: \n");
+    assert_string_equal(scene_status(scene, "shop/more-east"),
+                        "east Mirrored: hostname db-0 is not mirrored: Service shop/db-0-east mirrors shop/db of the "
+                        "same link\n");
+    scene_target_slice(scene, 0, "shop/more-x v=e6 svc=more more-0@10.0.0.9 p=pg:5432");
+    scene_settle(scene);
+    assert_string_equal(scene_status(scene, "shop/more-east"), "east Mirrored: \n");
+}
+
+static void a_hostname_that_cannot_be_mirrored_is_told_of(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, DB);
+    scene_target_slice(scene, 0, "shop/db-x v=e1 svc=db 0db@10.0.0.1 db-1@10.0.0.2 p=pg:5432");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/db-east.ipv4"),
+                        "shop/db-east.ipv4 owned type=IPv4 db-1@10.96.0.4 p=pg:5432");
+    assert_string_equal(scene_status(scene, "shop/db-east"),
+                        "east Mirrored: hostname 0db is not mirrored: the mirror's name 0db-east is not a valid "
+                        "Service name\n");
+    assert_quiet(scene);
 }
 
 /* ---- federated services ---- */
@@ -1878,6 +1900,7 @@ int main(void)
         SCENE(headless_mirrors_follow_the_gateway_and_a_restart_moves_nothing),
         SCENE(a_headless_service_without_hostnames_is_like_any_other),
         SCENE(a_hostname_leads_to_its_own_mirror_only),
+        SCENE(a_hostname_that_cannot_be_mirrored_is_told_of),
         SCENE(federated_services_are_exact),
         SCENE(federated_membership_is_exact),
         SCENE(what_cannot_join_is_told),
