@@ -1140,6 +1140,23 @@ static void what_cannot_join_is_told(void **state)
     world_set_foreign(world_find_mirror(scene->world, "shop/web-federated"), true);
     scene_hear(scene);
     assert_string_equal(scene_plan_of(scene, "shop/web-federated", true), "");
+    assert_string_equal(scene_status(scene, "shop/web-federated"),
+                        "east InvalidService: Headless service cannot join federated service\nnorth NameCollision: "
+                        "Service shop/web-federated exists and is not a federated service: rename or remove it\n");
+}
+
+/* What stands in the way of the Service is told to every member. */
+static void members_share_what_stands_in_their_way(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "east gw=203.0.113.7");
+    scene_link(scene, 1, "north gw=203.0.113.8");
+    scene_target(scene, 0, "lost/web v=a p=http:80>8080 #~federated=member");
+    scene_target(scene, 1, "lost/web v=b p=http:80>8080 #~federated=member");
+    scene_settle(scene);
+    assert_string_equal(scene_status(scene, "lost/web-federated"),
+                        "east MissingNamespace: Namespace does not exist\n"
+                        "north MissingNamespace: Namespace does not exist\n");
 }
 
 /* What Linkerd made is taken over: a member of a link that is not known yet stays, one of none does not. */
@@ -1904,6 +1921,7 @@ int main(void)
         SCENE(federated_services_are_exact),
         SCENE(federated_membership_is_exact),
         SCENE(what_cannot_join_is_told),
+        SCENE(members_share_what_stands_in_their_way),
         SCENE(linkerds_federated_services_are_taken_over),
         SCENE(exports_may_be_finer),
         SCENE(of_two_exports_with_one_name_one_has_it),
