@@ -452,11 +452,14 @@ static void add_slice(struct arena *arena, const struct mirror *mirror, const st
 
 /* ---- the slice of a headless mirror ---- */
 
-/* The ClusterIP of a hostname's mirror; "" while it has none. */
-static const char *host_address(const struct claim *host)
+/* The ClusterIP of a hostname's mirror; "" while it has none, or while a mirror of something else has its name. */
+static const char *host_address(const struct mirror *headless, const struct claim *host)
 {
+    char namespace[OBJECT_KEY_BYTES];
     const struct service *service = host->mirror->service;
-    return service != NULL && !service->headless ? service->cluster_ip : "";
+    const char *made_for = service != NULL ? kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) : NULL;
+    bool own = made_for != NULL && strcmp(made_for, object_key_split(headless->key, namespace)) == 0;
+    return own && !service->headless ? service->cluster_ip : "";
 }
 
 static bool host_ready(const struct mirror *mirror, const struct claim *claim, const struct claim *host)
@@ -471,7 +474,7 @@ static bool host_ready(const struct mirror *mirror, const struct claim *claim, c
             return true;
         unknown = unknown || claim->gateway->addresses[i].liveness == WORLD_LIVENESS_UNKNOWN;
     }
-    return unknown && ready_before(mirror, host_address(host));
+    return unknown && ready_before(mirror, host_address(mirror, host));
 }
 
 static uint32_t count_hosts(const struct claim *claim)
@@ -488,11 +491,11 @@ static void headless_endpoints(struct arena *arena, const struct mirror *mirror,
     struct slice_endpoint *endpoints = arena_array(arena, count_hosts(claim), sizeof(*endpoints));
     char canonical[TEXT_IP_BYTES];
     for (const struct claim *host = claim->service->hosts; endpoints != NULL && host != NULL; host = host->next_host) {
-        enum ip_family has = text_parse_ip(host_address(host), canonical);
+        enum ip_family has = text_parse_ip(host_address(mirror, host), canonical);
         if (has == IP_NONE || (family != IP_NONE && has != family))
             continue;
         bool ready = host_ready(mirror, claim, host);
-        endpoints[slice->endpoint_count++] = (struct slice_endpoint){.address = host_address(host),
+        endpoints[slice->endpoint_count++] = (struct slice_endpoint){.address = host_address(mirror, host),
                                                                      .hostname = host->hostname,
                                                                      .ready = ready,
                                                                      .serving = ready};
@@ -523,19 +526,28 @@ static void add_headless_slice(struct arena *arena, const struct mirror *mirror,
     settle_endpoints(arena, slice);
 }
 
+/* A hostname that cannot be mirrored holds nothing up: the service is told as mirrored, and what of it is not. */
+static void judge_missing_host(struct arena *arena, const struct claim *host, struct desired *desired)
+{
+    if (host->status.mirrored || strcmp(host->status.reason, "Pending") == 0) {
+        desired->pending = true;
+        desired->remark = "the mirrors of its hostnames are being made";
+    } else if (!desired->pending) {
+        desired->remark = arena_printf(arena, "hostname %s is not mirrored: %s", host->hostname, host->status.message);
+    }
+}
+
 static void add_headless_slices(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
                                 struct desired *desired)
 {
     char canonical[TEXT_IP_BYTES];
     bool v4 = false, v6 = false;
     for (const struct claim *host = claim->service->hosts; host != NULL; host = host->next_host) {
-        enum ip_family family = text_parse_ip(host_address(host), canonical);
+        enum ip_family family = text_parse_ip(host_address(mirror, host), canonical);
         v4 = v4 || family == IP_V4;
         v6 = v6 || family == IP_V6;
-        if (family == IP_NONE) {
-            desired->pending = true;
-            desired->remark = "the mirrors of its hostnames are being made";
-        }
+        if (family == IP_NONE)
+            judge_missing_host(arena, host, desired);
     }
     if (mirror->world->config.write_endpoints) {
         add_headless_slice(arena, mirror, claim, IP_NONE, desired);

@@ -457,9 +457,12 @@ static bool may_have(struct planner *planner, struct claim *winner)
     }
     planner->plan->collision = true;
     plan_add_status(planner, winner, false, "NameCollision",
-                    arena_printf(planner->arena,
-                                 "Service %s exists and is not a mirror of cluster %s: rename or remove it", key,
-                                 winner->link->declaration->cluster_name));
+                    winner->kind == CLAIM_FEDERATED
+                        ? arena_printf(planner->arena,
+                                       "Service %s exists and is not a federated service: rename or remove it", key)
+                        : arena_printf(planner->arena,
+                                       "Service %s exists and is not a mirror of cluster %s: rename or remove it", key,
+                                       winner->link->declaration->cluster_name));
     return false;
 }
 
@@ -493,8 +496,11 @@ static void plan_claims(struct planner *planner)
         plan_orphan(planner);
         return;
     }
-    if (!may_have(planner, winner))
+    if (!may_have(planner, winner)) {
+        if (winner->kind == CLAIM_FEDERATED)
+            plan_federated_refused(planner, winner);
         return;
+    }
     if (winner->kind == CLAIM_FEDERATED && (claims_are_known(winner) || is_federated(mirror->service)))
         plan_federated(planner, winner);
     else if (!claims_are_known(winner))

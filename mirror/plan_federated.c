@@ -229,6 +229,18 @@ static void tell_members(struct planner *planner)
     }
 }
 
+void plan_federated_refused(struct planner *planner, const struct claim *first)
+{
+    const struct plan *plan = planner->plan;
+    const struct plan_status *told = NULL;
+    for (uint32_t i = 0; i < plan->status_count; i++)
+        if (plan->statuses[i].claim == first)
+            told = &plan->statuses[i];
+    for (struct claim *claim = planner->mirror->claims; told != NULL && claim != NULL; claim = claim->next)
+        if (claim->kind == CLAIM_FEDERATED && !has_status(planner, claim))
+            plan_add_status(planner, claim, false, told->reason, told->message);
+}
+
 void plan_federated(struct planner *planner, struct claim *first)
 {
     const struct service *there = planner->mirror->service;
@@ -241,8 +253,10 @@ void plan_federated(struct planner *planner, struct claim *first)
         tell_members(planner);
         return;
     }
-    if (first != NULL && !plan_namespace(planner, first))
+    if (first != NULL && !plan_namespace(planner, first)) {
+        plan_federated_refused(planner, first);
         return;
+    }
     struct service wanted = build(planner, &members);
     if (there != NULL && there->headless) {
         plan_delete_service(planner, "spec.clusterIP cannot be changed in place");

@@ -28,3 +28,5 @@ void plan_delete_slices(struct planner *planner, const char *reason);
 /* plan_federated.c */
 /** Plans the federated service of all members that claim the name. `first` is the first valid one, NULL when there is none. */
 void plan_federated(struct planner *planner, struct claim *first);
+/** What stands in the way of `first` was told and stands in the way of all members. */
+void plan_federated_refused(struct planner *planner, const struct claim *first);

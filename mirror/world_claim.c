@@ -192,6 +192,8 @@ bool claim_set_status(struct claim *claim, bool mirrored, const char *reason, co
         return false;
     if (turned)
         status->since_us = now_us;
+    if (turned && claim->kind == CLAIM_HOST) /* the service's own status tells of it */
+        world_mark(claim->service->claim->mirror, false);
     status->mirrored = mirrored;
     status->reason = reason;
     char *old = claim->message; /* may be what `message` points to */

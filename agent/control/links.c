@@ -336,6 +336,8 @@ static void on_links_state(void *context, const struct list_watch_state *state)
 {
     struct links *links = context;
     tell_watch(links, &links->link_failure_told, "links", state);
+    if (!state->healthy && state->error.code == ERR_NOT_FOUND)
+        discovery_ask(links->discovery); /* that version is served no longer */
     /* Another failure does not mean that the right is there again. */
     bool forbidden = !state->healthy && (links->links_forbidden || state->error.code == ERR_FORBIDDEN);
     if (links->links_forbidden != forbidden) {

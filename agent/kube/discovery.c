@@ -178,6 +178,13 @@ enum err_code discovery_new(struct loop *loop, struct kube_client *client, const
     return ERR_OK;
 }
 
+/* Absences are counted at their own pace: an API server that has just started answers 404 too. */
+void discovery_ask(struct discovery *discovery)
+{
+    if (discovery->version != NULL && discovery->absences == 0 && loop_timer_active(discovery->timer))
+        loop_timer_start(discovery->timer, 0);
+}
+
 void discovery_free(struct discovery *discovery)
 {
     if (discovery == NULL)

@@ -17,4 +17,6 @@ typedef void (*discovery_fn)(void *context, const char *version, const struct er
 enum err_code discovery_new(struct loop *loop, struct kube_client *client, const char *group, const char *resource,
                             const char *const *wanted, uint32_t absent_interval_ms, discovery_fn fn, void *context,
                             struct discovery **ret_discovery, struct err *reterr) MUST_USE;
+/** Asks now instead of at the end of the minute: the version that was told answered 404. Nothing while it is being asked for anyway. */
+void discovery_ask(struct discovery *discovery);
 void discovery_free(struct discovery *discovery);

@@ -156,11 +156,19 @@ class Cluster:
                 if error.status != 409:
                     raise
 
-    def pod(self, name, namespace, ip, labels, ready=True):
+    def service(self, name, namespace="demo", ports=None, labels=None, annotations=None, selector=None, **spec):
+        self.ensure_namespace(namespace)
+        body = {"apiVersion": "v1", "kind": "Service",
+                "metadata": {"name": name, "namespace": namespace, "labels": labels or {}, "annotations": annotations or {}},
+                "spec": {"ports": ports or [{"name": "http", "port": 80, "targetPort": 5000, "protocol": "TCP"}], **({"selector": selector} if selector else {}),
+                         **spec}}
+        return self.api.create("services", body)
+
+    def pod(self, name, namespace, ip, labels, ready=True, **spec):
         """A pod as the controllers see it: an object with a status; no kubelet is needed."""
         if not self.api.find("pods", name, namespace):
             self.api.create("pods", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": labels},
-                                     "spec": {"nodeName": self.node, "containers": [{"name": "c", "image": "none"}]}})
+                                     "spec": {"nodeName": self.node, "containers": [{"name": "c", "image": "none"}], **spec}})
         state = "True" if ready else "False"
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.api.patch("pods", name, {"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": [
@@ -168,6 +176,9 @@ class Cluster:
 
     def slices(self, service, namespace):
         return sorted(self.api.list("endpointslices", namespace, f"kubernetes.io/service-name={service}"), key=lambda s: s["metadata"]["name"])
+
+    def kill_pod(self, name, namespace):
+        self.api.call("DELETE", self.api.path("pods", namespace, name) + "?gracePeriodSeconds=0")
 
     def ready_addresses(self, service, namespace):
         """Addresses of ready endpoints in the service's slices."""

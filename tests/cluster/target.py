@@ -55,14 +55,6 @@ class Target(Cluster):
 
     # -- services --
 
-    def service(self, name, namespace="demo", ports=None, labels=None, annotations=None, selector=None, **spec):
-        self.ensure_namespace(namespace)
-        body = {"apiVersion": "v1", "kind": "Service",
-                "metadata": {"name": name, "namespace": namespace, "labels": labels or {}, "annotations": annotations or {}},
-                "spec": {"ports": ports or [{"name": "http", "port": 80, "targetPort": 5000, "protocol": "TCP"}], **({"selector": selector} if selector else {}),
-                         **spec}}
-        return self.api.create("services", body)
-
     def export(self, name, namespace="demo", gateway="ambassador", gateway_ns="ambassador", **more):
         """A service exported the way of 2.8: two annotations name its gateway."""
         marks = {"mirror.linkerd.io/gateway-name": gateway, "mirror.linkerd.io/gateway-ns": gateway_ns}
@@ -76,10 +68,18 @@ class Target(Cluster):
         return service
 
     def slice(self, service, namespace, addresses, ready=True, port=5000, suffix="a"):
-        body = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        return self.endpoints(service, namespace, [{"addresses": [a], "conditions": {"ready": ready}} for a in addresses], suffix, port=port)
+
+    def host_slice(self, service, namespace, hosts, suffix="a"):
+        """A slice of endpoints with hostnames, as a StatefulSet has them: {hostname: ready}."""
+        return self.endpoints(service, namespace, [{"addresses": [f"10.201.{self.network.number}.{100 + i}"], "hostname": name, "conditions": {"ready": ready}}
+                                                   for i, (name, ready) in enumerate(hosts.items())], suffix)
+
+    def endpoints(self, service, namespace, endpoints, suffix="a", address_type="IPv4", port=5000):
+        """One slice of the service made by hand, whatever is in it."""
+        body = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": address_type,
                 "metadata": {"name": f"{service}-{suffix}", "namespace": namespace, "labels": {"kubernetes.io/service-name": service}},
-                "endpoints": [{"addresses": [a], "conditions": {"ready": ready}} for a in addresses],
-                "ports": [{"name": "http", "port": port, "protocol": "TCP"}]}
+                "endpoints": endpoints, "ports": [{"name": "http", "port": port, "protocol": "TCP"}]}
         return self.api.apply("endpointslices", body)
 
     def qotm(self, namespace="default", port=5000):
@@ -109,14 +109,18 @@ class Target(Cluster):
                          "annotations": {k: v for k, v in wanted.items() if v is not None}},
             "data": {"kubeconfig": base64.b64encode(text.encode()).decode()}})
 
-    def link(self, source, name=None, kubeconfig=None, **spec):
-        """A Link resource with its credentials Secret; `spec` fields replace the usual ones, None removes one."""
+    def link_credentials(self, source, name, kubeconfig=None):
+        """The Secret that a Link names: `cluster-credentials-<name>`."""
         source.ensure_namespace(AGENT_NAMESPACE)
-        name = name or self.name
-        source.api.apply("secrets", {
+        return source.api.apply("secrets", {
             "apiVersion": "v1", "kind": "Secret", "type": "mirror.linkerd.io/remote-kubeconfig",
             "metadata": {"name": f"cluster-credentials-{name}", "namespace": AGENT_NAMESPACE},
             "data": {"kubeconfig": base64.b64encode((kubeconfig or self.reader_kubeconfig()).encode()).decode()}})
+
+    def link(self, source, name=None, kubeconfig=None, **spec):
+        """A Link resource with its credentials Secret; `spec` fields replace the usual ones, None removes one."""
+        name = name or self.name
+        self.link_credentials(source, name, kubeconfig)
         wanted = {"targetClusterName": self.name, "targetClusterDomain": "cluster.local", "targetClusterLinkerdNamespace": "linkerd",
                   "clusterCredentialsSecret": f"cluster-credentials-{name}", "gatewayAddress": ",".join(self.gateway.addresses), "gatewayPort": "4143",
                   "gatewayIdentity": "linkerd-gateway.linkerd-multicluster.serviceaccount.identity.linkerd.cluster.local",
@@ -125,3 +129,18 @@ class Target(Cluster):
         body = {"apiVersion": f"multicluster.linkerd.io/{self.link_api_version}", "kind": "Link", "metadata": {"name": name, "namespace": AGENT_NAMESPACE},
                 "spec": {k: v for k, v in wanted.items() if v is not None}}
         return source.api.apply("links", body)
+
+    def link_gen(self, source, gateway=True):
+        """The Link as `linkerd multicluster link-gen --cluster-name <name>` writes it: three selectors, and without a gateway nothing that needs one."""
+        self.link_credentials(source, self.name)
+        by_gateway = {"gatewayAddress": ",".join(self.gateway.addresses), "gatewayPort": "4143",
+                      "gatewayIdentity": "linkerd-gateway.linkerd-multicluster.serviceaccount.identity.linkerd.cluster.local",
+                      "probeSpec": {"path": "/-/ambassador/ready", "port": "8080", "period": "3s"},
+                      "selector": {"matchLabels": {"mirror.linkerd.io/exported": "true"}}}
+        return source.api.create("links", {
+            "apiVersion": "multicluster.linkerd.io/v1alpha3", "kind": "Link",
+            "metadata": {"name": self.name, "namespace": AGENT_NAMESPACE, "annotations": {"linkerd.io/created-by": "linkerd/cli edge-26.8.3"}},
+            "spec": {"targetClusterName": self.name, "targetClusterDomain": "cluster.local", "targetClusterLinkerdNamespace": "linkerd",
+                     "clusterCredentialsSecret": f"cluster-credentials-{self.name}", **(by_gateway if gateway else {}),
+                     "remoteDiscoverySelector": {"matchLabels": {"mirror.linkerd.io/exported": "remote-discovery"}},
+                     "federatedServiceSelector": {"matchLabels": {"mirror.linkerd.io/federated": "member"}}}})

@@ -185,6 +185,38 @@ static void gives_up_a_version_only_when_it_stays_away(void **state)
     tear_down(&bench);
 }
 
+static void asks_at_once_when_the_version_is_missed(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench);
+    discovery_ask(bench.discovery); /* it is being asked for */
+    answer(&bench, GROUP, 200, VERSIONS(VERSION("v1alpha3")));
+    answer(&bench, GROUP "/v1alpha3", 200, RESOURCES("links"));
+    expect(&bench, "v1alpha3");
+    discovery_ask(bench.discovery);
+    fake_loop_advance(bench.loop, 0);
+    answer(&bench, GROUP, 200, VERSIONS(VERSION("v1alpha2")));
+    answer(&bench, GROUP "/v1alpha2", 200, RESOURCES("links"));
+    expect(&bench, "v1alpha2");
+    /* Absence is counted at its own pace, however often the version is missed. */
+    for (int i = 0; i < 5; i++) {
+        discovery_ask(bench.discovery);
+        fake_loop_advance(bench.loop, i == 0 ? 0 : 4999);
+        if (i > 0) {
+            assert_true(fake_http_is_idle(bench.http));
+            fake_loop_advance(bench.loop, 1);
+        }
+        answer(&bench, GROUP, 404, "");
+        expect(&bench, "");
+    }
+    fake_loop_advance(bench.loop, 5000);
+    answer(&bench, GROUP, 404, "");
+    expect(&bench, "-");
+    discovery_ask(bench.discovery);
+    tear_down(&bench);
+}
+
 static void may_be_freed_when_it_tells(void **state)
 {
     (void)state;
@@ -250,6 +282,7 @@ int main(void)
         cmocka_unit_test(waits_for_what_is_absent),
         cmocka_unit_test(says_that_it_cannot_ask),
         cmocka_unit_test(gives_up_a_version_only_when_it_stays_away),
+        cmocka_unit_test(asks_at_once_when_the_version_is_missed),
         cmocka_unit_test(may_be_freed_when_it_tells),
         cmocka_unit_test(survives_failing_allocations),
     };

@@ -1015,6 +1015,45 @@ static void a_headless_service_without_hostnames_is_like_any_other(void **state)
     assert_null(scene_service(scene, "shop/db-0-east"));
 }
 
+/* A mirror has one name: the hostname of one service, or another service, may have it already. */
+static void a_hostname_leads_to_its_own_mirror_only(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, DB);
+    scene_target_slice(scene, 0, DB_SLICE);
+    scene_target(scene, 0, "shop/more v=m1 headless p=pg:5432>5432 #~exported=true");
+    scene_target_slice(scene, 0, "shop/more-x v=e5 svc=more db-0@10.0.0.7 api@10.0.0.8 more-0@10.0.0.9 p=pg:5432");
+    scene_target(scene, 0, "shop/api v=a1 p=http:80>8080 #~exported=true");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/db-east.ipv4"),
+                        "shop/db-east.ipv4 owned type=IPv4 db-0@10.96.0.5 !db-1@10.96.0.6 p=pg:5432");
+    assert_string_equal(slice_brief(scene, "shop/more-east.ipv4"),
+                        "shop/more-east.ipv4 owned type=IPv4 more-0@10.96.0.8 p=pg:5432");
+    assert_string_equal(scene_status(scene, "shop/db-east"), "east Mirrored: \n");
+    assert_string_equal(scene_status(scene, "shop/more-east"),
+                        "east Mirrored: hostname db-0 is not mirrored: Service shop/db-0-east mirrors shop/db of the "
+                        "same link\n");
+    scene_target_slice(scene, 0, "shop/more-x v=e6 svc=more more-0@10.0.0.9 p=pg:5432");
+    scene_settle(scene);
+    assert_string_equal(scene_status(scene, "shop/more-east"), "east Mirrored: \n");
+}
+
+static void a_hostname_that_cannot_be_mirrored_is_told_of(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, DB);
+    scene_target_slice(scene, 0, "shop/db-x v=e1 svc=db 0db@10.0.0.1 db-1@10.0.0.2 p=pg:5432");
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/db-east.ipv4"),
+                        "shop/db-east.ipv4 owned type=IPv4 db-1@10.96.0.4 p=pg:5432");
+    assert_string_equal(scene_status(scene, "shop/db-east"),
+                        "east Mirrored: hostname 0db is not mirrored: the mirror's name 0db-east is not a valid "
+                        "Service name\n");
+    assert_quiet(scene);
+}
+
 /* ---- federated services ---- */
 
 #define MEMBER(version, more) "shop/web v=" version " p=http:80>8080 #~federated=member " more
@@ -1111,6 +1150,23 @@ static void what_cannot_join_is_told(void **state)
     world_set_foreign(world_find_mirror(scene->world, "shop/web-federated"), true);
     scene_hear(scene);
     assert_string_equal(scene_plan_of(scene, "shop/web-federated", true), "");
+    assert_string_equal(scene_status(scene, "shop/web-federated"),
+                        "east InvalidService: Headless service cannot join federated service\nnorth NameCollision: "
+                        "Service shop/web-federated exists and is not a federated service: rename or remove it\n");
+}
+
+/* What stands in the way of the Service is told to every member. */
+static void members_share_what_stands_in_their_way(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "east gw=203.0.113.7");
+    scene_link(scene, 1, "north gw=203.0.113.8");
+    scene_target(scene, 0, "lost/web v=a p=http:80>8080 #~federated=member");
+    scene_target(scene, 1, "lost/web v=b p=http:80>8080 #~federated=member");
+    scene_settle(scene);
+    assert_string_equal(scene_status(scene, "lost/web-federated"),
+                        "east MissingNamespace: Namespace does not exist\n"
+                        "north MissingNamespace: Namespace does not exist\n");
 }
 
 /* What Linkerd made is taken over: a member of a link that is not known yet stays, one of none does not. */
@@ -1871,9 +1927,12 @@ int main(void)
         SCENE(scaling_a_statefulset_changes_only_what_changed),
         SCENE(headless_mirrors_follow_the_gateway_and_a_restart_moves_nothing),
         SCENE(a_headless_service_without_hostnames_is_like_any_other),
+        SCENE(a_hostname_leads_to_its_own_mirror_only),
+        SCENE(a_hostname_that_cannot_be_mirrored_is_told_of),
         SCENE(federated_services_are_exact),
         SCENE(federated_membership_is_exact),
         SCENE(what_cannot_join_is_told),
+        SCENE(members_share_what_stands_in_their_way),
         SCENE(linkerds_federated_services_are_taken_over),
         SCENE(exports_may_be_finer),
         SCENE(of_two_exports_with_one_name_one_has_it),
