@@ -139,7 +139,7 @@ struct world_link {
     uint32_t generation[WORLD_COLLECTIONS];
 };
 
-/* world.c */
+/* world_mirror.c */
 struct mirror *mirror_obtain(struct world *world, const char *key); /* NULL: out of memory */
 void mirror_collect(struct mirror *mirror);                         /* frees it when nothing is known of it */
 void mirror_note_version(struct mirror *mirror, const char *version);
@@ -180,9 +180,15 @@ void gateway_remove(struct world_gateway *gateway);
 void gateway_mark(struct world_gateway *gateway, bool urgent);
 
 /* world_target.c */
+/** Makes the claims of an entry's hostnames what the target's slices say. */
+enum err_code target_sync_hosts(struct world_link *link, const char *key, struct target_service *entry) MUST_USE;
 void target_forget(struct world_link *link);
 enum err_code target_reconsider(struct world_link *link) MUST_USE; /* the declaration changed */
 /** Whether the entry's hostnames get mirrors of their own, if it has any. */
 bool target_is_headless(const struct world_link *link, const struct target_service *entry);
 bool target_is_unreadable(const struct world_link *link, const char *service_key);
+
+/* world_target_slices.c */
+void target_drop_slice(struct world_link *link, const char *key);
+void target_free_slice(struct target_slice *slice); /* takes NULL */
 const struct endpoint_summary *target_endpoints(const struct world_link *link, const char *service_key);

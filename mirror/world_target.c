@@ -213,7 +213,7 @@ static struct claim *obtain_host(struct world_link *link, const char *key, struc
     return host != NULL ? host : new_host(link, key, entry, hostname);
 }
 
-static enum err_code sync_hosts(struct world_link *link, const char *key, struct target_service *entry)
+enum err_code target_sync_hosts(struct world_link *link, const char *key, struct target_service *entry)
 {
     const struct endpoint_summary *summary = target_endpoints(link, key);
     struct claim *old = TAKE(entry->hosts), **end = &entry->hosts;
@@ -243,8 +243,6 @@ static enum err_code sync_hosts(struct world_link *link, const char *key, struct
     return code;
 }
 
-/* ---- services ---- */
-
 /* Makes claims and gateway of the entry what its Service and the link say now. */
 static enum err_code consider(struct world_link *link, struct map_entry *at)
 {
@@ -252,7 +250,7 @@ static enum err_code consider(struct world_link *link, struct map_entry *at)
     if (is_exported(link, entry->service)) {
         TRY(claim_for(link, map_key(at), entry));
         if (entry->hosts != NULL || target_is_headless(link, entry))
-            TRY(sync_hosts(link, map_key(at), entry));
+            TRY(target_sync_hosts(link, map_key(at), entry));
     } else {
         drop_hosts(entry);
         claim_free(TAKE(entry->claim));
@@ -395,8 +393,6 @@ bool target_is_unreadable(const struct world_link *link, const char *service_key
     return map_get(link->unreadable, service_key) != NULL;
 }
 
-/* ---- Services ---- */
-
 enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service)
 {
     char key[OBJECT_KEY_BYTES];
@@ -428,204 +424,6 @@ enum err_code target_reconsider(struct world_link *link)
     return ERR_OK;
 }
 
-/* ---- slices ---- */
-
-const struct endpoint_summary *target_endpoints(const struct world_link *link, const char *service_key)
-{
-    return map_get(link->endpoints, service_key);
-}
-
-static void mark_service(struct world_link *link, const char *service_key)
-{
-    struct target_service *entry = map_get(link->services, service_key);
-    if (entry != NULL && entry->claim != NULL)
-        world_mark(entry->claim->mirror, true);
-}
-
-/* Hostnames came, went or changed. */
-static enum err_code hosts_changed(struct world_link *link, const char *service_key)
-{
-    struct map_entry *at = map_seek(link->services, service_key);
-    if (at == NULL || strcmp(map_key(at), service_key) != 0)
-        return ERR_OK;
-    struct target_service *entry = map_value(at);
-    return entry->hosts != NULL || target_is_headless(link, entry) ? sync_hosts(link, map_key(at), entry) : ERR_OK;
-}
-
-static void summary_remove(struct world_link *link, struct target_slice *slice)
-{
-    struct endpoint_summary *summary = map_get(link->endpoints, slice->service_key);
-    bool was_ready = summary->ready > 0;
-    struct target_slice **at = &summary->first;
-    while (*at != slice)
-        at = &(*at)->next;
-    *at = slice->next;
-    summary->slices--;
-    summary->ready -= slice->ready;
-    bool is_ready = summary->ready > 0;
-    if (summary->slices == 0)
-        (void)map_remove(link->endpoints, slice->service_key);
-    if (was_ready != is_ready)
-        mark_service(link, slice->service_key);
-}
-
-static enum err_code summary_add(struct world_link *link, struct target_slice *slice)
-{
-    struct endpoint_summary *summary = map_get(link->endpoints, slice->service_key);
-    if (summary == NULL) {
-        summary = NEW(struct endpoint_summary);
-        if (summary == NULL || map_put(link->endpoints, slice->service_key, summary) != ERR_OK) {
-            mem_free(summary);
-            return ERR_NOMEM;
-        }
-    }
-    bool was_ready = summary->ready > 0;
-    slice->next = summary->first;
-    summary->first = slice;
-    summary->slices++;
-    summary->ready += slice->ready;
-    if (was_ready != (summary->ready > 0))
-        mark_service(link, slice->service_key);
-    return ERR_OK;
-}
-
-static void free_slice(struct target_slice *slice)
-{
-    if (slice == NULL)
-        return;
-    mem_free(slice->service_key);
-    mem_free(slice->hosts);
-    mem_free(slice);
-}
-
-/* A host that goes with its slice needs no memory to be let go; one that stays behind by want of it goes with the next listing. */
-static void drop_slice(struct world_link *link, const char *key)
-{
-    struct target_slice *slice = map_take(link->slices, key);
-    if (slice == NULL)
-        return;
-    summary_remove(link, slice);
-    if (slice->host_count > 0) {
-        enum err_code ignored = hosts_changed(link, slice->service_key);
-        (void)ignored;
-    }
-    free_slice(slice);
-}
-
-static uint32_t count_ready(const struct slice *slice)
-{
-    uint32_t ready = 0;
-    for (uint32_t i = 0; i < slice->endpoint_count; i++)
-        ready += slice->endpoints[i].ready ? 1 : 0;
-    return ready;
-}
-
-static uint32_t count_hosts(const struct slice *slice, size_t *ret_text_bytes)
-{
-    uint32_t count = 0;
-    *ret_text_bytes = 0;
-    for (uint32_t i = 0; i < slice->endpoint_count; i++)
-        if (slice->endpoints[i].hostname[0] != '\0') {
-            *ret_text_bytes += strlen(slice->endpoints[i].hostname) + 1;
-            count++;
-        }
-    return count;
-}
-
-static bool copy_hosts(struct target_slice *fresh, const struct slice *slice)
-{
-    size_t bytes = 0;
-    uint32_t count = count_hosts(slice, &bytes);
-    if (count == 0)
-        return true;
-    fresh->hosts = mem_alloc(count * sizeof(*fresh->hosts) + bytes);
-    if (fresh->hosts == NULL)
-        return false;
-    char *text = (char *)&fresh->hosts[count];
-    for (uint32_t i = 0; i < slice->endpoint_count; i++) {
-        const struct slice_endpoint *endpoint = &slice->endpoints[i];
-        if (endpoint->hostname[0] == '\0')
-            continue;
-        size_t length = strlen(endpoint->hostname) + 1;
-        memcpy(text, endpoint->hostname, length);
-        fresh->hosts[fresh->host_count++] = (struct target_host){text, endpoint->ready};
-        text += length;
-    }
-    return true;
-}
-
-static struct target_slice *make_slice(struct world_link *link, const struct slice *slice, const char *service_key)
-{
-    struct target_slice *fresh = NEW(struct target_slice);
-    if (fresh == NULL)
-        return NULL;
-    fresh->service_key = mem_strdup(service_key);
-    fresh->ready = count_ready(slice);
-    fresh->generation = link->generation[WORLD_TARGET_SLICES];
-    if (fresh->service_key == NULL || !copy_hosts(fresh, slice)) {
-        free_slice(fresh);
-        return NULL;
-    }
-    return fresh;
-}
-
-static bool hosts_equal(const struct target_slice *old, const struct slice *slice)
-{
-    uint32_t seen = 0;
-    for (uint32_t i = 0; i < slice->endpoint_count; i++) {
-        const struct slice_endpoint *endpoint = &slice->endpoints[i];
-        if (endpoint->hostname[0] == '\0')
-            continue;
-        if (seen == old->host_count || old->hosts[seen].ready != endpoint->ready ||
-            strcmp(old->hosts[seen].hostname, endpoint->hostname) != 0)
-            return false;
-        seen++;
-    }
-    return seen == old->host_count;
-}
-
-/* The new one is counted before the old one goes, so that a service is not seen empty in between. */
-static enum err_code put_slice(struct world_link *link, const char *key, struct target_slice *fresh)
-{
-    struct target_slice *old = map_get(link->slices, key);
-    if (fresh == NULL || summary_add(link, fresh) != ERR_OK) {
-        free_slice(fresh);
-        return ERR_NOMEM;
-    }
-    if (map_put(link->slices, key, fresh) != ERR_OK) {
-        summary_remove(link, fresh);
-        free_slice(fresh);
-        return ERR_NOMEM;
-    }
-    enum err_code code = ERR_OK;
-    if (old != NULL)
-        summary_remove(link, old);
-    if (old != NULL && old->host_count > 0)
-        code = hosts_changed(link, old->service_key);
-    if (code == ERR_OK && fresh->host_count > 0)
-        code = hosts_changed(link, fresh->service_key);
-    free_slice(old);
-    return code;
-}
-
-enum err_code world_target_slice(struct world_link *link, enum world_change change, const struct slice *slice)
-{
-    char key[OBJECT_KEY_BYTES], service_key[OBJECT_KEY_BYTES];
-    object_key_format(key, slice->meta.namespace, slice->meta.name);
-    object_key_format(service_key, slice->meta.namespace, slice->service_name);
-    struct target_slice *old = map_get(link->slices, key);
-    if (change == WORLD_DELETED || slice->service_name[0] == '\0') {
-        drop_slice(link, key);
-        return ERR_OK;
-    }
-    if (old != NULL && old->ready == count_ready(slice) && strcmp(old->service_key, service_key) == 0 &&
-        hosts_equal(old, slice)) {
-        old->generation = link->generation[WORLD_TARGET_SLICES];
-        return old->host_count > 0 ? note_result(link, WORLD_TARGET_SLICES, hosts_changed(link, service_key)) : ERR_OK;
-    }
-    return note_result(link, WORLD_TARGET_SLICES, put_slice(link, key, make_slice(link, slice, service_key)));
-}
-
 /* ---- end of a listing, end of a link ---- */
 
 void target_sweep(struct world_link *link, enum world_collection collection)
@@ -638,7 +436,7 @@ void target_sweep(struct world_link *link, enum world_collection collection)
         if (collection == WORLD_TARGET_SLICES) {
             const struct target_slice *slice = map_value(at);
             if (slice->generation != link->generation[collection])
-                drop_slice(link, map_key(at));
+                target_drop_slice(link, map_key(at));
             continue;
         }
         const struct target_service *service = map_value(at);
@@ -657,6 +455,6 @@ void target_forget(struct world_link *link)
         mem_free(entry);
     }
     for (struct map_entry *at = map_first(link->slices); at != NULL; at = map_first(link->slices))
-        free_slice(map_take(link->slices, map_key(at)));
+        target_free_slice(map_take(link->slices, map_key(at)));
     map_clear(link->endpoints);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/control/deadlines.h"
+#include "agent/control/flips.h"
 #include "agent/control/internal.h"
 #include "agent/control/namespaces.h"
 #include "agent/control/write_request.h"
@@ -53,12 +54,6 @@ struct work {
     struct work *next_seen;
 };
 
-struct flip {
-    char cluster_name[64];
-    uint64_t started_ms;
-    struct flip *next;
-};
-
 struct writer {
     struct control *control;
     struct arena arena;
@@ -67,7 +62,7 @@ struct writer {
     struct namespaces *namespaces;
     struct work *works;
     struct work *seen; /* works whose objects changed since the last turn */
-    struct flip *flips;
+    struct flips flips;
     uint32_t in_flight, limit;
     uint64_t paused_until_ms; /* the server asked for patience */
     bool stopped;
@@ -564,8 +559,9 @@ static bool may_write(const struct writer *writer)
 }
 
 /* Whether a mirror of the cluster is being written, or was not written yet because that failed. */
-static bool is_writing_for(const struct writer *writer, const char *cluster_name)
+static bool is_writing_for(void *context, const char *cluster_name)
 {
+    const struct writer *writer = context;
     for (const struct work *work = writer->works; work != NULL; work = work->next) {
         const struct claim *claim = mirror_first_claim(work->mirror);
         if (claim != NULL && (work->state != WORK_IDLE || work->failures > 0) &&
@@ -575,36 +571,18 @@ static bool is_writing_for(const struct writer *writer, const char *cluster_name
     return false;
 }
 
-/* How long flips took: one is over when nothing urgent waits, and no mirror of its cluster is still to be written. */
+/* A flip is over when nothing urgent waits, and no mirror of its cluster is still to be written. */
 static void finish_flips(struct writer *writer)
 {
-    if (world_is_urgent(writer->control->world))
-        return;
-    for (struct flip **at = &writer->flips; *at != NULL;) {
-        struct flip *flip = *at;
-        if (is_writing_for(writer, flip->cluster_name)) {
-            at = &flip->next;
-            continue;
-        }
-        *at = flip->next;
-        uint64_t ms = loop_now_ms(writer->control->config.loop) - flip->started_ms;
-        metric_observe(metric_get(writer->control->instruments.flip_seconds, flip->cluster_name), (double)ms / 1000.0);
-        mem_free(flip);
-    }
+    struct control *control = writer->control;
+    if (!world_is_urgent(control->world))
+        flips_finish(&writer->flips, loop_now_ms(control->config.loop), is_writing_for, writer,
+                     control->instruments.flip_seconds);
 }
 
 void writer_flip_started(struct writer *writer, const char *cluster_name)
 {
-    for (const struct flip *flip = writer->flips; flip != NULL; flip = flip->next)
-        if (strcmp(flip->cluster_name, cluster_name) == 0)
-            return;
-    struct flip *flip = NEW(struct flip);
-    if (flip == NULL)
-        return; /* only a measurement is lost */
-    (void)snprintf(flip->cluster_name, sizeof(flip->cluster_name), "%s", cluster_name);
-    flip->started_ms = loop_now_ms(writer->control->config.loop);
-    flip->next = writer->flips;
-    writer->flips = flip;
+    flips_start(&writer->flips, cluster_name, loop_now_ms(writer->control->config.loop));
 }
 
 bool writer_turn(struct writer *writer)
@@ -676,10 +654,7 @@ void writer_free(struct writer *writer)
         if (held)
             world_release(mirror);
     }
-    for (struct flip *flip = writer->flips, *next; flip != NULL; flip = next) {
-        next = flip->next;
-        mem_free(flip);
-    }
+    flips_done(&writer->flips);
     deadlines_done(&writer->deadlines);
     namespaces_free(writer->namespaces);
     strbuf_done(&writer->body);

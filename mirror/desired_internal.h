@@ -1,0 +1,28 @@
+/* The parts of desired.c, shared by desired*.c only: which kind of mirror a claim wants, its Service, its slices. Failures are the arena's. */
+#pragma once
+
+#include "mirror/desired.h"
+
+enum mode {
+    MODE_GATEWAY,        /* endpoints are the gateway's addresses */
+    MODE_HEADLESS,       /* endpoints are the mirrors of its hostnames */
+    MODE_HOST,           /* the mirror of one hostname, through the gateway */
+    MODE_DISCOVERY,      /* no endpoints: resolved in the target */
+    MODE_OF_THE_GATEWAY, /* the gateway's own mirror */
+};
+
+/** Whether the mirror is headless as the source cluster has it. */
+bool desired_is_headless_now(const struct mirror *mirror);
+/** Whether the link or the gateway of the claim is being drained. A gateway's own mirror never is. */
+bool desired_is_draining(const struct claim *claim);
+/** "<service>.<namespace>.svc.<domain>" of what the claim stands for. */
+const char *desired_fq_name(struct arena *arena, const struct claim *claim);
+
+/* desired_service.c */
+struct service desired_service(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
+                               enum mode mode);
+
+/* desired_slices.c */
+/** Fills `desired->slices`; of a headless mirror also says which hostnames are missing. */
+void desired_slices(struct arena *arena, const struct mirror *mirror, const struct claim *claim, enum mode mode,
+                    struct desired *desired);
