@@ -417,6 +417,23 @@ bool text_is_request_path(const char *text)
     return length <= TEXT_REQUEST_PATH_MAX;
 }
 
+const char *text_next_word(const char **list, size_t *ret_length)
+{
+    const char *word = *list + strspn(*list, ", \t");
+    *ret_length = strcspn(word, ", \t");
+    *list = word + *ret_length;
+    return *ret_length > 0 ? word : NULL;
+}
+
+bool text_list_has(const char *list, const char *word)
+{
+    size_t wanted = strlen(word), length = 0;
+    for (const char *at = text_next_word(&list, &length); at != NULL; at = text_next_word(&list, &length))
+        if (length == wanted && strncmp(at, word, length) == 0)
+            return true;
+    return false;
+}
+
 bool text_starts_with(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
 
 bool text_ends_with(const char *text, const char *suffix)

@@ -49,6 +49,11 @@ enum { TEXT_REQUEST_PATH_MAX = 1022 };
 /** Whether `text`, its leading slashes left out, can follow the "/" of an HTTP request line: visible ASCII without '#', at most
  *  TEXT_REQUEST_PATH_MAX bytes (RFC 9112 section 3.2). "" can. */
 bool text_is_request_path(const char *text);
+/** The next word of a list that commas or blanks separate. Moves `list` behind it.
+ *  @return borrowed from the list, `ret_length` bytes; NULL at its end. */
+const char *text_next_word(const char **list, size_t *ret_length);
+/** Whether such a list has the word. "" is in none. */
+bool text_list_has(const char *list, const char *word);
 bool text_starts_with(const char *text, const char *prefix);
 bool text_ends_with(const char *text, const char *suffix);
 bool text_equal(const char *a, const char *b); /* NULL equals NULL only */

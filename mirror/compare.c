@@ -2,19 +2,6 @@
 
 #include <string.h>
 
-static bool service_ports_equal(const struct service *a, const struct service *b)
-{
-    if (a->port_count != b->port_count)
-        return false;
-    for (uint32_t i = 0; i < a->port_count; i++) {
-        const struct service_port *x = &a->ports[i], *y = &b->ports[i];
-        if (x->port != y->port || x->protocol != y->protocol || strcmp(x->name, y->name) != 0 ||
-            strcmp(x->target_port, y->target_port) != 0 || strcmp(x->app_protocol, y->app_protocol) != 0)
-            return false;
-    }
-    return true;
-}
-
 /* What selects pods, or leads traffic past the slices, has no place on a mirror. */
 static bool is_diverted(const struct service *there)
 {

@@ -75,19 +75,10 @@ static bool word_names_port(const char *word, size_t length, const struct servic
            (strlen(number) == length && strncmp(word, number, length) == 0);
 }
 
-/* @return the next word of a list and moves behind it; NULL at its end. */
-static const char *next_word(const char **at, size_t *ret_length)
-{
-    const char *word = *at + strspn(*at, ", \t");
-    *ret_length = strcspn(word, ", \t");
-    *at = word + *ret_length;
-    return *ret_length > 0 ? word : NULL;
-}
-
 static bool list_names_port(const char *list, const struct service_port *port)
 {
     size_t length = 0;
-    for (const char *word = next_word(&list, &length); word != NULL; word = next_word(&list, &length))
+    for (const char *word = text_next_word(&list, &length); word != NULL; word = text_next_word(&list, &length))
         if (word_names_port(word, length, port))
             return true;
     return false;
@@ -99,7 +90,7 @@ const char *desired_unknown_port(struct arena *arena, const struct service *expo
     size_t length = 0;
     if (list == NULL)
         return NULL;
-    for (const char *word = next_word(&list, &length); word != NULL; word = next_word(&list, &length)) {
+    for (const char *word = text_next_word(&list, &length); word != NULL; word = text_next_word(&list, &length)) {
         bool known = false;
         for (uint32_t i = 0; i < exported->port_count; i++)
             known = known || word_names_port(word, length, &exported->ports[i]);

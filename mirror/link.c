@@ -128,17 +128,14 @@ static void split_addresses(struct judge *judge, const char *list, struct link *
     if (addresses == NULL)
         return;
     uint32_t count = 0;
-    for (const char *at = list; *at != '\0';) {
-        size_t skip = strspn(at, ", \t");
-        size_t length = strcspn(at + skip, ", \t");
-        if (length > 0 && count == LINK_MAX_GATEWAY_ADDRESSES) {
+    size_t length = 0;
+    for (const char *word = text_next_word(&list, &length); word != NULL; word = text_next_word(&list, &length)) {
+        if (count == LINK_MAX_GATEWAY_ADDRESSES) {
             warn(judge, "spec.gatewayAddress names more than %d addresses: the first %d are used",
                  LINK_MAX_GATEWAY_ADDRESSES, LINK_MAX_GATEWAY_ADDRESSES);
             break;
         }
-        if (length > 0)
-            addresses[count++] = arena_printf(judge->arena, "%.*s", (int)length, at + skip);
-        at += skip + length;
+        addresses[count++] = arena_printf(judge->arena, "%.*s", (int)length, word);
     }
     link->gateway_addresses = addresses;
     link->gateway_address_count = count;

@@ -40,14 +40,13 @@ static bool any_matches(const char *const *patterns, size_t count, const char *k
 static bool is_allowed(const char *list, const char *key)
 {
     char pattern[512];
+    size_t length = 0;
     if (list == NULL)
         return true;
-    for (const char *at = list; *at != '\0';) {
-        size_t skip = strspn(at, ", \t"), length = strcspn(at + skip, ", \t");
-        (void)snprintf(pattern, sizeof(pattern), "%.*s", (int)length, at + skip);
-        if (length > 0 && metadata_pattern_matches(pattern, key))
+    for (const char *word = text_next_word(&list, &length); word != NULL; word = text_next_word(&list, &length)) {
+        (void)snprintf(pattern, sizeof(pattern), "%.*s", (int)length, word);
+        if (metadata_pattern_matches(pattern, key))
             return true;
-        at += skip + length;
     }
     return false;
 }

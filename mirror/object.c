@@ -188,6 +188,20 @@ const char *address_type_name(enum address_type type)
     return names[type];
 }
 
+bool service_ports_equal(const struct service *a, const struct service *b)
+{
+    if (a->port_count != b->port_count)
+        return false;
+    for (uint32_t i = 0; i < a->port_count; i++) {
+        const struct service_port *x = &a->ports[i], *y = &b->ports[i];
+        if (x->port != y->port || x->protocol != y->protocol || x->target_port_is_name != y->target_port_is_name ||
+            strcmp(x->name, y->name) != 0 || strcmp(x->target_port, y->target_port) != 0 ||
+            strcmp(x->app_protocol, y->app_protocol) != 0)
+            return false;
+    }
+    return true;
+}
+
 const char *object_key(struct arena *arena, const char *namespace, const char *name)
 {
     return arena_printf(arena, "%s/%s", namespace, name);

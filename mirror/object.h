@@ -41,6 +41,10 @@ struct service_port {
     uint16_t node_port;       /* 0 when none */
 };
 
+struct service;
+/** Whether two Services have the same ports in the same order; node ports do not count. */
+bool service_ports_equal(const struct service *a, const struct service *b);
+
 /** One entry of status.loadBalancer.ingress: one of the two is "". */
 struct ingress {
     const char *ip, *hostname;

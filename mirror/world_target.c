@@ -18,26 +18,13 @@ static bool has_text(const struct kv_list *list, const char *key)
     return value != NULL && value[0] != '\0';
 }
 
-/* "west, north": whether the list names this source cluster. */
-static bool names_cluster(const char *list, const char *cluster)
-{
-    size_t length = strlen(cluster);
-    for (const char *at = list; *at != '\0' && length > 0;) {
-        size_t skip = strspn(at, ", \t"), word = strcspn(at + skip, ", \t");
-        if (word == length && strncmp(at + skip, cluster, length) == 0)
-            return true;
-        at += skip + word;
-    }
-    return false;
-}
-
 /* Whether it is to have a mirror of its own here. */
 static bool is_exported(const struct world_link *link, const struct service *service)
 {
     const struct link *declaration = link->declaration;
     const struct kv_list *annotations = &service->meta.annotations;
     const char *only = kv_get(annotations, EXPORT_TO);
-    if (only != NULL && !names_cluster(only, link->world->config.cluster_name))
+    if (only != NULL && !text_list_has(only, link->world->config.cluster_name))
         return false;
     if (declaration->kind == LINK_SECRET)
         return has_text(annotations, L5D_GATEWAY_NAME) && has_text(annotations, L5D_GATEWAY_NS);

@@ -116,24 +116,12 @@ static bool explain_selectors(struct facts *facts, const struct link *link, cons
 
 /* ---- only to named clusters ---- */
 
-static bool names_cluster(const char *list, const char *cluster)
-{
-    size_t length = strlen(cluster);
-    for (const char *at = list; *at != '\0' && length > 0;) {
-        size_t skip = strspn(at, ", \t"), word = strcspn(at + skip, ", \t");
-        if (word == length && strncmp(at + skip, cluster, length) == 0)
-            return true;
-        at += skip + word;
-    }
-    return false;
-}
-
 static bool explain_export_to(struct facts *facts, const struct service *service, const char *own_cluster)
 {
     const char *only = kv_get(&service->meta.annotations, EXPORT_TO);
     if (only == NULL)
         return true;
-    bool named = names_cluster(only, own_cluster);
+    bool named = text_list_has(only, own_cluster);
     facts_add(facts, named ? FACT_GOOD : FACT_BAD, "export", "annotation " EXPORT_TO " is \"%s\"; this cluster is %s",
               only, own_cluster[0] != '\0' ? own_cluster : "not named");
     if (!named)

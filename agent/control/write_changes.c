@@ -56,22 +56,6 @@ static void tell_meta(struct telling *telling, const struct object_meta *old, co
 
 /* ---- Services ---- */
 
-static bool is_same_port(const struct service_port *a, const struct service_port *b)
-{
-    return a->port == b->port && a->protocol == b->protocol && strcmp(a->name, b->name) == 0 &&
-           strcmp(a->target_port, b->target_port) == 0 && strcmp(a->app_protocol, b->app_protocol) == 0;
-}
-
-static bool has_same_ports(const struct service *a, const struct service *b)
-{
-    if (a->port_count != b->port_count)
-        return false;
-    for (uint32_t i = 0; i < a->port_count; i++)
-        if (!is_same_port(&a->ports[i], &b->ports[i]))
-            return false;
-    return true;
-}
-
 static void append_ports(struct strbuf *text, const struct service *service)
 {
     for (uint32_t i = 0; i < service->port_count; i++)
@@ -83,7 +67,7 @@ static void append_ports(struct strbuf *text, const struct service *service)
 static void tell_service(struct telling *telling, const struct service *old, const struct service *wanted)
 {
     tell_meta(telling, &old->meta, &wanted->meta);
-    if (!has_same_ports(old, wanted) && begin(telling)) {
+    if (!service_ports_equal(old, wanted) && begin(telling)) {
         strbuf_append(telling->text, "ports ");
         append_ports(telling->text, old);
         strbuf_append(telling->text, " -> ");

@@ -145,23 +145,6 @@ static void write_kv_patch(struct strbuf *body, const char *key, const struct kv
     strbuf_append_char(body, '}');
 }
 
-static bool is_same_port(const struct service_port *a, const struct service_port *b)
-{
-    return strcmp(a->name, b->name) == 0 && a->protocol == b->protocol && a->port == b->port &&
-           strcmp(a->target_port, b->target_port) == 0 && a->target_port_is_name == b->target_port_is_name &&
-           strcmp(a->app_protocol, b->app_protocol) == 0;
-}
-
-static bool has_same_ports(const struct service *a, const struct service *b)
-{
-    if (a->port_count != b->port_count)
-        return false;
-    for (uint32_t i = 0; i < a->port_count; i++)
-        if (!is_same_port(&a->ports[i], &b->ports[i]))
-            return false;
-    return true;
-}
-
 /* What leads traffic past the mirror's slices is taken away; of the rest of the spec only the ports are ours. */
 static void write_spec_patch(struct strbuf *body, const struct service *old, const struct service *wanted)
 {
@@ -182,7 +165,7 @@ static void write_spec_patch(struct strbuf *body, const struct service *old, con
         write_affinity(body, wanted->affinity_s);
         first = false;
     }
-    if (!has_same_ports(old, wanted)) {
+    if (!service_ports_equal(old, wanted)) {
         strbuf_append(body, first ? ",\"spec\":{" : ",");
         write_service_ports(body, wanted);
         first = false;

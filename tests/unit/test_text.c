@@ -404,9 +404,67 @@ static void beginnings_and_ends(void **state)
     assert_false(text_equal(a, "other"));
 }
 
+static void lists_are_read_word_by_word(void **state)
+{
+    (void)state;
+    const char *list = " a,b\t c,, ";
+    size_t length;
+    const char *word = text_next_word(&list, &length);
+    assert_ptr_equal(word, list - 1);
+    assert_true(length == 1 && word[0] == 'a');
+    assert_non_null(text_next_word(&list, &length));
+    assert_non_null(text_next_word(&list, &length));
+    assert_null(text_next_word(&list, &length));
+    assert_true(text_list_has("west, north", "north"));
+    assert_true(text_list_has("west,north", "west"));
+    assert_false(text_list_has("west,north", "nor"));
+    assert_false(text_list_has("west,north", "northern"));
+    assert_false(text_list_has("west,,", ""));
+    assert_false(text_list_has("", "west"));
+}
+
+static void request_paths_are_judged(void **state)
+{
+    (void)state;
+    char longest[TEXT_REQUEST_PATH_MAX + 2];
+    memset(longest, 'x', sizeof(longest));
+    longest[TEXT_REQUEST_PATH_MAX] = '\0';
+    assert_true(text_is_request_path("-/ambassador/ready"));
+    assert_true(text_is_request_path("//ready?x=1"));
+    assert_true(text_is_request_path(""));
+    assert_true(text_is_request_path(longest));
+    assert_false(text_is_request_path("/a b"));
+    assert_false(text_is_request_path("/a#b"));
+    assert_false(text_is_request_path("/\xc3\xa4"));
+    longest[TEXT_REQUEST_PATH_MAX] = 'x';
+    longest[TEXT_REQUEST_PATH_MAX + 1] = '\0';
+    assert_false(text_is_request_path(longest));
+}
+
+/* What the API server refuses: ValidateEndpointIP. */
+static void addresses_that_cannot_be_endpoints(void **state)
+{
+    (void)state;
+    static const char *const refused[] = {"0.0.0.0", "127.0.0.1", "127.9.9.9", "169.254.1.1", "224.0.0.9", "::",
+                                          "::1",     "fe80::1",   "febf::1",   "ff02::1",     "ff12::1"};
+    static const char *const taken[] = {"203.0.113.7", "10.0.0.1", "169.253.0.1", "224.0.1.1",
+                                        "2001:db8::1", "fec0::1",  "fd00::1",     "::2"};
+    char canonical[TEXT_IP_BYTES];
+    for (size_t i = 0; i < ARRAY_COUNT(refused); i++)
+        if (text_ip_may_be_endpoint(text_parse_ip(refused[i], canonical), canonical))
+            fail_msg("%s", refused[i]);
+    for (size_t i = 0; i < ARRAY_COUNT(taken); i++)
+        if (!text_ip_may_be_endpoint(text_parse_ip(taken[i], canonical), canonical))
+            fail_msg("%s", taken[i]);
+    assert_false(text_ip_may_be_endpoint(IP_NONE, "gw.example"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_are_read_word_by_word),
+        cmocka_unit_test(request_paths_are_judged),
+        cmocka_unit_test(addresses_that_cannot_be_endpoints),
         cmocka_unit_test(whole_numbers),
         cmocka_unit_test(durations),
         cmocka_unit_test(periods),
