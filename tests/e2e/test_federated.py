@@ -1,5 +1,6 @@
 """Federated services: one name for the members in this cluster and in all targets."""
 import pytest
+from cluster.api import write_file
 from cluster.expected import DISCOVERY, MIRROR, link_status, service, status_entry, whole
 from cluster.target import AGENT_NAMESPACE
 from cluster.wait import wait_until
@@ -172,3 +173,21 @@ def test_a_drained_link_and_another_selector(source, east, north, agent, links):
     is_now(source, "source", ["east", "north"], local=True)
     source.api.patch("links", "north", {"spec": {"federatedServiceSelector": {"matchLabels": {"mirror.linkerd.io/federated": "other"}}}}, AGENT_NAMESPACE)
     is_now(source, "source", ["east"], local=True)
+
+
+def test_a_refused_write_is_told_to_every_member(source, east, north, agent, links):
+    remotes = [member(east), member(north)]
+    read = {"apiGroups": ["", "discovery.k8s.io", "multicluster.linkerd.io"], "verbs": ["get", "list", "watch"],
+            "resources": ["services", "endpointslices", "namespaces", "secrets", "links"]}
+    tell = {"apiGroups": ["events.k8s.io", "multicluster.linkerd.io"], "verbs": ["create", "patch"], "resources": ["events", "links/status"]}
+    one = agent(kubeconfig=write_file(source.token_kubeconfig(source.service_account("reads-only", [read, tell]))))
+    for remote in remotes:
+        name = remote["metadata"]["labels"]["of"]
+
+        def told():
+            [entry] = link_status(source, name)["federatedServices"]
+            return entry == status_entry(remote, None, "Error", entry["conditions"][0]["message"]) and "403 Forbidden" in entry["conditions"][0]["message"]
+        wait_until(told, 5, f"{name}'s status")
+    one.stop()
+    agent()
+    is_now(source, "east", ["east", "north"])
