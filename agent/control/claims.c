@@ -79,7 +79,8 @@ void claims_set_error(struct control *control, struct mirror *mirror, const char
         if (strcmp(reason, "InvalidService") == 0 || strcmp(reason, "NameCollision") == 0)
             continue; /* not the one that the write was for */
         set_status(control, claim, false, "Error", message);
-        return;
+        if (claim_kind(claim) != CLAIM_FEDERATED)
+            return; /* a federated service is written for all of its members */
     }
 }
 
