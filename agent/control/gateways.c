@@ -182,8 +182,27 @@ static const struct name *unresolved_name(const struct gateway *gateway)
 
 /* ---- verdicts ---- */
 
+/* Without that nothing behind the gateway can be alive, whatever its probes say. */
+static bool is_complete(const struct gateway *gateway)
+{
+    const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
+    return spec->exists && spec->problem[0] == '\0';
+}
+
+/* Whether all that is known of its addresses is that they are not to be had. */
+static bool is_lost(const struct gateway *gateway)
+{
+    uint32_t count = 0;
+    (void)world_gateway_addresses(gateway->world_gateway, &count);
+    return count == 0 && unresolved_name(gateway) != NULL;
+}
+
 static enum verdict verdict_of(const struct gateway *gateway)
 {
+    if (!is_complete(gateway) || is_lost(gateway))
+        return VERDICT_DEAD;
+    if (!world_gateway_spec(gateway->world_gateway)->probe.enabled)
+        return VERDICT_ALIVE; /* cannot be found dead */
     bool unknown = gateway->addresses == NULL;
     for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next) {
         if (address->machine.verdict == VERDICT_ALIVE)
@@ -191,6 +210,16 @@ static enum verdict verdict_of(const struct gateway *gateway)
         unknown = unknown || address->machine.verdict == VERDICT_UNKNOWN;
     }
     return unknown ? VERDICT_UNKNOWN : VERDICT_DEAD;
+}
+
+/* After a change of anything that the verdict of all addresses together depends on. */
+static void judge_together(struct gateway *gateway)
+{
+    enum verdict now = verdict_of(gateway);
+    if (now == gateway->verdict)
+        return;
+    gateway->verdict = now;
+    gateway->verdict_since_us = loop_wall_us(gateway->gateways->control->config.loop);
 }
 
 static void emit_verdict(struct gateway *gateway, const struct gateway_address *address, enum verdict old)
@@ -222,11 +251,7 @@ static void on_verdict(struct gateway_address *address, enum verdict old)
     writer_flip_started(control->writer, gateway->cluster_name);
     world_gateway_set_liveness(gateway->world_gateway, address->ip, now == VERDICT_ALIVE ? WORLD_ALIVE : WORLD_DEAD);
     emit_verdict(gateway, address, old);
-    enum verdict together = verdict_of(gateway);
-    if (together != gateway->verdict) {
-        gateway->verdict = together;
-        gateway->verdict_since_us = loop_wall_us(control->config.loop);
-    }
+    judge_together(gateway);
     loop_wake(control->config.loop);
 }
 
@@ -387,7 +412,6 @@ static enum err_code settle_addresses(struct gateway *gateway)
     /* A gateway that declares no probe cannot be found dead. */
     for (uint32_t i = 0; !spec->probe.enabled && i < count; i++)
         world_gateway_set_liveness(gateway->world_gateway, addresses[i], WORLD_ALIVE);
-    gateway->verdict = spec->probe.enabled ? verdict_of(gateway) : VERDICT_ALIVE;
     return ERR_OK;
 }
 
@@ -560,20 +584,27 @@ static void find_missed(struct gateways *gateways)
                 gateways_changed(gateways, gateway, false);
 }
 
+/* @return whether something of it has to be tried again. */
+static bool catch_up(struct gateway *gateway)
+{
+    if (gateway->changed)
+        gateway->changed = read_declaration(gateway) != ERR_OK;
+    if (gateway->addresses_changed) {
+        gateway->addresses_changed = settle_addresses(gateway) != ERR_OK;
+        judge_together(gateway);
+    }
+    if (gateway->unjudged)
+        judge(gateway);
+    return gateway->changed || gateway->addresses_changed;
+}
+
 bool gateways_turn(struct gateways *gateways)
 {
     bool failed = false;
     if (gateways->missed)
         find_missed(gateways);
-    for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next) {
-        if (gateway->changed)
-            gateway->changed = read_declaration(gateway) != ERR_OK;
-        if (gateway->addresses_changed)
-            gateway->addresses_changed = settle_addresses(gateway) != ERR_OK;
-        if (gateway->unjudged)
-            judge(gateway);
-        failed = failed || gateway->changed || gateway->addresses_changed;
-    }
+    for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next)
+        failed = catch_up(gateway) || failed;
     if (failed)
         control_turn_again(gateways->control);
     return false;
@@ -606,11 +637,10 @@ void gateways_collect(struct gateways *gateways)
 {
     const struct instruments *instruments = &gateways->control->instruments;
     for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next) {
-        const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
+        bool probed = world_gateway_spec(gateway->world_gateway)->probe.enabled;
         const char *cluster = gateway->cluster_name, *namespace = gateway->namespace, *name = gateway->key_name;
         metric_set(metric_get(instruments->gateway_alive, cluster, namespace, name), gateway->verdict == VERDICT_ALIVE);
-        metric_set(metric_get(instruments->gateway_enabled, cluster, namespace, name),
-                   spec->exists && spec->probe.enabled);
+        metric_set(metric_get(instruments->gateway_enabled, cluster, namespace, name), is_complete(gateway) && probed);
         if (gateway->judged)
             metric_set(metric_get(instruments->gateway_usable, cluster, namespace, name), gateway->fault == NULL);
         metrics_forget(instruments->registry, instruments->address_alive, "gateway_name", name);
@@ -697,19 +727,16 @@ void gateways_describe(const struct world_gateway *world_gateway, struct gateway
     info->advice = "";
     if (gateway == NULL)
         return;
-    bool usable = spec->exists && spec->problem[0] == '\0';
-    info->verdict = verdict_name(usable ? gateway->verdict : VERDICT_DEAD);
+    info->verdict = verdict_name(gateway->verdict);
     info->since_us = gateway->verdict_since_us;
     if (spec->probe.enabled)
         describe_probes(gateway, info);
-    else if (usable)
+    else if (is_complete(gateway))
         describe_unprobed(world_gateway, info);
-    const struct name *unresolved = unresolved_name(gateway);
-    if (gateway->addresses == NULL && unresolved != NULL) {
+    if (is_lost(gateway)) {
         info->reason = probe_reason_name(REASON_RESOLVE_FAILED);
-        info->advice = unresolved->error.text;
-        info->verdict = verdict_name(VERDICT_DEAD);
-    } else if (!usable) {
+        info->advice = unresolved_name(gateway)->error.text;
+    } else if (!is_complete(gateway)) {
         info->reason = spec->exists ? "NoAddress" : "GatewayNotFound";
         info->advice = spec->problem;
     }

@@ -42,8 +42,8 @@ struct definition {
 static const struct definition definitions[] = {
     {FIELD(gateway_alive), METRIC_GAUGE, "gateway_alive", "1 while any address of the gateway is alive, else 0.",
      gateway_labels, NULL, 0},
-    {FIELD(gateway_enabled), METRIC_GAUGE, "gateway_enabled", "1 while the gateway exists and is probed, else 0.",
-     gateway_labels, NULL, 0},
+    {FIELD(gateway_enabled), METRIC_GAUGE, "gateway_enabled",
+     "1 while the gateway exists, is complete and is probed, else 0.", gateway_labels, NULL, 0},
     {FIELD(gateway_latency), METRIC_GAUGE, "gateway_latency", "Latency of the last successful probe in milliseconds.",
      gateway_labels, NULL, 0},
     {FIELD(gateway_probe_latency), METRIC_HISTOGRAM, "gateway_probe_latency_ms",

@@ -192,6 +192,8 @@ def test_a_gateway_that_is_not_there(source, east, good):
     east.link_secret(source)
     notes = wait_until(lambda: events(source, "GatewayNotFound"), 10, "an Event")
     assert "nowhere/missing" in notes[0] and usable(good, "missing", "nowhere") == 0
+    labels = '{target_cluster_name="east",gateway_namespace="nowhere",gateway_name="missing"}'
+    assert (good.metrics()["gateway_alive" + labels], good.metrics()["gateway_enabled" + labels]) == (0, 0)
     [event] = [e for e in source.api.list("events", AGENT_NAMESPACE) if e["reason"] == "GatewayNotFound"]
     assert (event["type"], event["regarding"]["kind"], event["regarding"]["name"]) == ("Warning", "Secret", "cluster-credentials-east")
     east.export("another", gateway="missing", gateway_ns="nowhere")

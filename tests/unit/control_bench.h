@@ -12,6 +12,7 @@
 
 #include "agent/control/control.h"
 #include "agent/net/http.h"
+#include "health/diagnosis.h"
 
 enum { BENCH_LISTINGS = 12, BENCH_EVENTS = 128, BENCH_NOTE_BYTES = 1100 };
 
@@ -74,3 +75,7 @@ const char *bench_secret(const char *name, const char *cluster, const char *kube
 void bench_resolve(const char *host, const char *address);
 /** Probe connections that are open now. */
 unsigned bench_probed(void);
+/** Each probe of `ip` is answered so from now on; NULL: not at all, as at first. */
+void bench_probes_see(const char *ip, const struct probe_observation *answer);
+/** What /api/v1/gateways has of the only gateway; borrowed texts are valid until something changes. */
+struct gateway_info bench_gateway(const struct bench *bench);

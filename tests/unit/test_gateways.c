@@ -22,8 +22,11 @@
             "\"mirror.linkerd.io/multicluster-gateway\":\"true\",\"mirror.linkerd.io/probe-path\":\"/ready\"" more,    \
             ports, ingress)
 
-static const char usable[] =
-    "svcmirror_gateway_usable{target_cluster_name=\"east\",gateway_namespace=\"demo\",gateway_name=\"gw\"}";
+#define LABELS "{target_cluster_name=\"east\",gateway_namespace=\"demo\",gateway_name=\"gw\"}"
+
+static const char usable[] = "svcmirror_gateway_usable" LABELS;
+static const struct probe_observation ok = {.end = PROBE_ANSWERED, .status = 200, .latency_us = 1500};
+static const struct probe_observation refused = {.end = PROBE_REFUSED};
 static const char good[] = GATEWAY("9", "", GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.1\"}");
 
 static void open_target(struct bench *bench, const char *services)
@@ -176,6 +179,64 @@ static void a_warning_is_told_once_for_each_text(void **state)
     bench_done(&bench);
 }
 
+/* ---- the verdict of all addresses together ---- */
+
+static void a_gateway_that_is_not_there_is_not_alive(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench, EXPORTED("web"));
+    assert_true(bench_metric(&bench, "gateway_alive" LABELS) == 0);
+    assert_true(bench_metric(&bench, "gateway_enabled" LABELS) == 0);
+    assert_string_equal(bench_gateway(&bench).verdict, "dead");
+    /* It comes without a load balancer, then gets one, at last a probe. */
+    bench_tell(&bench, BENCH_SERVICES, "ADDED", SERVICE("gw", "2", "", GATEWAY_PORT, ""));
+    assert_true(bench_metric(&bench, "gateway_alive" LABELS) == 0);
+    assert_string_equal(bench_gateway(&bench).reason, "NoAddress");
+    bench_tell(&bench, BENCH_SERVICES, "MODIFIED", SERVICE("gw", "3", "", GATEWAY_PORT, "{\"ip\":\"10.0.0.1\"}"));
+    assert_true(bench_metric(&bench, "gateway_alive" LABELS) == 1);
+    assert_true(bench_metric(&bench, "gateway_enabled" LABELS) == 0);
+    assert_string_equal(bench_gateway(&bench).verdict, "alive");
+    bench_tell(&bench, BENCH_SERVICES, "MODIFIED", good);
+    assert_true(bench_metric(&bench, "gateway_alive" LABELS) == 0);
+    assert_true(bench_metric(&bench, "gateway_enabled" LABELS) == 1);
+    assert_string_equal(bench_gateway(&bench).verdict, "unknown");
+    bench_tell(&bench, BENCH_SERVICES, "DELETED", good);
+    assert_true(bench_metric(&bench, "gateway_enabled" LABELS) == 0);
+    bench_done(&bench);
+}
+
+static void a_verdict_is_as_old_as_its_last_change(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, false);
+    bench_probes_see("10.0.0.1", &ok);
+    bench_probes_see("10.0.0.2", &refused);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+    (void)bench_serve(&bench, BENCH_SERVICES, "Service",
+                      EXPORTED("web") "," GATEWAY("9", "", GATEWAY_PORT "," PROBE_PORT,
+                                                  "{\"ip\":\"10.0.0.1\"},{\"ip\":\"10.0.0.2\"}"));
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 10000);
+    assert_string_equal(bench_gateway(&bench).verdict, "alive");
+    int64_t alive_us = bench_gateway(&bench).since_us;
+    /* The one that is alive goes. */
+    bench_tell(&bench, BENCH_SERVICES, "MODIFIED",
+               GATEWAY("10", "", GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.2\"}"));
+    assert_string_equal(bench_gateway(&bench).verdict, "dead");
+    int64_t dead_us = bench_gateway(&bench).since_us;
+    assert_true(dead_us == loop_wall_us(bench.loop) && dead_us - alive_us > 9000000);
+    /* What changes nothing does not make it younger. */
+    bench_advance(&bench, 5000);
+    bench_tell(&bench, BENCH_SERVICES, "MODIFIED",
+               GATEWAY("11", PERIOD("5"), GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.2\"}"));
+    assert_true(bench_gateway(&bench).since_us == dead_us);
+    bench_tell(&bench, BENCH_SERVICES, "DELETED", GATEWAY("11", "", "", ""));
+    assert_true(bench_gateway(&bench).since_us == dead_us);
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +246,8 @@ int main(void)
         cmocka_unit_test(a_name_that_does_not_resolve_is_told),
         cmocka_unit_test(a_link_needs_a_gateway_only_for_services),
         cmocka_unit_test(a_warning_is_told_once_for_each_text),
+        cmocka_unit_test(a_gateway_that_is_not_there_is_not_alive),
+        cmocka_unit_test(a_verdict_is_as_old_as_its_last_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
