@@ -49,7 +49,8 @@ struct gateways {
     struct control *control;
     struct gateway *first;
     struct arena scratch;
-    bool missed; /* a gateway of the world has none here, for want of memory */
+    char warning[NOTE_BYTES]; /* of the gateway that was described last */
+    bool missed;              /* a gateway of the world has none here, for want of memory */
 };
 
 static const struct link *declaration_of(const struct gateway *gateway)
@@ -222,17 +223,68 @@ static void judge_together(struct gateway *gateway)
     gateway->verdict_since_us = loop_wall_us(gateway->gateways->control->config.loop);
 }
 
-static void emit_verdict(struct gateway *gateway, const struct gateway_address *address, enum verdict old)
+/* Alive, but what it answers does not prove that it is ready. */
+static bool is_odd(const struct gateway_address *address)
 {
-    /* The first verdict after a start is no news unless it is bad. */
-    if (old == VERDICT_UNKNOWN && address->machine.verdict == VERDICT_ALIVE)
-        return;
-    char note[1024];
-    bool dead = address->machine.verdict == VERDICT_DEAD;
-    (void)snprintf(note, sizeof(note), "gateway %s/%s of cluster %s: address %s is %s (%s: %s)", gateway->namespace,
-                   gateway->key_name, gateway->cluster_name, address->ip, dead ? "dead" : "alive again",
-                   probe_reason_name(address->machine.reason), probe_reason_advice(address->machine.reason));
-    links_emit(gateway->gateways->control, declaration_of(gateway), dead, dead ? "GatewayDead" : "GatewayAlive", note);
+    return address->machine.verdict == VERDICT_ALIVE && address->news.reason == REASON_OK_OTHER_BODY;
+}
+
+static const struct gateway_address *odd_address(const struct gateway *gateway)
+{
+    for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next)
+        if (is_odd(address))
+            return address;
+    return NULL;
+}
+
+/* An Event about an address. @param how  "is dead" */
+static void emit_address(const struct gateway *gateway, const struct gateway_address *address, bool warning,
+                         const char *event, const char *how)
+{
+    char note[NOTE_BYTES];
+    enum probe_reason reason = address->news.reason;
+    (void)snprintf(note, sizeof(note), "gateway %s/%s of cluster %s: address %s %s (%s: %s)", gateway->namespace,
+                   gateway->key_name, gateway->cluster_name, address->ip, how, probe_reason_name(reason),
+                   probe_reason_advice(reason));
+    links_emit(gateway->gateways->control, declaration_of(gateway), warning, event, note);
+}
+
+static void emit_verdict(const struct gateway *gateway, const struct gateway_address *address, enum verdict old)
+{
+    if (address->machine.verdict == VERDICT_DEAD)
+        emit_address(gateway, address, true, "GatewayDead", "is dead");
+    else if (old == VERDICT_DEAD) /* the first verdict after a start is no news unless it is bad */
+        emit_address(gateway, address, false, "GatewayAlive", "is alive again");
+}
+
+/* A line in the log about an address whose verdict stays. @param before  NULL: it is the verdict's first reason. */
+static void log_reason(const struct gateway *gateway, const struct gateway_address *address, enum log_level level,
+                       const char *event, const char *before)
+{
+    enum probe_reason reason = address->news.reason;
+    log_event(level, event, probe_reason_advice(reason), "cluster", gateway->cluster_name, "ns", gateway->namespace,
+              "gateway", gateway->key_name, "address", address->ip, "before", before, "reason",
+              probe_reason_name(reason), "detail", address->last.detail[0] != '\0' ? address->last.detail : NULL, NULL);
+}
+
+static void tell_odd(const struct gateway *gateway, const struct gateway_address *address, const char *before)
+{
+    log_reason(gateway, address, LOG_WARN, "gateway_answer_odd", before);
+    emit_address(gateway, address, true, "GatewayAnswerOdd", "is alive, with a warning");
+}
+
+static void on_reason(struct gateway_address *address, enum probe_reason before)
+{
+    const struct gateway *gateway = address->owner;
+    if (is_odd(address)) {
+        tell_odd(gateway, address, probe_reason_name(before));
+    } else if (address->machine.verdict == VERDICT_ALIVE) {
+        log_reason(gateway, address, LOG_INFO, "gateway_answer_right", probe_reason_name(before));
+        emit_address(gateway, address, false, "GatewayAnswerRight", "answers as it should");
+    } else {
+        log_reason(gateway, address, LOG_WARN, "gateway_still_dead", probe_reason_name(before));
+        emit_address(gateway, address, true, "GatewayStillDead", "is still dead, now for another reason");
+    }
 }
 
 static void on_verdict(struct gateway_address *address, enum verdict old)
@@ -251,6 +303,8 @@ static void on_verdict(struct gateway_address *address, enum verdict old)
     writer_flip_started(control->writer, gateway->cluster_name);
     world_gateway_set_liveness(gateway->world_gateway, address->ip, now == VERDICT_ALIVE ? WORLD_ALIVE : WORLD_DEAD);
     emit_verdict(gateway, address, old);
+    if (is_odd(address))
+        tell_odd(gateway, address, NULL);
     judge_together(gateway);
     loop_wake(control->config.loop);
 }
@@ -272,7 +326,9 @@ static void on_probe(struct gateway_address *address, enum probe_reason reason)
     }
 }
 
-static const struct gateway_address_callbacks address_callbacks = {.on_verdict = on_verdict, .on_probe = on_probe};
+static const struct gateway_address_callbacks address_callbacks = {.on_verdict = on_verdict,
+                                                                   .on_probe = on_probe,
+                                                                   .on_reason = on_reason};
 
 /* ---- addresses ---- */
 
@@ -506,7 +562,7 @@ static void forget_series(struct gateway *gateway)
                                        instruments->gateway_latency,  instruments->gateway_probe_latency,
                                        instruments->gateway_probes,   instruments->gateway_transitions,
                                        instruments->gateway_failures, instruments->address_alive,
-                                       instruments->gateway_usable};
+                                       instruments->gateway_usable,   instruments->gateway_warning};
     /* By name is enough: a second gateway of the name in another namespace fills its gauges again at the next collection. */
     for (size_t i = 0; i < ARRAY_COUNT(families); i++)
         metrics_forget(instruments->registry, families[i], "gateway_name", gateway->key_name);
@@ -633,6 +689,11 @@ void gateways_free(struct gateways *gateways)
     mem_free(gateways);
 }
 
+static bool has_warning(const struct gateway *gateway)
+{
+    return world_gateway_spec(gateway->world_gateway)->warning[0] != '\0' || odd_address(gateway) != NULL;
+}
+
 void gateways_collect(struct gateways *gateways)
 {
     const struct instruments *instruments = &gateways->control->instruments;
@@ -641,6 +702,7 @@ void gateways_collect(struct gateways *gateways)
         const char *cluster = gateway->cluster_name, *namespace = gateway->namespace, *name = gateway->key_name;
         metric_set(metric_get(instruments->gateway_alive, cluster, namespace, name), gateway->verdict == VERDICT_ALIVE);
         metric_set(metric_get(instruments->gateway_enabled, cluster, namespace, name), is_complete(gateway) && probed);
+        metric_set(metric_get(instruments->gateway_warning, cluster, namespace, name), has_warning(gateway));
         if (gateway->judged)
             metric_set(metric_get(instruments->gateway_usable, cluster, namespace, name), gateway->fault == NULL);
         metrics_forget(instruments->registry, instruments->address_alive, "gateway_name", name);
@@ -705,6 +767,19 @@ static void describe_unprobed(const struct world_gateway *world_gateway, struct 
                                           .detail = ""};
 }
 
+/* What is odd about the declaration, and about the answers of the first address that gives such. */
+static const char *describe_warning(const struct gateway *gateway)
+{
+    const char *declared = world_gateway_spec(gateway->world_gateway)->warning;
+    const struct gateway_address *odd = odd_address(gateway);
+    if (odd == NULL)
+        return declared;
+    char *text = gateway->gateways->warning;
+    (void)snprintf(text, NOTE_BYTES, "%.500s%saddress %s: %s", declared, declared[0] != '\0' ? "; " : "", odd->ip,
+                   probe_reason_advice(odd->news.reason));
+    return text;
+}
+
 void gateways_describe(const struct world_gateway *world_gateway, struct gateway_info *info)
 {
     const struct gateway_spec *spec = world_gateway_spec(world_gateway);
@@ -729,6 +804,7 @@ void gateways_describe(const struct world_gateway *world_gateway, struct gateway
         return;
     info->verdict = verdict_name(gateway->verdict);
     info->since_us = gateway->verdict_since_us;
+    info->warning = describe_warning(gateway);
     if (spec->probe.enabled)
         describe_probes(gateway, info);
     else if (is_complete(gateway))

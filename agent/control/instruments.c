@@ -57,6 +57,9 @@ static const struct definition definitions[] = {
      "1 while the gateway can be used as declared, 0 while it is missing, lacks an address or port, or does not "
      "resolve.",
      gateway_labels, NULL, 0},
+    {FIELD(gateway_warning), METRIC_GAUGE, "svcmirror_gateway_warning",
+     "1 while the gateway's declaration is not understood in part, or an alive address answers with another body.",
+     gateway_labels, NULL, 0},
     {FIELD(address_alive), METRIC_GAUGE, "svcmirror_gateway_address_alive",
      "1 while the address is alive, 0 while dead.", address_labels, NULL, 0},
     {FIELD(endpoint_repairs), METRIC_COUNTER, "service_mirror_endpoint_repairs", "Updates of mirrors' endpoints.",

@@ -10,7 +10,7 @@ struct instruments {
     struct metric *gateway_alive, *gateway_enabled, *gateway_latency, *gateway_probe_latency, *gateway_probes;
     struct metric *gateway_transitions; /* + verdict */
     struct metric *gateway_failures;    /* + reason */
-    struct metric *gateway_usable;
+    struct metric *gateway_usable, *gateway_warning;
     struct metric *address_alive; /* + address */
     /* per target cluster */
     struct metric *endpoint_repairs, *link_reachable, *link_synced, *link_invalid, *link_event_age, *credentials_expiry,
