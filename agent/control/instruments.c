@@ -76,6 +76,12 @@ static const struct definition definitions[] = {
      "Time since the target's API server gave a sign of life.", target_labels, NULL, 0},
     {FIELD(credentials_expiry), METRIC_GAUGE, "svcmirror_credentials_expiry_timestamp_seconds",
      "When the credentials for the target expire, in seconds since 1970.", target_labels, NULL, 0},
+    {FIELD(credentials_usable), METRIC_GAUGE, "svcmirror_credentials_usable",
+     "1 while the credentials for the target can be used, 0 while their Secret is missing or its kubeconfig is not "
+     "understood.",
+     target_labels, NULL, 0},
+    {FIELD(link_warning), METRIC_GAUGE, "svcmirror_link_warning",
+     "1 while the link works although its declaration or credentials are odd, else 0.", target_labels, NULL, 0},
     {FIELD(services), METRIC_GAUGE, "svcmirror_services", "Exported services by the state of their mirror.",
      service_labels, NULL, 0},
     {FIELD(service_cache), METRIC_GAUGE, "service_cache_size", "Services kept of a cluster.", cluster_labels, NULL, 0},

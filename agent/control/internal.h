@@ -103,6 +103,8 @@ bool target_reachable(const struct target *target);
 bool target_synced(const struct target *target);
 /** Why not reachable, or which right is missing; "" when all is well. */
 const char *target_problem(const struct target *target);
+/** What is odd about declaration or credentials, though they work; "" when nothing is. Valid until the next call for this target. */
+const char *target_warning(struct target *target);
 uint64_t target_event_age_ms(const struct target *target);
 int64_t target_expires_us(const struct target *target);
 void target_collect(struct target *target);                     /* fills its gauges */
