@@ -152,6 +152,7 @@ FAULTS = [
     ({"selector": {"matchLabels": None, "matchExpressions": [{"key": "a", "operator": "In"}]}}, ["selector", "In"]),
     ({"selector": {"matchLabels": {"mirror.linkerd.io/exported": True}}}, ["selector"]),
     ({"targetClusterName": "Not A Name"}, ["targetClusterName", "Not A Name"]),
+    ({"targetClusterName": "local"}, ["targetClusterName", "local", "source cluster"]),
 ]
 
 
