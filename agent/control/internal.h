@@ -145,6 +145,9 @@ enum err_code statuses_new(struct control *control, struct link_statuses **ret_s
 void statuses_free(struct link_statuses *statuses);
 void statuses_mark(struct link_statuses *statuses, struct world_link *link); /* something about its claims changed */
 void statuses_forget(struct link_statuses *statuses, struct world_link *link);
+/** What is marked is sent at once, without a second try; nothing is marked any more. */
+void statuses_stop(struct link_statuses *statuses);
+uint32_t statuses_in_flight(const struct link_statuses *statuses);
 
 /* ---- snapshot.c ---- */
 void snapshot_init(struct control *control);

@@ -243,6 +243,9 @@ static void accept_write(struct bench *bench, struct http_call *call)
     } else if (strstr(path, "/status") != NULL) {
         bench->status_writes++;
         (void)snprintf(bench->status, sizeof(bench->status), "%.*s", (int)call->request_body_bytes, call->request_body);
+        bench->held_status = call;
+        if (bench->holds_statuses)
+            return;
     }
     fake_http_answer(call, 200, "{}");
 }

@@ -43,7 +43,9 @@ struct bench {
     struct bench_listing listings[BENCH_LISTINGS];
     struct bench_event events[BENCH_EVENTS];
     unsigned event_count, status_writes;
-    char status[4096]; /* the body written last to a Link's status, "" when none was */
+    char status[4096];             /* the body written last to a Link's status, "" when none was */
+    bool holds_statuses;           /* such writes are not answered */
+    struct http_call *held_status; /* the last one of them */
 };
 
 /** With everything empty, nothing started. */
