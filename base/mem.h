@@ -16,6 +16,16 @@
         taken_;                                                                                                        \
     })
 
+/** Takes `const` away, for an interface that lacks it and only hands the pointer on: maps, jansson's counts of references. */
+static inline void *mem_unconst(const void *pointer)
+{
+    union {
+        const void *in;
+        void *out;
+    } both = {.in = pointer};
+    return both.out;
+}
+
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /** @return new zeroed memory, or NULL; free with mem_free(). `bytes` of 0 gives a valid unique pointer. */

@@ -17,6 +17,8 @@ enum {
     LINK_BYTES = 1024 * 1024, /* a Link is one API object: 1.5 MiB at most, and only its spec is kept */
 };
 
+#define SOURCE_LABEL "local" /* of the source's series in agent/control/instruments.h, as in Linkerd's own */
+
 /* What is wrong with a declaration. A warning has a safe value in place of the faulty one; a fault has none: whatever were put in its place
  * would take endpoints, mirrors or probes away that the mistake was not about, so the declaration is refused as a whole. */
 struct judge {
@@ -169,6 +171,9 @@ static enum err_code judge_cluster_name(const char *field, const char *name, str
 {
     if (!is_given(name))
         return err_set(reterr, ERR_INVALID, "%s is empty: set it to the target cluster's name", field);
+    if (strcmp(name, SOURCE_LABEL) == 0)
+        return err_set(reterr, ERR_INVALID,
+                       "%s \"%s\" is what metrics call the source cluster: give the target another name", field, name);
     if (!text_is_dns1123_label(name))
         return err_set(reterr, ERR_INVALID,
                        "%s \"%s\" cannot end a Service name: use at most 63 of a-z, 0-9 and -, beginning and ending "

@@ -188,6 +188,31 @@ static void begin_table(struct writer *writer, const char *headings)
 
 static void end_table(struct writer *writer) { put(writer, "</table></div>"); }
 
+/* How fast an address answers: median, 95th and 99th percentile. @param address  NULL: none answers. */
+static void cell_latency(struct writer *writer, const struct gateway_address_info *address)
+{
+    put(writer, "<td class=\"n\">");
+    put_ms(writer, address != NULL ? address->p50_us : 0);
+    put(writer, " / ");
+    put_ms(writer, address != NULL ? address->p95_us : 0);
+    put(writer, " / ");
+    put_ms(writer, address != NULL ? address->p99_us : 0);
+    put(writer, "</td>");
+}
+
+/* A gateway is as fast as the fastest of its addresses that are alive. @return NULL when none is, or none is probed. */
+static const struct gateway_address_info *fastest_address(const struct gateway_info *info)
+{
+    const struct gateway_address_info *fastest = NULL;
+    for (uint32_t i = 0; i < info->address_count; i++) {
+        const struct gateway_address_info *address = &info->addresses[i];
+        if (strcmp(address->verdict, "alive") == 0 && address->p50_us > 0 &&
+            (fastest == NULL || address->p50_us < fastest->p50_us))
+            fastest = address;
+    }
+    return fastest;
+}
+
 static void put_address(struct writer *writer, const struct gateway_address_info *address)
 {
     put(writer, "<tr class=\"sub\"><th scope=\"row\"><code>");
@@ -195,13 +220,7 @@ static void put_address(struct writer *writer, const struct gateway_address_info
     put(writer, "</code></th>");
     cell_state(writer, class_of(address->verdict), address->verdict);
     cell_time(writer, address->since_us);
-    put(writer, "<td class=\"n\">");
-    put_ms(writer, address->p50_us);
-    put(writer, " / ");
-    put_ms(writer, address->p95_us);
-    put(writer, " / ");
-    put_ms(writer, address->p99_us);
-    put(writer, "</td>");
+    cell_latency(writer, address);
     strbuf_printf(writer->html, "<td class=\"t\">%" PRIu64 ", %" PRIu64 " failed</td><td></td>", address->probes,
                   address->failures);
     cell_reason(writer, address->reason, strcmp(address->verdict, "alive") == 0 ? address->detail : address->advice);
@@ -221,9 +240,7 @@ static void put_gateway(void *context, const struct gateway_info *info)
     put(writer, "</th>");
     cell_state(writer, class_of(info->verdict), info->verdict);
     cell_time(writer, info->since_us);
-    put(writer, "<td class=\"n\">");
-    put_ms(writer, info->latency_us);
-    put(writer, "</td>");
+    cell_latency(writer, fastest_address(info));
     char period[32];
     text_format_duration_ms(info->period_ms, period, sizeof(period));
     strbuf_printf(writer->html, "<td>%s%s</td>", info->probed ? "every " : "none", info->probed ? period : "");

@@ -6,6 +6,7 @@
 #include "agent/commands/command.h"
 #include "agent/commands/dry_run.h"
 #include "agent/commands/output.h"
+#include "base/mem.h"
 
 enum {
     OUTPUT_BYTES = 1 << 30,
@@ -73,7 +74,7 @@ static json_t *json_of(const struct preview_write *write)
                                write->reason, "changes", write->changes[0] != '\0' ? write->changes : NULL, "cluster",
                                write->cluster[0] != '\0' ? write->cluster : NULL, "mirror", write->mirror);
     if (object != NULL && write->object != NULL)
-        (void)json_object_set(object, "object", (json_t *)(uintptr_t)write->object);
+        (void)json_object_set(object, "object", mem_unconst(write->object));
     return object;
 }
 
@@ -104,7 +105,7 @@ static void write_manifest_of(const struct preview_write *write, bool first, str
     output_text(strbuf_text(&line), text); /* no line end in a value may end the comment */
     strbuf_append_char(text, '\n');
     if (!deleted)
-        output_yaml((json_t *)(uintptr_t)write->object, text);
+        output_yaml(mem_unconst(write->object), text);
     strbuf_done(&line);
 }
 

@@ -175,11 +175,16 @@ enum err_code control_new(const struct control_config *config, struct control **
     return ERR_OK;
 }
 
+static bool is_writing(const struct control *control)
+{
+    return writer_in_flight(control->writer) > 0 || statuses_in_flight(control->statuses) > 0;
+}
+
 static void on_drain(void *context)
 {
     struct stopping *stopping = context;
     struct control *control = stopping->control;
-    if (writer_in_flight(control->writer) > 0 && loop_now_ms(control->config.loop) < stopping->deadline_ms) {
+    if (is_writing(control) && loop_now_ms(control->config.loop) < stopping->deadline_ms) {
         loop_timer_start(stopping->timer, DRAIN_POLL_MS);
         return;
     }
@@ -195,6 +200,7 @@ void control_stop(struct control *control, loop_fn on_stopped, void *context)
     struct stopping *stopping = NEW(struct stopping);
     control->stopping = true;
     writer_stop(control->writer);
+    statuses_stop(control->statuses);
     if (stopping != NULL) {
         *stopping = (struct stopping){.control = control,
                                       .deadline_ms = loop_now_ms(control->config.loop) + DRAIN_MS,

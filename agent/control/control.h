@@ -43,7 +43,8 @@ struct control_config {
 /** Starts watching, probing and, unless dry_run, writing. @return ERR_OK, ERR_NOMEM, ERR_INVALID, ERR_TLS (credentials that cannot be used). */
 enum err_code control_new(const struct control_config *config, struct control **ret_control, struct err *reterr)
     MUST_USE;
-/** Starts no more writes, lets those under way end (2 s at most), then calls `on_stopped` once from the loop. */
+/** Starts no more writes but those of Link statuses that are due, lets those under way end (2 s at most), then calls `on_stopped` once from
+ *  the loop. */
 void control_stop(struct control *control, loop_fn on_stopped, void *context);
 void control_free(struct control *control); /* takes NULL; ends everything at once */
 /** What the admin server shows; borrowed. */

@@ -15,17 +15,21 @@ static void take_result(struct gateway_address *address, uint64_t sequence, cons
 {
     enum probe_reason reason = diagnosis_of(observation, address->normalised);
     enum verdict old = address->machine.verdict;
+    enum probe_reason before = REASON_NONE;
     address->last = *observation;
     address->last_probe_us = loop_wall_us(address->loop);
     if (probe_reason_alive(reason))
         latency_add(&address->latency, observation->latency_us);
     bool changed = verdict_result(&address->machine, sequence, reason, observation->status, loop_now_ms(address->loop));
+    bool news = reason_news_take(&address->news, &address->machine, loop_now_ms(address->loop), &before);
     if (changed)
         address->since_us = address->last_probe_us;
     arm(address);
     address->callbacks->on_probe(address, reason);
     if (changed)
         address->callbacks->on_verdict(address, old);
+    if (news)
+        address->callbacks->on_reason(address, before);
 }
 
 static void on_result(void *context, uint32_t id, const struct probe_observation *observation)

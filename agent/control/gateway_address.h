@@ -4,6 +4,7 @@
 #include "agent/loop/loop.h"
 #include "agent/net/probe.h"
 #include "health/latency.h"
+#include "health/reason_news.h"
 #include "health/verdict.h"
 #include "mirror/link.h"
 
@@ -12,6 +13,8 @@ struct gateway_address;
 struct gateway_address_callbacks {
     void (*on_verdict)(struct gateway_address *address, enum verdict old);       /* machine.verdict changed */
     void (*on_probe)(struct gateway_address *address, enum probe_reason reason); /* a probe ended; `last` is filled */
+    /* The verdict stays, and is to be told again: news.reason is another one than what was told before. */
+    void (*on_reason)(struct gateway_address *address, enum probe_reason before);
 };
 
 enum { ADDRESS_PENDING = 16 };
@@ -19,6 +22,7 @@ enum { ADDRESS_PENDING = 16 };
 struct gateway_address {
     char ip[TEXT_IP_BYTES];
     struct verdict_machine machine;
+    struct reason_news news;
     struct latency latency;
     struct probe_observation last;
     int64_t last_probe_us, since_us; /* wall clock; 0: never */

@@ -49,7 +49,8 @@ struct gateways {
     struct control *control;
     struct gateway *first;
     struct arena scratch;
-    bool missed; /* a gateway of the world has none here, for want of memory */
+    char warning[NOTE_BYTES]; /* of the gateway that was described last */
+    bool missed;              /* a gateway of the world has none here, for want of memory */
 };
 
 static const struct link *declaration_of(const struct gateway *gateway)
@@ -182,8 +183,27 @@ static const struct name *unresolved_name(const struct gateway *gateway)
 
 /* ---- verdicts ---- */
 
+/* Without that nothing behind the gateway can be alive, whatever its probes say. */
+static bool is_complete(const struct gateway *gateway)
+{
+    const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
+    return spec->exists && spec->problem[0] == '\0';
+}
+
+/* Whether all that is known of its addresses is that they are not to be had. */
+static bool is_lost(const struct gateway *gateway)
+{
+    uint32_t count = 0;
+    (void)world_gateway_addresses(gateway->world_gateway, &count);
+    return count == 0 && unresolved_name(gateway) != NULL;
+}
+
 static enum verdict verdict_of(const struct gateway *gateway)
 {
+    if (!is_complete(gateway) || is_lost(gateway))
+        return VERDICT_DEAD;
+    if (!world_gateway_spec(gateway->world_gateway)->probe.enabled)
+        return VERDICT_ALIVE; /* cannot be found dead */
     bool unknown = gateway->addresses == NULL;
     for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next) {
         if (address->machine.verdict == VERDICT_ALIVE)
@@ -193,17 +213,78 @@ static enum verdict verdict_of(const struct gateway *gateway)
     return unknown ? VERDICT_UNKNOWN : VERDICT_DEAD;
 }
 
-static void emit_verdict(struct gateway *gateway, const struct gateway_address *address, enum verdict old)
+/* After a change of anything that the verdict of all addresses together depends on. */
+static void judge_together(struct gateway *gateway)
 {
-    /* The first verdict after a start is no news unless it is bad. */
-    if (old == VERDICT_UNKNOWN && address->machine.verdict == VERDICT_ALIVE)
+    enum verdict now = verdict_of(gateway);
+    if (now == gateway->verdict)
         return;
-    char note[1024];
-    bool dead = address->machine.verdict == VERDICT_DEAD;
-    (void)snprintf(note, sizeof(note), "gateway %s/%s of cluster %s: address %s is %s (%s: %s)", gateway->namespace,
-                   gateway->key_name, gateway->cluster_name, address->ip, dead ? "dead" : "alive again",
-                   probe_reason_name(address->machine.reason), probe_reason_advice(address->machine.reason));
-    links_emit(gateway->gateways->control, declaration_of(gateway), dead, dead ? "GatewayDead" : "GatewayAlive", note);
+    gateway->verdict = now;
+    gateway->verdict_since_us = loop_wall_us(gateway->gateways->control->config.loop);
+}
+
+/* Alive, but what it answers does not prove that it is ready. */
+static bool is_odd(const struct gateway_address *address)
+{
+    return address->machine.verdict == VERDICT_ALIVE && address->news.reason == REASON_OK_OTHER_BODY;
+}
+
+static const struct gateway_address *odd_address(const struct gateway *gateway)
+{
+    for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next)
+        if (is_odd(address))
+            return address;
+    return NULL;
+}
+
+/* An Event about an address. @param how  "is dead" */
+static void emit_address(const struct gateway *gateway, const struct gateway_address *address, bool warning,
+                         const char *event, const char *how)
+{
+    char note[NOTE_BYTES];
+    enum probe_reason reason = address->news.reason;
+    (void)snprintf(note, sizeof(note), "gateway %s/%s of cluster %s: address %s %s (%s: %s)", gateway->namespace,
+                   gateway->key_name, gateway->cluster_name, address->ip, how, probe_reason_name(reason),
+                   probe_reason_advice(reason));
+    links_emit(gateway->gateways->control, declaration_of(gateway), warning, event, note);
+}
+
+static void emit_verdict(const struct gateway *gateway, const struct gateway_address *address, enum verdict old)
+{
+    if (address->machine.verdict == VERDICT_DEAD)
+        emit_address(gateway, address, true, "GatewayDead", "is dead");
+    else if (old == VERDICT_DEAD) /* the first verdict after a start is no news unless it is bad */
+        emit_address(gateway, address, false, "GatewayAlive", "is alive again");
+}
+
+/* A line in the log about an address whose verdict stays. @param before  NULL: it is the verdict's first reason. */
+static void log_reason(const struct gateway *gateway, const struct gateway_address *address, enum log_level level,
+                       const char *event, const char *before)
+{
+    enum probe_reason reason = address->news.reason;
+    log_event(level, event, probe_reason_advice(reason), "cluster", gateway->cluster_name, "ns", gateway->namespace,
+              "gateway", gateway->key_name, "address", address->ip, "before", before, "reason",
+              probe_reason_name(reason), "detail", address->last.detail[0] != '\0' ? address->last.detail : NULL, NULL);
+}
+
+static void tell_odd(const struct gateway *gateway, const struct gateway_address *address, const char *before)
+{
+    log_reason(gateway, address, LOG_WARN, "gateway_answer_odd", before);
+    emit_address(gateway, address, true, "GatewayAnswerOdd", "is alive, with a warning");
+}
+
+static void on_reason(struct gateway_address *address, enum probe_reason before)
+{
+    const struct gateway *gateway = address->owner;
+    if (is_odd(address)) {
+        tell_odd(gateway, address, probe_reason_name(before));
+    } else if (address->machine.verdict == VERDICT_ALIVE) {
+        log_reason(gateway, address, LOG_INFO, "gateway_answer_right", probe_reason_name(before));
+        emit_address(gateway, address, false, "GatewayAnswerRight", "answers as it should");
+    } else {
+        log_reason(gateway, address, LOG_WARN, "gateway_still_dead", probe_reason_name(before));
+        emit_address(gateway, address, true, "GatewayStillDead", "is still dead, now for another reason");
+    }
 }
 
 static void on_verdict(struct gateway_address *address, enum verdict old)
@@ -222,11 +303,9 @@ static void on_verdict(struct gateway_address *address, enum verdict old)
     writer_flip_started(control->writer, gateway->cluster_name);
     world_gateway_set_liveness(gateway->world_gateway, address->ip, now == VERDICT_ALIVE ? WORLD_ALIVE : WORLD_DEAD);
     emit_verdict(gateway, address, old);
-    enum verdict together = verdict_of(gateway);
-    if (together != gateway->verdict) {
-        gateway->verdict = together;
-        gateway->verdict_since_us = loop_wall_us(control->config.loop);
-    }
+    if (is_odd(address))
+        tell_odd(gateway, address, NULL);
+    judge_together(gateway);
     loop_wake(control->config.loop);
 }
 
@@ -247,7 +326,9 @@ static void on_probe(struct gateway_address *address, enum probe_reason reason)
     }
 }
 
-static const struct gateway_address_callbacks address_callbacks = {.on_verdict = on_verdict, .on_probe = on_probe};
+static const struct gateway_address_callbacks address_callbacks = {.on_verdict = on_verdict,
+                                                                   .on_probe = on_probe,
+                                                                   .on_reason = on_reason};
 
 /* ---- addresses ---- */
 
@@ -387,7 +468,6 @@ static enum err_code settle_addresses(struct gateway *gateway)
     /* A gateway that declares no probe cannot be found dead. */
     for (uint32_t i = 0; !spec->probe.enabled && i < count; i++)
         world_gateway_set_liveness(gateway->world_gateway, addresses[i], WORLD_ALIVE);
-    gateway->verdict = spec->probe.enabled ? verdict_of(gateway) : VERDICT_ALIVE;
     return ERR_OK;
 }
 
@@ -482,7 +562,7 @@ static void forget_series(struct gateway *gateway)
                                        instruments->gateway_latency,  instruments->gateway_probe_latency,
                                        instruments->gateway_probes,   instruments->gateway_transitions,
                                        instruments->gateway_failures, instruments->address_alive,
-                                       instruments->gateway_usable};
+                                       instruments->gateway_usable,   instruments->gateway_warning};
     /* By name is enough: a second gateway of the name in another namespace fills its gauges again at the next collection. */
     for (size_t i = 0; i < ARRAY_COUNT(families); i++)
         metrics_forget(instruments->registry, families[i], "gateway_name", gateway->key_name);
@@ -560,20 +640,27 @@ static void find_missed(struct gateways *gateways)
                 gateways_changed(gateways, gateway, false);
 }
 
+/* @return whether something of it has to be tried again. */
+static bool catch_up(struct gateway *gateway)
+{
+    if (gateway->changed)
+        gateway->changed = read_declaration(gateway) != ERR_OK;
+    if (gateway->addresses_changed) {
+        gateway->addresses_changed = settle_addresses(gateway) != ERR_OK;
+        judge_together(gateway);
+    }
+    if (gateway->unjudged)
+        judge(gateway);
+    return gateway->changed || gateway->addresses_changed;
+}
+
 bool gateways_turn(struct gateways *gateways)
 {
     bool failed = false;
     if (gateways->missed)
         find_missed(gateways);
-    for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next) {
-        if (gateway->changed)
-            gateway->changed = read_declaration(gateway) != ERR_OK;
-        if (gateway->addresses_changed)
-            gateway->addresses_changed = settle_addresses(gateway) != ERR_OK;
-        if (gateway->unjudged)
-            judge(gateway);
-        failed = failed || gateway->changed || gateway->addresses_changed;
-    }
+    for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next)
+        failed = catch_up(gateway) || failed;
     if (failed)
         control_turn_again(gateways->control);
     return false;
@@ -602,15 +689,20 @@ void gateways_free(struct gateways *gateways)
     mem_free(gateways);
 }
 
+static bool has_warning(const struct gateway *gateway)
+{
+    return world_gateway_spec(gateway->world_gateway)->warning[0] != '\0' || odd_address(gateway) != NULL;
+}
+
 void gateways_collect(struct gateways *gateways)
 {
     const struct instruments *instruments = &gateways->control->instruments;
     for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next) {
-        const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
+        bool probed = world_gateway_spec(gateway->world_gateway)->probe.enabled;
         const char *cluster = gateway->cluster_name, *namespace = gateway->namespace, *name = gateway->key_name;
         metric_set(metric_get(instruments->gateway_alive, cluster, namespace, name), gateway->verdict == VERDICT_ALIVE);
-        metric_set(metric_get(instruments->gateway_enabled, cluster, namespace, name),
-                   spec->exists && spec->probe.enabled);
+        metric_set(metric_get(instruments->gateway_enabled, cluster, namespace, name), is_complete(gateway) && probed);
+        metric_set(metric_get(instruments->gateway_warning, cluster, namespace, name), has_warning(gateway));
         if (gateway->judged)
             metric_set(metric_get(instruments->gateway_usable, cluster, namespace, name), gateway->fault == NULL);
         metrics_forget(instruments->registry, instruments->address_alive, "gateway_name", name);
@@ -675,6 +767,19 @@ static void describe_unprobed(const struct world_gateway *world_gateway, struct 
                                           .detail = ""};
 }
 
+/* What is odd about the declaration, and about the answers of the first address that gives such. */
+static const char *describe_warning(const struct gateway *gateway)
+{
+    const char *declared = world_gateway_spec(gateway->world_gateway)->warning;
+    const struct gateway_address *odd = odd_address(gateway);
+    if (odd == NULL)
+        return declared;
+    char *text = gateway->gateways->warning;
+    (void)snprintf(text, NOTE_BYTES, "%.500s%saddress %s: %s", declared, declared[0] != '\0' ? "; " : "", odd->ip,
+                   probe_reason_advice(odd->news.reason));
+    return text;
+}
+
 void gateways_describe(const struct world_gateway *world_gateway, struct gateway_info *info)
 {
     const struct gateway_spec *spec = world_gateway_spec(world_gateway);
@@ -697,19 +802,17 @@ void gateways_describe(const struct world_gateway *world_gateway, struct gateway
     info->advice = "";
     if (gateway == NULL)
         return;
-    bool usable = spec->exists && spec->problem[0] == '\0';
-    info->verdict = verdict_name(usable ? gateway->verdict : VERDICT_DEAD);
+    info->verdict = verdict_name(gateway->verdict);
     info->since_us = gateway->verdict_since_us;
+    info->warning = describe_warning(gateway);
     if (spec->probe.enabled)
         describe_probes(gateway, info);
-    else if (usable)
+    else if (is_complete(gateway))
         describe_unprobed(world_gateway, info);
-    const struct name *unresolved = unresolved_name(gateway);
-    if (gateway->addresses == NULL && unresolved != NULL) {
+    if (is_lost(gateway)) {
         info->reason = probe_reason_name(REASON_RESOLVE_FAILED);
-        info->advice = unresolved->error.text;
-        info->verdict = verdict_name(VERDICT_DEAD);
-    } else if (!usable) {
+        info->advice = unresolved_name(gateway)->error.text;
+    } else if (!is_complete(gateway)) {
         info->reason = spec->exists ? "NoAddress" : "GatewayNotFound";
         info->advice = spec->problem;
     }

@@ -42,8 +42,8 @@ struct definition {
 static const struct definition definitions[] = {
     {FIELD(gateway_alive), METRIC_GAUGE, "gateway_alive", "1 while any address of the gateway is alive, else 0.",
      gateway_labels, NULL, 0},
-    {FIELD(gateway_enabled), METRIC_GAUGE, "gateway_enabled", "1 while the gateway exists and is probed, else 0.",
-     gateway_labels, NULL, 0},
+    {FIELD(gateway_enabled), METRIC_GAUGE, "gateway_enabled",
+     "1 while the gateway exists, is complete and is probed, else 0.", gateway_labels, NULL, 0},
     {FIELD(gateway_latency), METRIC_GAUGE, "gateway_latency", "Latency of the last successful probe in milliseconds.",
      gateway_labels, NULL, 0},
     {FIELD(gateway_probe_latency), METRIC_HISTOGRAM, "gateway_probe_latency_ms",
@@ -56,6 +56,9 @@ static const struct definition definitions[] = {
     {FIELD(gateway_usable), METRIC_GAUGE, "svcmirror_gateway_usable",
      "1 while the gateway can be used as declared, 0 while it is missing, lacks an address or port, or does not "
      "resolve.",
+     gateway_labels, NULL, 0},
+    {FIELD(gateway_warning), METRIC_GAUGE, "svcmirror_gateway_warning",
+     "1 while the gateway's declaration is not understood in part, or an alive address answers with another body.",
      gateway_labels, NULL, 0},
     {FIELD(address_alive), METRIC_GAUGE, "svcmirror_gateway_address_alive",
      "1 while the address is alive, 0 while dead.", address_labels, NULL, 0},
@@ -73,6 +76,12 @@ static const struct definition definitions[] = {
      "Time since the target's API server gave a sign of life.", target_labels, NULL, 0},
     {FIELD(credentials_expiry), METRIC_GAUGE, "svcmirror_credentials_expiry_timestamp_seconds",
      "When the credentials for the target expire, in seconds since 1970.", target_labels, NULL, 0},
+    {FIELD(credentials_usable), METRIC_GAUGE, "svcmirror_credentials_usable",
+     "1 while the credentials for the target can be used, 0 while their Secret is missing or its kubeconfig is not "
+     "understood.",
+     target_labels, NULL, 0},
+    {FIELD(link_warning), METRIC_GAUGE, "svcmirror_link_warning",
+     "1 while the link works although its declaration or credentials are odd, else 0.", target_labels, NULL, 0},
     {FIELD(services), METRIC_GAUGE, "svcmirror_services", "Exported services by the state of their mirror.",
      service_labels, NULL, 0},
     {FIELD(service_cache), METRIC_GAUGE, "service_cache_size", "Services kept of a cluster.", cluster_labels, NULL, 0},

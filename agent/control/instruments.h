@@ -10,11 +10,11 @@ struct instruments {
     struct metric *gateway_alive, *gateway_enabled, *gateway_latency, *gateway_probe_latency, *gateway_probes;
     struct metric *gateway_transitions; /* + verdict */
     struct metric *gateway_failures;    /* + reason */
-    struct metric *gateway_usable;
+    struct metric *gateway_usable, *gateway_warning;
     struct metric *address_alive; /* + address */
     /* per target cluster */
-    struct metric *endpoint_repairs, *link_reachable, *link_synced, *link_invalid, *link_event_age, *credentials_expiry,
-        *services;
+    struct metric *endpoint_repairs, *link_reachable, *link_synced, *link_invalid, *link_event_age, *link_warning,
+        *credentials_expiry, *credentials_usable, *services;
     struct metric *declarations_readable; /* resource */
     /* per cluster, the source being "local" */
     struct metric *service_cache, *slice_cache, *namespace_cache;

@@ -103,6 +103,8 @@ bool target_reachable(const struct target *target);
 bool target_synced(const struct target *target);
 /** Why not reachable, or which right is missing; "" when all is well. */
 const char *target_problem(const struct target *target);
+/** What is odd about declaration or credentials, though they work; "" when nothing is. Valid until the next call for this target. */
+const char *target_warning(struct target *target);
 uint64_t target_event_age_ms(const struct target *target);
 int64_t target_expires_us(const struct target *target);
 void target_collect(struct target *target);                     /* fills its gauges */
@@ -143,6 +145,9 @@ enum err_code statuses_new(struct control *control, struct link_statuses **ret_s
 void statuses_free(struct link_statuses *statuses);
 void statuses_mark(struct link_statuses *statuses, struct world_link *link); /* something about its claims changed */
 void statuses_forget(struct link_statuses *statuses, struct world_link *link);
+/** What is marked is sent at once, without a second try; nothing is marked any more. */
+void statuses_stop(struct link_statuses *statuses);
+uint32_t statuses_in_flight(const struct link_statuses *statuses);
 
 /* ---- snapshot.c ---- */
 void snapshot_init(struct control *control);

@@ -494,7 +494,7 @@ static bool is_declared_badly(const struct links *links, const struct target *ta
 static enum err_code propose(struct map *winners, const struct link *link)
 {
     const struct link *rival = map_get(winners, link->cluster_name);
-    return rival == NULL || older(link, rival) ? map_put(winners, link->cluster_name, (void *)(uintptr_t)link) : ERR_OK;
+    return rival == NULL || older(link, rival) ? map_put(winners, link->cluster_name, mem_unconst(link)) : ERR_OK;
 }
 
 /* One link for each cluster name. */

@@ -35,7 +35,7 @@ enum err_code preview_entries_init(struct preview_entries *entries)
 }
 
 /* jansson counts references in objects that one only reads. */
-static void release(const json_t *object) { json_decref((json_t *)(uintptr_t)object); }
+static void release(const json_t *object) { json_decref(mem_unconst(object)); }
 
 void preview_entries_done(struct preview_entries *entries)
 {
@@ -128,11 +128,11 @@ static int compare(const void *a, const void *b)
 enum err_code preview_entries_sort(struct preview_entries *entries)
 {
     size_t at = 0;
-    entries->sorted = mem_zalloc((entries->count + 1) * sizeof(*entries->sorted));
+    entries->sorted = mem_zalloc((entries->count + 1) * sizeof(struct preview_write *));
     if (entries->sorted == NULL)
         return ERR_NOMEM;
     for (struct preview_entry *entry = entries->first; entry != NULL; entry = entry->next)
         entries->sorted[at++] = &entry->write;
-    qsort(entries->sorted, entries->count, sizeof(*entries->sorted), compare);
+    qsort(entries->sorted, entries->count, sizeof(struct preview_write *), compare);
     return ERR_OK;
 }

@@ -61,7 +61,7 @@ static void each_link(void *context, link_info_fn fn, void *fn_context)
                                  .api_reachable = target_reachable(target),
                                  .synced = target_synced(target),
                                  .problem = target_problem(target),
-                                 .warning = link->warning,
+                                 .warning = target_warning(target),
                                  .event_age_ms = target_event_age_ms(target),
                                  .credentials_expire_us = target_expires_us(target)};
         for (struct claim *claim = world_first_claim(target_world_link(target)); claim != NULL;

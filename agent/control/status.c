@@ -27,6 +27,7 @@ struct link_status {
 struct link_statuses {
     struct control *control;
     struct map *links; /* by link id -> struct link_status */
+    bool stopped;      /* what is not sent by now never is */
 };
 
 static void free_status(void *value)
@@ -177,20 +178,23 @@ static json_t *build(const struct link_status *status, enum claim_kind kind, con
 
 static void arm(struct link_status *status, uint64_t delay_ms)
 {
-    if (!loop_timer_active(status->timer))
+    if (!status->statuses->stopped && !loop_timer_active(status->timer))
         loop_timer_start(status->timer, delay_ms);
 }
+
+static void write_marked(struct link_status *status);
 
 static void on_done(struct kube_request *request, json_t *object, const struct kube_failure *failure)
 {
     (void)object;
     struct link_status *status = request->context;
     status->writing = false;
-    if (failure == NULL) {
-        if (status->marked)
-            arm(status, COALESCE_MS);
+    if (failure == NULL && status->marked && status->statuses->stopped)
+        write_marked(status);
+    else if (failure == NULL && status->marked)
+        arm(status, COALESCE_MS);
+    if (failure == NULL)
         return;
-    }
     log_warn("status_write_failed", "the Link's status could not be written and is tried again", "link",
              world_link_declaration(status->link)->name, "error", failure->error.text, NULL);
     status->marked = true;
@@ -275,15 +279,12 @@ static bool may_write(const struct link_status *status)
 {
     struct control *control = status->statuses->control;
     const char *version = links_version(control->links);
-    return !control->stopping && version != NULL && strcmp(version, "v1alpha1") != 0 &&
+    return version != NULL && strcmp(version, "v1alpha1") != 0 &&
            world_knowledge(control->world, status->link, WORLD_TARGET_SERVICES) == WORLD_LISTED;
 }
 
-static void on_timer(void *context)
+static void write_marked(struct link_status *status)
 {
-    struct link_status *status = context;
-    if (status->writing)
-        return; /* on_done() goes on */
     if (!may_write(status)) {
         if (status->marked)
             arm(status, RETRY_MS);
@@ -294,6 +295,13 @@ static void on_timer(void *context)
         status->marked = true;
         arm(status, RETRY_MS);
     }
+}
+
+static void on_timer(void *context)
+{
+    struct link_status *status = context;
+    if (!status->writing) /* else on_done() goes on */
+        write_marked(status);
 }
 
 static struct link_status *obtain(struct link_statuses *statuses, struct world_link *link)
@@ -317,7 +325,7 @@ static struct link_status *obtain(struct link_statuses *statuses, struct world_l
 
 void statuses_mark(struct link_statuses *statuses, struct world_link *link)
 {
-    if (statuses == NULL || world_link_declaration(link)->kind != LINK_RESOURCE)
+    if (statuses == NULL || statuses->stopped || world_link_declaration(link)->kind != LINK_RESOURCE)
         return;
     struct link_status *status = obtain(statuses, link);
     if (status == NULL)
@@ -325,6 +333,27 @@ void statuses_mark(struct link_statuses *statuses, struct world_link *link)
     status->marked = true;
     if (!status->writing)
         arm(status, COALESCE_MS);
+}
+
+void statuses_stop(struct link_statuses *statuses)
+{
+    if (statuses == NULL)
+        return;
+    statuses->stopped = true;
+    for (struct map_entry *at = map_first(statuses->links); at != NULL; at = map_next(at)) {
+        struct link_status *status = map_value(at);
+        loop_timer_stop(status->timer);
+        if (status->marked && !status->writing)
+            write_marked(status);
+    }
+}
+
+uint32_t statuses_in_flight(const struct link_statuses *statuses)
+{
+    uint32_t count = 0;
+    for (struct map_entry *at = statuses != NULL ? map_first(statuses->links) : NULL; at != NULL; at = map_next(at))
+        count += ((const struct link_status *)map_value(at))->writing ? 1 : 0;
+    return count;
 }
 
 void statuses_forget(struct link_statuses *statuses, struct world_link *link)

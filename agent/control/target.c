@@ -3,19 +3,30 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "agent/kube/codec.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
 #include "mirror/names.h"
 
-enum { DECODE_BYTES = 8 << 20, KUBECONFIG_BYTES = 2 << 20 };
+enum {
+    DECODE_BYTES = 8 << 20,
+    KUBECONFIG_BYTES = 2 << 20,
+    TELL_AGAIN_MS = 5 * 60 * 1000, /* a server that is refused and times out in turn is told once in so long */
+};
+
+/* Two kinds of failure, which people mend in different places. */
+enum trouble { TROUBLE_UNREACHABLE = 1, TROUBLE_DENIED = 2 };
 
 struct target_watch {
     struct target *target;
     enum world_collection collection;
     struct list_watch *list_watch;
-    enum err_code told; /* the failure that was logged last */
+    bool in_trouble;    /* a failure was told, and not yet that it is over */
+    unsigned kinds;     /* of trouble, told since these credentials failed first */
+    enum err_code told; /* the failure that was told last */
+    uint64_t told_ms;
 };
 
 struct target {
@@ -24,6 +35,7 @@ struct target {
     struct kube_client *client;
     char *kubeconfig;   /* that the client was made of, NULL when none */
     char *refused;      /* the kubeconfig that was given last, when it could not be used */
+    const char *oddity; /* of the kubeconfig in use, "" when none; constant */
     struct err problem; /* of declaration or credentials */
     struct target_watch services, slices;
     struct arena scratch;
@@ -110,26 +122,54 @@ static void on_end(void *context)
              watch->collection == WORLD_TARGET_SERVICES ? "services" : "endpointslices", NULL);
 }
 
+/* Of the target as a whole: one that may list services but not slices is not as it should be. */
+static void tell_watch_recovery(struct target_watch *watch)
+{
+    struct target *target = watch->target;
+    if (!watch->in_trouble)
+        return;
+    watch->in_trouble = false;
+    watch->kinds = 0;
+    watch->told = ERR_OK;
+    log_info("target_watch_recovered", "watching the target works again", "cluster", cluster_name(target), NULL);
+    if (!target->services.in_trouble && !target->slices.in_trouble)
+        links_emit(target->control, target_link(target), false, "TargetReachable", "watching the target works again");
+}
+
+/* Each kind once until it is over; another failure of a kind that was told once in a while. */
+static bool is_news(const struct target_watch *watch, enum trouble kind, enum err_code code)
+{
+    uint64_t now_ms = loop_now_ms(watch->target->control->config.loop);
+    return (watch->kinds & kind) == 0 || (watch->told != code && now_ms - watch->told_ms >= TELL_AGAIN_MS);
+}
+
+static void tell_watch_failure(struct target_watch *watch, const struct err *error)
+{
+    struct target *target = watch->target;
+    bool denied = error->code == ERR_FORBIDDEN || error->code == ERR_UNAUTHORIZED;
+    enum trouble kind = denied ? TROUBLE_DENIED : TROUBLE_UNREACHABLE;
+    if (!is_news(watch, kind, error->code))
+        return;
+    watch->in_trouble = true;
+    watch->kinds |= kind;
+    watch->told = error->code;
+    watch->told_ms = loop_now_ms(target->control->config.loop);
+    log_warn("target_watch_failed", "watching the target failed and is tried again; its mirrors stay as they are",
+             "cluster", cluster_name(target), "error", error->text, NULL);
+    links_emit(target->control, target_link(target), true, denied ? "TargetAccessDenied" : "TargetUnreachable",
+               error->text);
+}
+
 static void on_state(void *context, const struct list_watch_state *state)
 {
     struct target_watch *watch = context;
     struct target *target = watch->target;
     if (state->healthy) {
-        if (watch->told != ERR_OK)
-            log_info("target_watch_recovered", "watching the target works again", "cluster", cluster_name(target),
-                     NULL);
-        watch->told = ERR_OK;
+        tell_watch_recovery(watch);
         return;
     }
     enum err_code code = state->error.code;
-    if (watch->told != code) {
-        log_warn("target_watch_failed", "watching the target failed and is tried again; its mirrors stay as they are",
-                 "cluster", cluster_name(target), "error", state->error.text, NULL);
-        links_emit(target->control, target_link(target), true,
-                   code == ERR_FORBIDDEN || code == ERR_UNAUTHORIZED ? "TargetAccessDenied" : "TargetUnreachable",
-                   state->error.text);
-    }
-    watch->told = code;
+    tell_watch_failure(watch, &state->error);
     if (watch->collection == WORLD_TARGET_SLICES && (code == ERR_FORBIDDEN || code == ERR_NOT_FOUND))
         world_set_unavailable(target->control->world, target->world_link, watch->collection);
 }
@@ -137,7 +177,8 @@ static void on_state(void *context, const struct list_watch_state *state)
 static enum err_code start_watch(struct target *target, struct target_watch *watch, enum world_collection collection,
                                  const char *resource, const char *kind, const char *path, const char *selector)
 {
-    *watch = (struct target_watch){.target = target, .collection = collection};
+    /* A trouble that was told is still to be told the end of. */
+    *watch = (struct target_watch){.target = target, .collection = collection, .in_trouble = watch->in_trouble};
     const struct list_watch_config config = {.resource = resource,
                                              .kind = kind,
                                              .path = path,
@@ -229,8 +270,20 @@ static void observe(void *context, const struct kube_client *client, const char 
                        (double)latency_us / 1e6);
 }
 
+/* What is dangerous about credentials that work, "" when nothing is. */
+static const char *find_oddity(const struct kubeconfig *config)
+{
+    if (strncasecmp(config->server, "http://", strlen("http://")) == 0 &&
+        (config->token != NULL || config->password != NULL))
+        return "the server is http:// and the credentials go there unencrypted: use https://";
+    if (config->insecure_skip_tls_verify)
+        return "insecure-skip-tls-verify lets anybody on the way pass for the server and read the credentials: give "
+               "certificate-authority-data instead";
+    return "";
+}
+
 static enum err_code make_client(struct target *target, const char *text, struct kube_client **ret_client,
-                                 struct err *reterr)
+                                 const char **ret_oddity, struct err *reterr)
 {
     struct arena arena;
     struct kubeconfig config;
@@ -239,10 +292,27 @@ static enum err_code make_client(struct target *target, const char *text, struct
     if (code == ERR_OK)
         code = kube_client_new(target->control->config.http, target->control->config.loop, &config,
                                cluster_name(target), ret_client, reterr);
-    arena_done(&arena);
-    if (code == ERR_OK)
+    if (code == ERR_OK) {
+        *ret_oddity = find_oddity(&config);
         kube_client_observe(*ret_client, observe, target->control);
+    }
+    arena_done(&arena);
     return code;
+}
+
+/* Once for each wording: a new token in the same kubeconfig is no news. */
+static void tell_oddity(struct target *target, const char *oddity)
+{
+    char note[ERR_TEXT_BYTES];
+    bool news = strcmp(target->oddity, oddity) != 0;
+    target->oddity = oddity;
+    if (!news || oddity[0] == '\0')
+        return;
+    log_warn("credentials_warning", oddity, "cluster", cluster_name(target), "secret",
+             target_link(target)->credentials_secret, NULL);
+    (void)snprintf(note, sizeof(note), "Secret %s/%s: %s", target_link(target)->namespace,
+                   target_link(target)->credentials_secret, oddity);
+    links_emit(target->control, target_link(target), true, "CredentialsWarning", note);
 }
 
 static void tell_problem(struct target *target, const char *text)
@@ -281,7 +351,8 @@ static enum err_code connect_anew(struct target *target, char *kubeconfig)
 {
     struct err error = {0};
     struct kube_client *client = NULL;
-    enum err_code code = make_client(target, kubeconfig, &client, &error);
+    const char *oddity = "";
+    enum err_code code = make_client(target, kubeconfig, &client, &oddity, &error);
     if (code == ERR_NOMEM) {
         mem_free(kubeconfig);
         return code;
@@ -300,6 +371,7 @@ static enum err_code connect_anew(struct target *target, char *kubeconfig)
              first ? "connecting to the target" : "the target's new credentials are in use", "cluster",
              cluster_name(target), "server", kube_client_server(client), NULL);
     tell_recovery(target);
+    tell_oddity(target, oddity);
     return restart_watches(target);
 }
 
@@ -329,6 +401,7 @@ enum err_code target_new(struct control *control, const struct link *link, struc
     if (target == NULL)
         return ERR_NOMEM;
     target->control = control;
+    target->oddity = "";
     arena_init(&target->scratch, DECODE_BYTES);
     if (world_put_link(control->world, link, &target->world_link) != ERR_OK) {
         target_free(target);
@@ -417,6 +490,30 @@ const char *target_server(const struct target *target)
     return target->client != NULL ? kube_client_server(target->client) : "";
 }
 
+const char *target_warning(struct target *target)
+{
+    const char *declared = target_link(target)->warning;
+    if (target->oddity[0] == '\0')
+        return declared;
+    if (declared[0] == '\0')
+        return target->oddity;
+    arena_reset(&target->scratch);
+    const char *both = arena_printf(&target->scratch, "%s; %s", declared, target->oddity);
+    return both != NULL ? both : declared;
+}
+
+/* Whether there are any that can be used; those that were in use before may go on working. Unknown until the Secrets are listed. */
+static void collect_credentials(const struct target *target)
+{
+    const struct instruments *instruments = &target->control->instruments;
+    bool usable = target->problem.code == ERR_OK;
+    if (target->client != NULL || !usable)
+        metric_set(metric_get(instruments->credentials_usable, cluster_name(target)), usable);
+    if (target_expires_us(target) != 0)
+        metric_set(metric_get(instruments->credentials_expiry, cluster_name(target)),
+                   (double)target_expires_us(target) / 1e6);
+}
+
 void target_collect(struct target *target)
 {
     const struct instruments *instruments = &target->control->instruments;
@@ -424,8 +521,8 @@ void target_collect(struct target *target)
     metric_set(metric_get(instruments->link_reachable, cluster), target_reachable(target));
     metric_set(metric_get(instruments->link_synced, cluster), target_synced(target));
     metric_set(metric_get(instruments->link_event_age, cluster), (double)target_event_age_ms(target) / 1000.0);
-    if (target_expires_us(target) != 0)
-        metric_set(metric_get(instruments->credentials_expiry, cluster), (double)target_expires_us(target) / 1e6);
+    metric_set(metric_get(instruments->link_warning, cluster), target_warning(target)[0] != '\0');
+    collect_credentials(target);
     metric_set(metric_get(instruments->service_cache, cluster),
                (double)world_collection_size(target->control->world, target->world_link, WORLD_TARGET_SERVICES));
     metric_set(metric_get(instruments->slice_cache, cluster),

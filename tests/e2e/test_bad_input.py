@@ -49,6 +49,8 @@ def test_kubeconfigs_that_cannot_be_used(source, east, good, kubeconfig, words):
     for word in words:
         assert word in notes[0], notes[0]
     assert any(l["problem"] for l in good.json("/api/v1/links") if l["clusterName"] == "east")
+    assert good.metrics()['svcmirror_credentials_usable{target_cluster_name="east"}'] == 0
+    assert good.metrics()['svcmirror_credentials_usable{target_cluster_name="north"}'] == 1
     assert good.metrics()['svcmirror_link_api_reachable{target_cluster_name="east"}'] == 0
 
 
@@ -59,6 +61,23 @@ def test_a_server_that_is_not_there(source, east, good):
     notes = wait_until(lambda: events(source, "TargetUnreachable"), 15, "an Event")
     assert "refused" in notes[0]
     assert good.metrics()['svcmirror_link_api_reachable{target_cluster_name="east"}'] == 0
+    assert good.metrics()['svcmirror_credentials_usable{target_cluster_name="east"}'] == 1
+    east.link_secret(source)
+    wait_until(lambda: events(source, "TargetReachable"), 15, "its end is told")
+    assert len(good.logs("target_watch_failed")) == 1, "told once"
+
+
+def test_a_server_that_nobody_verifies(source, east, good):
+    config = json.loads(east.reader_kubeconfig())
+    del config["clusters"][0]["cluster"]["certificate-authority-data"]
+    config["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
+    east.link_secret(source, kubeconfig=json.dumps(config))
+    [note] = wait_until(lambda: events(source, "CredentialsWarning"), 15, "an Event")
+    assert "insecure-skip-tls-verify" in note
+    assert good.metrics()['svcmirror_link_warning{target_cluster_name="east"}'] == 1
+    assert good.metrics()['svcmirror_link_warning{target_cluster_name="north"}'] == 0
+    assert any("insecure-skip-tls-verify" in l["warning"] for l in good.json("/api/v1/links") if l["clusterName"] == "east")
+    wait_until(lambda: good.metrics()['svcmirror_link_api_reachable{target_cluster_name="east"}'] == 1, 10, "it works all the same")
 
 
 def test_a_server_with_the_wrong_certificate(source, east, north, good):
@@ -123,6 +142,7 @@ def test_a_probe_period_of_zero_gets_the_default(source, east, good):
     east.link(source, probeSpec={"path": "/ready", "port": "8080", "period": "0s"})
     notes = wait_until(lambda: events(source, "LinkWarning"), 10, "an Event on the Link")
     assert "period" in notes[0] and "0s" in notes[0] and "3000 ms is used" in notes[0]
+    assert good.metrics()['svcmirror_link_warning{target_cluster_name="east"}'] == 1
 
 
 FAULTS = [
@@ -132,6 +152,7 @@ FAULTS = [
     ({"selector": {"matchLabels": None, "matchExpressions": [{"key": "a", "operator": "In"}]}}, ["selector", "In"]),
     ({"selector": {"matchLabels": {"mirror.linkerd.io/exported": True}}}, ["selector"]),
     ({"targetClusterName": "Not A Name"}, ["targetClusterName", "Not A Name"]),
+    ({"targetClusterName": "local"}, ["targetClusterName", "local", "source cluster"]),
 ]
 
 
@@ -192,6 +213,8 @@ def test_a_gateway_that_is_not_there(source, east, good):
     east.link_secret(source)
     notes = wait_until(lambda: events(source, "GatewayNotFound"), 10, "an Event")
     assert "nowhere/missing" in notes[0] and usable(good, "missing", "nowhere") == 0
+    labels = '{target_cluster_name="east",gateway_namespace="nowhere",gateway_name="missing"}'
+    assert (good.metrics()["gateway_alive" + labels], good.metrics()["gateway_enabled" + labels]) == (0, 0)
     [event] = [e for e in source.api.list("events", AGENT_NAMESPACE) if e["reason"] == "GatewayNotFound"]
     assert (event["type"], event["regarding"]["kind"], event["regarding"]["name"]) == ("Warning", "Secret", "cluster-credentials-east")
     east.export("another", gateway="missing", gateway_ns="nowhere")
@@ -227,6 +250,7 @@ def test_what_is_odd_about_a_gateway_is_told_once(source, east, good):
     east.link_secret(source)
     notes = wait_until(lambda: events(source, "GatewayMisconfigured"), 10, "an Event")
     assert "soon" in notes[0]
+    assert good.metrics()['svcmirror_gateway_warning{target_cluster_name="east",gateway_namespace="ambassador",gateway_name="ambassador"}'] == 1
     east.gateway_service(period="soon", identity="other")
     wait_until(lambda: good.gateway("east")["identity"] == "other", 5, "another change of the declaration")
     assert len(good.logs("gateway_warning")) == 1

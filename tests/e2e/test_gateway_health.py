@@ -121,6 +121,24 @@ def test_another_body_is_alive_with_a_warning(source, east, agent, fault):
     one = linked(source, east, agent)
     wait_until(lambda: ready(source), 10, "alive")
     assert one.gateway("east")["addresses"][0]["reason"] == "OKOtherBody"
+    assert "catch-all Mapping" in one.gateway("east")["warning"]
+    warned = lambda: next(v for k, v in one.metrics().items() if k.startswith("svcmirror_gateway_warning"))
+    assert warned() == 1 and len(one.logs("gateway_answer_odd")) == 1
+    wait_until(lambda: any(e["reason"] == "GatewayAnswerOdd" for e in source.api.list("events", AGENT_NAMESPACE)), 5, "an Event")
+    east.gateway.restart()
+    wait_until(lambda: warned() == 0, 10, "mended")
+
+
+def test_another_reason_of_a_dead_gateway_is_told(source, east, agent):
+    one = linked(source, east, agent)
+    wait_until(lambda: one.logs("gateway_dead"), 10, "dead: nothing listens")
+    east.gateway.start("no_mapping")
+    told = wait_until(lambda: one.logs("gateway_still_dead"), 10, "another reason")
+    assert told[-1]["reason"] == "NoRoute"
+    [event] = wait_until(lambda: [e for e in source.api.list("events", AGENT_NAMESPACE) if e["reason"] == "GatewayStillDead" and "NoRoute" in e["note"]], 5, "an Event")
+    assert event["type"] == "Warning"
+    east.gateway.restart()
+    wait_until(lambda: ready(source), 10, "mended: alive")
 
 
 def test_the_host_header_names_port_80_by_silence(source, east, agent):

@@ -55,43 +55,97 @@ void bench_resolve(const char *host, const char *address)
     }
 }
 
-/* ---- probes that are never answered ---- */
+/* ---- probes that are answered as the test says ---- */
+
+enum { MAX_ANSWERS = 8, MAX_PENDING = 16 };
 
 struct probe_link {
-    char unused;
+    struct probe_callbacks callbacks;
+    char ip[64];
+    uint32_t sent;
+    uint32_t pending[MAX_PENDING]; /* 0: free */
+    struct probe_link *next;
 };
 
-static unsigned probed;
+static struct probe_link *probe_links;
+
+static struct {
+    char ip[64];
+    bool silent;
+    struct probe_observation observation;
+} answers[MAX_ANSWERS];
 
 enum err_code probe_link_new(struct http *http, const struct probe_link_config *config,
                              const struct probe_callbacks *callbacks, struct probe_link **ret_link, struct err *reterr)
 {
     (void)http;
-    (void)config;
-    (void)callbacks;
-    *ret_link = NEW(struct probe_link);
-    if (*ret_link == NULL)
+    struct probe_link *link = NEW(struct probe_link);
+    if (link == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
-    probed++;
+    link->callbacks = *callbacks;
+    (void)snprintf(link->ip, sizeof(link->ip), "%s", config->ip);
+    link->next = probe_links;
+    probe_links = link;
+    *ret_link = link;
     return ERR_OK;
 }
 
 enum err_code probe_link_send(struct probe_link *link, uint32_t *ret_id, struct err *reterr)
 {
-    (void)link;
     (void)reterr;
-    *ret_id = 1;
+    *ret_id = ++link->sent;
+    link->pending[link->sent % MAX_PENDING] = link->sent;
     return ERR_OK;
 }
 
 void probe_link_free(struct probe_link *link)
 {
-    if (link != NULL)
-        probed--;
+    struct probe_link **at = &probe_links;
+    if (link == NULL)
+        return;
+    while (*at != link)
+        at = &(*at)->next;
+    *at = link->next;
     mem_free(link);
 }
 
-unsigned bench_probed(void) { return probed; }
+unsigned bench_probed(void)
+{
+    unsigned count = 0;
+    for (const struct probe_link *link = probe_links; link != NULL; link = link->next)
+        count++;
+    return count;
+}
+
+void bench_probes_see(const char *ip, const struct probe_observation *answer)
+{
+    unsigned i = 0;
+    while (answers[i].ip[0] != '\0' && strcmp(answers[i].ip, ip) != 0)
+        assert_true(++i < MAX_ANSWERS);
+    (void)snprintf(answers[i].ip, sizeof(answers[i].ip), "%s", ip);
+    answers[i].silent = answer == NULL;
+    if (answer != NULL)
+        answers[i].observation = *answer;
+}
+
+static const struct probe_observation *answer_for(const char *ip)
+{
+    for (unsigned i = 0; i < MAX_ANSWERS; i++)
+        if (strcmp(answers[i].ip, ip) == 0 && !answers[i].silent)
+            return &answers[i].observation;
+    return NULL;
+}
+
+static void answer_probes(void)
+{
+    for (struct probe_link *link = probe_links; link != NULL; link = link->next)
+        for (unsigned i = 0; answer_for(link->ip) != NULL && i < MAX_PENDING; i++) {
+            uint32_t id = link->pending[i];
+            link->pending[i] = 0;
+            if (id != 0)
+                link->callbacks.on_result(link->callbacks.context, id, answer_for(link->ip));
+        }
+}
 
 /* ---- API servers ---- */
 
@@ -189,6 +243,9 @@ static void accept_write(struct bench *bench, struct http_call *call)
     } else if (strstr(path, "/status") != NULL) {
         bench->status_writes++;
         (void)snprintf(bench->status, sizeof(bench->status), "%.*s", (int)call->request_body_bytes, call->request_body);
+        bench->held_status = call;
+        if (bench->holds_statuses)
+            return;
     }
     fake_http_answer(call, 200, "{}");
 }
@@ -216,6 +273,7 @@ static void settle(struct bench *bench)
     for (unsigned quiet = 0; quiet < QUIET_TURNS; quiet++) {
         for (; !fake_http_is_idle(bench->http); quiet = 0)
             answer(bench, fake_http_take(bench->http, "*"));
+        answer_probes();
         fake_loop_advance(bench->loop, 0);
     }
 }
@@ -248,6 +306,7 @@ void bench_init(struct bench *bench, bool serves_links)
 {
     memset(bench, 0, sizeof(*bench));
     memset(questions, 0, sizeof(questions));
+    memset(answers, 0, sizeof(answers));
     bench->loop = loop_new();
     bench->http = fake_http_new(bench->loop);
     bench->metrics = metrics_new();
@@ -347,6 +406,17 @@ const char *bench_problem(const struct bench *bench)
     (void)snprintf(problem, sizeof(problem), "there is no link");
     source->each_link(source->context, keep_problem, problem);
     return problem;
+}
+
+static void keep_gateway(void *context, const struct gateway_info *info) { *(struct gateway_info *)context = *info; }
+
+struct gateway_info bench_gateway(const struct bench *bench)
+{
+    struct gateway_info info = {0};
+    const struct admin_source *source = control_source(bench->control);
+    source->each_gateway(source->context, keep_gateway, &info);
+    assert_non_null(info.name);
+    return info;
 }
 
 /* ---- objects ---- */

@@ -12,6 +12,7 @@
 
 #include "agent/control/control.h"
 #include "agent/net/http.h"
+#include "health/diagnosis.h"
 
 enum { BENCH_LISTINGS = 12, BENCH_EVENTS = 128, BENCH_NOTE_BYTES = 1100 };
 
@@ -42,7 +43,9 @@ struct bench {
     struct bench_listing listings[BENCH_LISTINGS];
     struct bench_event events[BENCH_EVENTS];
     unsigned event_count, status_writes;
-    char status[4096]; /* the body written last to a Link's status, "" when none was */
+    char status[4096];             /* the body written last to a Link's status, "" when none was */
+    bool holds_statuses;           /* such writes are not answered */
+    struct http_call *held_status; /* the last one of them */
 };
 
 /** With everything empty, nothing started. */
@@ -74,3 +77,7 @@ const char *bench_secret(const char *name, const char *cluster, const char *kube
 void bench_resolve(const char *host, const char *address);
 /** Probe connections that are open now. */
 unsigned bench_probed(void);
+/** Each probe of `ip` is answered so from now on; NULL: not at all, as at first. */
+void bench_probes_see(const char *ip, const struct probe_observation *answer);
+/** What /api/v1/gateways has of the only gateway; borrowed texts are valid until something changes. */
+struct gateway_info bench_gateway(const struct bench *bench);

@@ -22,8 +22,11 @@
             "\"mirror.linkerd.io/multicluster-gateway\":\"true\",\"mirror.linkerd.io/probe-path\":\"/ready\"" more,    \
             ports, ingress)
 
-static const char usable[] =
-    "svcmirror_gateway_usable{target_cluster_name=\"east\",gateway_namespace=\"demo\",gateway_name=\"gw\"}";
+#define LABELS "{target_cluster_name=\"east\",gateway_namespace=\"demo\",gateway_name=\"gw\"}"
+
+static const char usable[] = "svcmirror_gateway_usable" LABELS;
+static const struct probe_observation ok = {.end = PROBE_ANSWERED, .status = 200, .latency_us = 1500};
+static const struct probe_observation refused = {.end = PROBE_REFUSED};
 static const char good[] = GATEWAY("9", "", GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.1\"}");
 
 static void open_target(struct bench *bench, const char *services)
@@ -168,11 +171,152 @@ static void a_warning_is_told_once_for_each_text(void **state)
     bench_tell(&bench, BENCH_SERVICES, "MODIFIED",
                GATEWAY("3", PERIOD("soon"), GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.2\"}"));
     bench_advance(&bench, 31000);
+    assert_true(bench_metric(&bench, "svcmirror_gateway_warning" LABELS) == 1);
     assert_int_equal(bench_event_count(&bench, "GatewayMisconfigured"), 1);
     assert_int_equal(bench_event(&bench, "GatewayMisconfigured")->repeats, 0);
     bench_tell(&bench, BENCH_SERVICES, "MODIFIED",
                GATEWAY("4", PERIOD("later"), GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.2\"}"));
     assert_int_equal(bench_event_count(&bench, "GatewayMisconfigured"), 2);
+    bench_done(&bench);
+}
+
+/* ---- the verdict of all addresses together ---- */
+
+static void a_gateway_that_is_not_there_is_not_alive(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench, EXPORTED("web"));
+    assert_true(bench_metric(&bench, "gateway_alive" LABELS) == 0);
+    assert_true(bench_metric(&bench, "gateway_enabled" LABELS) == 0);
+    assert_string_equal(bench_gateway(&bench).verdict, "dead");
+    /* It comes without a load balancer, then gets one, at last a probe. */
+    bench_tell(&bench, BENCH_SERVICES, "ADDED", SERVICE("gw", "2", "", GATEWAY_PORT, ""));
+    assert_true(bench_metric(&bench, "gateway_alive" LABELS) == 0);
+    assert_string_equal(bench_gateway(&bench).reason, "NoAddress");
+    bench_tell(&bench, BENCH_SERVICES, "MODIFIED", SERVICE("gw", "3", "", GATEWAY_PORT, "{\"ip\":\"10.0.0.1\"}"));
+    assert_true(bench_metric(&bench, "gateway_alive" LABELS) == 1);
+    assert_true(bench_metric(&bench, "gateway_enabled" LABELS) == 0);
+    assert_string_equal(bench_gateway(&bench).verdict, "alive");
+    bench_tell(&bench, BENCH_SERVICES, "MODIFIED", good);
+    assert_true(bench_metric(&bench, "gateway_alive" LABELS) == 0);
+    assert_true(bench_metric(&bench, "gateway_enabled" LABELS) == 1);
+    assert_string_equal(bench_gateway(&bench).verdict, "unknown");
+    bench_tell(&bench, BENCH_SERVICES, "DELETED", good);
+    assert_true(bench_metric(&bench, "gateway_enabled" LABELS) == 0);
+    bench_done(&bench);
+}
+
+static void a_verdict_is_as_old_as_its_last_change(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, false);
+    bench_probes_see("10.0.0.1", &ok);
+    bench_probes_see("10.0.0.2", &refused);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+    (void)bench_serve(&bench, BENCH_SERVICES, "Service",
+                      EXPORTED("web") "," GATEWAY("9", "", GATEWAY_PORT "," PROBE_PORT,
+                                                  "{\"ip\":\"10.0.0.1\"},{\"ip\":\"10.0.0.2\"}"));
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 10000);
+    assert_string_equal(bench_gateway(&bench).verdict, "alive");
+    int64_t alive_us = bench_gateway(&bench).since_us;
+    /* The one that is alive goes. */
+    bench_tell(&bench, BENCH_SERVICES, "MODIFIED",
+               GATEWAY("10", "", GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.2\"}"));
+    assert_string_equal(bench_gateway(&bench).verdict, "dead");
+    int64_t dead_us = bench_gateway(&bench).since_us;
+    assert_true(dead_us == loop_wall_us(bench.loop) && dead_us - alive_us > 9000000);
+    /* What changes nothing does not make it younger. */
+    bench_advance(&bench, 5000);
+    bench_tell(&bench, BENCH_SERVICES, "MODIFIED",
+               GATEWAY("11", PERIOD("5"), GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.2\"}"));
+    assert_true(bench_gateway(&bench).since_us == dead_us);
+    bench_tell(&bench, BENCH_SERVICES, "DELETED", GATEWAY("11", "", "", ""));
+    assert_true(bench_gateway(&bench).since_us == dead_us);
+    bench_done(&bench);
+}
+
+/* ---- reasons ---- */
+
+static void probed(struct bench *bench, const struct probe_observation *answer)
+{
+    bench_probes_see("10.0.0.1", answer);
+    bench_advance(bench, 10000);
+}
+
+static void a_dead_address_with_another_reason_is_told(void **state)
+{
+    (void)state;
+    static const struct probe_observation no_route = {.end = PROBE_ANSWERED, .status = 404, .server = "envoy"};
+    struct bench bench;
+    open_target(&bench, EXPORTED("web") "," GATEWAY("9", "", GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.1\"}"));
+    probed(&bench, &refused);
+    assert_int_equal(bench_event_count(&bench, "GatewayDead"), 1);
+    assert_int_equal(bench_event_count(&bench, "GatewayStillDead"), 0);
+    probed(&bench, &no_route);
+    assert_int_equal(bench_event_count(&bench, "GatewayStillDead"), 1);
+    const struct bench_event *event = bench_event(&bench, "GatewayStillDead");
+    assert_string_equal(event->type, "Warning");
+    assert_non_null(strstr(event->note, "address 10.0.0.1 is still dead"));
+    assert_non_null(strstr(event->note, "NoRoute"));
+    bench_advance(&bench, 31000);
+    assert_int_equal(event->repeats, 0);
+    assert_string_equal(bench_gateway(&bench).reason, "NoRoute");
+    assert_int_equal(bench_event_count(&bench, "GatewayDead"), 1);
+    probed(&bench, &ok);
+    assert_int_equal(bench_event_count(&bench, "GatewayAlive"), 1);
+    bench_done(&bench);
+}
+
+#define AMBASSADOR(version, path)                                                                                      \
+    SERVICE("gw", version,                                                                                             \
+            "\"mirror.linkerd.io/multicluster-gateway\":\"true\",\"mirror.linkerd.io/probe-path\":\"" path "\"",       \
+            GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.1\"}")
+
+static void another_body_is_a_warning(void **state)
+{
+    (void)state;
+    static const char warning[] = "svcmirror_gateway_warning" LABELS;
+    static const struct probe_observation right = {.end = PROBE_ANSWERED,
+                                                   .status = 200,
+                                                   .server = "envoy",
+                                                   .body = "Ambassador is ready and waiting\n"};
+    static const struct probe_observation odd = {.end = PROBE_ANSWERED,
+                                                 .status = 200,
+                                                 .server = "envoy",
+                                                 .body = "hello"};
+    struct bench bench;
+    bench_init(&bench, false);
+    bench_probes_see("10.0.0.1", &odd);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+    (void)bench_serve(&bench, BENCH_SERVICES, "Service", EXPORTED("web") "," AMBASSADOR("9", "/-/ambassador/ready"));
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 10000);
+    assert_string_equal(bench_gateway(&bench).verdict, "alive");
+    assert_non_null(strstr(bench_gateway(&bench).warning, "address 10.0.0.1: "));
+    assert_non_null(strstr(bench_gateway(&bench).warning, "catch-all Mapping"));
+    assert_int_equal(bench_event_count(&bench, "GatewayAnswerOdd"), 1);
+    assert_string_equal(bench_event(&bench, "GatewayAnswerOdd")->type, "Warning");
+    assert_true(bench_metric(&bench, warning) == 1);
+    probed(&bench, &right);
+    assert_string_equal(bench_gateway(&bench).warning, "");
+    assert_int_equal(bench_event_count(&bench, "GatewayAnswerRight"), 1);
+    assert_string_equal(bench_event(&bench, "GatewayAnswerRight")->type, "Normal");
+    assert_true(bench_metric(&bench, warning) == 0);
+    bench_advance(&bench, 60000);
+    probed(&bench, &odd);
+    assert_int_equal(bench_event_count(&bench, "GatewayAnswerOdd") + bench_event(&bench, "GatewayAnswerOdd")->repeats,
+                     2);
+    assert_true(bench_metric(&bench, warning) == 1);
+    /* Dead, it has other worries. */
+    probed(&bench, &refused);
+    assert_true(bench_metric(&bench, warning) == 0);
+    assert_int_equal(bench_event_count(&bench, "GatewayAnswerRight"), 1);
+    bench_tell(&bench, BENCH_SERVICES, "DELETED", AMBASSADOR("9", ""));
+    bench_tell(&bench, BENCH_SERVICES, "DELETED", EXPORTED("web"));
+    assert_true(bench_metric(&bench, warning) == -1);
     bench_done(&bench);
 }
 
@@ -185,6 +329,10 @@ int main(void)
         cmocka_unit_test(a_name_that_does_not_resolve_is_told),
         cmocka_unit_test(a_link_needs_a_gateway_only_for_services),
         cmocka_unit_test(a_warning_is_told_once_for_each_text),
+        cmocka_unit_test(a_gateway_that_is_not_there_is_not_alive),
+        cmocka_unit_test(a_verdict_is_as_old_as_its_last_change),
+        cmocka_unit_test(a_dead_address_with_another_reason_is_told),
+        cmocka_unit_test(another_body_is_a_warning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,6 +102,8 @@ static void only_a_cluster_name_that_cannot_end_a_name_refuses_a_link(void **sta
         {"East",
          "spec.targetClusterName \"East\" cannot end a Service name: use at most 63 of a-z, 0-9 and -, beginning "
          "and ending with a letter or digit"},
+        {"local",
+         "spec.targetClusterName \"local\" is what metrics call the source cluster: give the target another name"},
         {"a.b", NULL},
         {"a/b", NULL},
         {"-a", NULL},
@@ -315,6 +317,9 @@ static void secrets_of_linkerd_28_are_judged(void **state)
          "annotation mirror.linkerd.io/cluster-name \"Ea\" cannot end a Service name: use at most 63 of a-z, 0-9 and "
          "-, "
          "beginning and ending with a letter or digit"},
+        {"local", "east.example", "linkerd",
+         "annotation mirror.linkerd.io/cluster-name \"local\" is what metrics call the source cluster: give the target "
+         "another name"},
         {"east", NULL, "linkerd",
          "annotation mirror.linkerd.io/remote-cluster-domain is missing: set it to the target's cluster domain, e.g. "
          "cluster.local"},

@@ -139,6 +139,109 @@ static void a_kubeconfig_ends_at_its_first_nul(void **state)
     bench_done(&bench);
 }
 
+static const char *kubeconfig(const char *server, const char *more)
+{
+    static char text[700];
+    (void)snprintf(text, sizeof(text),
+                   "{\"clusters\":[{\"name\":\"c\",\"cluster\":{\"server\":\"%s\"%s}}],\"users\":[{\"name\":\"u\","
+                   "\"user\":{\"token\":\"t\"}}],\"contexts\":[{\"name\":\"x\",\"context\":{\"cluster\":\"c\",\"user\":"
+                   "\"u\"}}],\"current-context\":\"x\"}",
+                   server, more);
+    return text;
+}
+
+static void unguarded_credentials_are_told(void **state)
+{
+    (void)state;
+    static const char warning[] = "svcmirror_link_warning{target_cluster_name=\"east\"}";
+    static const char usable[] = "svcmirror_credentials_usable{target_cluster_name=\"east\"}";
+    struct bench bench;
+    open_link(&bench, bench_secret("a", "", NULL, 0));
+    assert_int_equal(bench_event_count(&bench, "CredentialsWarning"), 0);
+    assert_true(bench_metric(&bench, warning) == 0);
+    bench_tell(&bench, BENCH_SECRETS, "MODIFIED", bench_secret("a", "", kubeconfig("http://target:8080", ""), 0));
+    bench_tell(&bench, BENCH_SECRETS, "MODIFIED", bench_secret("a", "", kubeconfig("HTTP://target:8081", ""), 0));
+    assert_int_equal(bench_event_count(&bench, "CredentialsWarning"), 1);
+    assert_string_equal(bench_event(&bench, "CredentialsWarning")->type, "Warning");
+    assert_non_null(strstr(bench_event(&bench, "CredentialsWarning")->note, "http://"));
+    assert_true(bench_metric(&bench, warning) == 1);
+    bench_tell(&bench, BENCH_SECRETS, "MODIFIED",
+               bench_secret("a", "", kubeconfig("https://target:6443", ",\"insecure-skip-tls-verify\":true"), 0));
+    assert_int_equal(bench_event_count(&bench, "CredentialsWarning"), 2);
+    assert_non_null(strstr(bench_event(&bench, "CredentialsWarning")->note, "insecure-skip-tls-verify"));
+    bench_tell(&bench, BENCH_SECRETS, "MODIFIED", bench_secret("a", "", NULL, 0));
+    assert_true(bench_metric(&bench, warning) == 0);
+    assert_true(bench_metric(&bench, usable) == 1);
+    bench_tell(&bench, BENCH_SECRETS, "MODIFIED", bench_secret("a", "", "hello", 0));
+    assert_true(bench_metric(&bench, usable) == 0);
+    bench_tell(&bench, BENCH_LINKS, "DELETED", link_object);
+    assert_true(bench_metric(&bench, usable) == -1);
+    assert_true(bench_metric(&bench, warning) == -1);
+    bench_done(&bench);
+}
+
+static void an_odd_declaration_has_a_metric(void **state)
+{
+    (void)state;
+    struct bench bench;
+    char odd[sizeof(link_object)];
+    (void)snprintf(odd, sizeof(odd), "%s", link_object);
+    memcpy(strstr(odd, "\"3s\""), "\"0s\"", 4);
+    open_link(&bench, bench_secret("a", "", NULL, 0));
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", odd);
+    assert_true(bench_metric(&bench, "svcmirror_link_warning{target_cluster_name=\"east\"}") == 1);
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", link_object);
+    assert_true(bench_metric(&bench, "svcmirror_link_warning{target_cluster_name=\"east\"}") == 0);
+    bench_done(&bench);
+}
+
+/* ---- a target that fails ---- */
+
+/* How often it was told, as an Event of its own or counted on one. */
+static unsigned told(const struct bench *bench, const char *reason)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < bench->event_count; i++)
+        if (strcmp(bench->events[i].reason, reason) == 0)
+            count += 1 + bench->events[i].repeats;
+    return count;
+}
+
+/* Retries for a while, each refused with another status than the one before. */
+static void fail_in_turn(struct bench *bench, int one, int other, uint64_t ms)
+{
+    struct bench_listing *listing = bench_serve(bench, BENCH_SERVICES, "Service", "");
+    for (uint64_t passed = 0; passed < ms; passed += 1000) {
+        listing->status = passed / 1000 % 2 == 0 ? one : other;
+        bench_advance(bench, 1000);
+    }
+}
+
+static void a_failing_target_is_told_once_and_so_is_its_end(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, false);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+    bench_serve(&bench, BENCH_SERVICES, "Service", "")->status = 500;
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    fail_in_turn(&bench, 404, 500, 240000);
+    assert_int_equal(told(&bench, "TargetUnreachable"), 1);
+    assert_int_equal(told(&bench, "TargetAccessDenied"), 0);
+    /* Another kind of failure is another thing to mend. */
+    fail_in_turn(&bench, 403, 500, 240000);
+    assert_int_equal(told(&bench, "TargetAccessDenied"), 1);
+    assert_in_range(told(&bench, "TargetUnreachable"), 1, 2);
+    assert_int_equal(told(&bench, "TargetReachable"), 0);
+    /* New credentials do not make it forget. */
+    bench_tell(&bench, BENCH_SECRETS, "MODIFIED", bench_secret("a", "east", kubeconfig("https://target:6444", ""), 0));
+    (void)bench_serve(&bench, BENCH_SERVICES, "Service", "");
+    bench_advance(&bench, 60000);
+    assert_int_equal(told(&bench, "TargetReachable"), 1);
+    assert_string_equal(bench_event(&bench, "TargetReachable")->type, "Normal");
+    bench_done(&bench);
+}
+
 /* ---- want of memory ---- */
 
 /* Whatever allocation fails: in the end the target is linked, and its gateway is probed. */
@@ -233,6 +336,9 @@ int main(void)
         cmocka_unit_test(credentials_that_come_back_end_the_problem),
         cmocka_unit_test(credentials_that_cannot_be_used_stay_a_problem),
         cmocka_unit_test(a_kubeconfig_ends_at_its_first_nul),
+        cmocka_unit_test(unguarded_credentials_are_told),
+        cmocka_unit_test(an_odd_declaration_has_a_metric),
+        cmocka_unit_test(a_failing_target_is_told_once_and_so_is_its_end),
         cmocka_unit_test(no_failed_allocation_is_for_ever),
         cmocka_unit_test(credentials_without_annotations_wait_for_their_link),
         cmocka_unit_test(a_link_that_is_being_deleted_is_gone),

@@ -96,6 +96,8 @@ static void everything_is_shown(void **state)
     assert_null(strstr(html, "<b>"));
     assert_null(strstr(html, "src="));
     assert_int_equal(count(html, "default/web-west"), 1);
+    assert_int_equal(count(html, "2.1 / 3.9 / 12</td>"), 2); /* of the gateway, and of the address that gives it */
+    assert_int_equal(count(html, "– / – / –</td>"), 3);
     mem_free(html);
 }
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/unit/fake_http.h"
+
 #define SERVICE(name)                                                                                                  \
     "{\"kind\":\"Service\",\"metadata\":{\"namespace\":\"demo\",\"name\":\"" name                                      \
     "\",\"resourceVersion\":\"1\",\"labels\":{\"exported\":\"yes\"}},\"spec\":{\"ports\":[{\"port\":80}]}}"
@@ -76,12 +78,65 @@ static void a_right_status_is_not_written(void **state)
     bench_done(&bench);
 }
 
+/* ---- the end ---- */
+
+static void on_stopped(void *context) { *(bool *)context = true; }
+
+static void a_status_that_is_due_is_written_before_the_end(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bool stopped = false;
+    open_link(&bench, LINK(""), SERVICE("a"));
+    assert_int_equal(bench.status_writes, 1);
+    bench.holds_statuses = true;
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", LINK(ENTRY("a", "MissingNamespace")));
+    bench_tell(&bench, BENCH_EXPORTED, "ADDED", SERVICE("b"));
+    assert_int_equal(bench.status_writes, 1); /* changes are gathered for a second */
+    control_stop(bench.control, on_stopped, &stopped);
+    bench_advance(&bench, 500);
+    assert_int_equal(bench.status_writes, 2);
+    assert_non_null(strstr(bench.status, "\"name\":\"b\""));
+    assert_false(stopped);
+    fake_http_answer(bench.held_status, 200, "{}");
+    bench_advance(&bench, 100);
+    assert_true(stopped);
+    bench_done(&bench);
+}
+
+static void a_status_that_hangs_does_not_hold_the_end(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bool stopped = false;
+    open_link(&bench, LINK(""), SERVICE("a"));
+    bench.holds_statuses = true;
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", LINK(""));
+    bench_tell(&bench, BENCH_EXPORTED, "ADDED", SERVICE("b"));
+    bench_advance(&bench, 1500);
+    assert_int_equal(bench.status_writes, 2);
+    bench_tell(&bench, BENCH_EXPORTED, "ADDED", SERVICE("c"));
+    control_stop(bench.control, on_stopped, &stopped);
+    bench_advance(&bench, 1900);
+    assert_false(stopped);
+    /* One is answered at last: what changed meanwhile is sent, once. */
+    fake_http_answer(bench.held_status, 200, "{}");
+    bench_advance(&bench, 50);
+    assert_int_equal(bench.status_writes, 3);
+    assert_non_null(strstr(bench.status, "\"name\":\"c\""));
+    bench_advance(&bench, 200);
+    assert_true(stopped);
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_service_that_is_exported_no_longer_leaves),
         cmocka_unit_test(what_went_while_nobody_looked_leaves),
         cmocka_unit_test(a_right_status_is_not_written),
+        cmocka_unit_test(a_status_that_is_due_is_written_before_the_end),
+        cmocka_unit_test(a_status_that_hangs_does_not_hold_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
