@@ -300,7 +300,8 @@ static void on_verdict(struct gateway_address *address, enum verdict old)
     metric_add(metric_get(control->instruments.gateway_transitions, gateway->cluster_name, gateway->namespace,
                           gateway->key_name, verdict_name(now)),
                1);
-    writer_flip_started(control->writer, gateway->cluster_name);
+    if (old != VERDICT_UNKNOWN) /* the first verdict after a start turns nothing over */
+        writer_flip_started(control->writer, gateway->cluster_name);
     world_gateway_set_liveness(gateway->world_gateway, address->ip, now == VERDICT_ALIVE ? WORLD_ALIVE : WORLD_DEAD);
     emit_verdict(gateway, address, old);
     if (is_odd(address))

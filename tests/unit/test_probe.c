@@ -14,7 +14,11 @@
 #include "sweep.h"
 #include "version.h"
 
-enum { MAX_RESULTS = 64, PATIENCE_MS = 20000 };
+enum {
+    MAX_RESULTS = 64,
+    PATIENCE_MS = 20000,
+    NOISE_MS = 500, /* that a busy machine may add to a bound of ours */
+};
 
 static const char path[] = "-/ambassador/ready";
 
@@ -377,7 +381,7 @@ static void no_answer_ends_at_the_configured_time(void **state)
     const struct probe_observation *seen = probe(&bench);
     assert_int_equal(diagnose(seen), REASON_ANSWER_TIMEOUT);
     assert_string_equal(seen->detail, "no answer within 300 ms");
-    assert_in_range(elapsed_ms(&bench, began_us), 300, 450);
+    assert_in_range(elapsed_ms(&bench, began_us), 300, 300 + NOISE_MS);
     run_for(&bench, 20);
     assert_int_equal(fake_gateway_open(&bench.gateway), 0);
     bench_done(&bench);
@@ -393,7 +397,7 @@ static void a_body_that_does_not_come_does_not_hold_up_the_status(void **state)
     const struct probe_observation *seen = probe(&bench);
     assert_int_equal(diagnose(seen), REASON_OK_OTHER_BODY);
     assert_true(seen->latency_us < 500000);
-    assert_in_range(elapsed_ms(&bench, began_us), PROBE_BODY_MS, PROBE_BODY_MS + 300);
+    assert_in_range(elapsed_ms(&bench, began_us), PROBE_BODY_MS, PROBE_BODY_MS + NOISE_MS);
     bench_done(&bench);
 }
 
@@ -428,10 +432,10 @@ static void a_black_hole_is_news_first_and_a_timeout_then(void **state)
     (void)send_probe(&bench);
     await_lost(&bench);
     assert_string_equal(bench.lost[0], "late");
-    assert_in_range(elapsed_ms(&bench, began_us), PROBE_LATE_MS, PROBE_LATE_MS + 150);
+    assert_in_range(elapsed_ms(&bench, began_us), PROBE_LATE_MS, PROBE_LATE_MS + NOISE_MS);
     bench.lost_wanted = 0;
     await_results(&bench, 1);
-    assert_in_range(elapsed_ms(&bench, began_us), PROBE_CONNECT_MS, PROBE_CONNECT_MS + 150);
+    assert_in_range(elapsed_ms(&bench, began_us), PROBE_CONNECT_MS, PROBE_CONNECT_MS + NOISE_MS);
     assert_int_equal(diagnose(&bench.results[0].seen), REASON_CONNECT_TIMEOUT);
     assert_int_equal(bench.lost_count, 1);
     fake_gateway_black_hole(&bench.gateway, false);
@@ -450,11 +454,11 @@ static void a_black_hole_under_a_kept_connection_is_news_too(void **state)
     (void)send_probe(&bench);
     await_lost(&bench);
     assert_string_equal(bench.lost[0], "late");
-    assert_in_range(elapsed_ms(&bench, began_us), PROBE_LATE_MS, PROBE_LATE_MS + 150);
+    assert_in_range(elapsed_ms(&bench, began_us), PROBE_LATE_MS, PROBE_LATE_MS + NOISE_MS);
     bench.lost_wanted = 0;
     await_results(&bench, 1);
     /* curl tries once more on a fresh connection. */
-    assert_in_range(elapsed_ms(&bench, began_us), PROBE_SILENCE_MS, PROBE_SILENCE_MS + PROBE_CONNECT_MS + 700);
+    assert_in_range(elapsed_ms(&bench, began_us), PROBE_SILENCE_MS, PROBE_SILENCE_MS + PROBE_CONNECT_MS + NOISE_MS);
     enum probe_reason reason = diagnose(&bench.results[1].seen);
     assert_true(reason == REASON_SILENT || reason == REASON_CONNECT_TIMEOUT);
     assert_int_equal(bench.lost_count, 1);
@@ -479,7 +483,7 @@ static void the_end_of_the_idle_connection_is_news_at_once(void **state)
         fake_gateway_end_connections(&bench.gateway, cases[i].end);
         await_lost(&bench);
         assert_string_equal(bench.lost[0], cases[i].how);
-        assert_in_range(elapsed_ms(&bench, began_us), 0, 100);
+        assert_in_range(elapsed_ms(&bench, began_us), 0, NOISE_MS);
         /* It is told once, and the next probe takes a fresh connection. */
         run_for(&bench, 50);
         assert_int_equal(bench.lost_count, 1);
