@@ -166,6 +166,12 @@ static const char *invalid_service(const struct planner *planner, const struct c
 
 static const char *invalid_reason(const struct planner *planner, const struct claim *claim)
 {
+    const char *namespace = claim->service != NULL && claim->kind != CLAIM_FEDERATED
+                                ? kv_get(&claim->service->service->meta.annotations, EXPORT_NAMESPACE)
+                                : NULL;
+    if (namespace != NULL && namespace[0] != '\0' && !text_is_dns1123_label(namespace))
+        return arena_printf(planner->arena, "annotation " EXPORT_NAMESPACE " \"%s\" is not a name of a namespace",
+                            namespace);
     if (!text_is_dns1035_label(planner->name))
         return strlen(planner->name) > 63
                    ? arena_printf(planner->arena,
@@ -175,12 +181,11 @@ static const char *invalid_reason(const struct planner *planner, const struct cl
                    : arena_printf(planner->arena, "the mirror's name %s is not a valid Service name", planner->name);
     if (claim->kind == CLAIM_GATEWAY)
         return NULL;
-    if (!text_is_dns1123_label(planner->namespace))
-        return arena_printf(planner->arena, "the mirror's namespace %s is not a valid name", planner->namespace);
     if (claim->link->declaration->kind == LINK_SECRET && !names_gateway(claim))
         return "annotations " L5D_GATEWAY_NAME " and " L5D_GATEWAY_NS " must name a Service and its namespace";
     return invalid_service(planner, claim);
 }
+
 /* @return whether the namespace is there; else plans its creation or gives the status. */
 bool plan_namespace(struct planner *planner, struct claim *claim)
 {

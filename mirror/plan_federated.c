@@ -52,7 +52,22 @@ static bool has_status(const struct planner *planner, const struct claim *claim)
 
 static bool is_valid(const struct planner *planner, const struct claim *claim)
 {
-    return claim->kind == CLAIM_FEDERATED && !claim->link->declaration->drain && !has_status(planner, claim);
+    return claim->kind == CLAIM_FEDERATED && !has_status(planner, claim);
+}
+
+/* Whether a member is there that is not being drained. */
+static bool has_lasting_member(const struct planner *planner)
+{
+    for (const struct claim *claim = planner->mirror->claims; claim != NULL; claim = claim->next)
+        if (is_valid(planner, claim) && !claim->link->declaration->drain)
+            return true;
+    return false;
+}
+
+/* A member that is being drained leaves, unless no other is left: nothing is deleted by draining. */
+static bool stays(const struct planner *planner, const struct claim *claim)
+{
+    return is_valid(planner, claim) && (!claim->link->declaration->drain || !has_lasting_member(planner));
 }
 
 static bool is_local(const struct claim *claim) { return claim->link->declaration->kind == LINK_LOCAL; }
@@ -62,7 +77,7 @@ static void add_claims(const struct planner *planner, struct members *members)
     for (const struct claim *claim = planner->mirror->claims; claim != NULL; claim = claim->next) {
         const char *name = claim->kind == CLAIM_FEDERATED ? claim->service->service->meta.name : NULL;
         const char *cluster = claim->link->declaration->cluster_name;
-        if (!is_valid(planner, claim))
+        if (!stays(planner, claim))
             continue;
         if (is_local(claim))
             members->local = name;
@@ -153,7 +168,7 @@ static const struct claim *model_of(const struct planner *planner)
 {
     const struct claim *model = NULL;
     for (const struct claim *claim = planner->mirror->claims; claim != NULL; claim = claim->next) {
-        if (!is_valid(planner, claim))
+        if (!stays(planner, claim))
             continue;
         if (is_local(claim))
             return claim;
@@ -221,11 +236,14 @@ static struct service build(const struct planner *planner, const struct members 
 
 static void tell_members(struct planner *planner)
 {
+    bool lasting = has_lasting_member(planner); /* asked before the first is told */
     for (struct claim *claim = planner->mirror->claims; claim != NULL; claim = claim->next) {
-        if (is_valid(planner, claim))
-            plan_add_status(planner, claim, true, "Mirrored", "");
-        else if (!has_status(planner, claim))
+        if (!is_valid(planner, claim))
+            continue;
+        if (claim->link->declaration->drain && lasting)
             plan_add_status(planner, claim, false, "Draining", "draining: annotation " LINK_DRAIN " is set");
+        else
+            plan_add_status(planner, claim, true, "Mirrored", "");
     }
 }
 

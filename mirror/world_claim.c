@@ -13,7 +13,10 @@ static bool claim_precedes(const struct claim *a, const struct claim *b)
     if (a_link->created_us != b_link->created_us)
         return a_link->created_us < b_link->created_us;
     int order = strcmp(a_link->id, b_link->id);
-    /* Of one link: gateways of one name in different namespaces, services with one name for their mirrors. */
+    /* Of one link: a service before a hostname, whose mirror has a name that nobody chose; then gateways of one name in different namespaces, and
+     * services with one name for their mirrors. */
+    if (order == 0 && (a->kind == CLAIM_HOST) != (b->kind == CLAIM_HOST))
+        return b->kind == CLAIM_HOST;
     if (order == 0)
         order = strcmp(a->key, b->key);
     return order != 0 ? order < 0 : a->kind < b->kind;

@@ -417,7 +417,8 @@ def headless_with_hostnames(world, link, service):
                                                  MIRROR + "remote-svc-fq-name": fq_name(link, service, host)}
         slices = gateway_slices(world, gateway, slice_labels(own, name), slice_annotations(gateway, fq_name(link, service, host)),
                                 gateway_ports(ports, gateway), ready=ready, drained=drained, moves=moves)
-        yield Claim((key[0], name), (1, *link.order), service_shape(own, marks, ports), slices, link, root=key)
+        # A service goes before a hostname.
+        yield Claim((key[0], name), (1, *link.order, "hostname"), service_shape(own, marks, ports), slices, link, root=key)
 
 
 def address_of_hostname(world, key, root_name):
@@ -462,8 +463,9 @@ def federated_services(world):
                     members.setdefault(key, []).append((link, service))
     for (namespace, name), found in members.items():
         found = [(link, service) for link, service in found if not is_invalid(service) and not is_headless(service)]
-        if found:
-            yield federated_service(namespace, name, found)
+        lasting = [(link, service) for link, service in found if link is None or not link.drained]
+        if found:  # one that is drained leaves, unless no other is left
+            yield federated_service(namespace, name, lasting or found)
 
 
 def federated_service(namespace, name, members):

@@ -1133,6 +1133,39 @@ static void federated_membership_is_exact(void **state)
     assert_string_equal(members(scene), "none");
 }
 
+static void a_member_that_is_drained_leaves_unless_it_is_the_last(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "east gw=203.0.113.7 age=1");
+    scene_link(scene, 1, "north gw=203.0.113.8 age=2");
+    scene_target(scene, 0, MEMBER("a", ""));
+    scene_target(scene, 1, MEMBER("b", ""));
+    scene_settle(scene);
+    const char *uid = arena_strdup(&scene->arena, scene_service(scene, "shop/web-federated")->meta.uid);
+    scene_link(scene, 0, "east gw=203.0.113.7 age=1 drain");
+    scene_settle(scene);
+    assert_string_equal(members(scene), "+web@north");
+    assert_string_equal(scene_status(scene, "shop/web-federated"),
+                        "east Draining: draining: annotation svcmirror.io/drain is set\nnorth Mirrored: \n");
+    scene_link(scene, 1, "north gw=203.0.113.8 age=2 drain");
+    scene_settle(scene);
+    assert_string_equal(members(scene), "+web@east,web@north");
+    assert_string_equal(scene_service(scene, "shop/web-federated")->meta.uid, uid);
+}
+
+static void a_service_goes_before_a_hostname(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, DB);
+    scene_target_slice(scene, 0, DB_SLICE);
+    scene_target(scene, 0, "shop/db-0 v=1 p=pg:5432>5432 #~exported=true");
+    scene_settle(scene);
+    assert_null(
+        kv_get(&scene_service(scene, "shop/db-0-east")->meta.labels, "mirror.linkerd.io/headless-mirror-svc-name"));
+    assert_non_null(scene_service(scene, "shop/db-1-east"));
+}
+
 static void what_cannot_join_is_told(void **state)
 {
     struct scene *scene = *state;
@@ -1205,7 +1238,7 @@ static void exports_may_be_finer(void **state)
         {"@svcmirror.io/export-name=Bad_Name", "shop/Bad_Name", NULL,
          "InvalidService: the mirror's name Bad_Name is not a valid Service name"},
         {"@svcmirror.io/export-namespace=Bad_Name", "Bad_Name/web-east", NULL,
-         "InvalidService: the mirror's namespace Bad_Name is not a valid name"},
+         "InvalidService: annotation svcmirror.io/export-namespace \"Bad_Name\" is not a name of a namespace"},
     };
     struct scene *scene = *state;
     scene_link(scene, 0, LINK);
@@ -1931,6 +1964,8 @@ int main(void)
         SCENE(a_hostname_that_cannot_be_mirrored_is_told_of),
         SCENE(federated_services_are_exact),
         SCENE(federated_membership_is_exact),
+        SCENE(a_member_that_is_drained_leaves_unless_it_is_the_last),
+        SCENE(a_service_goes_before_a_hostname),
         SCENE(what_cannot_join_is_told),
         SCENE(members_share_what_stands_in_their_way),
         SCENE(linkerds_federated_services_are_taken_over),
