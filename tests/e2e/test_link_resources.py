@@ -200,6 +200,18 @@ def test_status_keeps_its_times_over_a_restart(source, east, agent, demo):
     assert source.api.get("links", "east", AGENT_NAMESPACE)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
 
+def test_a_status_that_is_due_is_written_before_the_end(source, east, agent, demo):
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    one = agent()
+    wait_until(lambda: status_of(source), 10, "the status tells")
+    east.export_labelled("late")
+    wait_until(lambda: any(s["name"] == "late" and s["mirrored"] for s in one.services()), 10, "mirrored")
+    one.stop()
+    assert status_of(source, "late")["conditions"][0]["status"] == "True"
+
+
 def test_status_forgets_services_that_are_exported_no_longer(source, east, agent, demo):
     east.gateway.start()
     east.export_labelled("web")

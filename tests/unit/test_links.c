@@ -78,6 +78,15 @@ static const char link_object[] =
     "\"gatewayPort\":\"4143\",\"probeSpec\":{\"path\":\"/ready\",\"port\":\"4191\",\"period\":\"3s\"},"
     "\"selector\":{\"matchLabels\":{\"exported\":\"yes\"}}}}";
 
+/* Link with one text in it replaced by another. */
+static const char *link_with(const char *old, const char *replacement)
+{
+    static char text[sizeof(link_object) + 64];
+    const char *at = strstr(link_object, old);
+    (void)snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - link_object), link_object, replacement, at + strlen(old));
+    return text;
+}
+
 static void open_link(struct bench *bench, const char *secret)
 {
     bench_init(bench, true);
@@ -184,11 +193,8 @@ static void an_odd_declaration_has_a_metric(void **state)
 {
     (void)state;
     struct bench bench;
-    char odd[sizeof(link_object)];
-    (void)snprintf(odd, sizeof(odd), "%s", link_object);
-    memcpy(strstr(odd, "\"3s\""), "\"0s\"", 4);
     open_link(&bench, bench_secret("a", "", NULL, 0));
-    bench_tell(&bench, BENCH_LINKS, "MODIFIED", odd);
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", link_with("\"3s\"", "\"0s\""));
     assert_true(bench_metric(&bench, "svcmirror_link_warning{target_cluster_name=\"east\"}") == 1);
     bench_tell(&bench, BENCH_LINKS, "MODIFIED", link_object);
     assert_true(bench_metric(&bench, "svcmirror_link_warning{target_cluster_name=\"east\"}") == 0);
@@ -291,14 +297,11 @@ static void a_link_that_became_unusable_keeps_its_place(void **state)
 {
     (void)state;
     struct bench bench;
-    char broken[sizeof(link_object)];
     bench_init(&bench, true);
     (void)bench_serve(&bench, BENCH_LINKS, "Link", link_object);
     (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "", NULL, 0));
     assert_int_equal(bench_start(&bench), ERR_OK);
-    (void)snprintf(broken, sizeof(broken), "%s", link_object);
-    memcpy(strstr(broken, "\"4143\""), "\"zzzz\"", 6);
-    bench_tell(&bench, BENCH_LINKS, "MODIFIED", broken);
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", link_with("\"4143\"", "\"zzzz\""));
     assert_int_equal(bench_event_count(&bench, "LinkInvalid"), 1);
     assert_non_null(strstr(bench_event(&bench, "LinkInvalid")->note, "spec.gatewayPort \"zzzz\" is not a port"));
     /* A 2.8 Secret that names the cluster too gets no target beside it, and is told so. */
