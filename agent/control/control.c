@@ -177,7 +177,8 @@ enum err_code control_new(const struct control_config *config, struct control **
 
 static bool is_writing(const struct control *control)
 {
-    return writer_in_flight(control->writer) > 0 || statuses_in_flight(control->statuses) > 0;
+    return writer_in_flight(control->writer) > 0 || statuses_in_flight(control->statuses) > 0 ||
+           events_busy(control->events);
 }
 
 static void on_drain(void *context)

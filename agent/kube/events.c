@@ -222,6 +222,14 @@ void events_free(struct events *events)
     mem_free(events);
 }
 
+bool events_busy(const struct events *events)
+{
+    bool busy = events->queue != NULL;
+    for (size_t i = 0; i < MAX_IN_FLIGHT; i++)
+        busy = busy || events->slots[i].series != NULL;
+    return busy;
+}
+
 uint64_t events_dropped(const struct events *events) { return events != NULL ? events->dropped : 0; }
 
 /* ---- causes ---- */

@@ -24,6 +24,8 @@ void events_free(struct events *events);
 void events_emit(struct events *events, const struct event_subject *subject, bool warning, const char *reason,
                  const char *action, const char *note);
 uint64_t events_dropped(const struct events *events);
+/** Whether an Event waits to be written or is being written. */
+bool events_busy(const struct events *events);
 
 /** Calls `fn` for each Event that the server did not take, with why; it may not free the events. */
 typedef void (*events_refused_fn)(void *context, const struct err *error);
