@@ -283,7 +283,22 @@ enum err_code link_from_secret(struct arena *arena, const struct link_secret *se
     return ERR_OK;
 }
 
+static const char *const *split_list(struct arena *arena, const char *list, uint32_t *ret_count)
+{
+    size_t most = 1, length = 0;
+    for (const char *at = list; *at != '\0'; at++)
+        most += *at == ',' || *at == ' ' || *at == '\t' ? 1 : 0;
+    const char **words = arena_array(arena, most, sizeof(*words));
+    *ret_count = 0;
+    if (words == NULL)
+        return NULL;
+    for (const char *word = text_next_word(&list, &length); word != NULL; word = text_next_word(&list, &length))
+        words[(*ret_count)++] = arena_printf(arena, "%.*s", (int)length, word);
+    return words;
+}
+
 enum err_code link_for_local(struct arena *arena, const char *namespace, const struct selector *federated,
+                             const char *excluded_annotations, const char *excluded_labels,
                              const struct link **ret_link, struct err *reterr)
 {
     TRY(selector_check(federated, reterr));
@@ -304,6 +319,8 @@ enum err_code link_for_local(struct arena *arena, const char *namespace, const s
         .probe = {.path = ""},
         .warning = "",
     };
+    link->excluded_annotations = split_list(arena, excluded_annotations, &link->excluded_annotation_count);
+    link->excluded_labels = split_list(arena, excluded_labels, &link->excluded_label_count);
     if (arena_failed(arena))
         return err_set(reterr, ERR_NOMEM, "out of memory");
     *ret_link = link;

@@ -93,9 +93,11 @@ enum err_code link_from_resource(struct arena *arena, const struct link_resource
 enum err_code link_from_secret(struct arena *arena, const struct link_secret *secret, const struct link **ret_link,
                                struct err *reterr) MUST_USE;
 
-/** The link that stands for the source cluster itself. `federated` is the selector of local members.
+/** The link that stands for the source cluster itself. `federated` is the selector of local members; the lists, of keys and patterns as in a
+ *  Link, are separated by commas.
  *  @return ERR_OK, ERR_INVALID (the selector), ERR_NOMEM. */
 enum err_code link_for_local(struct arena *arena, const char *namespace, const struct selector *federated,
+                             const char *excluded_annotations, const char *excluded_labels,
                              const struct link **ret_link, struct err *reterr) MUST_USE;
 
 /** Whether two declarations differ in nothing that matters (identity, metadata versions and the like ignored). */

@@ -83,4 +83,6 @@ void agent_options_decide(const struct options *options, struct control_config *
     config->remove_unaccounted = options_get(options, "remove-unaccounted-mirrors")->boolean;
     config->cluster_name = text_or_empty(options, "cluster-name");
     config->federated_selector = text_or_empty(options, "federated-service-selector");
+    config->excluded_annotations = text_or_empty(options, "excluded-annotations");
+    config->excluded_labels = text_or_empty(options, "excluded-labels");
 }

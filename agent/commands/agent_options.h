@@ -32,6 +32,10 @@
          .fallback = "mirror.linkerd.io/federated=member",                                                             \
          .help = "services of this cluster that are members of federated services; \"\": none",                        \
          .check = agent_options_check_selector},                                                                       \
+        {.name = "excluded-annotations",                                                                               \
+         .value_name = "KEY,...",                                                                                      \
+         .help = "annotations that local members of federated services do not carry along: keys and prefix/*"},        \
+        {.name = "excluded-labels", .value_name = "KEY,...", .help = "labels, likewise"},                              \
         {.name = "cluster-name",                                                                                       \
          .value_name = "NAME",                                                                                         \
          .help = "name of this cluster, for services that are exported to named clusters only",                        \

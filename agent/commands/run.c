@@ -66,6 +66,10 @@ static const struct option table[] = {
      .help = "how a line is written",
      .check = check_format},
     AGENT_OPTIONS_DECIDING,
+    {.name = "local-mirror",
+     .type = OPTION_BOOL,
+     .fallback = "false",
+     .help = "serve only the local members of federated services, as Linkerd's Deployment of its own for them does"},
     {.name = "max-in-flight",
      .type = OPTION_NUMBER,
      .value_name = "N",
@@ -177,6 +181,17 @@ static enum err_code make_admin(struct agent *agent, struct err *reterr)
                             &agent->server, reterr);
 }
 
+/* Linkerd runs a controller for each Link, and one for the local members. */
+static void serve_part(const struct options *options, struct control_config *config)
+{
+    if (options_get(options, "local-mirror")->boolean)
+        config->only_link = "";
+    else if (options->argument_count > 0)
+        config->only_link = options->arguments[0];
+    if (config->only_link != NULL && config->only_link[0] != '\0')
+        config->federated_selector = "";
+}
+
 static enum err_code make_control(struct agent *agent, const struct kubeconfig *source, struct err *reterr)
 {
     struct control_config config = {
@@ -189,6 +204,7 @@ static enum err_code make_control(struct agent *agent, const struct kubeconfig *
         .max_in_flight = (uint32_t)options_get(agent->options, "max-in-flight")->number,
     };
     agent_options_decide(agent->options, &config);
+    serve_part(agent->options, &config);
     TRY(control_new(&config, &agent->control, reterr));
     agent->routes_context.source = control_source(agent->control);
     return ERR_OK;
@@ -261,6 +277,8 @@ const struct command command_run = {
     .about =
         "Targets are declared by Link resources (multicluster.linkerd.io) or by Secrets of type\n"
         "mirror.linkerd.io/remote-kubeconfig, in the namespace of the agent. They come, change and go while it runs.\n"
+        "With the name of a Link only that Link is served, as by Linkerd's controllers: no 2.8 Secrets, no local "
+        "members.\n"
         "SIGTERM and SIGINT end it within 5 s, when the writes under way are done; a second one ends it at once.\n",
     .examples = "run\n"
                 "run --kubeconfig ~/.kube/west --admin-addr 127.0.0.1:9999 --log-format json\n",
@@ -268,5 +286,7 @@ const struct command command_run = {
                   "1  it could not start, or a second signal ended it\n"
                   "2  the command line is wrong\n",
     .options = table,
+    .argument_names = "[LINK]",
+    .max_arguments = 1,
     .run = run,
 };

@@ -34,6 +34,9 @@ struct control_config {
     enum endpoints_api endpoints_api;
     bool remove_unaccounted;  /* mirrors that others made for clusters that no link names go too */
     const char *cluster_name; /* of the source, for exports to named clusters; "" when nobody said; copied */
+    /* Of local members: comma lists, "": none; borrowed for control_new(). */
+    const char *excluded_annotations, *excluded_labels;
+    const char *only_link; /* NULL: all links; else only the Link resource of this name, "": none; borrowed */
     const char *
         federated_selector; /* of local members of federated services, as on a command line; "": none; borrowed for control_new() */
     uint32_t max_in_flight; /* parallel writes; 0: automatic */

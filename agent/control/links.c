@@ -471,12 +471,19 @@ static bool is_referenced(const struct links *links, const char *secret_name)
     return false;
 }
 
+/* An agent may be told to serve one Link only, as Linkerd runs one controller for each. */
+static bool is_served(const struct links *links, const char *name)
+{
+    const char *only = links->control->config.only_link;
+    return only == NULL || strcmp(only, name) == 0;
+}
+
 /* The 2.8 link that a Secret means to declare: credentials that a Link refers to declare none of their own, and where there can be Links those
  * without any of 2.8's annotations wait for theirs. */
 static bool declares(const struct links *links, const char *name, const struct secret *secret)
 {
     bool waits = secret->is_bare && links->version != NULL;
-    return secret->is_mirror_type && !waits && !is_referenced(links, name);
+    return secret->is_mirror_type && !waits && links->control->config.only_link == NULL && !is_referenced(links, name);
 }
 
 /* A declaration that became unusable leaves the link as it was: a mistake in it must not take mirrors away. */
@@ -502,7 +509,7 @@ static enum err_code elect(const struct links *links, struct map *winners)
 {
     for (struct map_entry *at = map_first(links->resources); at != NULL; at = map_next(at)) {
         const struct resource *resource = map_value(at);
-        if (resource->link != NULL)
+        if (resource->link != NULL && is_served(links, map_key(at)))
             TRY(propose(winners, resource->link));
     }
     for (struct map_entry *at = map_first(links->secrets); at != NULL; at = map_next(at)) {
@@ -540,6 +547,8 @@ static bool tell_all(struct links *links, const struct map *winners)
     metrics_forget(instruments->registry, instruments->link_invalid, "kind", kind_name(true));
     for (struct map_entry *at = map_first(links->resources); at != NULL; at = map_next(at)) {
         const struct resource *resource = map_value(at);
+        if (!is_served(links, map_key(at)))
+            continue;
         all_valid = all_valid && resource->link != NULL;
         if (resource->link != NULL)
             tell_link(links, winners, resource->link);
@@ -661,7 +670,8 @@ static enum err_code reconcile(struct links *links)
     }
     map_free(winners);
     TRY(code);
-    world_set_links_complete(links->control->world, all_known(links) && all_valid);
+    bool all_served = links->control->config.only_link == NULL; /* else other agents account for the rest */
+    world_set_links_complete(links->control->world, all_served && all_known(links) && all_valid);
     return ERR_OK;
 }
 

@@ -57,7 +57,8 @@ static enum err_code declare(struct local *local, struct err *reterr)
     struct selector federated;
     const struct link *link = NULL;
     TRY(selector_parse(&local->scratch, control->config.federated_selector, &federated, reterr));
-    TRY(link_for_local(&local->scratch, control->namespace, &federated, &link, reterr));
+    TRY(link_for_local(&local->scratch, control->namespace, &federated, control->config.excluded_annotations,
+                       control->config.excluded_labels, &link, reterr));
     if (world_put_link(control->world, link, &local->world_link) != ERR_OK)
         return err_set(reterr, ERR_NOMEM, "out of memory");
     const struct list_watch_config config = {

@@ -84,6 +84,14 @@ class Running(unittest.TestCase):
         self.assertRegex(log, r"event=started .* namespace=mesh ")
         self.assertTrue(any(path.startswith("/api/v1/namespaces/mesh/secrets") for path, _ in self.cluster.requests))
 
+    def test_one_link_as_by_linkerds_controllers(self):
+        agent = self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:PORT", "-excluded-labels=a,b/*", "east")
+        self.assertRegex(agent.log(), "event=started")
+        self.assertFalse(any("federated" in str(query) for _, query in self.cluster.requests), "no local members")
+        local = self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:PORT", "-local-mirror")
+        self.assertRegex(local.log(), "event=started")
+        self.assertTrue(any("federated" in str(query) for _, query in self.cluster.requests), "local members")
+
     def test_json_log(self):
         agent = self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:PORT", "--log-format", "json")
         agent.end(signal.SIGTERM)

@@ -336,6 +336,9 @@ enum err_code bench_start(struct bench *bench)
                                           .instance = "test",
                                           .cluster_name = "",
                                           .federated_selector = "",
+                                          .excluded_annotations = "",
+                                          .excluded_labels = "",
+                                          .only_link = bench->only_link,
                                           .move_endpoints = true};
     TRY(control_new(&config, &bench->control, NULL));
     bench_advance(bench, 0);

@@ -36,6 +36,7 @@ struct bench_event {
 };
 
 struct bench {
+    const char *only_link; /* set between bench_init() and bench_start() */
     struct loop *loop;
     struct http *http;
     struct metrics *metrics;

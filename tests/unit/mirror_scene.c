@@ -515,7 +515,7 @@ void scene_local(struct scene *scene, int target)
     const struct link *link = NULL;
     struct err error = {0};
     const struct selector federated = read_selector(scene, "~federated=member");
-    if (link_for_local(&scene->arena, "l5d-mc", &federated, &link, &error) != ERR_OK)
+    if (link_for_local(&scene->arena, "l5d-mc", &federated, "", "", &link, &error) != ERR_OK)
         fail_msg("%s", error.text);
     declare(scene, target, link);
 }

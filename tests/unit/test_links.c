@@ -331,6 +331,25 @@ static void a_link_that_is_being_deleted_is_gone(void **state)
     bench_done(&bench);
 }
 
+static void one_link_may_be_served_alone(void **state)
+{
+    (void)state;
+    static const char *const ONLY[] = {"east", "north", ""};
+    for (size_t i = 0; i < ARRAY_COUNT(ONLY); i++) {
+        struct bench bench;
+        bench_init(&bench, true);
+        bench.only_link = ONLY[i];
+        (void)bench_serve(&bench, BENCH_LINKS, "Link", link_object);
+        (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "south", NULL, 0));
+        assert_int_equal(bench_start(&bench), ERR_OK);
+        assert_int_equal(bench_metric(&bench, "svcmirror_link_api_reachable{target_cluster_name=\"east\"}") >= 0,
+                         i == 0);
+        assert_true(bench_metric(&bench, "svcmirror_link_api_reachable{target_cluster_name=\"south\"}") == -1);
+        assert_int_equal(bench_event_count(&bench, "LinkInvalid"), 0);
+        bench_done(&bench);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +364,7 @@ int main(void)
         cmocka_unit_test(no_failed_allocation_is_for_ever),
         cmocka_unit_test(credentials_without_annotations_wait_for_their_link),
         cmocka_unit_test(a_link_that_is_being_deleted_is_gone),
+        cmocka_unit_test(one_link_may_be_served_alone),
         cmocka_unit_test(a_link_that_became_unusable_keeps_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
