@@ -66,6 +66,11 @@ static const struct option table[] = {
      .help = "how a line is written",
      .check = check_format},
     AGENT_OPTIONS_DECIDING,
+    {.name = "only-link",
+     .value_name = "NAME",
+     .help =
+         "serve only this Link, as each of Linkerd's controllers does: no other Link, no 2.8 Secret, no local members",
+     .check = command_check_namespace},
     {.name = "local-mirror",
      .type = OPTION_BOOL,
      .fallback = "false",
@@ -186,8 +191,8 @@ static void serve_part(const struct options *options, struct control_config *con
 {
     if (options_get(options, "local-mirror")->boolean)
         config->only_link = "";
-    else if (options->argument_count > 0)
-        config->only_link = options->arguments[0];
+    else
+        config->only_link = options_text(options, "only-link");
     if (config->only_link != NULL && config->only_link[0] != '\0')
         config->federated_selector = "";
 }
@@ -277,8 +282,6 @@ const struct command command_run = {
     .about =
         "Targets are declared by Link resources (multicluster.linkerd.io) or by Secrets of type\n"
         "mirror.linkerd.io/remote-kubeconfig, in the namespace of the agent. They come, change and go while it runs.\n"
-        "With the name of a Link only that Link is served, as by Linkerd's controllers: no 2.8 Secrets, no local "
-        "members.\n"
         "SIGTERM and SIGINT end it within 5 s, when the writes under way are done; a second one ends it at once.\n",
     .examples = "run\n"
                 "run --kubeconfig ~/.kube/west --admin-addr 127.0.0.1:9999 --log-format json\n",
@@ -286,7 +289,5 @@ const struct command command_run = {
                   "1  it could not start, or a second signal ended it\n"
                   "2  the command line is wrong\n",
     .options = table,
-    .argument_names = "[LINK]",
-    .max_arguments = 1,
     .run = run,
 };

@@ -85,7 +85,7 @@ class Running(unittest.TestCase):
         self.assertTrue(any(path.startswith("/api/v1/namespaces/mesh/secrets") for path, _ in self.cluster.requests))
 
     def test_one_link_as_by_linkerds_controllers(self):
-        agent = self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:PORT", "-excluded-labels=a,b/*", "east")
+        agent = self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:PORT", "-excluded-labels=a,b/*", "--only-link", "east")
         self.assertRegex(agent.log(), "event=started")
         self.assertFalse(any("federated" in str(query) for _, query in self.cluster.requests), "no local members")
         local = self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:PORT", "-local-mirror")
