@@ -50,11 +50,11 @@ const char *desired_fq_name(struct arena *arena, const struct claim *claim)
 
 /* ---- what its endpoints should be ---- */
 
-/* The target's slices could be read once and cannot be read now: what they said of a service stands, and of a service that came later they
- * never said anything. */
-static bool are_endpoints_untold(const struct claim *claim)
+/* Where the target's slices cannot be read, or not any more, services count as having endpoints: that a service is empty is nothing to go on believing, for
+ * nobody would hear of its end. */
+static bool are_endpoints_unreadable(const struct world_link *link)
 {
-    return claim->link->stale[WORLD_TARGET_SLICES] && claim->service->endpoints_untold;
+    return link->knowledge[WORLD_TARGET_SLICES] == WORLD_UNAVAILABLE || link->stale[WORLD_TARGET_SLICES];
 }
 
 static enum desired_endpoints judge_target(const struct claim *claim, enum mode mode, struct desired *desired)
@@ -68,12 +68,12 @@ static enum desired_endpoints judge_target(const struct claim *claim, enum mode 
         desired->remark = "the target's endpoints are not listed yet";
         return ENDPOINTS_KEEP;
     }
-    if (mode == MODE_HEADLESS && knowledge == WORLD_UNAVAILABLE) {
+    if (mode == MODE_HEADLESS && are_endpoints_unreadable(claim->link)) {
         desired->remark = "the target's endpoints may not be read: the mirror's stay as they are";
         return ENDPOINTS_KEEP;
     }
     /* The hostnames are known by themselves, and each has its own readiness. */
-    if (mode == MODE_HOST || mode == MODE_HEADLESS || knowledge == WORLD_UNAVAILABLE || are_endpoints_untold(claim))
+    if (mode == MODE_HOST || mode == MODE_HEADLESS || are_endpoints_unreadable(claim->link))
         return ENDPOINTS_FULL;
     char key[OBJECT_KEY_BYTES];
     const struct object_meta *meta = &claim->service->service->meta;

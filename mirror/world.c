@@ -295,8 +295,10 @@ void world_set_unavailable(struct world *world, struct world_link *link, enum wo
 {
     enum world_knowledge *knowledge = knowledge_of(world, link, collection);
     /* What was listed once stays listed: a right lost later makes the view old, not empty. */
-    if (link != NULL && *knowledge == WORLD_LISTED)
+    if (link != NULL && *knowledge == WORLD_LISTED && !link->stale[collection]) {
         link->stale[collection] = true;
+        knowledge_changed(world, link);
+    }
     if (*knowledge != WORLD_UNKNOWN)
         return;
     *knowledge = WORLD_UNAVAILABLE;

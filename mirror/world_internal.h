@@ -87,7 +87,6 @@ struct target_service {
     struct claim *federated; /* CLAIM_FEDERATED; NULL when it is no member */
     struct claim *hosts;     /* CLAIM_HOST, in order of hostname */
     uint32_t generation;
-    bool endpoints_untold; /* it came after the target's slices could not be read any more */
 };
 
 /** An endpoint with a name of its own, as those of a StatefulSet. */

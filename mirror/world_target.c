@@ -302,7 +302,6 @@ static enum err_code obtain_service(struct world_link *link, const char *key, st
         mem_free(entry);
         return ERR_NOMEM;
     }
-    entry->endpoints_untold = link->stale[WORLD_TARGET_SLICES];
     *ret_entry = entry;
     return ERR_OK;
 }

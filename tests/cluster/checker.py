@@ -621,7 +621,7 @@ def compare_slices(source, key, claim):
 
 def left_by_others(source, key):
     """Linkerd's Endpoints go, and so does what Kubernetes made of them or of a selector: it would lead past the gateway."""
-    if key in source.endpoints:
+    if key in source.endpoints and MIRRORED in labels_of(source.endpoints[key]):  # others may be a user's own
         yield f"Endpoints {key[0]}/{key[1]}: there beside our slices"
     for piece in source.slices_of(source.services[key]):
         manager = labels_of(piece).get(MANAGED_BY)

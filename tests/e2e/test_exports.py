@@ -27,14 +27,13 @@ def test_ports_names_and_namespaces(source, east, agent):
     flat = east.service("flat", ports=THREE, labels={"mirror.linkerd.io/exported": "remote-discovery"}, annotations={OURS + "export-ports": "443"})
     east.link_gen(source)
     one = agent()
-    carried = lambda obj: {k: v for k, v in obj["metadata"].get("annotations", {}).items() if k.startswith(OURS)}
     ready = [{"addresses": east.gateway.addresses, "conditions": {"ready": True}}]
 
     def is_mirrored(name, namespace, ports, of="web"):
         """Exactly so, by that name, and by no other."""
         def check():
             there = source.api.find("services", name, namespace)
-            assert there and whole(there) == service(name, namespace, of_cluster(), made_from(remote, **carried(remote)), ports)
+            assert there and whole(there) == service(name, namespace, of_cluster(), made_from(remote), ports)
             assert [whole(s) for s in source.slices(name, namespace)] == [piece(there, f"{of}.demo.svc.cluster.local", ready, ports=[
                 {"name": p["name"], "protocol": p["protocol"], "port": 4143} for p in ports])]
             return [m for m in mirrors(source) if not m.startswith("demo/flat")] == [f"{namespace}/{name}"]

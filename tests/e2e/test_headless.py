@@ -124,7 +124,7 @@ def test_headless_services_that_are_mirrored_like_any_other(source, east, north,
     wait_until(lambda: source.ready_addresses("old-north", "demo") == north.gateway.addresses, 5, "by 2.8's Secret")
     assert mirrors(source) == ["db-0-east", "db-1-east", "db-east", "old-north", "plain-east", "unwished-east"]
     assert whole(get(source, "plain-east")) == service("plain-east", "demo", of_cluster(), made_from(plain))
-    assert whole(get(source, "unwished-east")) == service("unwished-east", "demo", of_cluster(), made_from(unwished, **{"svcmirror.io/headless": "false"}))
+    assert whole(get(source, "unwished-east")) == service("unwished-east", "demo", of_cluster(), made_from(unwished))
     assert get(source, "old-north")["spec"]["clusterIP"] != "None" and old["spec"]["clusterIP"] == "None"
 
     # Changed wishes are followed, though the Service must be made anew for it.
