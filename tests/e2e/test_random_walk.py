@@ -80,6 +80,7 @@ if "finer" in MODES:
                     {OURS + "export-to": "west"}, {OURS + "export-to": None}, {OURS + "export-namespace": "{namespace}-too"}, {OURS + "export-namespace": None},
                     {OURS + "export-name": "checkout-{service}"}, {OURS + "export-name": None}]
 if "headless" in MODES:
+    del LINKS["services only"]  # a mirror that was headless before the right to read endpoints went stays so: that depends on what was
     ANNOTATIONS += [{OURS + "headless": "false"}, {OURS + "headless": None}]
 
 
