@@ -23,13 +23,12 @@ def failed(first):
 
 def merge(first, second):
     """Takes the marks of failure off what passed in `second`. Returns the ids of these, and of those that failed again."""
-    again = {id_of(case): is_bad(case) for case in second.iter("testcase")}
-    bad_again = {id_of(case) for case in second.iter("testcase") if is_bad(case)}
+    passed = {id_of(case) for case in second.iter("testcase")} - set(failed(second))
     steady, unsteady = set(), set()
     for case in first.iter("testcase"):
         if not is_bad(case):
             continue
-        if again.get(id_of(case)) is None or id_of(case) in bad_again:
+        if id_of(case) not in passed:
             steady.add(id_of(case))
             continue
         unsteady.add(id_of(case))

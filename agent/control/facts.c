@@ -33,28 +33,32 @@ static bool reserve(struct facts *facts)
     return true;
 }
 
-void facts_add(struct facts *facts, enum fact_mark mark, const char *subject, const char *format, ...)
+/* The text in the facts' own memory, cut at TEXT_BYTES; NULL when there is no room. */
+PRINTF_LIKE(2, 0) static const char *text_of(struct facts *facts, const char *format, va_list args)
 {
     char text[TEXT_BYTES];
+    (void)vsnprintf(text, sizeof(text), format, args);
+    return arena_strdup(&facts->arena, text);
+}
+
+void facts_add(struct facts *facts, enum fact_mark mark, const char *subject, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof(text), format, args);
+    const char *text = text_of(facts, format, args);
     va_end(args);
-    const char *copy = arena_strdup(&facts->arena, text);
-    if (copy != NULL && reserve(facts))
-        facts->items[facts->count++] = (struct fact){mark, subject, copy, ""};
+    if (text != NULL && reserve(facts))
+        facts->items[facts->count++] = (struct fact){mark, subject, text, ""};
 }
 
 void facts_advise(struct facts *facts, const char *format, ...)
 {
-    char text[TEXT_BYTES];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof(text), format, args);
+    const char *text = text_of(facts, format, args);
     va_end(args);
-    const char *copy = arena_strdup(&facts->arena, text);
-    if (copy != NULL && facts->count > 0)
-        facts->items[facts->count - 1].advice = copy;
+    if (text != NULL && facts->count > 0)
+        facts->items[facts->count - 1].advice = text;
 }
 
 const char *fact_mark_name(enum fact_mark mark)
