@@ -1,6 +1,8 @@
-"""Tests that failed once: which ones, and what became of them the second time. Reads and rewrites pytest's JUnit files.
+#!/usr/bin/env python3
+"""Tests that failed once: which ones, and what became of them the second time. Reads and rewrites JUnit files of pytest and ctest.
 
-    unsteady.py failed FIRST         prints the ids of the tests that failed, one a line
+    unsteady.py failed FIRST         prints the tests that failed, one a line, as their runner takes them
+    unsteady.py output FIRST         prints what these wrote
     unsteady.py merge FIRST SECOND   counts those as passed that passed in SECOND; ends with 1 when some failed again
 """
 import sys
@@ -10,7 +12,8 @@ BAD = ("failure", "error")
 
 
 def id_of(case):
-    return f"{case.get('file')}::{case.get('name')}"
+    file, name = case.get("file"), case.get("name")
+    return name if file is None else f"{file}::{name}"
 
 
 def is_bad(case):
@@ -40,6 +43,10 @@ def merge(first, second):
 
 def main(command, first_file, second_file=None):
     document = tree.parse(first_file)
+    if command == "output":
+        for case in filter(is_bad, document.iter("testcase")):
+            print(f"== {id_of(case)}", *(part.text for part in case.iter("system-out")), sep="\n")
+        return 0
     if command == "failed":
         for name in failed(document.getroot()):
             print(name)

@@ -215,6 +215,16 @@ static enum err_code make_control(struct agent *agent, const struct kubeconfig *
     return ERR_OK;
 }
 
+/* The address as it was given, with the port that a 0 came to. */
+static const char *admin_address(struct agent *agent)
+{
+    const char *given = options_text(agent->options, "admin-addr");
+    const char *colon = strrchr(given, ':');
+    const char *address = arena_printf(&agent->arena, "%.*s:%u", colon == NULL ? 0 : (int)(colon - given), given,
+                                       (unsigned)admin_server_port(agent->server));
+    return address != NULL ? address : given;
+}
+
 static enum err_code start(struct agent *agent, struct err *reterr)
 {
     struct kubeconfig source = {0};
@@ -224,7 +234,7 @@ static enum err_code start(struct agent *agent, struct err *reterr)
     TRY(make_admin(agent, reterr));
     TRY(make_control(agent, &source, reterr));
     log_info("started", "svcmirror runs", "version", SVCMIRROR_VERSION, "server", source.server, "namespace",
-             options_text(agent->options, "namespace"), "admin", options_text(agent->options, "admin-addr"), NULL);
+             options_text(agent->options, "namespace"), "admin", admin_address(agent), NULL);
     return ERR_OK;
 }
 

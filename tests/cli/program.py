@@ -112,21 +112,26 @@ class EmptyCluster(Server):
 
 
 class Agent:
-    """`svcmirror run` as a child process."""
+    """`svcmirror run` as a child process. It is to be told to listen on port 0 and tells in its log which one that is."""
 
     def __init__(self, *argv, env=None):
-        self.port = free_port()
-        self.log_file = tempfile.TemporaryFile("w+")
-        argv = [BINARY, "run", *(a.replace("PORT", str(self.port)) for a in argv)]
-        self.process = subprocess.Popen(argv, stderr=self.log_file, env={**CLEAN, **(env or {})})
+        self.log_file = tempfile.NamedTemporaryFile("w")
+        self.process = subprocess.Popen([BINARY, "run", *argv], stderr=self.log_file, env={**CLEAN, **(env or {})})
 
     def log(self):
-        self.log_file.seek(0)
-        return self.log_file.read()
+        return pathlib.Path(self.log_file.name).read_text()
+
+    @property
+    def port(self):
+        named = re.search(r'admin"?[=:]"?127\.0\.0\.1:(\d+)', self.log())
+        return named and int(named[1])
 
     def get(self, path):
+        port = self.port
+        if port is None:
+            return None, ""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
-from program import Agent, EmptyCluster, events, free_port, svcmirror, wait_until
+from program import Agent, EmptyCluster, events, svcmirror, wait_until
 
 
 class Running(unittest.TestCase):
@@ -32,7 +32,7 @@ class Running(unittest.TestCase):
         return agent
 
     def plain(self):
-        return self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:PORT")
+        return self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:0")
 
     def test_serves_and_ends_on_sigterm(self):
         agent = self.plain()
@@ -66,17 +66,13 @@ class Running(unittest.TestCase):
         self.assertEqual(complaints, [])
 
     def test_everything_from_the_environment(self):
-        port = free_port()
-        agent = Agent(env={"SVCMIRROR_KUBECONFIG": self.kubeconfig, "SVCMIRROR_ADMIN_ADDR": f"127.0.0.1:{port}", "SVCMIRROR_LOG_FORMAT": "json",
-                           "SVCMIRROR_NAMESPACE": "mesh"})
-        agent.port = port
-        self.agents.append(agent)
-        agent.wait()
+        agent = self.agent(env={"SVCMIRROR_KUBECONFIG": self.kubeconfig, "SVCMIRROR_ADMIN_ADDR": "127.0.0.1:0", "SVCMIRROR_LOG_FORMAT": "json",
+                                "SVCMIRROR_NAMESPACE": "mesh"})
         started = json.loads(agent.log().splitlines()[0])
-        self.assertEqual((started["event"], started["namespace"], started["admin"]), ("started", "mesh", f"127.0.0.1:{port}"))
+        self.assertEqual((started["event"], started["namespace"], started["admin"]), ("started", "mesh", f"127.0.0.1:{agent.port}"))
 
     def test_linkerds_spellings(self):
-        agent = self.agent("-kubeconfig", self.kubeconfig, "-metrics-addr=127.0.0.1:PORT", "-namespace", "mesh", "-log-level=debug",
+        agent = self.agent("-kubeconfig", self.kubeconfig, "-metrics-addr=127.0.0.1:0", "-namespace", "mesh", "-log-level=debug",
                            "-enable-namespace-creation", "-event-requeue-limit", "3", "-endpoint-refresh-period=1m", "-enable-pprof=false")
         log = agent.log()
         ignored = re.findall(r"event=flag_ignored .* flag=(\S+)", log)
@@ -85,15 +81,16 @@ class Running(unittest.TestCase):
         self.assertTrue(any(path.startswith("/api/v1/namespaces/mesh/secrets") for path, _ in self.cluster.requests))
 
     def test_one_link_as_by_linkerds_controllers(self):
-        agent = self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:PORT", "-excluded-labels=a,b/*", "--only-link", "east")
+        agent = self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:0", "-excluded-labels=a,b/*", "--only-link", "east")
         self.assertRegex(agent.log(), "event=started")
+        wait_until(lambda: any("watch" in query for _, query in self.cluster.requests), what="a watch, after all lists were asked for")
         self.assertFalse(any("federated" in str(query) for _, query in self.cluster.requests), "no local members")
-        local = self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:PORT", "-local-mirror")
+        local = self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:0", "-local-mirror")
         self.assertRegex(local.log(), "event=started")
-        self.assertTrue(any("federated" in str(query) for _, query in self.cluster.requests), "local members")
+        wait_until(lambda: any("federated" in str(query) for _, query in self.cluster.requests), what="a list of the local members")
 
     def test_json_log(self):
-        agent = self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:PORT", "--log-format", "json")
+        agent = self.agent("--kubeconfig", self.kubeconfig, "--admin-addr", "127.0.0.1:0", "--log-format", "json")
         agent.end(signal.SIGTERM)
         lines = [json.loads(line) for line in agent.log().splitlines()]
         self.assertEqual(lines[0]["event"], "started")
@@ -142,7 +139,7 @@ class Unreachable(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             cluster = EmptyCluster()
             cluster.answer = lambda path, query: None
-            agent = Agent("--kubeconfig", cluster.kubeconfig(folder), "--admin-addr", "127.0.0.1:PORT")
+            agent = Agent("--kubeconfig", cluster.kubeconfig(folder), "--admin-addr", "127.0.0.1:0")
             try:
                 agent.wait("/live")
                 status, why = agent.get("/ready")
