@@ -68,6 +68,9 @@
 #define K8S_SERVICE_NAME "kubernetes.io/service-name"
 #define K8S_MANAGED_BY "endpointslice.kubernetes.io/managed-by"
 #define K8S_HEADLESS "service.kubernetes.io/headless"
+#define K8S_APP_MANAGED_BY "app.kubernetes.io/managed-by"
+/* its value on Links that svcmirror made */
+#define LINK_MANAGED_BY "svcmirror"
 /* values of K8S_MANAGED_BY: on slices that Kubernetes makes by a Service's selector, and on ours */
 #define K8S_MADE_BY_SELECTOR "endpointslice-controller.k8s.io"
 #define SLICE_MANAGED_BY "svcmirror"

@@ -51,12 +51,6 @@ static bool is_listed(const struct world *world, const struct service *service, 
     return true;
 }
 
-/* Linkerd's charts bring a Service for each link to probe its gateway by: it belongs to Linkerd's own agent. */
-static bool is_of_a_chart(const struct service *service)
-{
-    return kv_get(&service->meta.labels, L5D_MIRRORED_GATEWAY) != NULL && !service->meta.made_by_us;
-}
-
 /* NULL: it must stay. */
 static const char *orphan_reason(const struct planner *planner)
 {

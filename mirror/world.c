@@ -131,8 +131,7 @@ static void forget_link(struct world_link *link)
     (void)map_remove(link->world->links, link->id);
 }
 
-/* The cluster has no link any more: what mirrors it may go. */
-static void note_unlinked(struct world *world, const char *cluster_name)
+void world_note_unlinked(struct world *world, const char *cluster_name)
 {
     /* Out of memory here only delays the clean-up until the next start, which finds the mirrors by who made them. */
     enum err_code ignored = map_put(world->unlinked, cluster_name, world);
@@ -156,7 +155,7 @@ static enum err_code redeclare(struct world_link *link, const struct link *decla
         return ERR_NOMEM;
     }
     if (strcmp(old->cluster_name, copy->cluster_name) != 0)
-        note_unlinked(link->world, old->cluster_name);
+        world_note_unlinked(link->world, old->cluster_name);
     link_free(old);
     return ERR_OK;
 }
@@ -188,7 +187,7 @@ void world_remove_link(struct world *world, struct world_link *link)
     char cluster_name[64];
     (void)snprintf(cluster_name, sizeof(cluster_name), "%s", link->declaration->cluster_name);
     forget_link(link);
-    note_unlinked(world, cluster_name);
+    world_note_unlinked(world, cluster_name);
 }
 
 void world_set_links_complete(struct world *world, bool complete)

@@ -73,6 +73,11 @@ enum err_code world_put_link(struct world *world, const struct link *declaration
     MUST_USE;
 /** Forgets the link; its mirrors are marked and will be deleted (orphan rules of plan.h). Takes NULL. */
 void world_remove_link(struct world *world, struct world_link *link);
+/** The cluster's link was removed, whether or not this world ever had it: unless another link names the cluster, its mirrors are marked and will be
+ *  deleted. */
+void world_note_unlinked(struct world *world, const char *cluster_name);
+/** How many mirrors of that cluster, and federated services with a member there, are still in the source cluster. Looks at each mirror. */
+size_t world_count_left(const struct world *world, const char *cluster_name);
 /** Whether every declared link is known and valid: only then may mirrors of clusters that no link names be deleted. Starts false. */
 void world_set_links_complete(struct world *world, bool complete);
 const struct link *world_link_declaration(const struct world_link *link);

@@ -144,6 +144,8 @@ void mirror_collect(struct mirror *mirror);                         /* frees it 
 void mirror_note_version(struct mirror *mirror, const char *version);
 void mark_where(struct world *world, const char *namespace); /* all mirrors of a namespace; NULL: all */
 
+/** Linkerd's charts bring a Service for each link to probe its gateway by: it belongs to Linkerd's own agent. */
+bool is_of_a_chart(const struct service *service);
 /** Whether a mirror is a federated service. Takes NULL. */
 bool is_federated(const struct service *service);
 /** Whether any link names that cluster, and whether the services of all such links are listed. */

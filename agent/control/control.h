@@ -21,6 +21,13 @@ enum endpoints_api {
     ENDPOINTS_API_ENDPOINTS, /* always v1 Endpoints: for a mesh whose control plane reads only those, as Linkerd 2.8's */
 };
 
+/* Which Link resources are held by a finalizer, when they are deleted, until their mirrors are gone. */
+enum link_finalizer {
+    LINK_FINALIZER_NONE,    /* none: it is taken off where it is */
+    LINK_FINALIZER_MANAGED, /* those labelled as managed by svcmirror */
+    LINK_FINALIZER_ALL,
+};
+
 struct control_config {
     struct loop *loop; /* all borrowed for the control's life */
     struct http *http;
@@ -32,6 +39,7 @@ struct control_config {
     bool create_namespaces_for_secrets, create_namespaces_for_links;
     bool move_endpoints, mirror_headless;
     enum endpoints_api endpoints_api;
+    enum link_finalizer link_finalizer;
     bool remove_unaccounted;  /* mirrors that others made for clusters that no link names go too */
     const char *cluster_name; /* of the source, for exports to named clusters; "" when nobody said; copied */
     /* Of local members: comma lists, "": none; borrowed for control_new(). */

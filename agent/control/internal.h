@@ -3,6 +3,7 @@
  *   source.c    watches of the source cluster -> world, links
  *   local.c     the source cluster's own members of federated services -> world
  *   links.c     declarations (Link resources, Secrets) -> which targets there are
+ *   finalizers.c deleted Links -> held until their mirrors are gone
  *   target.c    one link's client and watches -> world
  *   gateways.c  the world's gateways -> names resolved, probes, liveness -> world
  *   writer.c    marked mirrors -> plans -> writes, one at a time per mirror
@@ -83,6 +84,15 @@ void links_each_complaint(const struct links *links, void (*fn)(void *context, c
                           void *context);
 /** An Event on the object that declares a link. */
 void links_emit(struct control *control, const struct link *link, bool warning, const char *reason, const char *note);
+/** A warning Event on a Link resource that declares none any more. */
+void links_emit_resource(struct control *control, const char *name, const char *uid, const char *reason,
+                         const char *note);
+/** Whether the targets are what the declarations say, and all of these are known that can be. */
+bool links_judged(const struct links *links);
+/** Whether the Link resource of that name has a target. */
+bool links_serve(const struct links *links, const char *link_name);
+/** Whether a declaration that can be used names the cluster, whoever serves it. */
+bool links_name_cluster(const struct links *links, const char *cluster_name);
 
 /* ---- target.c ---- */
 /** The target of a valid declaration. `kubeconfig` NULL: there are none, `problem` says why. */

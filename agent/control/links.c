@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/control/finalizers.h"
 #include "agent/kube/codec.h"
 #include "agent/kube/discovery.h"
 #include "agent/observe/log.h"
@@ -36,6 +37,7 @@ struct resource {
 struct links {
     struct control *control;
     struct arena scratch;
+    struct finalizers *finalizers;
     struct discovery *discovery;
     const char *version; /* served version of Link resources, NULL when none */
     bool discovered;
@@ -84,6 +86,12 @@ void links_emit(struct control *control, const struct link *link, bool warning, 
     if (link->kind == LINK_LOCAL)
         return; /* declared by a flag: the log tells */
     emit(control, link->kind == LINK_SECRET, link->namespace, link->name, link->uid, warning, reason, note);
+}
+
+void links_emit_resource(struct control *control, const char *name, const char *uid, const char *reason,
+                         const char *note)
+{
+    emit(control, false, control->namespace, name, uid, true, reason, note);
 }
 
 /* The declaration is gone, or right: whatever is wrong with it later is news. */
@@ -268,6 +276,7 @@ static enum err_code on_link(void *context, enum change change, json_t *json)
 {
     struct links *links = context;
     const char *name = name_of(json);
+    TRY(finalizers_see(links->finalizers, change, json));
     if (is_going(change, json)) {
         if (map_remove(links->resources, name)) {
             forget_told(links, false, name);
@@ -287,7 +296,12 @@ static enum err_code on_link(void *context, enum change change, json_t *json)
     return ERR_OK;
 }
 
-static void on_links_begin(void *context) { ((struct links *)context)->resource_generation++; }
+static void on_links_begin(void *context)
+{
+    struct links *links = context;
+    links->resource_generation++;
+    finalizers_begin(links->finalizers);
+}
 
 static void sweep_resources(struct links *links)
 {
@@ -304,6 +318,7 @@ static void on_links_end(void *context)
 {
     struct links *links = context;
     sweep_resources(links);
+    finalizers_end(links->finalizers);
     links->links_listed = true;
     note_change(links);
 }
@@ -411,7 +426,8 @@ enum err_code links_new(struct control *control, struct links **ret_links)
     links->resources = map_new(free_resource);
     links->secrets = map_new(free_secret);
     links->told = map_new(mem_free);
-    if (links->resources == NULL || links->secrets == NULL || links->told == NULL || start(links) != ERR_OK) {
+    if (links->resources == NULL || links->secrets == NULL || links->told == NULL ||
+        finalizers_new(control, &links->finalizers) != ERR_OK || start(links) != ERR_OK) {
         links_free(links);
         return ERR_NOMEM;
     }
@@ -426,6 +442,7 @@ void links_free(struct links *links)
     discovery_free(links->discovery);
     list_watch_free(links->link_watch);
     list_watch_free(links->secret_watch);
+    finalizers_free(links->finalizers);
     while (links->targets != NULL) {
         struct target *target = links->targets;
         links->targets = target_next(target);
@@ -672,17 +689,50 @@ static enum err_code reconcile(struct links *links)
     TRY(code);
     bool all_served = links->control->config.only_link == NULL; /* else other agents account for the rest */
     world_set_links_complete(links->control->world, all_served && all_known(links) && all_valid);
+    finalizers_wake(links->finalizers);
     return ERR_OK;
 }
 
 bool links_turn(struct links *links)
 {
-    if (!links->changed || (!is_settled(links) && links->targets == NULL))
-        return false;
-    links->changed = reconcile(links) != ERR_OK;
-    links->judged = links->judged || (!links->changed && is_settled(links));
-    if (links->changed)
-        control_turn_again(links->control);
+    if (links->changed && (is_settled(links) || links->targets != NULL)) {
+        links->changed = reconcile(links) != ERR_OK;
+        links->judged = links->judged || (!links->changed && is_settled(links));
+        if (links->changed)
+            control_turn_again(links->control);
+    }
+    finalizers_turn(links->finalizers);
+    return false;
+}
+
+bool links_judged(const struct links *links) { return links->judged && !links->changed; }
+
+bool links_serve(const struct links *links, const char *link_name)
+{
+    for (const struct target *target = links->targets; target != NULL; target = target_next(target))
+        if (target_link(target)->kind == LINK_RESOURCE && strcmp(target_link(target)->name, link_name) == 0)
+            return true;
+    return false;
+}
+
+static bool names_cluster(const struct link *link, const char *cluster_name)
+{
+    return link != NULL && strcmp(link->cluster_name, cluster_name) == 0;
+}
+
+bool links_name_cluster(const struct links *links, const char *cluster_name)
+{
+    for (struct map_entry *at = map_first(links->resources); at != NULL; at = map_next(at))
+        if (names_cluster(((const struct resource *)map_value(at))->link, cluster_name))
+            return true;
+    for (struct map_entry *at = map_first(links->secrets); at != NULL; at = map_next(at)) {
+        const struct secret *secret = map_value(at);
+        if (declares(links, map_key(at), secret) && names_cluster(secret->link, cluster_name))
+            return true;
+    }
+    for (const struct target *target = links->targets; target != NULL; target = target_next(target))
+        if (names_cluster(target_link(target), cluster_name))
+            return true;
     return false;
 }
 

@@ -52,6 +52,8 @@ def _empty(cluster):
     api = cluster.api
     if cluster.api.raw("GET", "/apis/multicluster.linkerd.io/v1alpha3/links")[0] == 200:
         for link in api.list("links"):
+            if link["metadata"].get("finalizers"):
+                api.patch("links", link["metadata"]["name"], {"metadata": {"finalizers": None}}, link["metadata"]["namespace"])
             api.delete("links", link["metadata"]["name"], link["metadata"]["namespace"])
     for secret in api.list("secrets", AGENT_NAMESPACE):
         api.delete("secrets", secret["metadata"]["name"], AGENT_NAMESPACE)

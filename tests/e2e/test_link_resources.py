@@ -292,3 +292,90 @@ def test_link_resources_that_appear_later(source, east, agent, demo):
     east.export_labelled("web")
     east.link(source)
     wait_until(lambda: ready(source) == east.gateway.addresses, 20, "picked up")
+
+
+# -- the finalizer --
+
+FINALIZER = "svcmirror.io/mirrors"
+
+
+def finalizers(source, name="east"):
+    link = source.api.find("links", name, AGENT_NAMESPACE)
+    return None if link is None else link["metadata"].get("finalizers", [])
+
+
+def manage(source, *more, name="east"):
+    """The Link is svcmirror's own, and other programs' finalizers are on it too."""
+    source.api.patch("links", name, {"metadata": {"labels": {"app.kubernetes.io/managed-by": "svcmirror"}, "finalizers": list(more) or None}}, AGENT_NAMESPACE)
+
+
+def mirrors(source):
+    return source.api.list("services", labels=MIRROR + "mirrored-service=true")
+
+
+def test_own_links_are_held_until_their_mirrors_are_gone(source, east, north, agent, demo):
+    for target in (east, north):
+        target.gateway.start()
+        target.export_labelled("web")
+        target.link(source)
+    manage(source, "example.com/other")
+    one = agent()
+    wait_until(lambda: ready(source), 10, "mirrored")
+    wait_until(lambda: finalizers(source) == ["example.com/other", FINALIZER], 5, "the finalizer, behind the one that was there")
+    wait_until(lambda: ready(source, "web-north"), 10, "the other link's too")
+    assert finalizers(source, "north") == [], "a Link that others made is not touched"
+    source.api.delete("links", "east", AGENT_NAMESPACE)
+    wait_until(lambda: finalizers(source) == ["example.com/other"], 10, "ours is off, the other stays")
+    assert [s["metadata"]["name"] for s in mirrors(source) if s["metadata"]["labels"][MIRROR + "cluster-name"] == "east"] == []
+    assert one.logs("link_unlinked") and ready(source, "web-north") == north.gateway.addresses
+    source.api.patch("links", "east", {"metadata": {"finalizers": None}}, AGENT_NAMESPACE)
+    wait_until(lambda: finalizers(source) is None, 5, "gone")
+
+
+def test_a_link_deleted_while_no_agent_runs_is_cleaned_up_even_by_an_agent_for_it_alone(source, east, agent, demo):
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    manage(source)
+    one = agent(flags=["--only-link", "east"])
+    wait_until(lambda: ready(source) and finalizers(source) == [FINALIZER], 10, "mirrored and held")
+    one.kill()
+    source.api.delete("links", "east", AGENT_NAMESPACE)
+    assert finalizers(source) == [FINALIZER] and ready(source)
+    agent(flags=["--only-link", "east"])
+    wait_until(lambda: finalizers(source) is None, 10, "the Link is gone")
+    assert mirrors(source) == []
+
+
+def test_a_deleted_link_whose_mirrors_stay_says_so(source, east, agent, demo):
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    one = agent(flags=["--link-finalizer", "all"])
+    wait_until(lambda: ready(source) and finalizers(source) == [FINALIZER], 10, "any Link, when asked")
+    source.api.patch("services", "web-east", {"metadata": {"finalizers": ["example.com/kept"]}}, "demo")
+    source.api.delete("links", "east", AGENT_NAMESPACE)
+    [event] = wait_until(lambda: [e for e in source.api.list("events", AGENT_NAMESPACE) if e["reason"] == "MirrorsLeft"], 30, "the Link tells")
+    assert event["regarding"]["name"] == "east" and event["note"].startswith("1 mirrors of cluster east are still there")
+    assert len(one.logs("link_held")) == 1 and finalizers(source) == [FINALIZER]
+    source.api.patch("services", "web-east", {"metadata": {"finalizers": None}}, "demo")
+    wait_until(lambda: finalizers(source) is None, 10, "and goes once they may")
+    assert mirrors(source) == []
+
+
+def test_the_finalizer_goes_where_it_is_not_wanted(source, east, agent, demo):
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    one = agent(flags=["--link-finalizer", "all"])
+    wait_until(lambda: ready(source) and finalizers(source) == [FINALIZER], 10, "held")
+    one.stop()
+    two = agent(flags=["--link-finalizer", "none"])
+    wait_until(lambda: finalizers(source) == [], 10, "off")
+    two.stop()
+    agent()
+    wait_until(lambda: ready(source), 10, "by default")
+    manage(source)
+    wait_until(lambda: finalizers(source) == [FINALIZER], 5, "a Link that becomes svcmirror's own")
+    source.api.patch("links", "east", {"metadata": {"labels": {"app.kubernetes.io/managed-by": "helm"}}}, AGENT_NAMESPACE)
+    wait_until(lambda: finalizers(source) == [], 5, "and one that is no more")

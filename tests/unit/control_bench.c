@@ -246,6 +246,12 @@ static void accept_write(struct bench *bench, struct http_call *call)
         bench->held_status = call;
         if (bench->holds_statuses)
             return;
+    } else if (strstr(path, "/links/") != NULL) {
+        bench->link_patches++;
+        (void)snprintf(bench->link_patch, sizeof(bench->link_patch), "%.*s", (int)call->request_body_bytes,
+                       call->request_body);
+        fake_http_answer(call, bench->link_patch_status != 0 ? bench->link_patch_status : 200, "{\"kind\":\"Status\"}");
+        return;
     }
     fake_http_answer(call, 200, "{}");
 }
@@ -311,7 +317,7 @@ void bench_init(struct bench *bench, bool serves_links)
     bench->http = fake_http_new(bench->loop);
     bench->metrics = metrics_new();
     assert_non_null(bench->metrics);
-    (void)bench_serve(bench, "/api/v1/services?labelSelector=mirror", "Service", "");
+    (void)bench_serve(bench, BENCH_MIRRORS, "Service", "");
     (void)bench_serve(bench, "/apis/discovery.k8s.io/v1/endpointslices?", "EndpointSlice", "");
     (void)bench_serve(bench, "/api/v1/namespaces?", "Namespace", "");
     (void)bench_serve(bench, BENCH_SECRETS, "Secret", "");
@@ -339,6 +345,7 @@ enum err_code bench_start(struct bench *bench)
                                           .excluded_annotations = "",
                                           .excluded_labels = "",
                                           .only_link = bench->only_link,
+                                          .link_finalizer = bench->link_finalizer,
                                           .move_endpoints = true};
     TRY(control_new(&config, &bench->control, NULL));
     bench_advance(bench, 0);

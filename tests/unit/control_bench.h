@@ -19,6 +19,7 @@ enum { BENCH_LISTINGS = 12, BENCH_EVENTS = 128, BENCH_NOTE_BYTES = 1100 };
 /* Paths of collections, as far as they tell one from another. */
 #define BENCH_SECRETS "/api/v1/namespaces/mc/secrets?"
 #define BENCH_LINKS "/apis/multicluster.linkerd.io/v1alpha3/namespaces/mc/links?"
+#define BENCH_MIRRORS "/api/v1/services?labelSelector=mirror"
 #define BENCH_SERVICES "/api/v1/services?"                /* of the targets of 2.8 Secrets */
 #define BENCH_EXPORTED "/api/v1/services?labelSelector=e" /* of the target of a Link: selector "exported=yes" */
 
@@ -36,14 +37,17 @@ struct bench_event {
 };
 
 struct bench {
-    const char *only_link; /* set between bench_init() and bench_start() */
+    const char *only_link; /* set between bench_init() and bench_start(), as is the next */
+    enum link_finalizer link_finalizer;
     struct loop *loop;
     struct http *http;
     struct metrics *metrics;
     struct control *control;
     struct bench_listing listings[BENCH_LISTINGS];
     struct bench_event events[BENCH_EVENTS];
-    unsigned event_count, status_writes;
+    unsigned event_count, status_writes, link_patches;
+    int link_patch_status;         /* what patches of Links are answered with; 0: 200 */
+    char link_patch[512];          /* the body of the last one */
     char status[4096];             /* the body written last to a Link's status, "" when none was */
     bool holds_statuses;           /* such writes are not answered */
     struct http_call *held_status; /* the last one of them */

@@ -49,7 +49,7 @@ static void links_that_may_not_be_read_leave_the_secrets(void **state)
     (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
     /* A mirror of ours, of a cluster that nothing names: a Link may. */
     (void)bench_serve(
-        &bench, "/api/v1/services?labelSelector=mirror", "Service",
+        &bench, BENCH_MIRRORS, "Service",
         "{\"metadata\":{\"namespace\":\"demo\",\"name\":\"web-north\",\"uid\":\"1\",\"resourceVersion\":\"2\","
         "\"managedFields\":[{\"manager\":\"svcmirror\"}],\"labels\":{\"mirror.linkerd.io/mirrored-service\":"
         "\"true\",\"mirror.linkerd.io/cluster-name\":\"north\"}}}");
