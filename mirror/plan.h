@@ -24,6 +24,7 @@ enum write_kind {
     WRITE_SLICE,
     WRITE_ENDPOINTS, /* v1 Endpoints, where these are written; elsewhere only old ones that go */
 };
+enum { WRITE_KINDS = WRITE_ENDPOINTS + 1 };
 
 /** One write. Objects are borrowed from the world or the arena. */
 struct write {

@@ -104,7 +104,7 @@ static const struct option table[] = {
      .type = OPTION_NUMBER,
      .value_name = "N",
      .fallback = "0",
-     .help = "parallel writes; 0 is automatic"},
+     .help = "parallel writes; 0: as many as the API server gains from, found by how long they take"},
     /* Flags of Linkerd's controller that have no meaning here, so that its Deployment need not be rewritten. */
     {.name = "event-requeue-limit", .type = OPTION_IGNORED, .value_name = "N"},
     {.name = "endpoint-refresh-period", .type = OPTION_IGNORED, .value_name = "DURATION"},

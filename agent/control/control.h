@@ -47,7 +47,7 @@ struct control_config {
     const char *only_link; /* NULL: all links; else only the Link resource of this name, "": none; borrowed */
     const char *
         federated_selector; /* of local members of federated services, as on a command line; "": none; borrowed for control_new() */
-    uint32_t max_in_flight; /* parallel writes; 0: automatic */
+    uint32_t max_in_flight; /* parallel writes; 0: finds its own level */
     bool dry_run; /* watches and probes, and writes nothing: no mirror, no Event, no status; preview.h shows */
 };
 

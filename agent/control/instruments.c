@@ -101,6 +101,8 @@ static const struct definition definitions[] = {
     {FIELD(write_failures), METRIC_COUNTER, "svcmirror_write_failures_total",
      "Writes to the source cluster that failed and are retried.", failure_labels, NULL, 0},
     {FIELD(writes_in_flight), METRIC_GAUGE, "svcmirror_writes_in_flight", "Writes under way.", NULL, NULL, 0},
+    {FIELD(writes_limit), METRIC_GAUGE, "svcmirror_writes_limit",
+     "How many writes may be under way: a level found by how long they take.", NULL, NULL, 0},
     {FIELD(queue_depth), METRIC_GAUGE, "svcmirror_queue_depth", "Mirrors that wait to be planned.", NULL, NULL, 0},
     {FIELD(unaccounted), METRIC_GAUGE, "svcmirror_unaccounted_mirrors",
      "Mirrors that others made for clusters that no link names.", NULL, NULL, 0},

@@ -20,8 +20,8 @@ struct instruments {
     struct metric *service_cache, *slice_cache, *namespace_cache;
     struct metric *api_requests, *api_seconds, *api_warnings;
     /* the process */
-    struct metric *writes, *write_failures, *writes_in_flight, *queue_depth, *unaccounted, *flip_seconds, *loop_busy,
-        *events_dropped;
+    struct metric *writes, *write_failures, *writes_in_flight, *writes_limit, *queue_depth, *unaccounted, *flip_seconds,
+        *loop_busy, *events_dropped;
 };
 
 /** Registers all. @return ERR_OK or ERR_NOMEM. */

@@ -8,14 +8,13 @@
 #include "agent/control/flips.h"
 #include "agent/control/internal.h"
 #include "agent/control/namespaces.h"
+#include "agent/control/write_limit.h"
 #include "agent/control/write_request.h"
 #include "agent/kube/codec.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
 
 enum {
-    DEFAULT_IN_FLIGHT = 8, /* measured: more connections make creating Services slower, not faster */
-    MAX_IN_FLIGHT = 64,
     PLANS_PER_TURN = 200, /* about 2 ms: probes and watches are served in between */
     PLAN_BYTES = 4 << 20, /* one mirror's plan: two objects of at most 1.5 MiB */
     EFFECT_MS = 5000,     /* a write whose effect no watch shows for so long is planned anew */
@@ -48,6 +47,8 @@ struct work {
     char awaited_version[SEEN_VERSION_BYTES];
     struct kube_request request;
     struct deadline deadline;
+    uint64_t sent_us;
+    uint32_t sent_in_flight; /* how many writes were under way then, this one among them */
     uint32_t failures;
     bool seen_queued;
     struct work *next, *previous; /* all */
@@ -63,7 +64,8 @@ struct writer {
     struct work *works;
     struct work *seen; /* works whose objects changed since the last turn */
     struct flips flips;
-    uint32_t in_flight, limit;
+    struct write_limit limit;
+    uint32_t in_flight;
     uint64_t paused_until_ms; /* the server asked for patience */
     bool stopped;
 };
@@ -238,6 +240,7 @@ static void retry_later(struct work *work, const struct kube_failure *failure)
         uint64_t until_ms = loop_now_ms(work->writer->control->config.loop) + delay_ms;
         if (until_ms > work->writer->paused_until_ms)
             work->writer->paused_until_ms = until_ms;
+        write_limit_lower(&work->writer->limit, loop_now_ms(work->writer->control->config.loop));
     }
     /* All that wait for the namespace hear of it. Each would do with the next turn; the first to ask then gets it. */
     if (work->kind == WRITE_NAMESPACE) {
@@ -373,6 +376,9 @@ static void on_write_done(struct kube_request *request, json_t *object, const st
     struct work *work = request->context;
     enum err_code code = failure != NULL ? failure->error.code : ERR_OK;
     work->writer->in_flight--;
+    if (failure == NULL)
+        write_limit_note(&work->writer->limit, (unsigned)work->verb * WRITE_KINDS + (unsigned)work->kind,
+                         loop_precise_us(work->writer->control->config.loop) - work->sent_us, work->sent_in_flight);
     loop_wake(work->writer->control->config.loop);
     if (code == ERR_OK) {
         on_written(work, object);
@@ -420,7 +426,8 @@ static enum err_code start_write(struct writer *writer, struct mirror *mirror, c
     TRY(kube_start(writer->control->client, &work->request, &error));
     work->state = WORK_WRITING;
     world_hold(mirror);
-    writer->in_flight++;
+    work->sent_us = loop_precise_us(writer->control->config.loop);
+    work->sent_in_flight = ++writer->in_flight;
     return ERR_OK;
 }
 
@@ -554,7 +561,7 @@ static void plan_one(struct writer *writer, struct mirror *mirror)
 
 static bool may_write(const struct writer *writer)
 {
-    return !writer->stopped && writer->in_flight < writer->limit &&
+    return !writer->stopped && writer->in_flight < write_limit_get(&writer->limit) &&
            loop_now_ms(writer->control->config.loop) >= writer->paused_until_ms;
 }
 
@@ -612,7 +619,7 @@ static void on_due(void *context, struct deadline *deadline)
     }
     if (writer->stopped)
         return;
-    if (mirror_is_foreign(work->mirror) && writer->in_flight >= writer->limit)
+    if (mirror_is_foreign(work->mirror) && writer->in_flight >= write_limit_get(&writer->limit))
         work_wait(work, BACKOFF_MS); /* looking is a request like any other */
     else if (mirror_is_foreign(work->mirror))
         start_looking(work);
@@ -626,8 +633,7 @@ enum err_code writer_new(struct control *control, struct writer **ret_writer)
     if (writer == NULL)
         return ERR_NOMEM;
     writer->control = control;
-    uint32_t limit = control->config.max_in_flight;
-    writer->limit = limit == 0 ? DEFAULT_IN_FLIGHT : limit < MAX_IN_FLIGHT ? limit : MAX_IN_FLIGHT;
+    write_limit_init(&writer->limit, control->config.max_in_flight);
     arena_init(&writer->arena, PLAN_BYTES);
     strbuf_init(&writer->body, PLAN_BYTES);
     writer->namespaces = namespaces_new();
@@ -670,6 +676,7 @@ void writer_collect(struct writer *writer)
 {
     const struct instruments *instruments = &writer->control->instruments;
     metric_set(metric_get(instruments->writes_in_flight), writer->in_flight);
+    metric_set(metric_get(instruments->writes_limit), writer->limit.level);
     metric_set(metric_get(instruments->unaccounted), (double)world_unaccounted_count(writer->control->world));
     metric_set(metric_get(instruments->queue_depth), (double)world_marked_count(writer->control->world));
 }
