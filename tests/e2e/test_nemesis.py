@@ -1,0 +1,196 @@
+"""A nemesis: API servers, their network, their certificates and the agent itself fail at random, while services come and go. After each fault the mirrors are
+what the targets export; and all the time nothing was deleted without cause, nothing written twice, and no dead gateway left ready.
+
+A run is drawn from its seed before anything happens; one that fails prints what it did.
+
+    SVCMIRROR_NEMESIS_SEEDS=7,8    other seeds
+    SVCMIRROR_NEMESIS_FAULTS=40    faults of a run
+"""
+import json
+import os
+import random
+import time
+
+import pytest
+from cluster.checker import Options, differences
+from cluster.wait import wait_until
+from test_api_servers import compact, restart
+
+SEEDS = [int(s) for s in os.environ.get("SVCMIRROR_NEMESIS_SEEDS", "1").split(",")]
+FAULTS = int(os.environ.get("SVCMIRROR_NEMESIS_FAULTS", "10"))
+NAMESPACE, PILLAR = "storm", "pillar"  # the pillar is never touched: neither may its mirror be
+REST_S = 60        # the longest back-off of a watch that failed for as long as a fault lasts here, and then some
+DEAD_S, BACK_S = 4, 4  # a gateway process ends, and answers again, at a period of 3 s and on a busy machine
+
+OF_TARGETS = ("killed", "compacted", "frozen", "cut", "refused", "certificate", "token")
+OF_SOURCE = ("killed", "compacted", "frozen", "certificate")
+OF_AGENT = ("killed", "frozen")
+
+
+def draw(seed):
+    """[(fault, cluster, seconds, [what happens meanwhile])], every kind of fault before any comes again."""
+    rng = random.Random(seed)
+    kinds = ([(f, t) for f in OF_TARGETS for t in ("east", "north")] + [(f, "source") for f in OF_SOURCE] + [(f, "agent") for f in OF_AGENT])
+    faults = []
+    while len(faults) < FAULTS:
+        faults += rng.sample(kinds, len(kinds))
+    return [(*fault, rng.randint(1, 4), [(rng.choice(["export", "delete", "ports", "edit", "gateway"]), rng.choice(["east", "north"]), rng.randrange(4))
+                                         for _ in range(rng.randint(1, 4))]) for fault in faults[:FAULTS]]
+
+
+class Storm:
+    def __init__(self, source, targets, agent):
+        self.source, self.targets, self.one = source, {t.name: t for t in targets}, agent
+        self.unreachable, self.unexported, self.port = None, set(), 1000
+
+    # -- what people do meanwhile, where it can be done --
+
+    def export(self, target, number):
+        name = f"s{number}"
+        if target != self.unreachable and not self.targets[target].api.find("services", name, NAMESPACE):
+            self.targets[target].export_labelled(name, NAMESPACE)
+
+    def delete(self, target, number):
+        if target != self.unreachable:
+            self.targets[target].api.delete("services", f"s{number}", NAMESPACE)
+            self.unexported.add(f"s{number}-{target}")
+
+    def ports(self, target, number):
+        self.port += 1
+        if target != self.unreachable and self.targets[target].api.find("services", f"s{number}", NAMESPACE):
+            self.targets[target].api.patch("services", f"s{number}", {"spec": {"ports": [{"name": "http", "port": self.port}]}}, NAMESPACE)
+
+    def edit(self, target, number):
+        if self.unreachable != "source" and self.source.api.find("services", f"s{number}-{target}", NAMESPACE):
+            self.source.api.patch("services", f"s{number}-{target}", {"metadata": {"labels": {"stray": "x"}}}, NAMESPACE)
+
+    def gateway(self, target, _):
+        """Stops and starts again; where the agent and the source can act, the endpoints follow within what is promised, whatever else is broken."""
+        gateway, acts = self.targets[target].gateway, self.unreachable not in ("source", "agent")
+        ready = lambda: self.source.ready_addresses(f"{PILLAR}-{target}", NAMESPACE)
+        gateway.stop()
+        if acts:
+            wait_until(lambda: ready() == [], DEAD_S, f"{target}'s endpoints are unready, its gateway being dead")
+        gateway.start()
+        if acts:
+            wait_until(lambda: ready() == gateway.addresses, BACK_S, f"{target}'s endpoints are ready again")
+
+    # -- faults: each begins, lasts, and ends --
+
+    def killed(self, cluster):
+        if cluster is self.one:
+            cluster.kill()
+            return lambda: cluster.start(ready=False)
+        cluster.kube_apiserver.kill()
+        return lambda: self.start(cluster)
+
+    def compacted(self, cluster):
+        cluster.kube_apiserver.kill()
+        compact(cluster)
+        return lambda: self.start(cluster)
+
+    def frozen(self, cluster):
+        process = cluster.process if cluster is self.one else cluster.kube_apiserver
+        process.freeze()
+        return process.thaw
+
+    def cut(self, cluster):
+        cluster.network.drop(cluster.host, cluster.port)
+        return cluster.network.heal
+
+    def refused(self, cluster):
+        cluster.network.reject(cluster.host, cluster.port)
+        return cluster.network.heal
+
+    def certificate(self, cluster):
+        """A new one of the same authority; the old ends with the process that had it."""
+        cluster.kube_apiserver.kill()
+        cluster.pki.issue("apiserver", "/CN=kube-apiserver", [cluster.host, "127.0.0.1"], ["kubernetes", "renewed"])
+        return lambda: self.start(cluster)
+
+    def token(self, cluster):
+        """Revoked, which an open watch does not notice; the Secret with its successor comes later."""
+        cluster.api.delete("serviceaccounts", "mirror-reader", "default")
+        restart(cluster)
+        return lambda: cluster.link(self.source)
+
+    @staticmethod
+    def start(cluster):
+        cluster.start_apiserver()
+        wait_until(cluster._ready, 60, f"{cluster.name}: API server ready")
+
+    def strike(self, fault, where, seconds, meanwhile):
+        cluster = {"source": self.source, "agent": self.one, **self.targets}[where]
+        self.unreachable = None if fault == "token" else where
+        end = getattr(self, fault)(cluster)
+        until = time.monotonic() + seconds
+        for what, target, number in meanwhile:
+            getattr(self, what)(target, number)
+        while time.monotonic() < until:
+            time.sleep(0.05)
+        end()
+        self.unreachable = None
+
+    def rest(self):
+        def check():
+            self.one.process.require()
+            wrong = differences(self.source, self.targets.values(), options=Options())
+            assert not wrong, "\n  ".join(["", *wrong])
+            return True
+        wait_until(check, REST_S, "the mirrors are what is exported", 0.2)
+
+
+def by_object(entries):
+    found = {}
+    for entry in entries:
+        reference = entry["objectRef"]
+        if reference["resource"] in ("services", "endpointslices") and entry["responseStatus"]["code"] < 300:
+            found.setdefault((reference["resource"], reference.get("namespace"), reference.get("name")), []).append(entry)
+    return found
+
+
+def content(entry):
+    body = json.loads(json.dumps(entry.get("requestObject") or {}))
+    body.get("metadata", {}).pop("resourceVersion", None)
+    return entry["verb"], body
+
+
+@pytest.mark.usefixtures("link_crd")
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_fails_in_the_end_all_is_right(source, east, north, agent, seed):
+    done = []
+    for target in (east, north):
+        target.gateway.start()
+        target.export_labelled(PILLAR, NAMESPACE)
+        target.link(source)
+    source.ensure_namespace(NAMESPACE)
+    one = agent()
+    storm = Storm(source, (east, north), one)
+    mirrors = [f"{PILLAR}-east", f"{PILLAR}-north"]
+    wait_until(lambda: all(source.ready_addresses(m, NAMESPACE) for m in mirrors), 15, "mirrored")
+    uids = [source.api.get("services", m, NAMESPACE)["metadata"]["uid"] for m in mirrors]
+    before = len(source.writes())
+    try:
+        for fault in draw(seed):
+            done.append(f"  {fault[0]} {fault[1]} for {fault[2]} s, meanwhile {fault[3]}")
+            storm.strike(*fault)
+            storm.rest()
+    except AssertionError as failure:
+        pytest.fail(f"{failure}\nSVCMIRROR_NEMESIS_SEEDS={seed} SVCMIRROR_NEMESIS_FAULTS={FAULTS} repeats this:\n" + "\n".join(done), pytrace=False)
+    finally:
+        for cluster in (source, east, north):
+            cluster.network.heal()
+            cluster.kube_apiserver.thaw()
+            if not cluster.kube_apiserver.running:
+                storm.start(cluster)
+    assert [source.api.get("services", m, NAMESPACE)["metadata"]["uid"] for m in mirrors] == uids
+    writes = by_object(source.writes()[before:])
+    ours = lambda entry: entry["userAgent"].startswith("svcmirror")
+    for (resource, _, name), entries in writes.items():
+        if resource == "services" and name in mirrors:
+            assert not [e["verb"] for e in entries if ours(e)], f"{name} was right all the time"
+        if resource == "services":
+            assert name in storm.unexported or not [e for e in entries if ours(e) and e["verb"] == "delete"], f"{name} was deleted without cause"
+        twice = [a for a, b in zip(entries, entries[1:]) if ours(a) and ours(b) and a["verb"] == "update" and content(a) == content(b)]
+        assert not twice, f"{resource} {name} was written twice: {twice[0]}"
+    print(f"\nseed {seed}: {len(done)} faults, {sum(ours(e) for entries in writes.values() for e in entries)} writes")
