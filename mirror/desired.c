@@ -15,6 +15,28 @@ bool desired_is_headless_now(const struct mirror *mirror)
     return mirror->service != NULL && mirror->service->headless;
 }
 
+/* A hostname's own mirror, made for it before. */
+static bool has_mirror(const struct claim *host)
+{
+    const struct service *service = host->mirror->service;
+    return service != NULL && host->mirror->claims == host &&
+           kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) != NULL;
+}
+
+bool desired_host_may_be_made(const struct claim *host)
+{
+    return host->mirror->service != NULL || !target_endpoints_unreadable(host->link);
+}
+
+/* What was known of endpoints that may not be read any more makes nothing new: then only hostnames that have mirrors count. */
+static bool has_hosts(const struct claim *claim)
+{
+    const struct claim *host = claim->service->hosts;
+    while (host != NULL && target_endpoints_unreadable(claim->link) && !has_mirror(host))
+        host = host->next_host;
+    return host != NULL;
+}
+
 /* A mirror that is headless stays so while the exported service is: a StatefulSet may be scaled to zero and back. */
 static enum mode mode_of(const struct mirror *mirror, const struct claim *claim)
 {
@@ -24,8 +46,8 @@ static enum mode mode_of(const struct mirror *mirror, const struct claim *claim)
         return MODE_HOST;
     if (claim_is_discovery(claim))
         return MODE_DISCOVERY;
-    bool headless = target_is_headless(claim->link, claim->service) &&
-                    (claim->service->hosts != NULL || desired_is_headless_now(mirror));
+    bool headless =
+        target_is_headless(claim->link, claim->service) && (has_hosts(claim) || desired_is_headless_now(mirror));
     return headless ? MODE_HEADLESS : MODE_GATEWAY;
 }
 
@@ -50,13 +72,6 @@ const char *desired_fq_name(struct arena *arena, const struct claim *claim)
 
 /* ---- what its endpoints should be ---- */
 
-/* Where the target's slices cannot be read, or not any more, services count as having endpoints: that a service is empty is nothing to go on believing, for
- * nobody would hear of its end. */
-static bool are_endpoints_unreadable(const struct world_link *link)
-{
-    return link->knowledge[WORLD_TARGET_SLICES] == WORLD_UNAVAILABLE || link->stale[WORLD_TARGET_SLICES];
-}
-
 static enum desired_endpoints judge_target(const struct claim *claim, enum mode mode, struct desired *desired)
 {
     /* 2.8 never looked at the target's endpoints, and its credentials may not read them. */
@@ -68,12 +83,11 @@ static enum desired_endpoints judge_target(const struct claim *claim, enum mode 
         desired->remark = "the target's endpoints are not listed yet";
         return ENDPOINTS_KEEP;
     }
-    if (mode == MODE_HEADLESS && are_endpoints_unreadable(claim->link)) {
-        desired->remark = "the target's endpoints may not be read: the mirror's stay as they are";
-        return ENDPOINTS_KEEP;
-    }
-    /* The hostnames are known by themselves, and each has its own readiness. */
-    if (mode == MODE_HOST || mode == MODE_HEADLESS || are_endpoints_unreadable(claim->link))
+    if (mode == MODE_HEADLESS && target_endpoints_unreadable(claim->link))
+        desired->remark = "the target's endpoints may not be read: its hostnames stay as they are";
+    /* The hostnames are known by themselves, and each has its own readiness. Where the target's slices cannot be read, services count as having
+     * endpoints: that one is empty is nothing to go on believing, for nobody would hear of its end. */
+    if (mode == MODE_HOST || mode == MODE_HEADLESS || target_endpoints_unreadable(claim->link))
         return ENDPOINTS_FULL;
     char key[OBJECT_KEY_BYTES];
     const struct object_meta *meta = &claim->service->service->meta;

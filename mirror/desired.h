@@ -13,6 +13,9 @@ enum desired_endpoints {
     ENDPOINTS_NONE,  /* no slices: resolved in the target */
 };
 
+/** Whether a hostname that has no mirror may be given one: not of what is known of endpoints that may not be read any more. */
+bool desired_host_may_be_made(const struct claim *host);
+
 struct desired {
     struct service service;
     enum desired_endpoints endpoints;

@@ -53,9 +53,15 @@ static bool ready_before(const struct mirror *mirror, const char *address)
     return false;
 }
 
+/* Endpoints that may not be read count as ready, as those of any other service do. */
+static bool is_host_unready(const struct claim *host)
+{
+    return !host->host_ready && !target_endpoints_unreadable(host->link);
+}
+
 static bool address_ready(const struct mirror *mirror, const struct claim *claim, const struct world_address *address)
 {
-    if (desired_is_draining(claim) || (claim->kind == CLAIM_HOST && !claim->host_ready))
+    if (desired_is_draining(claim) || (claim->kind == CLAIM_HOST && is_host_unready(claim)))
         return false;
     if (claim->kind != CLAIM_GATEWAY && !mirror->world->config.move_endpoints)
         return true;
@@ -158,7 +164,7 @@ static const char *host_address(const struct mirror *headless, const struct clai
 static bool host_ready(const struct mirror *mirror, const struct claim *claim, const struct claim *host)
 {
     bool unknown = false;
-    if (desired_is_draining(claim) || !host->host_ready)
+    if (desired_is_draining(claim) || is_host_unready(host))
         return false;
     if (!mirror->world->config.move_endpoints)
         return true;
@@ -239,7 +245,7 @@ static void add_headless_slices(struct arena *arena, const struct mirror *mirror
         enum ip_family family = text_parse_ip(host_address(mirror, host), canonical);
         v4 = v4 || family == IP_V4;
         v6 = v6 || family == IP_V6;
-        if (family == IP_NONE)
+        if (family == IP_NONE && desired_host_may_be_made(host))
             judge_missing_host(arena, host, desired);
     }
     if (mirror->world->config.write_endpoints) {

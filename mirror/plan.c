@@ -38,7 +38,7 @@ static bool slice_is_ours(const struct slice *slice)
 
 /* ---- nothing claims the name ---- */
 
-/* Mirrors of hostnames are known from the target's slices alone. */
+/* Mirrors of hostnames are known from the target's slices; where these may not be read, those of services that are exported stay. */
 static bool is_listed(const struct world *world, const struct service *service, const char *cluster,
                       bool services_listed)
 {
@@ -46,7 +46,8 @@ static bool is_listed(const struct world *world, const struct service *service, 
         return services_listed;
     for (const struct world_link *link = world_first_link(world); link != NULL; link = world_next_link(link))
         if (strcmp(link->declaration->cluster_name, cluster) == 0 &&
-            link->knowledge[WORLD_TARGET_SLICES] != WORLD_LISTED)
+            (link->knowledge[WORLD_TARGET_SLICES] == WORLD_UNKNOWN ||
+             (target_endpoints_unreadable(link) && target_has_host(link, service))))
             return false;
     return true;
 }
@@ -498,6 +499,10 @@ static void plan_claims(struct planner *planner)
     if (!may_have(planner, winner)) {
         if (winner->kind == CLAIM_FEDERATED)
             plan_federated_refused(planner, winner);
+        return;
+    }
+    if (winner->kind == CLAIM_HOST && !desired_host_may_be_made(winner)) {
+        plan_add_status(planner, winner, false, "Pending", "the target's endpoints may not be read");
         return;
     }
     if (winner->kind == CLAIM_FEDERATED && (claims_are_known(winner) || is_federated(mirror->service)))

@@ -228,20 +228,37 @@ bool cluster_is_linked(const struct world *world, const char *cluster_name, bool
     return linked;
 }
 
-/* A mirror names its origin in an annotation: "<service>.<namespace>.svc.<domain>". */
+/* Copies the first label of a domain name. @return the rest. */
+static const char *take_label(const char *domain, char ret_label[OBJECT_KEY_BYTES])
+{
+    size_t length = strcspn(domain, ".");
+    (void)snprintf(ret_label, OBJECT_KEY_BYTES, "%.*s", (int)length, domain);
+    return domain[length] == '.' ? domain + length + 1 : domain + length;
+}
+
+/* In an annotation: "<service>.<namespace>.svc.<domain>", of a hostname's mirror "<hostname>." before it. */
+bool mirror_origin(const struct service *service, struct origin *ret_origin)
+{
+    const char *rest = kv_get(&service->meta.annotations, L5D_REMOTE_SVC_FQ_NAME);
+    char name[OBJECT_KEY_BYTES], namespace[OBJECT_KEY_BYTES];
+    if (rest == NULL)
+        return false;
+    ret_origin->hostname[0] = '\0';
+    if (kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) != NULL)
+        rest = take_label(rest, ret_origin->hostname);
+    rest = take_label(rest, name);
+    (void)take_label(rest, namespace);
+    object_key_format(ret_origin->key, namespace, name);
+    return true;
+}
+
 bool is_made_of_unreadable(const struct world *world, const struct mirror *mirror, const char *cluster_name)
 {
-    const char *origin = kv_get(&mirror->service->meta.annotations, L5D_REMOTE_SVC_FQ_NAME);
-    char name[OBJECT_KEY_BYTES], namespace[OBJECT_KEY_BYTES], key[OBJECT_KEY_BYTES];
-    if (origin == NULL)
+    struct origin origin;
+    if (!mirror_origin(mirror->service, &origin))
         return false;
-    size_t name_length = strcspn(origin, ".");
-    const char *rest = origin[name_length] == '.' ? origin + name_length + 1 : "";
-    (void)snprintf(name, sizeof(name), "%.*s", (int)name_length, origin);
-    (void)snprintf(namespace, sizeof(namespace), "%.*s", (int)strcspn(rest, "."), rest);
-    object_key_format(key, namespace, name);
     for (const struct world_link *link = world_first_link(world); link != NULL; link = world_next_link(link))
-        if (strcmp(link->declaration->cluster_name, cluster_name) == 0 && target_is_unreadable(link, key))
+        if (strcmp(link->declaration->cluster_name, cluster_name) == 0 && target_is_unreadable(link, origin.key))
             return true;
     return false;
 }
@@ -296,33 +313,47 @@ void world_set_unavailable(struct world *world, struct world_link *link, enum wo
     /* What was listed once stays listed: a right lost later makes the view old, not empty. */
     if (link != NULL && *knowledge == WORLD_LISTED && !link->stale[collection]) {
         link->stale[collection] = true;
+        if (collection == WORLD_TARGET_SLICES) {
+            /* A mirror that nothing claims, for want of memory, stays as it is: target_has_host(). */
+            enum err_code ignored = target_rehost(link);
+            (void)ignored;
+        }
         knowledge_changed(world, link);
     }
     if (*knowledge != WORLD_UNKNOWN)
         return;
     *knowledge = WORLD_UNAVAILABLE;
+    if (link != NULL && collection == WORLD_TARGET_SLICES && target_rehost(link) != ERR_OK) {
+        *knowledge = WORLD_UNKNOWN; /* the next failure to read it comes here again */
+        return;
+    }
     knowledge_changed(world, link);
 }
 
-static void note_listed(struct world *world, struct world_link *link, enum world_collection collection)
+static void source_listed(struct world *world, enum world_collection collection)
 {
-    enum world_knowledge *knowledge = knowledge_of(world, link, collection);
-    if (*knowledge == WORLD_LISTED)
+    source_sweep(world, collection);
+    if (world->knowledge[collection] == WORLD_LISTED)
         return;
-    *knowledge = WORLD_LISTED;
-    knowledge_changed(world, link);
+    world->knowledge[collection] = WORLD_LISTED;
+    knowledge_changed(world, NULL);
 }
 
 void world_end(struct world *world, struct world_link *link, enum world_collection collection)
 {
-    bool was_stale = link != NULL && link->stale[collection];
-    if (link != NULL) {
-        link->stale[collection] = false;
-        target_sweep(link, collection);
-    } else {
-        source_sweep(world, collection);
+    if (link == NULL) {
+        source_listed(world, collection);
+        return;
     }
-    if (was_stale)
-        knowledge_changed(world, link);
-    note_listed(world, link, collection);
+    bool news = link->knowledge[collection] != WORLD_LISTED || link->stale[collection];
+    link->knowledge[collection] = WORLD_LISTED;
+    link->stale[collection] = false;
+    target_sweep(link, collection);
+    if (!news)
+        return;
+    if (collection == WORLD_TARGET_SLICES) {
+        enum err_code never = target_rehost(link);
+        (void)never;
+    }
+    knowledge_changed(world, link);
 }

@@ -142,9 +142,9 @@ void *world_gateway_context(const struct world_gateway *gateway);
  *  that stay keep their liveness. From here the gateway is *resolved*. A gateway is unresolved until the first call. */
 enum err_code world_gateway_set_addresses(struct world_gateway *gateway, const char *const *addresses, uint32_t count)
     MUST_USE;
-/** The addresses that the gateway's own mirror has in the source cluster: what an earlier run of the agent knew. For a name that does not
- *  resolve at a start.
- *  @param[out] ret_addresses  at most `max`, borrowed until the world changes. @return how many; 0 when it has no mirror. */
+/** The addresses that an earlier run of the agent knew, from the source cluster: of the gateway's own mirror, or, when it is not probed and has none,
+ *  of the first mirror through it that has any. For a name that does not resolve at a start.
+ *  @param[out] ret_addresses  at most `max`, borrowed until the world changes. @return how many; 0 when there is no mirror. */
 uint32_t world_gateway_remembered(const struct world_gateway *gateway, const char **ret_addresses, uint32_t max);
 /** Marks the mirrors of the gateway, urgently, when it changes anything. Unknown addresses are ignored. */
 void world_gateway_set_liveness(struct world_gateway *gateway, const char *address, enum world_liveness liveness);

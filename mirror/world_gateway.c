@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "mirror/names.h"
 #include "mirror/world_internal.h"
 
 enum { SPEC_BYTES = 256 * 1024 }; /* one gateway's declaration: a few texts and at most 64 addresses */
@@ -234,9 +235,31 @@ static uint32_t insert_address(struct world_address *addresses, uint32_t count, 
     return count + 1;
 }
 
+/* Whether the slice of a mirror holds this gateway's addresses. One of a headless mirror holds those of other mirrors, by their hostnames. */
+static bool leads_through(const struct world_gateway *gateway, const struct slice *slice)
+{
+    const struct link *link = gateway->link->declaration;
+    const struct kv_list *labels = &slice->meta.labels;
+    if (!kv_has(labels, L5D_CLUSTER_NAME, link->cluster_name) || kv_get(labels, L5D_MIRRORED_GATEWAY) != NULL ||
+        slice->endpoint_count == 0 || slice->endpoints[0].hostname[0] != '\0')
+        return false;
+    return link->kind == LINK_RESOURCE || (kv_has(labels, L5D_REMOTE_GATEWAY_NAME, gateway->spec.name) &&
+                                           kv_has(labels, L5D_REMOTE_GATEWAY_NS, gateway->spec.namespace));
+}
+
+static const struct mirror *mirror_through(const struct world_gateway *gateway)
+{
+    for (struct map_entry *at = map_first(gateway->link->world->slices); at != NULL; at = map_next(at)) {
+        const struct source_slice *entry = map_value(at);
+        if (leads_through(gateway, entry->slice))
+            return entry->mirror;
+    }
+    return NULL;
+}
+
 uint32_t world_gateway_remembered(const struct world_gateway *gateway, const char **ret_addresses, uint32_t max)
 {
-    const struct mirror *mirror = gateway->claim != NULL ? gateway->claim->mirror : NULL;
+    const struct mirror *mirror = gateway->claim != NULL ? gateway->claim->mirror : mirror_through(gateway);
     uint32_t count = 0;
     for (const struct source_slice *at = mirror != NULL ? mirror->slices : NULL; at != NULL; at = at->next)
         for (uint32_t i = 0; i < at->slice->endpoint_count && count < max; i++)

@@ -150,6 +150,13 @@ bool is_of_a_chart(const struct service *service);
 bool is_federated(const struct service *service);
 /** Whether any link names that cluster, and whether the services of all such links are listed. */
 bool cluster_is_linked(const struct world *world, const char *cluster_name, bool *ret_listed);
+/** What a mirror says of itself: what it was made of. */
+struct origin {
+    char hostname[OBJECT_KEY_BYTES]; /* of a headless service's hostname; "" for any other mirror */
+    char key[OBJECT_KEY_BYTES];      /* "namespace/name" of the exported service */
+};
+/** @return whether it says so. */
+bool mirror_origin(const struct service *service, struct origin *ret_origin);
 /** Whether the exported service that the mirror was made of is there and cannot be read. */
 bool is_made_of_unreadable(const struct world *world, const struct mirror *mirror, const char *cluster_name);
 /** A fact of a target that was not recorded for want of memory makes its collection unknown until it is listed again: nothing
@@ -188,8 +195,17 @@ enum err_code target_reconsider(struct world_link *link) MUST_USE; /* the declar
 /** Whether the entry's hostnames get mirrors of their own, if it has any. */
 bool target_is_headless(const struct world_link *link, const struct target_service *entry);
 bool target_is_unreadable(const struct world_link *link, const char *service_key);
+/** Whether the mirror's Service was made of a hostname of a headless service that is exported still: where the target's endpoints may not be read,
+ *  that is how its hostnames are known. */
+bool target_has_host(const struct world_link *link, const struct service *service);
+/** A mirror's Service came or changed (`there`), or went; in the last case its mirror may be collected. */
+enum err_code target_mirror_changed(struct world *world, const struct service *service, bool there) MUST_USE;
+/** How much is known of the target's endpoints changed: so may have the hostnames. Needs no memory when they are listed. */
+enum err_code target_rehost(struct world_link *link) MUST_USE;
 
 /* world_target_slices.c */
 void target_drop_slice(struct world_link *link, const char *key);
 void target_free_slice(struct target_slice *slice); /* takes NULL */
 const struct endpoint_summary *target_endpoints(const struct world_link *link, const char *service_key);
+/** Whether the target's endpoints cannot be read, or not any more. */
+bool target_endpoints_unreadable(const struct world_link *link);

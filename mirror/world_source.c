@@ -23,13 +23,19 @@ static void mark_headless_of(struct world *world, const struct service *service)
 
 static void drop_service(struct mirror *mirror)
 {
-    if (mirror->service == NULL)
+    struct service *gone = TAKE(mirror->service);
+    if (gone == NULL)
         return;
-    mark_headless_of(mirror->world, mirror->service);
-    mem_free(TAKE(mirror->service));
+    mark_headless_of(mirror->world, gone);
     world_mark(mirror, false);
     mirror_note_version(mirror, "");
-    mirror_collect(mirror);
+    if (mirror->claims == NULL) {
+        mirror_collect(mirror);
+    } else { /* the claim may go, and the mirror with it */
+        enum err_code ignored = target_mirror_changed(mirror->world, gone, false);
+        (void)ignored;
+    }
+    mem_free(gone);
 }
 
 enum err_code world_source_service(struct world *world, enum world_change change, const struct service *service)
@@ -45,7 +51,7 @@ enum err_code world_source_service(struct world *world, enum world_change change
     if (mirror != NULL && mirror->service != NULL &&
         strcmp(mirror->service->meta.resource_version, service->meta.resource_version) == 0) {
         mirror->service_generation = world->generation[WORLD_SOURCE_SERVICES];
-        return ERR_OK;
+        return target_mirror_changed(world, service, true);
     }
     struct service *copy = service_copy(service);
     if (copy == NULL)
@@ -64,7 +70,7 @@ enum err_code world_source_service(struct world *world, enum world_change change
     mirror->foreign = false;
     world_mark(mirror, false);
     mirror_note_version(mirror, copy->meta.resource_version);
-    return ERR_OK;
+    return target_mirror_changed(world, copy, true);
 }
 
 /* ---- slices ---- */

@@ -9,6 +9,11 @@ const struct endpoint_summary *target_endpoints(const struct world_link *link, c
     return map_get(link->endpoints, service_key);
 }
 
+bool target_endpoints_unreadable(const struct world_link *link)
+{
+    return link->knowledge[WORLD_TARGET_SLICES] == WORLD_UNAVAILABLE || link->stale[WORLD_TARGET_SLICES];
+}
+
 static void mark_service(struct world_link *link, const char *service_key)
 {
     struct target_service *entry = map_get(link->services, service_key);

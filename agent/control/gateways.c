@@ -162,11 +162,18 @@ static bool sync_names(struct gateway *gateway, const struct gateway_spec *spec)
     return complete;
 }
 
+/* Whether all is known that an earlier run wrote of addresses. */
+static bool are_mirrors_known(const struct world *world)
+{
+    return world_knowledge(world, NULL, WORLD_SOURCE_SLICES) != WORLD_UNKNOWN &&
+           (!world_writes_endpoints(world) || world_knowledge(world, NULL, WORLD_SOURCE_ENDPOINTS) != WORLD_UNKNOWN);
+}
+
 /* Half the names' addresses would look as if the rest were gone. For a name that does not resolve the source's slices stand in: they have to be
  * listed. The next answer looks again. */
 static bool all_answered(const struct gateway *gateway)
 {
-    bool source_known = world_knowledge(gateway->gateways->control->world, NULL, WORLD_SOURCE_SLICES) != WORLD_UNKNOWN;
+    bool source_known = are_mirrors_known(gateway->gateways->control->world);
     for (const struct name *name = gateway->names; name != NULL; name = name->next)
         if (!name->answered || (name->answer.count == 0 && !source_known))
             return false;
@@ -377,8 +384,8 @@ static uint32_t gather(const struct gateway *gateway, struct arena *arena, const
     return count;
 }
 
-/* A name that does not resolve at a start: the addresses that an earlier run wrote into the gateway's mirror stand in for it, and are probed
- * like any others. */
+/* A name that does not resolve at a start: the addresses that an earlier run wrote into the source cluster stand in for it, and are probed like any
+ * others, if the gateway is. */
 static uint32_t remember(const struct gateway *gateway, struct arena *arena, const char **addresses, const char **hosts,
                          uint32_t count, uint32_t max)
 {

@@ -94,6 +94,14 @@ class Cluster:
                           "--audit-log-path", self.audit_path, "--audit-log-mode", "blocking", "--profiling=false")
         self.kube_apiserver.start()
 
+    def restart_apiserver(self, while_down=None):
+        """Ends every watch; rights that were taken away are missing from here."""
+        self.kube_apiserver.kill()
+        if while_down:
+            while_down()
+        self.start_apiserver()
+        wait_until(self._ready, 60, f"{self.name}: API server ready")
+
     def start_proxy(self):
         self.network.route_services(self.service_cidr)
         config = os.path.join(self.folder, "proxy.yaml")

@@ -29,14 +29,6 @@ def names(source):
     return sorted(s["metadata"]["name"] for s in source.api.list("services", "faults"))
 
 
-def restart(cluster, while_down=None):
-    cluster.kube_apiserver.kill()
-    if while_down:
-        while_down()
-    cluster.start_apiserver()
-    wait_until(cluster._ready, 60, f"{cluster.name}: API server ready")
-
-
 def writes(cluster):
     return [w for w in cluster.writes("svcmirror") if w["objectRef"]["resource"] != "events"]
 
@@ -49,7 +41,7 @@ def lists(running, cluster, resource="services"):
 
 def test_a_killed_target_keeps_its_mirrors_and_is_followed_again(source, east, linked):
     before = len(writes(source))
-    restart(east, lambda: time.sleep(3))
+    east.restart_apiserver(lambda: time.sleep(3))
     assert source.ready_addresses("web-east", "faults") == east.gateway.addresses
     east.export("later", "faults")
     wait_until(lambda: names(source) == ["later-east", "web-east"], 60, "what was exported after the restart is mirrored")
@@ -65,7 +57,7 @@ def test_what_changed_while_the_agent_could_not_see_it(source, east, linked):
     for i in range(5):
         east.export(f"s{i}", "faults")
     east.api.delete("services", "web", "faults")
-    restart(east)
+    east.restart_apiserver()
     for i in range(5, 10):
         east.export(f"s{i}", "faults")
     linked.process.thaw()
@@ -87,7 +79,7 @@ def test_a_compacted_history(source, east, linked):
     for i in range(3):
         east.export(f"s{i}", "faults")
     east.api.delete("services", "web", "faults")
-    restart(east, lambda: compact(east))
+    east.restart_apiserver(lambda: compact(east))
     compact(east)
     linked.process.thaw()
     wait_until(lambda: names(source) == [f"s{i}-east" for i in range(3)], 60, "the mirrors are what is exported")
@@ -111,7 +103,7 @@ def test_a_killed_source_is_written_again(source, east, linked):
     def export_more():
         east.export("later", "faults")
         time.sleep(2)
-    restart(source, export_more)
+    source.restart_apiserver(export_more)
     wait_until(lambda: names(source) == ["later-east", "web-east"], 60, "the writes were made up for")
     wait_until(lambda: source.ready_addresses("later-east", "faults") == east.gateway.addresses, 10, "with their slices")
 
@@ -119,7 +111,7 @@ def test_a_killed_source_is_written_again(source, east, linked):
 def test_rights_taken_away_and_given_back(source, east, linked):
     rules = [{"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]}]
     east.api.apply("clusterroles", {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "mirror-reader"}, "rules": rules})
-    restart(east)  # a watch that is open goes on without its right
+    east.restart_apiserver()  # a watch that is open goes on without its right
     words = "missing right: watch services in cluster east (grant get, list, watch on services to user system:serviceaccount:default:mirror-reader)"
     wait_until(lambda: any(words in e.get("error", "") for e in linked.logs("target_watch_failed")), 60, "the missing right is named")
     wait_until(lambda: any("missing right" in e.get("note", "") for e in source.api.list("events", AGENT_NAMESPACE)), 5, "an Event says so too")
@@ -131,7 +123,7 @@ def test_rights_taken_away_and_given_back(source, east, linked):
 
 def test_a_revoked_token_and_its_successor(source, east, linked):
     east.api.delete("serviceaccounts", "mirror-reader", "default")
-    restart(east)
+    east.restart_apiserver()
     wait_until(lambda: any("401" in e.get("error", "") for e in linked.logs("target_watch_failed")), 60, "the refusal is told")
     assert names(source) == ["web-east"]
     east.export("later", "faults")
@@ -149,7 +141,7 @@ def test_a_thousand_services_are_listed_once(source, east, agent):
     running = agent()
     wait_until(lambda: running.logs("target_listed"), 20, "the target is listed")
     assert lists(running, "east") == 1
-    restart(east)
+    east.restart_apiserver()
     east.export("web", "faults")
     wait_until(lambda: names(source) == ["web-east"], 60, "it is followed")
     assert lists(running, "east") <= 2

@@ -201,3 +201,27 @@ def test_a_host_name_is_resolved_and_resolved_again(source, east, agent, dns):
     dns.set("gateway.example", [first, second], ttl=1)
     wait_until(lambda: one.logs("gateway_usable"), 8, "its end is told")
     east.gateway.addresses = [first]
+
+
+def test_of_an_unprobed_gateways_names_one_does_not_resolve_at_a_start(source, east, agent, dns):
+    first, second = east.network.address(2), east.network.address(3)
+    dns.set("one.example", [first], ttl=1)
+    dns.set("two.example", [second], ttl=1)
+    east.gateway_service(ports=[{"name": "mc-gateway", "port": 4143, "protocol": "TCP"}])
+    east.api.patch("services", "ambassador", {"status": {"loadBalancer": {"ingress": [{"hostname": "one.example"}, {"hostname": "two.example"}]}}},
+                   "ambassador", "status")
+    east.export("web")
+    east.link_secret(source)
+    one = agent(flags=["--dns-servers", dns.server])
+    wait_until(lambda: ready(source) == [first, second], 10, "both names' addresses")
+    one.stop()
+    dns.set("one.example", [], ttl=1)
+    before = len(source.writes("svcmirror"))
+    two = agent(flags=["--dns-servers", dns.server])
+    wait_until(lambda: any(s["mirrored"] for s in two.services()) and two.logs("gateway_unusable"), 10, "the name does not resolve")
+    east.export("later")
+    wait_until(lambda: ready(source, "later-east") == [first, second], 5, "a new mirror has what the other ones have")
+    assert ready(source) == [first, second]
+    assert not [w for w in source.writes("svcmirror")[before:] if w["objectRef"]["name"].startswith("web-east")], "nothing was taken away meanwhile"
+    dns.set("one.example", [east.network.address(4)], ttl=1)
+    wait_until(lambda: ready(source) == [second, east.network.address(4)], 10, "the name says again what it has")

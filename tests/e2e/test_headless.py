@@ -153,6 +153,39 @@ def test_where_slices_may_not_be_read_a_headless_service_is_like_any_other(sourc
     assert whole(get(source, "db-east")) == service("db-east", "demo", of_cluster(), made_from(remote)) and mirrors(source) == ["db-east"]
 
 
+def test_the_right_to_read_endpoints_is_taken_away_while_it_runs(source, east, agent, demo):
+    """What is there stays and follows the gateway, nothing new is made of what was known; and all the same after a restart."""
+    east.gateway.start()
+    db(east)
+    east.host_slice("db", "demo", {"db-0": True, "db-1": False})
+    east.host_slice("late", "demo", {"late-0": True})
+    east.link(source, kubeconfig=east.reader_kubeconfig(name="headless-reader"))
+    first = agent()
+    wait_until(lambda: has_hosts(source, {"db-0": True, "db-1": False}), 10, "mirrored")
+    east.reader_kubeconfig(("services",), "headless-reader")
+    east.restart_apiserver()  # a watch that is open goes on without its right
+    wait_until(lambda: any("missing right: watch endpointslices in cluster east" in e.get("error", "") for e in first.logs("target_watch_failed")), 30, "the missing right is named")
+    wait_until(lambda: has_hosts(source, {"db-0": True, "db-1": True}), 5, "endpoints that may not be read count as ready")
+    east.export_labelled("late", endpoints=None, clusterIP="None")
+    wait_until(lambda: source.ready_addresses("late-east", "demo") == east.gateway.addresses, 60, "mirrored like any other")
+    assert mirrors(source) == ["db-0-east", "db-1-east", "db-east", "late-east"] and get(source, "late-east")["spec"]["clusterIP"] != "None"
+    east.gateway.stop()
+    wait_until(lambda: has_hosts(source, {"db-0": False, "db-1": False}), 5, "they follow the gateway")
+
+    first.stop()
+    before = len(source.writes("svcmirror"))
+    agent()
+    east.gateway.start()
+    wait_until(lambda: has_hosts(source, {"db-0": True, "db-1": True}), 15, "and do so after a restart")
+    written = {(w["verb"], w["objectRef"]["resource"]) for w in source.writes("svcmirror")[before:]} - {("create", "events"), ("patch", "links")}
+    assert written == {("update", "endpointslices")}, written
+    assert mirrors(source) == ["db-0-east", "db-1-east", "db-east", "late-east"]
+
+    east.reader_kubeconfig(name="headless-reader")
+    wait_until(lambda: has_hosts(source, {"db-0": True, "db-1": False}), 60, "read again")
+    wait_until(lambda: has_hosts(source, {"late-0": True}, "late-east"), 5, "and made as it would have been")
+
+
 def test_slices_made_by_hand_with_odd_contents(source, east, agent, demo):
     east.gateway.start()
     remote = db(east)

@@ -528,6 +528,12 @@ void scene_unlink(struct scene *scene, int target)
     scene->declarations[target] = NULL;
 }
 
+void scene_refuse_slices(struct scene *scene, int target, bool refused)
+{
+    scene->slices_refused[target] = refused;
+    scene->target_feeds[target].listed[KIND_SLICE] = false;
+}
+
 void scene_links_complete(struct scene *scene, bool complete)
 {
     scene->links_complete = complete;
@@ -553,7 +559,8 @@ static bool is_followed(const struct scene *scene, const struct feed *feed, enum
     if (feed->target < 0)
         return true;
     const struct link *link = scene->declarations[feed->target];
-    return link != NULL && (kind == KIND_SERVICE || (kind == KIND_SLICE && link->kind == LINK_RESOURCE));
+    return link != NULL && (kind == KIND_SERVICE || (kind == KIND_SLICE && link->kind == LINK_RESOURCE &&
+                                                     !scene->slices_refused[feed->target]));
 }
 
 /* The source's watches select mirrors by their label: an object that loses it is deleted for the watcher. */
@@ -641,7 +648,7 @@ void scene_hear(struct scene *scene)
     for (int i = 0; i < SCENE_TARGETS; i++) {
         if (scene->links[i] == NULL)
             continue;
-        if (scene->declarations[i]->kind == LINK_SECRET)
+        if (scene->declarations[i]->kind == LINK_SECRET || scene->slices_refused[i])
             world_set_unavailable(scene->world, scene->links[i], WORLD_TARGET_SLICES);
         follow(scene, &scene->target_feeds[i]);
     }

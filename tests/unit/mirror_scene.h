@@ -56,8 +56,9 @@ struct scene {
     bool links_complete;
     bool (*forbid)(void *context, const struct write *write); /* called for each planned write */
     void *forbid_context;
-    bool apply_all;         /* whole plans, not only their first writes */
-    bool without_collector; /* slices whose owner is not there stay */
+    bool slices_refused[SCENE_TARGETS]; /* the target's may not be read (any more): scene_refuse_slices() */
+    bool apply_all;                     /* whole plans, not only their first writes */
+    bool without_collector;             /* slices whose owner is not there stay */
 };
 
 void scene_init(struct scene *scene);
@@ -93,6 +94,8 @@ void scene_link(struct scene *scene, int target, const char *words);
 /** Declares that the target is the source cluster itself: where local members of federated services live. */
 void scene_local(struct scene *scene, int target);
 void scene_unlink(struct scene *scene, int target);
+/** Takes the right to read a target's slices, or gives it back. */
+void scene_refuse_slices(struct scene *scene, int target, bool refused);
 void scene_links_complete(struct scene *scene, bool complete);
 
 void scene_host(struct scene *scene, const char *host, const char *addresses);

@@ -138,6 +138,60 @@ static void a_name_that_does_not_resolve_is_told(void **state)
     bench_done(&bench);
 }
 
+#define SLICE(name, label, endpoint)                                                                                   \
+    "{\"kind\":\"EndpointSlice\",\"metadata\":{\"namespace\":\"demo\",\"name\":\"" name                                \
+    "\",\"resourceVersion\":\"7\",\"labels\":{\"mirror.linkerd.io/mirrored-service\":\"true\","                        \
+    "\"kubernetes.io/service-name\":\"" name "\",\"mirror.linkerd.io/cluster-name\":\"east\"," label                   \
+    "}},\"addressType\":\"IPv4\",\"endpoints\":[" endpoint "]}"
+#define THROUGH(gateway)                                                                                               \
+    "\"mirror.linkerd.io/remote-gateway-name\":\"" gateway "\",\"mirror.linkerd.io/remote-gateway-ns\":\"demo\""
+#define ENDPOINT(ip) "{\"addresses\":[\"" ip "\"]}"
+
+/* Nothing probes it, so its own mirror is not there to remember its addresses: other mirrors do. */
+static void an_unprobed_gateways_name_that_does_not_resolve_at_a_start_keeps_its_addresses(void **state)
+{
+    static const struct {
+        const char *what, *slices;
+        uint32_t addresses;
+    } cases[] = {
+        {"no mirror yet", "", 1},
+        {"a mirror through it", SLICE("web-east", THROUGH("gw"), ENDPOINT("10.0.0.1") "," ENDPOINT("10.0.0.2")), 2},
+        {"the first one is empty",
+         SLICE("a-east", THROUGH("gw"), "") "," SLICE("web-east", THROUGH("gw"), ENDPOINT("10.0.0.1")), 2},
+        {"through another one", SLICE("web-east", THROUGH("other"), ENDPOINT("10.0.0.1")), 1},
+        {"another gateway's own mirror",
+         SLICE("gw-east", "\"mirror.linkerd.io/mirrored-gateway\":\"true\"", ENDPOINT("10.0.0.1")), 1},
+        {"a headless mirror, of other mirrors",
+         SLICE("db-east", THROUGH("gw"), "{\"addresses\":[\"10.96.0.1\"],\"hostname\":\"db-0\"}"), 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct bench bench;
+        bench_init(&bench, false);
+        (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+        (void)bench_serve(&bench, "/apis/discovery.k8s.io/v1/endpointslices?", "EndpointSlice", cases[i].slices);
+        (void)bench_serve(&bench, BENCH_SERVICES, "Service",
+                          GATEWAY("2", "", GATEWAY_PORT, "{\"hostname\":\"a.example\"},{\"hostname\":\"b.example\"}"));
+        assert_int_equal(bench_start(&bench), ERR_OK);
+        bench_resolve("a.example", NULL);
+        bench_resolve("b.example", "10.0.0.2");
+        bench_advance(&bench, 0);
+        struct gateway_info info = bench_gateway(&bench);
+        if (info.address_count != cases[i].addresses)
+            fail_msg("%s: %u addresses", cases[i].what, info.address_count);
+        for (uint32_t j = 0; j < info.address_count; j++)
+            assert_string_equal(info.addresses[j].verdict, "alive");
+        /* It resolves: what it says counts alone. */
+        bench_advance(&bench, 1000);
+        bench_resolve("a.example", "10.0.0.9");
+        bench_advance(&bench, 0);
+        info = bench_gateway(&bench);
+        assert_int_equal(info.address_count, 2);
+        assert_string_equal(info.addresses[1].ip, "10.0.0.9");
+        bench_done(&bench);
+    }
+}
+
 static void a_link_needs_a_gateway_only_for_services(void **state)
 {
     (void)state;
@@ -327,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_listing_in_progress_is_no_alarm),
         cmocka_unit_test(what_a_gateway_lacks_is_told),
         cmocka_unit_test(a_name_that_does_not_resolve_is_told),
+        cmocka_unit_test(an_unprobed_gateways_name_that_does_not_resolve_at_a_start_keeps_its_addresses),
         cmocka_unit_test(a_link_needs_a_gateway_only_for_services),
         cmocka_unit_test(a_warning_is_told_once_for_each_text),
         cmocka_unit_test(a_gateway_that_is_not_there_is_not_alive),

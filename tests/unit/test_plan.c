@@ -1016,6 +1016,133 @@ static void a_headless_service_without_hostnames_is_like_any_other(void **state)
     assert_null(scene_service(scene, "shop/db-0-east"));
 }
 
+/* What people do while the target's endpoints may not be read, and what the source cluster then holds of shop/db and its like: by an agent that knew
+ * its hostnames, and by one that begins then. */
+struct unreadable {
+    const char *name;
+    void (*change)(struct scene *scene);
+    const char *root, *host; /* slices of the mirrors of db and of its hostname db-1, which was not ready; "none" */
+};
+
+static void no_change(struct scene *scene) { (void)scene; }
+
+static void kill_gateway(struct scene *scene) { scene_verdict(scene, "203.0.113.7", WORLD_DEAD); }
+
+static void export_known_hostnames(struct scene *scene)
+{
+    scene_target(scene, 0, "shop/late v=l2 headless p=pg:5432>5432 #~exported=true");
+}
+
+static void delete_host_mirror(struct scene *scene) { scene_delete(&scene->source, KIND_SERVICE, "shop/db-1-east"); }
+
+static void delete_root_mirror(struct scene *scene) { scene_delete(&scene->source, KIND_SERVICE, "shop/db-east"); }
+
+static void unexport(struct scene *scene) { scene_target(scene, 0, "shop/db v=d3 headless p=pg:5432>5432"); }
+
+static void rename_mirror(struct scene *scene) { scene_target(scene, 0, DB " v=d4 @svcmirror.io/export-name=store"); }
+
+static void move_mirror(struct scene *scene)
+{
+    scene_namespace(scene, "/late");
+    scene_target(scene, 0, DB " v=d5 @svcmirror.io/export-namespace=late");
+}
+
+static void scale_up(struct scene *scene)
+{
+    scene_target_slice(scene, 0, "shop/db-x v=e8 svc=db db-0@10.0.0.1 db-1@10.0.0.2 db-2@10.0.0.3 p=pg:5432");
+}
+
+static const char both_ready[] = "shop/db-east.ipv4 owned type=IPv4 db-0@10.96.0.4 db-1@10.96.0.5 p=pg:5432";
+static const char host_ready[] = "shop/db-1-east.ipv4 owned type=IPv4 203.0.113.7 p=pg:4143";
+
+static const struct unreadable UNREADABLE[] = {
+    {"nothing: the endpoints count as ready", no_change, both_ready, host_ready},
+    {"the gateway dies", kill_gateway, "shop/db-east.ipv4 owned type=IPv4 !db-0@10.96.0.4 !db-1@10.96.0.5 p=pg:5432",
+     "shop/db-1-east.ipv4 owned type=IPv4 !203.0.113.7 p=pg:4143"},
+    {"a service whose hostnames are known is exported", export_known_hostnames, both_ready, host_ready},
+    {"somebody deletes a hostname's mirror", delete_host_mirror,
+     "shop/db-east.ipv4 owned type=IPv4 db-0@10.96.0.4 p=pg:5432", "none"},
+    {"somebody deletes the headless mirror", delete_root_mirror, both_ready, host_ready},
+    {"it is exported no longer", unexport, "none", "none"},
+    {"its mirror gets another name", rename_mirror, "none", host_ready},
+    {"its mirror moves", move_mirror, "none", "none"},
+    {"its pods become more", scale_up, both_ready, host_ready},
+};
+
+static void unreadable_endpoints_make_nothing_new_and_take_nothing_away(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * ARRAY_COUNT(UNREADABLE); i++) {
+        const struct unreadable *row = &UNREADABLE[i / 2];
+        static struct scene scene;
+        scene_init(&scene);
+        scene_link(&scene, 0, LINK);
+        scene_target(&scene, 0, DB);
+        scene_target_slice(&scene, 0, DB_SLICE);
+        scene_target(&scene, 0, "shop/late v=l1 headless p=pg:5432>5432");
+        scene_target_slice(&scene, 0, "shop/late-x v=e2 svc=late late-0@10.0.0.7 p=pg:5432");
+        scene_settle(&scene);
+        scene_refuse_slices(&scene, 0, true);
+        if (i % 2 == 1)
+            scene_restart(&scene);
+        scene_settle(&scene);
+        row->change(&scene);
+        scene_settle(&scene);
+        if (strcmp(slice_brief(&scene, "shop/db-east.ipv4"), row->root) != 0 ||
+            strcmp(slice_brief(&scene, "shop/db-1-east.ipv4"), row->host) != 0)
+            fail_msg("%s, %s: %s, %s", row->name, i % 2 == 1 ? "after a restart" : "while it runs",
+                     slice_brief(&scene, "shop/db-east.ipv4"), slice_brief(&scene, "shop/db-1-east.ipv4"));
+        assert_null(scene_service(&scene, "shop/db-2-east"));
+        assert_null(scene_service(&scene, "shop/late-0-east"));
+        /* Another start finds all of it right. */
+        unsigned long writes = scene.writes;
+        scene_restart(&scene);
+        scene_settle(&scene);
+        assert_int_equal(scene.writes, writes);
+        scene_done(&scene);
+    }
+}
+
+static void hostnames_are_followed_again_with_the_right_to_read_them(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, DB);
+    scene_target_slice(scene, 0, DB_SLICE);
+    scene_settle(scene);
+    scene_refuse_slices(scene, 0, true);
+    scene_restart(scene);
+    scene_settle(scene);
+    assert_string_equal(scene_status(scene, "shop/db-east"),
+                        "east Mirrored: the target's endpoints may not be read: its hostnames stay as they are\n");
+    /* Meanwhile one pod went, and another came. */
+    scene_target_slice(scene, 0, "shop/db-x v=e5 svc=db db-1@10.0.0.2 db-2@10.0.0.3 p=pg:5432");
+    scene_refuse_slices(scene, 0, false);
+    scene_settle(scene);
+    assert_null(scene_service(scene, "shop/db-0-east"));
+    assert_string_equal(slice_brief(scene, "shop/db-east.ipv4"),
+                        "shop/db-east.ipv4 owned type=IPv4 db-1@10.96.0.5 db-2@10.96.0.11 p=pg:5432");
+    assert_string_equal(scene_status(scene, "shop/db-east"), "east Mirrored: \n");
+    assert_quiet(scene);
+}
+
+/* The service of a hostname's mirror cannot be read at a start: neither goes. */
+static void a_headless_export_that_cannot_be_read_keeps_its_mirrors(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, DB);
+    scene_target_slice(scene, 0, DB_SLICE);
+    scene_settle(scene);
+    scene_restart(scene);
+    world_begin(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+    assert_int_equal(world_target_unreadable(scene->links[0], "shop", "db"), ERR_OK);
+    world_end(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+    scene->target_feeds[0].listed[KIND_SERVICE] = true;
+    scene->target_feeds[0].seen[KIND_SERVICE] = scene->targets[0].log_count[KIND_SERVICE];
+    assert_quiet(scene);
+}
+
 /* A mirror has one name: the hostname of one service, or another service, may have it already. */
 static void a_hostname_leads_to_its_own_mirror_only(void **state)
 {
@@ -1961,6 +2088,9 @@ int main(void)
         SCENE(scaling_a_statefulset_changes_only_what_changed),
         SCENE(headless_mirrors_follow_the_gateway_and_a_restart_moves_nothing),
         SCENE(a_headless_service_without_hostnames_is_like_any_other),
+        cmocka_unit_test(unreadable_endpoints_make_nothing_new_and_take_nothing_away),
+        SCENE(hostnames_are_followed_again_with_the_right_to_read_them),
+        SCENE(a_headless_export_that_cannot_be_read_keeps_its_mirrors),
         SCENE(a_hostname_leads_to_its_own_mirror_only),
         SCENE(a_hostname_that_cannot_be_mirrored_is_told_of),
         SCENE(federated_services_are_exact),
