@@ -5,7 +5,8 @@
 /* What selects pods, or leads traffic past the slices, has no place on a mirror. */
 static bool is_diverted(const struct service *there)
 {
-    return there->type != SERVICE_CLUSTER_IP || there->has_selector || there->external_ip_count > 0;
+    return there->type != SERVICE_CLUSTER_IP || there->has_selector || there->external_ip_count > 0 ||
+           there->is_node_local || there->publishes_unready;
 }
 
 bool compare_service_right(const struct service *there, const struct service *wanted)

@@ -37,7 +37,16 @@ static bool has_hosts(const struct claim *claim)
     return host != NULL;
 }
 
-/* A mirror that is headless stays so while the exported service is: a StatefulSet may be scaled to zero and back. */
+/* A headless mirror stays so while nothing of its own service is ready: a StatefulSet may be scaled to zero and back. Ready endpoints without
+ * hostnames are of something else. */
+static bool stays_headless(const struct mirror *mirror, const struct claim *claim)
+{
+    if (!desired_is_headless_now(mirror) || !target_made(claim, mirror->service))
+        return false;
+    const struct endpoint_summary *summary = target_endpoints(claim->link, claim->key);
+    return summary == NULL || summary->ready == 0 || target_endpoints_unreadable(claim->link);
+}
+
 static enum mode mode_of(const struct mirror *mirror, const struct claim *claim)
 {
     if (claim->kind == CLAIM_GATEWAY)
@@ -47,7 +56,7 @@ static enum mode mode_of(const struct mirror *mirror, const struct claim *claim)
     if (claim_is_discovery(claim))
         return MODE_DISCOVERY;
     bool headless =
-        target_is_headless(claim->link, claim->service) && (has_hosts(claim) || desired_is_headless_now(mirror));
+        target_is_headless(claim->link, claim->service) && (has_hosts(claim) || stays_headless(mirror, claim));
     return headless ? MODE_HEADLESS : MODE_GATEWAY;
 }
 
@@ -119,6 +128,8 @@ static void judge_endpoints(struct arena *arena, const struct claim *claim, enum
     desired->remark = "";
     if (mode == MODE_DISCOVERY) {
         desired->endpoints = ENDPOINTS_NONE;
+        if (claim->link->declaration->drain)
+            desired->remark = "annotation " LINK_DRAIN " has no effect: the service is resolved in the target itself";
     } else if (gateway->spec.problem[0] != '\0') {
         desired->remark = gateway->spec.problem;
         desired->endpoints = ENDPOINTS_EMPTY;

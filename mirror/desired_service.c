@@ -59,9 +59,12 @@ static struct kv_list service_annotations(struct arena *arena, const struct clai
     const struct gateway_spec *gateway = &claim->gateway->spec;
     if (!from_secret(claim) && mode != MODE_HOST)
         metadata_copy_annotations(&annotations, &claim->service->service->meta.annotations, claim->link->declaration);
+    if (mode == MODE_HOST) /* of the rest a hostname's mirror has nothing, but its ports are no less opaque */
+        kv_builder_set(&annotations, L5D_OPAQUE_PORTS,
+                       kv_get(&claim->service->service->meta.annotations, L5D_OPAQUE_PORTS));
     kv_builder_set(&annotations, L5D_REMOTE_RESOURCE_VERSION, claim->service->service->meta.resource_version);
     kv_builder_set(&annotations, L5D_REMOTE_SVC_FQ_NAME, desired_fq_name(arena, claim));
-    if (from_secret(claim) && gateway->exists)
+    if (from_secret(claim) && gateway->exists && gateway->port != 0)
         kv_builder_set(&annotations, L5D_REMOTE_GATEWAY_RESOURCE_VERSION, gateway->resource_version);
     return kv_builder_finish(&annotations);
 }

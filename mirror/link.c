@@ -203,7 +203,17 @@ static void judge_selectors(struct judge *judge, const struct link_resource *res
 }
 
 /* Anything but "true" is no: a mistake must not take endpoints away. */
-static bool judge_drain(const char *text) { return text != NULL && strcmp(text, "true") == 0; }
+/* An annotation that is "true" or "false". */
+static bool judge_switch(struct judge *judge, const char *annotation, const char *text, bool otherwise)
+{
+    if (text == NULL)
+        return otherwise;
+    if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
+        return text[0] == 't';
+    warn(judge, "annotation %s is \"%.60s\", which is neither true nor false, and is left out of account", annotation,
+         text);
+    return otherwise;
+}
 
 enum err_code link_from_resource(struct arena *arena, const struct link_resource *resource,
                                  const struct link **ret_link, struct err *reterr)
@@ -230,7 +240,8 @@ enum err_code link_from_resource(struct arena *arena, const struct link_resource
         .excluded_annotation_count = resource->excluded_annotation_count,
         .excluded_labels = copy_list(arena, resource->excluded_labels, resource->excluded_label_count),
         .excluded_label_count = resource->excluded_label_count,
-        .drain = judge_drain(resource->drain),
+        .drain = judge_switch(&judge, LINK_DRAIN, resource->drain, false),
+        .mirror_headless = judge_switch(&judge, EXPORT_HEADLESS, resource->headless, true),
         .allowed_labels = copy_optional(arena, resource->allowed_labels),
         .allowed_annotations = copy_optional(arena, resource->allowed_annotations),
     };
@@ -257,6 +268,7 @@ enum err_code link_from_secret(struct arena *arena, const struct link_secret *se
                        "annotation " L5D_SECRET_CLUSTER_DOMAIN
                        " is missing: set it to the target's cluster domain, e.g. cluster.local");
     struct link *link = ARENA_NEW(arena, struct link);
+    struct judge judge = {.arena = arena, .warning = ""};
     if (link == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
     *link = (struct link){
@@ -269,14 +281,14 @@ enum err_code link_from_secret(struct arena *arena, const struct link_secret *se
         .cluster_name = arena_strdup(arena, secret->cluster_name),
         .cluster_domain = arena_strdup(arena, secret->cluster_domain),
         .credentials_secret = arena_strdup(arena, secret->name),
-        .drain = judge_drain(secret->drain),
+        .drain = judge_switch(&judge, LINK_DRAIN, secret->drain, false),
         .gateway_identity = "",
         .probe = {.path = ""},
-        /* 2.8.0 demanded this annotation although its mirror never used the value: a Secret without it works here, with a word. */
-        .warning = is_given(secret->linkerd_namespace) ? ""
-                                                       : "annotation " L5D_SECRET_L5D_NS
-                                                         " is missing: Linkerd 2.8 itself would refuse this Secret",
     };
+    /* 2.8.0 demanded this annotation although its mirror never used the value: a Secret without it works here, with a word. */
+    if (!is_given(secret->linkerd_namespace))
+        warn(&judge, "annotation " L5D_SECRET_L5D_NS " is missing: Linkerd 2.8 itself would refuse this Secret");
+    link->warning = judge.warning;
     if (arena_failed(arena))
         return err_set(reterr, ERR_NOMEM, "out of memory");
     *ret_link = link;
@@ -350,7 +362,8 @@ bool link_equal(const struct link *a, const struct link *b)
            a->created_us == b->created_us && strcmp(a->cluster_name, b->cluster_name) == 0 &&
            strcmp(a->cluster_domain, b->cluster_domain) == 0 &&
            strcmp(a->credentials_secret, b->credentials_secret) == 0 && strcmp(a->warning, b->warning) == 0 &&
-           a->drain == b->drain && text_equal(a->allowed_labels, b->allowed_labels) &&
+           a->drain == b->drain && a->mirror_headless == b->mirror_headless &&
+           text_equal(a->allowed_labels, b->allowed_labels) &&
            text_equal(a->allowed_annotations, b->allowed_annotations) && selector_equal(&a->selector, &b->selector) &&
            selector_equal(&a->discovery_selector, &b->discovery_selector) &&
            selector_equal(&a->federated_selector, &b->federated_selector) && a->has_gateway == b->has_gateway &&

@@ -38,7 +38,7 @@ struct link_resource {
     struct selector selector; /* empty: nothing */
     struct selector remote_discovery_selector, federated_service_selector;
     const char *selector_error;                       /* NULL, or the field and why it could not be read */
-    const char *drain;                                /* annotation LINK_DRAIN */
+    const char *drain, *headless;                     /* annotations LINK_DRAIN and EXPORT_HEADLESS */
     const char *allowed_labels, *allowed_annotations; /* annotations LINK_ALLOWED_*: comma lists */
     const char *const *excluded_annotations;
     uint32_t excluded_annotation_count;
@@ -69,7 +69,9 @@ struct link {
     struct selector federated_selector; /* LINK_RESOURCE and LINK_LOCAL */
     /* LINK_RESOURCE only */
     struct selector selector, discovery_selector;
-    bool has_gateway;                     /* gatewayAddress was given */
+    bool
+        mirror_headless; /* hostnames of headless services get mirrors of their own, where the agent makes them at all */
+    bool has_gateway;    /* gatewayAddress was given */
     const char *const *gateway_addresses; /* literals or host names, as declared, without empties */
     uint32_t gateway_address_count;
     uint16_t gateway_port;

@@ -9,10 +9,9 @@
 
 /* Ownership marks of GitOps tools: on a mirror they would make the tool adopt it, and delete it as unknown to its repository. */
 static const char *const ownership_marks[] = {
-    "argocd.argoproj.io/*",
-    "kustomize.toolkit.fluxcd.io/*",
-    "helm.toolkit.fluxcd.io/*",
-    "meta.helm.sh/*",
+    "argocd.argoproj.io/*",         "kustomize.toolkit.fluxcd.io/*", "helm.toolkit.fluxcd.io/*",       "meta.helm.sh/*",
+    "app.kubernetes.io/managed-by", "applyset.kubernetes.io/*",      "config.k8s.io/owning-inventory", "kapp.k14s.io/*",
+    "objectset.rio.cattle.io/*",
 };
 
 static const char *const local_annotations[] = {
@@ -51,10 +50,12 @@ static bool is_allowed(const char *list, const char *key)
     return false;
 }
 
-/* Marks that tell how to mirror are set anew for each mirror, never carried along. Linkerd's check is by its prefix without a slash. */
+/* Marks that tell how to mirror are set anew for each mirror, never carried along: with another cluster's "multicluster.linkerd.io/" marks the proxies
+ * here would be sent wherever that cluster says. Linkerd's check of its own prefix is without a slash. */
 static bool tells_how_to_mirror(const char *key)
 {
-    return text_starts_with(key, L5D_PREFIX) || text_starts_with(key, SVCMIRROR_PREFIX);
+    return text_starts_with(key, L5D_PREFIX) || text_starts_with(key, SVCMIRROR_PREFIX) ||
+           text_starts_with(key, L5D_LINK_GROUP "/");
 }
 
 void metadata_copy_labels(struct kv_builder *builder, const struct kv_list *remote, const struct link *link)

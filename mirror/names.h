@@ -38,6 +38,7 @@
 #define EXPORT_NAME "svcmirror.io/export-name"
 #define EXPORT_NAMESPACE "svcmirror.io/export-namespace"
 #define EXPORT_HEADLESS "svcmirror.io/headless"
+/* EXPORT_HEADLESS on Links too: for all services of the link */
 /* on Links, credentials Secrets and gateway Services */
 #define LINK_DRAIN "svcmirror.io/drain"
 /* on Links */

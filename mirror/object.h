@@ -57,6 +57,8 @@ struct service {
     enum service_type type;
     bool headless;          /* spec.clusterIP is "None" */
     bool has_selector;      /* spec.selector is not empty */
+    bool is_node_local;     /* spec.internalTrafficPolicy is Local: only endpoints of the client's own node count */
+    bool publishes_unready; /* spec.publishNotReadyAddresses */
     const char *cluster_ip; /* "" when none yet */
     uint32_t affinity_s;    /* spec.sessionAffinity ClientIP: for how many seconds; 0: None */
     const struct service_port *ports;
@@ -88,7 +90,7 @@ struct slice_port {
 struct slice {
     struct object_meta meta;
     bool is_endpoints;
-    bool irregular;           /* Endpoints that this shape cannot hold whole, e.g. with several subsets: never right */
+    bool irregular; /* it has what this shape cannot hold, e.g. an endpoint's node or a second subset: never right */
     const char *service_name; /* label kubernetes.io/service-name, "" when absent */
     const char *managed_by;   /* label endpointslice.kubernetes.io/managed-by */
     enum address_type address_type;

@@ -45,11 +45,20 @@ static bool is_listed(const struct world *world, const struct service *service, 
     if (!services_listed || kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) == NULL)
         return services_listed;
     for (const struct world_link *link = world_first_link(world); link != NULL; link = world_next_link(link))
-        if (strcmp(link->declaration->cluster_name, cluster) == 0 &&
+        if (link->declaration->kind == LINK_RESOURCE && strcmp(link->declaration->cluster_name, cluster) == 0 &&
             (link->knowledge[WORLD_TARGET_SLICES] == WORLD_UNKNOWN ||
              (target_endpoints_unreadable(link) && target_has_host(link, service))))
             return false;
     return true;
+}
+
+/* Also a mirror that others made, with endpoints that we made for it. */
+static bool is_of_our_making(const struct mirror *mirror)
+{
+    for (const struct source_slice *entry = mirror->slices; entry != NULL; entry = entry->next)
+        if (entry->slice->meta.made_by_us && strcmp(entry->slice->meta.owner_uid, mirror->service->meta.uid) == 0)
+            return true;
+    return mirror->service->meta.made_by_us;
 }
 
 /* NULL: it must stay. */
@@ -58,7 +67,7 @@ static const char *orphan_reason(const struct planner *planner)
     const struct world *world = planner->world;
     const struct service *service = planner->mirror->service;
     const char *cluster = kv_get(&service->meta.labels, L5D_CLUSTER_NAME);
-    bool made_by_us = service->meta.made_by_us, listed = false;
+    bool made_by_us = is_of_our_making(planner->mirror), listed = false;
     if (cluster == NULL || world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED)
         return NULL;
     if (is_of_a_chart(service) || is_made_of_unreadable(world, planner->mirror, cluster))
@@ -159,6 +168,30 @@ static const char *invalid_service(const struct planner *planner, const struct c
     return count == 0 ? "annotation " EXPORT_PORTS " names no port" : NULL;
 }
 
+static const char *invalid_name(const struct planner *planner, const char *name)
+{
+    if (text_is_dns1035_label(name))
+        return NULL;
+    return strlen(name) > 63
+               ? arena_printf(planner->arena,
+                              "the mirror's name %s would have %zu characters, and a Service name has at most 63: "
+                              "shorten the service's or the cluster's name",
+                              name, strlen(name))
+               : arena_printf(planner->arena, "the mirror's name %s is not a valid Service name", name);
+}
+
+/* A hostname's mirror names that of its service, without which it is not to be. */
+static const char *invalid_root(const struct planner *planner, const struct claim *claim)
+{
+    char namespace[OBJECT_KEY_BYTES];
+    const struct mirror *root = claim->service->claim->mirror;
+    const char *invalid = invalid_name(planner, object_key_split(root->key, namespace));
+    if (invalid != NULL || !root->foreign)
+        return invalid;
+    return arena_printf(planner->arena, "its service has no mirror: Service %s exists and is somebody else's",
+                        root->key);
+}
+
 static const char *invalid_reason(const struct planner *planner, const struct claim *claim)
 {
     const char *namespace = claim->service != NULL && claim->kind != CLAIM_FEDERATED
@@ -167,13 +200,11 @@ static const char *invalid_reason(const struct planner *planner, const struct cl
     if (namespace != NULL && namespace[0] != '\0' && !text_is_dns1123_label(namespace))
         return arena_printf(planner->arena, "annotation " EXPORT_NAMESPACE " \"%s\" is not a name of a namespace",
                             namespace);
-    if (!text_is_dns1035_label(planner->name))
-        return strlen(planner->name) > 63
-                   ? arena_printf(planner->arena,
-                                  "the mirror's name %s would have %zu characters, and a Service name has at most 63: "
-                                  "shorten the service's or the cluster's name",
-                                  planner->name, strlen(planner->name))
-                   : arena_printf(planner->arena, "the mirror's name %s is not a valid Service name", planner->name);
+    const char *invalid = invalid_name(planner, planner->name);
+    if (invalid == NULL && claim->kind == CLAIM_HOST)
+        invalid = invalid_root(planner, claim);
+    if (invalid != NULL)
+        return invalid;
     if (claim->kind == CLAIM_GATEWAY)
         return NULL;
     if (claim->link->declaration->kind == LINK_SECRET && !names_gateway(claim))
@@ -365,9 +396,12 @@ static void plan_winner(struct planner *planner, struct claim *claim)
         plan_service(planner, &desired.service);
         return; /* the slices need its uid */
     }
-    /* Readiness first: a flip must not wait for metadata. */
-    plan_slices(planner, &desired);
+    /* Readiness first: a flip must not wait for metadata. A mirror that is resolved in its target says so before its endpoints go. */
+    if (desired.endpoints != ENDPOINTS_NONE)
+        plan_slices(planner, &desired);
     plan_service(planner, &desired.service);
+    if (desired.endpoints == ENDPOINTS_NONE)
+        plan_slices(planner, &desired);
     if (planner->plan->write_count > 0)
         return;
     const struct slice *foreign = foreign_slice(planner, &desired);
@@ -420,7 +454,8 @@ enum ownership {
     OWNERSHIP_FOREIGN,   /* none of ours */
 };
 
-static enum ownership judge_ownership(const struct planner *planner, const char **ret_cluster)
+static enum ownership judge_ownership(const struct planner *planner, const struct claim *winner,
+                                      const char **ret_cluster)
 {
     const struct mirror *mirror = planner->mirror;
     bool listed;
@@ -430,6 +465,8 @@ static enum ownership judge_ownership(const struct planner *planner, const char 
         return OWNERSHIP_OURS;
     const char *cluster = kv_get(&mirror->service->meta.labels, L5D_CLUSTER_NAME);
     *ret_cluster = cluster;
+    if (winner->kind != CLAIM_FEDERATED && plan_federated_may_have_members(planner))
+        return OWNERSHIP_UNCERTAIN;
     if (cluster == NULL) /* a federated service, or somebody took our labels off it */
         return mirror->service->meta.made_by_us || is_federated(mirror->service) ? OWNERSHIP_OURS : OWNERSHIP_FOREIGN;
     /* Of the winner, of one that must now give way to it, or left behind by one that claims it no longer. */
@@ -443,14 +480,17 @@ static enum ownership judge_ownership(const struct planner *planner, const char 
 static bool may_have(struct planner *planner, struct claim *winner)
 {
     const char *key = planner->mirror->key, *cluster = "";
-    switch (judge_ownership(planner, &cluster)) {
+    switch (judge_ownership(planner, winner, &cluster)) {
     case OWNERSHIP_OURS:
         return true;
     case OWNERSHIP_UNCERTAIN:
         plan_add_status(planner, winner, false, "Pending",
-                        arena_printf(planner->arena,
-                                     "Service %s is a mirror of cluster %s, of which too little is known yet", key,
-                                     cluster));
+                        cluster != NULL
+                            ? arena_printf(planner->arena,
+                                           "Service %s is a mirror of cluster %s, of which too little is known yet",
+                                           key, cluster)
+                            : arena_printf(planner->arena,
+                                           "Service %s is a federated service, of which too little is known yet", key));
         return false;
     case OWNERSHIP_FOREIGN:
         break;

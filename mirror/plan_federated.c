@@ -55,13 +55,88 @@ static bool is_valid(const struct planner *planner, const struct claim *claim)
     return claim->kind == CLAIM_FEDERATED && !has_status(planner, claim);
 }
 
-/* Whether a member is there that is not being drained. */
+static bool is_local(const struct claim *claim) { return claim->link->declaration->kind == LINK_LOCAL; }
+
+static bool has_claim_of(const struct planner *planner, const char *cluster)
+{
+    for (const struct claim *claim = planner->mirror->claims; claim != NULL; claim = claim->next)
+        if (is_valid(planner, claim) && strcmp(claim->link->declaration->cluster_name, cluster) == 0)
+            return true;
+    return false;
+}
+
+/* Whether it may still be a member, for all that is known: its target was not listed since the start, or its link is not known yet. A Service
+ * that others made, and of which no member is known here, is theirs to change. */
+static bool may_be_member(const struct planner *planner, const char *cluster)
+{
+    const struct world *world = planner->world;
+    bool listed = false, ours = planner->mirror->service->meta.made_by_us;
+    if (cluster_is_linked(world, cluster, &listed))
+        return !listed;
+    if (map_get(world->unlinked, cluster) != NULL)
+        return false;
+    for (const struct claim *claim = planner->mirror->claims; claim != NULL; claim = claim->next)
+        ours = ours || is_valid(planner, claim);
+    return !world->links_complete || !ours;
+}
+
+/* The members that the Service names, and that are not known to be members, nor known to be none. `*ret_cluster` is "" for the local one.
+ * @param at  NULL at first; where to go on. @return the text of the next one, in the arena; NULL: no more. */
+static const char *next_unknown(const struct planner *planner, const char **at, const char **ret_cluster)
+{
+    const struct kv_list *there = &planner->mirror->service->meta.annotations;
+    if (*at == NULL) {
+        const char *list = kv_get(there, L5D_REMOTE_DISCOVERY);
+        *at = list != NULL ? list : "";
+    }
+    while (**at != '\0') {
+        size_t length = strcspn(*at, ",");
+        const char *text = arena_printf(planner->arena, "%.*s", (int)length, *at);
+        const char *cluster = text != NULL ? strchr(text, '@') : NULL;
+        *at += length + ((*at)[length] == ',' ? 1 : 0);
+        *ret_cluster = cluster != NULL ? cluster + 1 : NULL;
+        if (cluster != NULL && !has_claim_of(planner, *ret_cluster) && may_be_member(planner, *ret_cluster))
+            return text;
+    }
+    return NULL;
+}
+
+/* The local member, likewise; NULL when there is none. */
+static const char *unknown_local(const struct planner *planner)
+{
+    const char *local = kv_get(&planner->mirror->service->meta.annotations, L5D_LOCAL_DISCOVERY);
+    return local != NULL && !has_claim_of(planner, "") && may_be_member(planner, "") ? local : NULL;
+}
+
+static bool is_drained(const struct world *world, const char *cluster)
+{
+    for (const struct world_link *link = world_first_link(world); link != NULL; link = world_next_link(link))
+        if (strcmp(link->declaration->cluster_name, cluster) == 0 && link->declaration->drain)
+            return true;
+    return false;
+}
+
+bool plan_federated_may_have_members(const struct planner *planner)
+{
+    const char *at = NULL, *cluster = NULL;
+    if (!is_federated(planner->mirror->service))
+        return false;
+    return unknown_local(planner) != NULL || next_unknown(planner, &at, &cluster) != NULL;
+}
+
+/* Whether a member is there, for all that is known, that is not being drained. */
 static bool has_lasting_member(const struct planner *planner)
 {
     for (const struct claim *claim = planner->mirror->claims; claim != NULL; claim = claim->next)
         if (is_valid(planner, claim) && !claim->link->declaration->drain)
             return true;
-    return false;
+    if (!is_federated(planner->mirror->service))
+        return false;
+    const char *at = NULL, *cluster = NULL;
+    while (next_unknown(planner, &at, &cluster) != NULL)
+        if (!is_drained(planner->world, cluster))
+            return true;
+    return unknown_local(planner) != NULL;
 }
 
 /* A member that is being drained leaves, unless no other is left: nothing is deleted by draining. */
@@ -69,8 +144,6 @@ static bool stays(const struct planner *planner, const struct claim *claim)
 {
     return is_valid(planner, claim) && (!claim->link->declaration->drain || !has_lasting_member(planner));
 }
-
-static bool is_local(const struct claim *claim) { return claim->link->declaration->kind == LINK_LOCAL; }
 
 static void add_claims(const struct planner *planner, struct members *members)
 {
@@ -86,35 +159,15 @@ static void add_claims(const struct planner *planner, struct members *members)
     }
 }
 
-/* Whether it may still be a member, for all that is known: its target was not listed since the start, or its link is not known yet. A Service
- * that others made, and of which no member is known here, is theirs to change. */
-static bool may_be_member(const struct planner *planner, const struct members *members, const char *cluster)
-{
-    const struct world *world = planner->world;
-    bool listed = false;
-    if (cluster_is_linked(world, cluster, &listed))
-        return !listed;
-    if (map_get(world->unlinked, cluster) != NULL)
-        return false;
-    bool ours = planner->mirror->service->meta.made_by_us || members->count > 0 || members->local != NULL;
-    return !world->links_complete || !ours;
-}
-
 static void keep_unknown(const struct planner *planner, struct members *members)
 {
-    const struct kv_list *there = &planner->mirror->service->meta.annotations;
-    const char *list = kv_get(there, L5D_REMOTE_DISCOVERY), *local = kv_get(there, L5D_LOCAL_DISCOVERY);
-    for (const char *at = list != NULL ? list : ""; *at != '\0';) {
-        size_t length = strcspn(at, ",");
-        const char *text = arena_printf(members->arena, "%.*s", (int)length, at);
-        const char *cluster = text != NULL ? strchr(text, '@') : NULL;
-        at += length + (at[length] == ',' ? 1 : 0);
-        if (cluster == NULL || has_cluster(members, cluster + 1) || !may_be_member(planner, members, cluster + 1))
-            continue;
-        add_member(members, cluster + 1, text);
+    const char *at = NULL, *cluster = NULL, *local = unknown_local(planner);
+    for (const char *text = next_unknown(planner, &at, &cluster); text != NULL;
+         text = next_unknown(planner, &at, &cluster)) {
+        add_member(members, cluster, text);
         members->kept = true;
     }
-    if (local != NULL && members->local == NULL && may_be_member(planner, members, "")) {
+    if (local != NULL) {
         members->local = local;
         members->kept = true;
     }

@@ -28,5 +28,7 @@ void plan_delete_slices(struct planner *planner, const char *reason);
 /* plan_federated.c */
 /** Plans the federated service of all members that claim the name. `first` is the first valid one, NULL when there is none. */
 void plan_federated(struct planner *planner, struct claim *first);
+/** Whether the mirror is a federated service, some of whose members are not known to be members, nor known to be none. */
+bool plan_federated_may_have_members(const struct planner *planner);
 /** What stands in the way of `first` was told and stands in the way of all members. */
 void plan_federated_refused(struct planner *planner, const struct claim *first);

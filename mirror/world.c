@@ -307,6 +307,12 @@ enum err_code note_result(struct world_link *link, enum world_collection collect
     return code;
 }
 
+void world_set_unknown(struct world_link *link, enum world_collection collection)
+{
+    link->knowledge[collection] = WORLD_UNKNOWN;
+    link->stale[collection] = false;
+}
+
 void world_set_unavailable(struct world *world, struct world_link *link, enum world_collection collection)
 {
     enum world_knowledge *knowledge = knowledge_of(world, link, collection);

@@ -92,6 +92,8 @@ void world_begin(struct world *world, struct world_link *link, enum world_collec
 /** The listing is complete: knowledge becomes WORLD_LISTED. */
 void world_end(struct world *world, struct world_link *link, enum world_collection collection);
 void world_set_unavailable(struct world *world, struct world_link *link, enum world_collection collection);
+/** What was listed may not be all any more, as after another selection: unknown until the next listing is complete. */
+void world_set_unknown(struct world_link *link, enum world_collection collection);
 enum world_knowledge world_knowledge(const struct world *world, const struct world_link *link,
                                      enum world_collection collection);
 

@@ -144,7 +144,8 @@ void mirror_collect(struct mirror *mirror);                         /* frees it 
 void mirror_note_version(struct mirror *mirror, const char *version);
 void mark_where(struct world *world, const char *namespace); /* all mirrors of a namespace; NULL: all */
 
-/** Linkerd's charts bring a Service for each link to probe its gateway by: it belongs to Linkerd's own agent. */
+/** Linkerd's charts bring a Service for each link to probe its gateway by: it belongs to Linkerd's own agent. Not so the gateway mirrors of 2.8, which
+ *  tell of which gateway they are. */
 bool is_of_a_chart(const struct service *service);
 /** Whether a mirror is a federated service. Takes NULL. */
 bool is_federated(const struct service *service);
@@ -194,6 +195,8 @@ void target_forget(struct world_link *link);
 enum err_code target_reconsider(struct world_link *link) MUST_USE; /* the declaration changed */
 /** Whether the entry's hostnames get mirrors of their own, if it has any. */
 bool target_is_headless(const struct world_link *link, const struct target_service *entry);
+/** Whether the mirror's Service was made of the claim's exported service. */
+bool target_made(const struct claim *claim, const struct service *service);
 bool target_is_unreadable(const struct world_link *link, const char *service_key);
 /** Whether the mirror's Service was made of a hostname of a headless service that is exported still: where the target's endpoints may not be read,
  *  that is how its hostnames are known. */

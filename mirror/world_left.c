@@ -6,7 +6,8 @@
 
 bool is_of_a_chart(const struct service *service)
 {
-    return kv_get(&service->meta.labels, L5D_MIRRORED_GATEWAY) != NULL && !service->meta.made_by_us;
+    return kv_get(&service->meta.labels, L5D_MIRRORED_GATEWAY) != NULL && !service->meta.made_by_us &&
+           kv_get(&service->meta.annotations, L5D_MIRRORED_GATEWAY_REMOTE_NAME) == NULL;
 }
 
 /* "web@east,web@west": the list of remote members. */

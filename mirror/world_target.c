@@ -18,13 +18,19 @@ static bool has_text(const struct kv_list *list, const char *key)
     return value != NULL && value[0] != '\0';
 }
 
+/* svcmirror.io/export-to: without it to every source cluster. */
+static bool is_for_us(const struct world_link *link, const struct service *service)
+{
+    const char *only = kv_get(&service->meta.annotations, EXPORT_TO);
+    return only == NULL || text_list_has(only, link->world->config.cluster_name);
+}
+
 /* Whether it is to have a mirror of its own here. */
 static bool is_exported(const struct world_link *link, const struct service *service)
 {
     const struct link *declaration = link->declaration;
     const struct kv_list *annotations = &service->meta.annotations;
-    const char *only = kv_get(annotations, EXPORT_TO);
-    if (only != NULL && !text_list_has(only, link->world->config.cluster_name))
+    if (!is_for_us(link, service))
         return false;
     if (declaration->kind == LINK_SECRET)
         return has_text(annotations, L5D_GATEWAY_NAME) && has_text(annotations, L5D_GATEWAY_NS);
@@ -32,8 +38,12 @@ static bool is_exported(const struct world_link *link, const struct service *ser
            selector_matches(&declaration->discovery_selector, &service->meta.labels);
 }
 
+/* A local member is exported to nobody. Mirrors carry the labels of what they mirror, and are no members themselves. */
 static bool is_member(const struct world_link *link, const struct service *service)
 {
+    bool local = link->declaration->kind == LINK_LOCAL;
+    if (local ? kv_get(&service->meta.labels, L5D_MIRRORED_SERVICE) != NULL : !is_for_us(link, service))
+        return false;
     return selector_matches(&link->declaration->federated_selector, &service->meta.labels);
 }
 
@@ -132,8 +142,9 @@ static void drop_hosts(struct target_service *entry)
 bool target_is_headless(const struct world_link *link, const struct target_service *entry)
 {
     const char *wish = kv_get(&entry->service->meta.annotations, EXPORT_HEADLESS);
-    return link->declaration->kind == LINK_RESOURCE && link->world->config.mirror_headless && entry->claim != NULL &&
-           entry->service->headless && !claim_is_discovery(entry->claim) && entry->service->port_count > 0 &&
+    return link->declaration->kind == LINK_RESOURCE && link->declaration->mirror_headless &&
+           link->world->config.mirror_headless && entry->claim != NULL && entry->service->headless &&
+           !claim_is_discovery(entry->claim) && entry->service->port_count > 0 &&
            !(wish != NULL && strcmp(wish, "false") == 0);
 }
 
@@ -215,6 +226,14 @@ static struct target_service *origin_of(const struct world_link *link, const str
     suffixed_key(entry->service, ret_origin->hostname, cluster, wanted);
     object_key_format(there, service->meta.namespace, service->meta.name);
     return strcmp(wanted, there) == 0 ? entry : NULL;
+}
+
+bool target_made(const struct claim *claim, const struct service *service)
+{
+    struct origin origin;
+    return kv_has(&service->meta.labels, L5D_CLUSTER_NAME, claim->link->declaration->cluster_name) &&
+           kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) == NULL && mirror_origin(service, &origin) &&
+           strcmp(origin.key, claim->key) == 0;
 }
 
 bool target_has_host(const struct world_link *link, const struct service *service)

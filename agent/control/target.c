@@ -436,7 +436,10 @@ enum err_code target_declare(struct target *target, const struct link *link)
                           selector_equal(&old->federated_selector, &link->federated_selector);
     TRY(world_put_link(target->control->world, link, &target->world_link));
     statuses_mark(target->control->statuses, target->world_link);
-    return same_selection ? ERR_OK : restart_watches(target);
+    if (same_selection)
+        return ERR_OK;
+    world_set_unknown(target->world_link, WORLD_TARGET_SERVICES); /* what only the new selection has was never listed */
+    return restart_watches(target);
 }
 
 /* ---- how it fares ---- */

@@ -108,7 +108,7 @@ enum err_code codec_service(struct arena *arena, const json_t *json, struct serv
     struct service service = {0};
     TRY(field_begin(&decoder, arena, json, "Service", &service.meta, reterr));
     json_t *spec = NULL, *selector = NULL;
-    const char *type = "";
+    const char *type = "", *traffic_policy = "";
     TRY(field_object(&decoder, json, "spec", &spec));
     TRY(field_text(&decoder, spec, "type", &type));
     TRY(field_text(&decoder, spec, "clusterIP", &service.cluster_ip));
@@ -117,6 +117,9 @@ enum err_code codec_service(struct arena *arena, const json_t *json, struct serv
     service.type = service_type_of(type);
     service.headless = strcmp(service.cluster_ip, "None") == 0;
     service.has_selector = json_object_size(selector) > 0;
+    TRY(field_text(&decoder, spec, "internalTrafficPolicy", &traffic_policy));
+    service.is_node_local = strcmp(traffic_policy, "Local") == 0;
+    TRY(field_bool(&decoder, spec, "publishNotReadyAddresses", false, &service.publishes_unready));
     TRY(get_service_ports(&decoder, spec, &service));
     TRY(get_ingress(&decoder, json, &service));
     TRY(field_texts(&decoder, spec, "externalIPs", &service.external_ips, &service.external_ip_count));
@@ -125,6 +128,16 @@ enum err_code codec_service(struct arena *arena, const json_t *json, struct serv
 }
 
 /* ---- EndpointSlice ---- */
+
+/* Whether there is anything but what we write: one address, conditions.ready, a hostname. Anything else leads traffic elsewhere, or tells of a pod. */
+static bool is_regular(const json_t *endpoint)
+{
+    const json_t *conditions = json_object_get(endpoint, "conditions");
+    size_t known = (json_object_get(endpoint, "addresses") != NULL) + (conditions != NULL) +
+                   (json_object_get(endpoint, "hostname") != NULL);
+    return json_object_size(endpoint) == known && json_array_size(json_object_get(endpoint, "addresses")) == 1 &&
+           json_object_size(conditions) == (json_object_get(conditions, "ready") != NULL);
+}
 
 static enum err_code get_endpoint(const struct decoder *decoder, const json_t *json, struct slice_endpoint *endpoint)
 {
@@ -149,8 +162,10 @@ static enum err_code get_endpoints(const struct decoder *decoder, const json_t *
     struct slice_endpoint *endpoints = arena_array(decoder->arena, count, sizeof(*endpoints));
     if (endpoints == NULL)
         return field_no_memory(decoder);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         TRY(get_endpoint(decoder, json_array_get(list, i), &endpoints[i]));
+        slice->irregular = slice->irregular || !is_regular(json_array_get(list, i));
+    }
     slice->endpoints = endpoints;
     slice->endpoint_count = (uint32_t)count;
     return ERR_OK;
@@ -212,13 +227,15 @@ enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice 
 /* ---- Endpoints ---- */
 
 static enum err_code get_addresses(const struct decoder *decoder, const json_t *subset, const char *field, bool ready,
-                                   struct slice_endpoint *endpoints, uint32_t *count)
+                                   struct slice_endpoint *endpoints, uint32_t *count, bool *ret_irregular)
 {
     json_t *list = NULL;
     TRY(field_objects(decoder, subset, field, &list));
     for (size_t i = 0; i < json_array_size(list); i++) {
         struct slice_endpoint *endpoint = &endpoints[(*count)++];
         *endpoint = (struct slice_endpoint){.ready = ready, .serving = ready};
+        size_t known = 1 + (json_object_get(json_array_get(list, i), "hostname") != NULL);
+        *ret_irregular = *ret_irregular || json_object_size(json_array_get(list, i)) != known;
         TRY(field_text(decoder, json_array_get(list, i), "ip", &endpoint->address));
         TRY(field_text(decoder, json_array_get(list, i), "hostname", &endpoint->hostname));
     }
@@ -232,8 +249,9 @@ static enum err_code get_subset(const struct decoder *decoder, const json_t *sub
     struct slice_endpoint *entries = arena_array(decoder->arena, most, sizeof(*entries));
     if (entries == NULL)
         return field_no_memory(decoder);
-    TRY(get_addresses(decoder, subset, "addresses", true, entries, &endpoints->endpoint_count));
-    TRY(get_addresses(decoder, subset, "notReadyAddresses", false, entries, &endpoints->endpoint_count));
+    TRY(get_addresses(decoder, subset, "addresses", true, entries, &endpoints->endpoint_count, &endpoints->irregular));
+    TRY(get_addresses(decoder, subset, "notReadyAddresses", false, entries, &endpoints->endpoint_count,
+                      &endpoints->irregular));
     endpoints->endpoints = entries;
     return get_slice_ports(decoder, subset, endpoints);
 }

@@ -144,6 +144,7 @@ enum err_code codec_link(struct arena *arena, const json_t *json, struct link_re
         .created_us = meta.created_us,
         .generation = json_integer_value(json_object_get(json_object_get(json, "metadata"), "generation")),
         .drain = kv_get(&meta.annotations, LINK_DRAIN),
+        .headless = kv_get(&meta.annotations, EXPORT_HEADLESS),
         .allowed_labels = kv_get(&meta.annotations, LINK_ALLOWED_LABELS),
         .allowed_annotations = kv_get(&meta.annotations, LINK_ALLOWED_ANNOTATIONS),
     };

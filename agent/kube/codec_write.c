@@ -153,6 +153,8 @@ static void write_spec_patch(struct strbuf *body, const struct service *old, con
         old->type != SERVICE_CLUSTER_IP ? "\"type\":\"ClusterIP\",\"externalName\":null" : NULL,
         old->has_selector ? "\"selector\":null" : NULL,
         old->external_ip_count > 0 ? "\"externalIPs\":null" : NULL,
+        old->is_node_local ? "\"internalTrafficPolicy\":\"Cluster\"" : NULL,
+        old->publishes_unready ? "\"publishNotReadyAddresses\":null" : NULL,
     };
     for (size_t i = 0; i < ARRAY_COUNT(parts); i++)
         if (parts[i] != NULL) {

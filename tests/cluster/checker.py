@@ -17,6 +17,7 @@ LONGEST_NAME = 63
 
 ALWAYS_CARRIED = "config.linkerd.io/opaque-ports"
 NEVER_CARRIED = ("argocd.argoproj.io/*", "kustomize.toolkit.fluxcd.io/*", "helm.toolkit.fluxcd.io/*", "meta.helm.sh/*",
+                 "app.kubernetes.io/managed-by", "applyset.kubernetes.io/*", "config.k8s.io/owning-inventory", "kapp.k14s.io/*", "objectset.rio.cattle.io/*",
                  "kubectl.kubernetes.io/last-applied-configuration", "service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode")
 
 
@@ -58,6 +59,7 @@ class Link:
     drained: bool
     spec: dict | None     # of a Link resource; None for a Secret of 2.8
     target: View | None   # None: it cannot be read, so nothing is known about its services
+    headless: str | None = None  # the annotation svcmirror.io/headless
 
     @property
     def is_2_8(self):
@@ -156,7 +158,8 @@ def declared_links(world):
         spec = obj.get("spec") or {}
         if namespace == world.options.namespace and spec.get("targetClusterName"):
             domain, target = spec.get("targetClusterDomain") or "cluster.local", target_of(world, spec.get("clusterCredentialsSecret"))
-            found.append(Link("link/" + name, obj["metadata"]["creationTimestamp"], name, spec["targetClusterName"], domain, is_drained(obj), spec, target))
+            found.append(Link("link/" + name, obj["metadata"]["creationTimestamp"], name, spec["targetClusterName"], domain, is_drained(obj), spec, target,
+                              annotations_of(obj).get(OURS + "headless")))
     for (namespace, name), obj in world.source.secrets.items():
         marks = annotations_of(obj)
         if (namespace == world.options.namespace and obj.get("type") == MIRROR + "remote-kubeconfig"
@@ -286,18 +289,21 @@ def mirror_key(link, service):
 
 
 def wants_headless(world, link, service, existing):
-    """With hostnames; once headless, for as long as the exported service is."""
+    """With hostnames; once headless, for as long as nothing of the exported service is ready."""
     if link.is_2_8 or link.cluster in world.blind or not world.options.headless or not is_headless(service):
         return False
-    if annotations_of(service).get(OURS + "headless") == "false":
+    if "false" in (annotations_of(service).get(OURS + "headless"), link.headless):
         return False
-    return bool(hostnames(link, service)) or (existing is not None and MIRRORED in labels_of(existing) and is_headless(existing))
+    if hostnames(link, service):
+        return True
+    made_of_it = existing is not None and annotations_of(existing).get(MIRROR + "remote-svc-fq-name") == fq_name(link, service)
+    return made_of_it and MIRRORED in labels_of(existing) and is_headless(existing) and not has_ready_endpoint(world, link, service)
 
 
 # -- what a mirror is made of --
 
 
-def carried(own, excluded, marks=("mirror.linkerd.io", OURS)):
+def carried(own, excluded, marks=("mirror.linkerd.io", MULTICLUSTER, OURS)):
     """Labels or annotations that come along."""
     def matches(key, pattern):
         return key.startswith(pattern[:-1]) if pattern.endswith("/*") else key == pattern
@@ -318,7 +324,7 @@ def labels_of_mirror(link, service, gateway, mode):
 def annotations_of_mirror(link, service, gateway):
     ours = {MIRROR + "remote-resource-version": service["metadata"]["resourceVersion"], MIRROR + "remote-svc-fq-name": fq_name(link, service)}
     if link.is_2_8:
-        return {**ours, **({MIRROR + "remote-gateway-resource-version": gateway.version} if gateway.version else {})}
+        return {**ours, **({MIRROR + "remote-gateway-resource-version": gateway.version} if gateway.version and gateway.port else {})}
     return {**carried(annotations_of(service), link.spec.get("excludedAnnotations") or []), **ours}
 
 
@@ -334,6 +340,7 @@ def ports_of_mirror(ports):
 def service_shape(labels, annotations, ports, headless=False):
     """`headless` None: either is right."""
     return {"labels": labels, "annotations": annotations, "type": "ClusterIP", "headless": headless, "selector": {}, "externalIPs": [],
+            "internalTrafficPolicy": "Cluster", "publishNotReadyAddresses": False,
             "ports": sorted(ports_of_mirror(ports), key=lambda p: (p["port"], p.get("protocol", "")))}
 
 
@@ -415,6 +422,7 @@ def headless_with_hostnames(world, link, service):
         own = {MIRRORED: "true", CLUSTER: link.cluster, HEADLESS_ROOT: key[1]}
         name, marks = f"{host}-{link.cluster}", {MIRROR + "remote-resource-version": service["metadata"]["resourceVersion"],
                                                  MIRROR + "remote-svc-fq-name": fq_name(link, service, host)}
+        marks.update({k: v for k, v in annotations_of(service).items() if k == ALWAYS_CARRIED})
         slices = gateway_slices(world, gateway, slice_labels(own, name), slice_annotations(gateway, fq_name(link, service, host)),
                                 gateway_ports(ports, gateway), ready=ready, drained=drained, moves=moves)
         # A service goes before a hostname.
@@ -454,12 +462,12 @@ def federated_services(world):
     members = {}
     if world.options.federated_selector:
         for key, service in world.source.services.items():
-            if selects(world.options.federated_selector, labels_of(service)):
+            if selects(world.options.federated_selector, labels_of(service)) and MIRRORED not in labels_of(service):
                 members.setdefault(key, []).append((None, service))
     for link in world.links:
         if not link.is_2_8 and link.target:
             for key, service in link.target.services.items():
-                if selects(link.spec.get("federatedServiceSelector"), labels_of(service)):
+                if selects(link.spec.get("federatedServiceSelector"), labels_of(service)) and exported_here(world, service):
                     members.setdefault(key, []).append((link, service))
     for (namespace, name), found in members.items():
         found = [(link, service) for link, service in found if not is_invalid(service) and not is_headless(service)]
@@ -550,7 +558,8 @@ def may_stay(world, obj):
 def shape_of_service(obj):
     spec = obj["spec"]
     return {**service_shape(labels_of(obj), annotations_of(obj), spec.get("ports") or [], is_headless(obj)), "type": spec.get("type"),
-            "selector": spec.get("selector") or {}, "externalIPs": spec.get("externalIPs") or []}
+            "selector": spec.get("selector") or {}, "externalIPs": spec.get("externalIPs") or [],
+            "internalTrafficPolicy": spec.get("internalTrafficPolicy", "Cluster"), "publishNotReadyAddresses": spec.get("publishNotReadyAddresses", False)}
 
 
 def shape_of_slice(obj):

@@ -19,7 +19,7 @@ struct reader {
     struct ingress ingress[MAX_ITEMS];
     struct slice_endpoint endpoints[MAX_ITEMS];
     uint32_t port_count, ingress_count, endpoint_count, affinity_s;
-    bool headless, external, nodeport, selector, terminating, v1;
+    bool headless, external, nodeport, selector, nodelocal, publishing, terminating, v1;
     enum address_type address_type;
 };
 
@@ -106,7 +106,8 @@ static bool read_flag(struct reader *reader, const char *word)
     } flags[] = {{"headless", &reader->headless},       {"external", &reader->external},
                  {"nodeport", &reader->nodeport},       {"selector", &reader->selector},
                  {"deleting", &reader->meta.deleting},  {"ours", &reader->meta.made_by_us},
-                 {"terminating", &reader->terminating}, {"v1", &reader->v1}};
+                 {"terminating", &reader->terminating}, {"v1", &reader->v1},
+                 {"nodelocal", &reader->nodelocal},     {"publishing", &reader->publishing}};
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
         if (strcmp(word, flags[i].word) == 0)
             return *flags[i].flag = true;
@@ -204,6 +205,8 @@ struct service *service_of(struct arena *arena, const char *format, ...)
                                   : SERVICE_CLUSTER_IP,
         .headless = reader.headless,
         .has_selector = reader.selector,
+        .is_node_local = reader.nodelocal,
+        .publishes_unready = reader.publishing,
         .affinity_s = reader.affinity_s,
         .cluster_ip = reader.headless ? "None" : "",
         .ports = copy_items(arena, reader.ports, reader.port_count * sizeof(reader.ports[0])),
@@ -334,6 +337,10 @@ const char *service_words(struct arena *arena, const struct service *service, bo
         strbuf_append(&out, " headless");
     if (service->has_selector)
         strbuf_append(&out, " selector");
+    if (service->is_node_local)
+        strbuf_append(&out, " nodelocal");
+    if (service->publishes_unready)
+        strbuf_append(&out, " publishing");
     if (service->affinity_s > 0)
         strbuf_printf(&out, " affinity=%u", service->affinity_s);
     for (uint32_t i = 0; i < service->port_count; i++) {

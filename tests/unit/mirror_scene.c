@@ -240,6 +240,7 @@ static enum err_code update_service(struct scene *scene, const struct write *wri
     struct service wanted = *there;
     wanted.type = SERVICE_CLUSTER_IP;
     wanted.has_selector = false;
+    wanted.is_node_local = wanted.publishes_unready = false;
     wanted.affinity_s = write->service->affinity_s;
     wanted.external_ip_count = 0;
     wanted.meta.labels = write->service->meta.labels;
@@ -473,6 +474,8 @@ static void read_link_word(struct scene *scene, struct link_resource *resource, 
         resource->federated_service_selector = read_selector(scene, value);
     else if (strcmp(word, "drain") == 0)
         resource->drain = "true";
+    else if (text_starts_with(word, "headless="))
+        resource->headless = value;
     else if (text_starts_with(word, "age="))
         resource->created_us = strtol(value, NULL, 10);
     else if (text_starts_with(word, "domain="))

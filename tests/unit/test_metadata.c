@@ -76,7 +76,8 @@ static void labels_are_carried_but_for_marks_of_ownership(void **state)
         {&plain, "mirror.linkerd.iox/y=1 mirror.linkerd.io=1 app=web", "app=web"}, /* as Linkerd: no slash asked for */
         {&plain,
          "argocd.argoproj.io/instance=x kustomize.toolkit.fluxcd.io/name=x helm.toolkit.fluxcd.io/name=x "
-         "meta.helm.sh/x=y app.kubernetes.io/name=web",
+         "meta.helm.sh/x=y app.kubernetes.io/managed-by=Helm applyset.kubernetes.io/part-of=x kapp.k14s.io/app=1 "
+         "objectset.rio.cattle.io/hash=z multicluster.linkerd.io/remote-discovery=x app.kubernetes.io/name=web",
          "app.kubernetes.io/name=web"},
         {&picky, "team=a corp.example/x=1 corp.examplex/y=2 app=web", "app=web corp.examplex/y=2"},
         {&picky, "teams=a", "teams=a"},
@@ -102,7 +103,10 @@ static void annotations_are_carried_but_for_what_only_holds_over_there(void **st
         {&plain, "service.kubernetes.io/topology-aware-hints=auto service.kubernetes.io/topology-mode=auto", ""},
         {&plain, "service.kubernetes.io/other=1", "service.kubernetes.io/other=1"},
         {&plain, "~gateway-name=gw ~remote-svc-fq-name=evil", ""},
-        {&plain, "argocd.argoproj.io/tracking-id=x meta.helm.sh/release-name=r", ""},
+        {&plain,
+         "argocd.argoproj.io/tracking-id=x meta.helm.sh/release-name=r config.k8s.io/owning-inventory=q "
+         "multicluster.linkerd.io/remote-discovery=evil@x multicluster.linkerd.io/local-discovery=y",
+         ""},
         {&picky, "note=x a.example/b=c other=y", "other=y"},
         {&picky, "config.linkerd.io/opaque-ports=3306 config.linkerd.io/x=1", "config.linkerd.io/opaque-ports=3306"},
     };
