@@ -260,7 +260,7 @@ static void answer(struct bench *bench, struct http_call *call)
         fake_http_answer(call, 404, "{\"kind\":\"Status\"}");
     else if (listing->kind == NULL)
         fake_http_answer(call, listing->status, listing->items);
-    else if (strstr(path, "watch=") == NULL)
+    else if (strstr(path, "watch=") == NULL || listing->status != 200)
         answer_list(listing, call);
     else if (fake_http_head(call, 200, "application/json"))
         listing->watch = call;

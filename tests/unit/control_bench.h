@@ -24,7 +24,7 @@ enum { BENCH_LISTINGS = 12, BENCH_EVENTS = 128, BENCH_NOTE_BYTES = 1100 };
 
 struct bench_listing {
     const char *path, *kind;
-    int status;             /* 200, or what a list is refused with */
+    int status;             /* 200, or what lists and watches are refused with */
     const char *items;      /* JSON, separated by commas */
     const char *begin_only; /* instead: the list stops after these, without an end */
     struct http_call *watch;

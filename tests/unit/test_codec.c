@@ -635,15 +635,20 @@ static void endpoints_read_back_as_they_were_written(void **state)
     assert_string_equal(again.endpoints[1].address, "fd00::1");
     assert_int_equal(again.ports[0].port, 5432);
     json_decref(json);
-    /* No subset without addresses; several subsets are told. */
+    /* No subset without addresses; several subsets are told, and all of their addresses. */
     strbuf_clear(&body);
     struct slice empty = wanted;
     empty.endpoint_count = 0;
     codec_write_endpoints(&body, &empty);
     assert_null(strstr(strbuf_text(&body), "subsets"));
-    json = load("{\"metadata\":{\"name\":\"e\"},\"subsets\":[{\"addresses\":[{\"ip\":\"10.0.0.1\"}]},{}]}");
+    json = load(
+        "{\"metadata\":{\"name\":\"e\"},\"subsets\":[{\"addresses\":[{\"ip\":\"10.0.0.1\"}]},"
+        "{\"addresses\":[{\"ip\":\"10.0.0.2\",\"hostname\":\"b\"}],\"notReadyAddresses\":[{\"ip\":\"10.0.0.3\"}]}]}");
     assert_int_equal(codec_endpoints(&arena, json, &again, &error), ERR_OK);
     assert_true(again.irregular);
+    assert_int_equal(again.endpoint_count, 3);
+    assert_string_equal(again.endpoints[1].hostname, "b");
+    assert_true(again.endpoints[1].ready && !again.endpoints[2].ready);
     json_decref(json);
     json = load("{\"metadata\":{\"name\":\"e\"},\"subsets\":[{\"addresses\":[{\"ip\":7}]}]}");
     assert_int_equal(codec_endpoints(&arena, json, &again, &error), ERR_INVALID);
