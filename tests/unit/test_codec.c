@@ -571,6 +571,40 @@ static void patches_only_differences(void **state)
     strbuf_done(&body);
 }
 
+/* docs/mirrors.md: it stays behind, and where somebody set it on a mirror it is theirs. */
+static void traffic_distribution_is_not_carried_along(void **state)
+{
+    static const char *const values[] = {"PreferClose", "PreferSameZone", "PreferSameNode"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(values); i++) {
+        struct arena arena;
+        struct strbuf body;
+        struct service service;
+        struct err error = {0};
+        char text[256];
+        arena_init(&arena, ARENA_BYTES);
+        strbuf_init(&body, BODY_BYTES);
+        (void)snprintf(text, sizeof(text),
+                       "{\"kind\":\"Service\",\"metadata\":{\"namespace\":\"n\",\"name\":\"s\"},\"spec\":{"
+                       "\"trafficDistribution\":\"%s\",\"ports\":[{\"port\":80}]}}",
+                       values[i]);
+        json_t *json = load(text);
+        assert_int_equal(codec_service(&arena, json, &service, &error), ERR_OK);
+        codec_write_service(&body, &service);
+        assert_non_null(strstr(strbuf_text(&body), "\"port\":80"));
+        assert_null(strstr(strbuf_text(&body), "trafficDistribution"));
+        strbuf_clear(&body);
+        struct service wanted = service;
+        wanted.affinity_s = 60;
+        codec_write_service_patch(&body, &service, &wanted);
+        assert_non_null(strstr(strbuf_text(&body), "sessionAffinity"));
+        assert_null(strstr(strbuf_text(&body), "trafficDistribution"));
+        json_decref(json);
+        strbuf_done(&body);
+        arena_done(&arena);
+    }
+}
+
 static void writes_preconditions(void **state)
 {
     (void)state;
@@ -767,6 +801,7 @@ int main(void)
         cmocka_unit_test(writes_exactly_what_is_needed),
         cmocka_unit_test(writes_slices),
         cmocka_unit_test(patches_only_differences),
+        cmocka_unit_test(traffic_distribution_is_not_carried_along),
         cmocka_unit_test(writes_preconditions),
         cmocka_unit_test(reads_back_what_it_wrote),
         cmocka_unit_test(survives_failing_allocations),
