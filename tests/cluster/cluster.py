@@ -32,7 +32,8 @@ def binaries():
 
 
 class Cluster:
-    """`name` is for people and files; `network` says where it lives (netlab.Network)."""
+    """`name` is for people and files; `network` says where it lives (netlab.Network). With two ranges for services, "10.101.0.0/16,fd00:101::/112", it has
+    both families."""
 
     def __init__(self, name, network, folder, service_cidr=None, proxy=False):
         self.name, self.network, self.folder = name, network, os.path.join(folder, name)
@@ -58,7 +59,7 @@ class Cluster:
     def start(self):
         """Starts everything; returns once the API answers and its defaults exist."""
         self.pki = Pki(os.path.join(self.folder, "pki"))
-        first_service_ip = self.service_cidr.replace(".0.0/16", ".0.1")
+        first_service_ip = self.service_cidr.split(",")[0].replace(".0.0/16", ".0.1")
         self.pki.issue("apiserver", "/CN=kube-apiserver", [self.host, first_service_ip, "127.0.0.1"], ["kubernetes", "kubernetes.default", "localhost"])
         self.pki.issue("admin", "/O=system:masters/CN=admin")
         self._process("etcd", "--data-dir", os.path.join(self.folder, "etcd"), "--unsafe-no-fsync", "--listen-client-urls", f"http://{self.host}:2379",

@@ -21,6 +21,12 @@ def old_east(east):
     east.restart_apiserver()
 
 
+def get(cluster, resource, name):
+    found = cluster.api.find(resource, name, "demo")
+    assert found, f"{resource} {name} is not there"
+    return found
+
+
 def endpoints_of(owner, remote, **subset):
     """Endpoints of the mirror Service `owner`, whole."""
     meta = owner["metadata"]
@@ -42,16 +48,16 @@ def test_a_source_without_slices_is_given_endpoints(old_source, east, agent):
 
     def becomes(within, why, **subset):
         def check():
-            owner = source.api.get("services", "web-east", "demo")
+            owner = get(source, "services", "web-east")
             assert whole(owner) == service("web-east", "demo", of_cluster(), made_from(web))
-            made = whole(source.api.get("endpoints", "web-east", "demo"))
+            made = whole(get(source, "endpoints", "web-east"))
             assert made == endpoints_of(owner, web, **subset), made
             return True
         wait_until(check, within, why)
 
     becomes(15, "the mirror is ready", addresses=addresses)
     assert one.logs("endpoints_written")
-    wait_until(lambda: whole(source.api.get("endpoints", "idle-east", "demo")) == endpoints_of(source.api.get("services", "idle-east", "demo"), idle), 5,
+    wait_until(lambda: whole(get(source, "endpoints", "idle-east")) == endpoints_of(get(source, "services", "idle-east"), idle), 5,
                "without a ready endpoint in the target there is no address")
     east.gateway.stop()
     becomes(5, "the gateway is dead", notReadyAddresses=addresses)
@@ -100,7 +106,7 @@ def test_a_target_without_slices_is_read_by_its_endpoints(source, old_east, agen
     becomes("web", False, "without Endpoints")
     becomes("pods", False, "a pod that is not ready")
     wait_until(lambda: hosts() == {"db-0": True, "db-1": False}, 15, "hostnames")
-    assert whole(source.api.get("services", "db-east", "demo")) == service("db-east", "demo", of_cluster(**{}), made_from(db), headless=True)
+    assert whole(get(source, "services", "db-east")) == service("db-east", "demo", of_cluster(), made_from(db), headless=True)
     assert one.logs("target_endpoints_read") and not one.logs("target_watch_failed")
     assert one.json("/api/v1/links")[0]["problem"] in ("", None)
 
