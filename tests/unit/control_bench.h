@@ -44,7 +44,9 @@ struct bench {
     struct bench_listing listings[BENCH_LISTINGS];
     struct bench_event events[BENCH_EVENTS];
     unsigned event_count, status_writes;
-    char status[4096];             /* the body written last to a Link's status, "" when none was */
+    char status[4096];     /* the body written last to a Link's status, "" when none was; cut */
+    char status_end[1024]; /* its end, and how long it is */
+    size_t status_bytes;
     bool holds_statuses;           /* such writes are not answered */
     struct http_call *held_status; /* the last one of them */
 };
