@@ -30,7 +30,7 @@ enum world_collection {
     WORLD_SOURCE_NAMESPACES, /* all */
     WORLD_SOURCE_ENDPOINTS,  /* v1 Endpoints labelled like mirrors, where these are written */
     WORLD_TARGET_SERVICES,   /* of one link */
-    WORLD_TARGET_SLICES,     /* of one link */
+    WORLD_TARGET_SLICES,     /* of one link; or its v1 Endpoints, where it serves no slices */
     WORLD_COLLECTIONS
 };
 

@@ -165,6 +165,9 @@ bool is_made_of_unreadable(const struct world *world, const struct mirror *mirro
  *  @return `code`. */
 enum err_code note_result(struct world_link *link, enum world_collection collection, enum err_code code) MUST_USE;
 
+/** The key of a slice; of Endpoints another, for both may have one name. */
+void slice_key_format(const struct slice *slice, char key[OBJECT_KEY_BYTES]);
+
 /* world_source.c, world_target.c: what was not put since world_begin() is gone */
 void source_sweep(struct world *world, enum world_collection collection);
 void target_sweep(struct world_link *link, enum world_collection collection);

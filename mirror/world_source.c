@@ -84,8 +84,7 @@ static void unlink_slice(struct source_slice *entry)
     world_mark(entry->mirror, false);
 }
 
-/* A slice and Endpoints may have one name. */
-static void slice_key(const struct slice *slice, char key[OBJECT_KEY_BYTES])
+void slice_key_format(const struct slice *slice, char key[OBJECT_KEY_BYTES])
 {
     char name[OBJECT_KEY_BYTES];
     (void)snprintf(name, sizeof(name), "%s%s", slice->meta.name, slice->is_endpoints ? "@endpoints" : "");
@@ -101,7 +100,7 @@ static void drop_slice(struct world *world, struct source_slice *entry)
 {
     struct mirror *mirror = entry->mirror;
     char key[OBJECT_KEY_BYTES];
-    slice_key(entry->slice, key);
+    slice_key_format(entry->slice, key);
     unlink_slice(entry);
     (void)map_remove(world->slices, key);
     mirror_note_version(mirror, "");
@@ -180,7 +179,7 @@ static enum err_code put_slice(struct world *world, const char *key, const char 
 enum err_code world_source_slice(struct world *world, enum world_change change, const struct slice *slice)
 {
     char key[OBJECT_KEY_BYTES], mirror_key[OBJECT_KEY_BYTES];
-    slice_key(slice, key);
+    slice_key_format(slice, key);
     struct source_slice *entry = map_get(world->slices, key);
     if (change == WORLD_DELETED || !find_mirror_key(slice, mirror_key)) {
         if (entry != NULL)

@@ -191,7 +191,7 @@ static enum err_code put_slice(struct world_link *link, const char *key, struct 
 enum err_code world_target_slice(struct world_link *link, enum world_change change, const struct slice *slice)
 {
     char key[OBJECT_KEY_BYTES], service_key[OBJECT_KEY_BYTES];
-    object_key_format(key, slice->meta.namespace, slice->meta.name);
+    slice_key_format(slice, key);
     object_key_format(service_key, slice->meta.namespace, slice->service_name);
     struct target_slice *old = map_get(link->slices, key);
     if (change == WORLD_DELETED || slice->service_name[0] == '\0') {

@@ -13,7 +13,7 @@ enum {
     COALESCE_MS = 1000,
     RETRY_MS = 5000,
     MAX_STATUS_BYTES = 1000 * 1000, /* etcd takes 1.5 MiB for the whole object */
-    MAX_BAD = 1500,                 /* entries of a status over that: of about 600 bytes with a long message */
+    SUMMARY_BYTES = 2048,           /* of them kept free for what tells that a list is not whole, in both lists */
 };
 
 struct link_status {
@@ -40,6 +40,19 @@ static void free_status(void *value)
 
 /* ---- what the status should be ---- */
 
+/* Of a list that is not whole the last entry is about the Link, and says how much is left out. */
+static bool is_summary(const json_t *entry)
+{
+    const char *kind = json_string_value(json_object_get(json_object_get(entry, "remoteRef"), "kind"));
+    return kind != NULL && strcmp(kind, "Link") == 0;
+}
+
+static json_t *find_summary(const json_t *entries)
+{
+    json_t *last = json_array_get(entries, json_array_size(entries) - 1);
+    return last != NULL && is_summary(last) ? last : NULL;
+}
+
 static const json_t *condition_of(const json_t *entry)
 {
     return json_array_get(json_object_get(entry, "conditions"), 0);
@@ -55,7 +68,7 @@ static struct map *index_entries(const json_t *entries)
         const char *name = json_string_value(json_object_get(reference, "name"));
         const char *namespace = json_string_value(json_object_get(reference, "namespace"));
         char key[OBJECT_KEY_BYTES];
-        if (name == NULL || namespace == NULL)
+        if (name == NULL || namespace == NULL || is_summary(entry))
             continue;
         object_key_format(key, namespace, name);
         if (map_put(index, key, entry) != ERR_OK) {
@@ -134,18 +147,71 @@ static bool entry_says(const json_t *entry, const struct claim *claim)
            json_array_size(json_object_get(entry, "conditions")) == 1 && condition_says(condition_of(entry), claim);
 }
 
+/* One list of a status as it should be. */
+struct listing {
+    json_t *entries;
+    const json_t *old;       /* the list that the API holds, NULL when none */
+    struct map *old_entries; /* of it, by service */
+    size_t room;             /* bytes left for entries; SIZE_MAX: whatever it takes, and of all services */
+    size_t mirrored, bad;    /* services that are left out, by whether they are mirrored */
+    bool unjudged;           /* some are not judged yet in this process, and nothing was said of them before */
+};
+
+static bool append(struct listing *listing, json_t *entry)
+{
+    size_t bytes = listing->room != SIZE_MAX ? json_dumpb(entry, NULL, 0, JSON_COMPACT) + 1 : 0;
+    if (bytes > listing->room) {
+        listing->bad++;
+        return true;
+    }
+    listing->room -= bytes;
+    return json_array_append(listing->entries, entry) == 0;
+}
+
 /* Appends what is to be said of the claim, which may be nothing. @return whether that worked. */
-static bool append_entry(json_t *entries, const struct claim *claim, json_t *old, bool only_bad)
+static bool append_entry(struct listing *listing, const struct claim *claim, json_t *old)
 {
     const struct claim_status *state = claim_status(claim);
-    if (only_bad && (state->mirrored || json_array_size(entries) == MAX_BAD))
+    if (listing->room != SIZE_MAX && state->mirrored) {
+        listing->mirrored++;
         return true;
+    }
     /* Not judged yet in this process: what was said before stands. */
-    if (strcmp(state->reason, "Pending") == 0)
-        return old == NULL || json_array_append(entries, old) == 0;
+    if (strcmp(state->reason, "Pending") == 0) {
+        listing->unjudged = listing->unjudged || old == NULL;
+        return old == NULL || append(listing, old);
+    }
     if (old != NULL && entry_says(old, claim))
-        return json_array_append(entries, old) == 0;
-    return json_array_append_new(entries, entry_of(claim, old)) == 0;
+        return append(listing, old);
+    json_t *entry = entry_of(claim, old);
+    bool appended = entry != NULL && append(listing, entry);
+    json_decref(entry);
+    return appended;
+}
+
+/* Tells how much is left out, if anything is. What was told before stands until all services are judged. */
+static bool append_summary(struct listing *listing, const struct link_status *status)
+{
+    const struct link *link = world_link_declaration(status->link);
+    json_t *old = find_summary(listing->old);
+    char message[256], time[TEXT_TIME_BYTES];
+    if (listing->unjudged && old != NULL)
+        return json_array_append(listing->entries, old) == 0;
+    if (listing->mirrored + listing->bad == 0)
+        return true;
+    (void)snprintf(
+        message, sizeof(message),
+        "an object cannot hold this status whole: left out are %zu services that are mirrored and %zu that are not; "
+        "the agent's /api/v1/services has all of them",
+        listing->mirrored, listing->bad);
+    json_t *condition =
+        json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "Complete", "status", "False", "reason", "TooManyServices",
+                  "message", message, "lastTransitionTime",
+                  transition_time(old, "False", loop_wall_us(status->statuses->control->config.loop), time));
+    json_t *summary = json_pack("{s:s, s:{s:s, s:s, s:s, s:s}, s:[o]}", "controllerName", L5D_STATUS_CONTROLLER,
+                                "remoteRef", "group", L5D_LINK_GROUP, "kind", "Link", "name", link->name, "namespace",
+                                link->namespace, "conditions", condition);
+    return summary != NULL && json_array_append_new(listing->entries, summary) == 0;
 }
 
 /* The two lists of a Link's status, and whose claims stand in them. */
@@ -154,24 +220,31 @@ static const struct {
     enum claim_kind kind;
 } lists[] = {{"mirrorServices", CLAIM_SERVICE}, {"federatedServices", CLAIM_FEDERATED}};
 
-/* @param only_bad  leaves the mirrored ones out, for a Link with more services than an object can hold.
- * @return new, or NULL. */
-static json_t *build(const struct link_status *status, enum claim_kind kind, const struct map *old_entries,
-                     bool only_bad)
+static bool fill(struct listing *listing, const struct link_status *status, enum claim_kind kind)
 {
-    json_t *entries = json_array();
     for (struct claim *claim = world_first_claim(status->link); claim != NULL; claim = world_next_claim(claim)) {
         const struct object_meta *meta = &claim_service(claim)->meta;
         char key[OBJECT_KEY_BYTES];
         if (claim_kind(claim) != kind)
             continue;
         object_key_format(key, meta->namespace, meta->name);
-        if (!append_entry(entries, claim, map_get(old_entries, key), only_bad)) {
-            json_decref(entries);
-            return NULL;
-        }
+        if (!append_entry(listing, claim, map_get(listing->old_entries, key)))
+            return false;
     }
-    return entries;
+    return append_summary(listing, status);
+}
+
+/* @param[in,out] room  as in struct listing. @return new, or NULL. */
+static json_t *build(const struct link_status *status, enum claim_kind kind, const json_t *old, size_t *room)
+{
+    struct listing listing = {.entries = json_array(), .old = old, .old_entries = index_entries(old), .room = *room};
+    bool filled = listing.entries != NULL && listing.old_entries != NULL && fill(&listing, status, kind);
+    map_free(listing.old_entries);
+    *room = listing.room;
+    if (filled)
+        return listing.entries;
+    json_decref(listing.entries);
+    return NULL;
 }
 
 /* ---- writing it ---- */
@@ -229,14 +302,12 @@ static bool is_right(const json_t *entries, const json_t *old)
 }
 
 /* Puts one list into `patch` when the API does not hold it already. */
-static enum err_code add_list(const struct link_status *status, size_t list, bool only_bad, json_t *patch)
+static enum err_code add_list(const struct link_status *status, size_t list, size_t *room, json_t *patch)
 {
     const struct link *link = world_link_declaration(status->link);
     const json_t *old =
         json_object_get(links_status_json(status->statuses->control->links, link->name), lists[list].key);
-    struct map *old_entries = index_entries(old);
-    json_t *entries = old_entries != NULL ? build(status, lists[list].kind, old_entries, only_bad) : NULL;
-    map_free(old_entries);
+    json_t *entries = build(status, lists[list].kind, old, room);
     if (entries == NULL)
         return ERR_NOMEM;
     bool failed = !is_right(entries, old) && json_object_set(patch, lists[list].key, entries) != 0;
@@ -245,34 +316,35 @@ static enum err_code add_list(const struct link_status *status, size_t list, boo
 }
 
 /* @return ERR_OK (the request is under way), ERR_LIMIT (an object cannot hold so much), ERR_NOMEM. */
-static enum err_code send_lists(struct link_status *status, json_t *lists_patch, size_t max_bytes)
+static enum err_code send_lists(struct link_status *status, json_t *lists_patch)
 {
     json_t *patch = json_pack("{s:O}", "status", lists_patch);
     char *body = patch != NULL ? json_dumps(patch, JSON_COMPACT) : NULL;
     json_decref(patch);
     if (body == NULL)
         return ERR_NOMEM;
-    enum err_code code = strlen(body) <= max_bytes ? send(status, body) : ERR_LIMIT;
+    enum err_code code = strlen(body) <= MAX_STATUS_BYTES ? send(status, body) : ERR_LIMIT;
     mem_free(body); /* allocated by jansson, which allocates through base/mem (kube/setup.h) */
     return code;
 }
 
-static enum err_code build_and_write(struct link_status *status, bool only_bad)
+static enum err_code build_and_write(struct link_status *status, size_t room)
 {
     json_t *patch = json_object();
     enum err_code code = patch != NULL ? ERR_OK : ERR_NOMEM;
     for (size_t i = 0; code == ERR_OK && i < ARRAY_COUNT(lists); i++)
-        code = add_list(status, i, only_bad, patch);
+        code = add_list(status, i, &room, patch);
     if (code == ERR_OK && json_object_size(patch) > 0)
-        code = send_lists(status, patch, only_bad ? SIZE_MAX : MAX_STATUS_BYTES);
+        code = send_lists(status, patch);
     json_decref(patch);
     return code;
 }
 
+/* Whole, or, for a Link with more services than an object can hold, of those that are not mirrored as many as it can. */
 static enum err_code write_status(struct link_status *status)
 {
-    enum err_code code = build_and_write(status, false);
-    return code == ERR_LIMIT ? build_and_write(status, true) : code;
+    enum err_code code = build_and_write(status, SIZE_MAX);
+    return code == ERR_LIMIT ? build_and_write(status, MAX_STATUS_BYTES - SUMMARY_BYTES) : code;
 }
 
 static bool may_write(const struct link_status *status)

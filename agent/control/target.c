@@ -19,9 +19,21 @@ enum {
 /* Two kinds of failure, which people mend in different places. */
 enum trouble { TROUBLE_UNREACHABLE = 1, TROUBLE_DENIED = 2 };
 
+/* What a watch follows. */
+struct followed {
+    enum world_collection collection;
+    const char *resource, *kind, *path;
+};
+
+static const struct followed services = {WORLD_TARGET_SERVICES, "services", "Service", "/api/v1/services"};
+static const struct followed slices = {WORLD_TARGET_SLICES, "endpointslices", "EndpointSlice",
+                                       "/apis/discovery.k8s.io/v1/endpointslices"};
+/* Of a target that serves no EndpointSlices, in their place. */
+static const struct followed endpoints = {WORLD_TARGET_SLICES, "endpoints", "Endpoints", "/api/v1/endpoints"};
+
 struct target_watch {
     struct target *target;
-    enum world_collection collection;
+    const struct followed *what;
     struct list_watch *list_watch;
     bool in_trouble;    /* a failure was told, and not yet that it is over */
     unsigned kinds;     /* of trouble, told since these credentials failed first */
@@ -37,7 +49,7 @@ struct target {
     char *refused;      /* the kubeconfig that was given last, when it could not be used */
     const char *oddity; /* of the kubeconfig in use, "" when none; constant */
     struct err problem; /* of declaration or credentials */
-    struct target_watch services, slices;
+    struct target_watch services, slices, endpoints;
     struct arena scratch;
     uint64_t claims_version; /* of the world's link, when its status was marked last */
     struct target *next;
@@ -76,29 +88,31 @@ static void note_claims(struct target *target)
     statuses_mark(target->control->statuses, target->world_link);
 }
 
+static enum err_code take(struct target_watch *watch, enum world_change change, const json_t *json, struct err *error)
+{
+    struct target *target = watch->target;
+    struct service service;
+    struct slice slice;
+    if (watch->what == &services) {
+        TRY(codec_service(&target->scratch, json, &service, error));
+        return world_target_service(target->world_link, change, &service);
+    }
+    TRY(watch->what == &slices ? codec_slice(&target->scratch, json, &slice, error)
+                               : codec_endpoints(&target->scratch, json, &slice, error));
+    return world_target_slice(target->world_link, change, &slice);
+}
+
 static enum err_code on_object(void *context, enum change change, json_t *json)
 {
     struct target_watch *watch = context;
     struct target *target = watch->target;
-    enum world_change what = change == CHANGE_DELETED ? WORLD_DELETED : WORLD_PUT;
     struct err error = {0};
-    struct service service;
-    struct slice slice;
-    enum err_code code;
     arena_reset(&target->scratch);
-    if (watch->collection == WORLD_TARGET_SERVICES) {
-        code = codec_service(&target->scratch, json, &service, &error);
-        if (code == ERR_OK)
-            code = world_target_service(target->world_link, what, &service);
-    } else {
-        code = codec_slice(&target->scratch, json, &slice, &error);
-        if (code == ERR_OK)
-            code = world_target_slice(target->world_link, what, &slice);
-    }
+    enum err_code code = take(watch, change == CHANGE_DELETED ? WORLD_DELETED : WORLD_PUT, json, &error);
     if (code == ERR_INVALID) {
         log_warn("object_unreadable", "an object of a target cluster cannot be read; what is known of it stays",
                  "cluster", cluster_name(target), "error", error.text, NULL);
-        if (watch->collection == WORLD_TARGET_SERVICES && change != CHANGE_DELETED)
+        if (watch->what == &services && change != CHANGE_DELETED)
             code = keep_unreadable(target, json);
     }
     note_claims(target);
@@ -108,18 +122,22 @@ static enum err_code on_object(void *context, enum change change, json_t *json)
 static void on_begin(void *context)
 {
     struct target_watch *watch = context;
-    world_begin(watch->target->control->world, watch->target->world_link, watch->collection);
+    struct target *target = watch->target;
+    /* The target serves slices: what its Endpoints told goes with the listing's end. */
+    if (watch->what == &slices)
+        list_watch_free(TAKE(target->endpoints.list_watch));
+    world_begin(target->control->world, target->world_link, watch->what->collection);
 }
 
 static void on_end(void *context)
 {
     struct target_watch *watch = context;
-    world_end(watch->target->control->world, watch->target->world_link, watch->collection);
+    world_end(watch->target->control->world, watch->target->world_link, watch->what->collection);
     /* In any case: what went while no agent ran still stands in the status. */
-    if (watch->collection == WORLD_TARGET_SERVICES)
+    if (watch->what == &services)
         statuses_mark(watch->target->control->statuses, watch->target->world_link);
     log_info("target_listed", "the target's objects are listed", "cluster", cluster_name(watch->target), "resource",
-             watch->collection == WORLD_TARGET_SERVICES ? "services" : "endpointslices", NULL);
+             watch->what->resource, NULL);
 }
 
 /* Of the target as a whole: one that may list services but not slices is not as it should be. */
@@ -132,7 +150,7 @@ static void tell_watch_recovery(struct target_watch *watch)
     watch->kinds = 0;
     watch->told = ERR_OK;
     log_info("target_watch_recovered", "watching the target works again", "cluster", cluster_name(target), NULL);
-    if (!target->services.in_trouble && !target->slices.in_trouble)
+    if (!target->services.in_trouble && !target->slices.in_trouble && !target->endpoints.in_trouble)
         links_emit(target->control, target_link(target), false, "TargetReachable", "watching the target works again");
 }
 
@@ -160,28 +178,34 @@ static void tell_watch_failure(struct target_watch *watch, const struct err *err
                error->text);
 }
 
+static void read_endpoints(struct target *target);
+
 static void on_state(void *context, const struct list_watch_state *state)
 {
     struct target_watch *watch = context;
     struct target *target = watch->target;
+    enum err_code code = state->error.code;
     if (state->healthy) {
         tell_watch_recovery(watch);
         return;
     }
-    enum err_code code = state->error.code;
+    if (watch->what == &slices && (code == ERR_NOT_FOUND || target->endpoints.list_watch != NULL)) {
+        read_endpoints(target);
+        return;
+    }
     tell_watch_failure(watch, &state->error);
-    if (watch->collection == WORLD_TARGET_SLICES && (code == ERR_FORBIDDEN || code == ERR_NOT_FOUND))
-        world_set_unavailable(target->control->world, target->world_link, watch->collection);
+    if (watch->what->collection == WORLD_TARGET_SLICES && (code == ERR_FORBIDDEN || code == ERR_NOT_FOUND))
+        world_set_unavailable(target->control->world, target->world_link, WORLD_TARGET_SLICES);
 }
 
-static enum err_code start_watch(struct target *target, struct target_watch *watch, enum world_collection collection,
-                                 const char *resource, const char *kind, const char *path, const char *selector)
+static enum err_code start_watch(struct target *target, struct target_watch *watch, const struct followed *what,
+                                 const char *selector)
 {
     /* A trouble that was told is still to be told the end of. */
-    *watch = (struct target_watch){.target = target, .collection = collection, .in_trouble = watch->in_trouble};
-    const struct list_watch_config config = {.resource = resource,
-                                             .kind = kind,
-                                             .path = path,
+    *watch = (struct target_watch){.target = target, .what = what, .in_trouble = watch->in_trouble};
+    const struct list_watch_config config = {.resource = what->resource,
+                                             .kind = what->kind,
+                                             .path = what->path,
                                              .label_selector = selector,
                                              .on_object = on_object,
                                              .on_begin = on_begin,
@@ -192,16 +216,23 @@ static enum err_code start_watch(struct target *target, struct target_watch *wat
     return list_watch_new(target->control->config.loop, target->client, &config, &watch->list_watch, &ignored);
 }
 
+/* Its slices are asked for on, until it serves them. */
+static void read_endpoints(struct target *target)
+{
+    if (target->endpoints.list_watch != NULL)
+        return;
+    tell_watch_recovery(&target->slices); /* that there are none is an answer */
+    log_info("target_endpoints_read", "the target serves no EndpointSlices: its v1 Endpoints are read", "cluster",
+             cluster_name(target), NULL);
+    enum err_code ignored = start_watch(target, &target->endpoints, &endpoints, NULL); /* the next 404 tries again */
+    (void)ignored;
+}
+
 static void stop_watches(struct target *target)
 {
     list_watch_free(TAKE(target->services.list_watch));
     list_watch_free(TAKE(target->slices.list_watch));
-}
-
-static enum err_code watch_services(struct target *target, const char *selector)
-{
-    return start_watch(target, &target->services, WORLD_TARGET_SERVICES, "services", "Service", "/api/v1/services",
-                       selector);
+    list_watch_free(TAKE(target->endpoints.list_watch));
 }
 
 /* The label selector of the watch that sees everything that the link selects: its one selector, if it has no other, else none, and all Services come.
@@ -228,7 +259,7 @@ static enum err_code start_watches(struct target *target)
     struct world *world = target->control->world;
     if (link->kind == LINK_SECRET) {
         world_set_unavailable(world, target->world_link, WORLD_TARGET_SLICES);
-        return watch_services(target, NULL);
+        return start_watch(target, &target->services, &services, NULL);
     }
     arena_reset(&target->scratch);
     const char *selector = common_selector(&target->scratch, link);
@@ -240,9 +271,8 @@ static enum err_code start_watches(struct target *target)
         world_end(world, target->world_link, WORLD_TARGET_SERVICES);
         selector = L5D_EXPORTED "=svcmirror.nothing";
     }
-    TRY(watch_services(target, selector));
-    return start_watch(target, &target->slices, WORLD_TARGET_SLICES, "endpointslices", "EndpointSlice",
-                       "/apis/discovery.k8s.io/v1/endpointslices", NULL);
+    TRY(start_watch(target, &target->services, &services, selector));
+    return start_watch(target, &target->slices, &slices, NULL);
 }
 
 /* On ERR_NOMEM nothing is watched, and the same credentials, given again, are taken for new ones. */
@@ -469,12 +499,14 @@ bool target_settled(const struct target *target)
 
 const char *target_problem(const struct target *target)
 {
-    const struct list_watch_state *services = state_of(&target->services), *slices = state_of(&target->slices);
+    const struct target_watch *of_slices = target->endpoints.list_watch != NULL ? &target->endpoints : &target->slices;
+    const struct list_watch_state *states[] = {state_of(&target->services), state_of(of_slices)};
     if (target->problem.code != ERR_OK)
         return target->problem.text;
-    if (services != NULL && services->error.code != ERR_OK)
-        return services->error.text;
-    return slices != NULL && slices->error.code != ERR_OK ? slices->error.text : "";
+    for (size_t i = 0; i < ARRAY_COUNT(states); i++)
+        if (states[i] != NULL && states[i]->error.code != ERR_OK)
+            return states[i]->error.text;
+    return "";
 }
 
 uint64_t target_event_age_ms(const struct target *target)

@@ -242,18 +242,29 @@ static enum err_code get_addresses(const struct decoder *decoder, const json_t *
     return ERR_OK;
 }
 
-static enum err_code get_subset(const struct decoder *decoder, const json_t *subset, struct slice *endpoints)
+static size_t count_addresses(const json_t *subsets)
 {
-    size_t most = json_array_size(json_object_get(subset, "addresses")) +
-                  json_array_size(json_object_get(subset, "notReadyAddresses"));
-    struct slice_endpoint *entries = arena_array(decoder->arena, most, sizeof(*entries));
+    size_t count = 0;
+    for (size_t i = 0; i < json_array_size(subsets); i++)
+        count += json_array_size(json_object_get(json_array_get(subsets, i), "addresses")) +
+                 json_array_size(json_object_get(json_array_get(subsets, i), "notReadyAddresses"));
+    return count;
+}
+
+static enum err_code get_subsets(const struct decoder *decoder, const json_t *subsets, struct slice *endpoints)
+{
+    struct slice_endpoint *entries = arena_array(decoder->arena, count_addresses(subsets), sizeof(*entries));
     if (entries == NULL)
         return field_no_memory(decoder);
-    TRY(get_addresses(decoder, subset, "addresses", true, entries, &endpoints->endpoint_count, &endpoints->irregular));
-    TRY(get_addresses(decoder, subset, "notReadyAddresses", false, entries, &endpoints->endpoint_count,
-                      &endpoints->irregular));
+    for (size_t i = 0; i < json_array_size(subsets); i++) {
+        const json_t *subset = json_array_get(subsets, i);
+        TRY(get_addresses(decoder, subset, "addresses", true, entries, &endpoints->endpoint_count,
+                          &endpoints->irregular));
+        TRY(get_addresses(decoder, subset, "notReadyAddresses", false, entries, &endpoints->endpoint_count,
+                          &endpoints->irregular));
+    }
     endpoints->endpoints = entries;
-    return get_slice_ports(decoder, subset, endpoints);
+    return ERR_OK;
 }
 
 enum err_code codec_endpoints(struct arena *arena, const json_t *json, struct slice *ret_endpoints, struct err *reterr)
@@ -265,8 +276,9 @@ enum err_code codec_endpoints(struct arena *arena, const json_t *json, struct sl
     TRY(field_objects(&decoder, json, "subsets", &subsets));
     endpoints.service_name = endpoints.meta.name;
     endpoints.irregular = json_array_size(subsets) > 1;
+    TRY(get_subsets(&decoder, subsets, &endpoints));
     if (json_array_size(subsets) > 0)
-        TRY(get_subset(&decoder, json_array_get(subsets, 0), &endpoints));
+        TRY(get_slice_ports(&decoder, json_array_get(subsets, 0), &endpoints));
     *ret_endpoints = endpoints;
     return ERR_OK;
 }

@@ -59,30 +59,33 @@ static struct world_link *link_east(struct world *world, struct arena *arena)
     return world_link;
 }
 
-static void export_services(struct world_link *link, struct arena *arena, const char *version)
+static void export_service(struct world_link *link, const char *name, const char *version, uint16_t port)
 {
     static const struct kv exported[] = {{"app", "web"}, {L5D_EXPORTED, "true"}};
-    static const struct service_port port = {.name = "http", .port = 80, .target_port = "8080", .app_protocol = ""};
+    const struct service_port http = {.name = "http", .port = port, .target_port = "8080", .app_protocol = ""};
+    const struct service service = {
+        .meta = {.namespace = "shop", .name = name, .uid = "u", .resource_version = version, .labels = {exported, 2}},
+        .cluster_ip = "",
+        .ports = &http,
+        .port_count = 1};
+    must(world_target_service(link, WORLD_PUT, &service), "a service");
+}
+
+static void export_services(struct world_link *link, struct arena *arena)
+{
     for (unsigned i = 0; i < SERVICES; i++) {
         arena_reset(arena);
-        const struct service service = {.meta = {.namespace = "shop",
-                                                 .name = arena_printf(arena, "web-%u", i),
-                                                 .uid = "u",
-                                                 .resource_version = version,
-                                                 .labels = {exported, 2}},
-                                        .cluster_ip = "",
-                                        .ports = &port,
-                                        .port_count = 1};
+        const char *name = arena_printf(arena, "web-%u", i);
         const struct slice_endpoint endpoint = {.address = "10.0.0.1", .hostname = "", .ready = true};
         const struct slice slice = {.meta = {.namespace = "shop",
                                              .name = arena_printf(arena, "web-%u-x", i),
                                              .uid = "s",
                                              .resource_version = "1"},
-                                    .service_name = service.meta.name,
+                                    .service_name = name,
                                     .managed_by = "",
                                     .endpoints = &endpoint,
                                     .endpoint_count = 1};
-        must(world_target_service(link, WORLD_PUT, &service), "a service");
+        export_service(link, name, "1", 80);
         must(world_target_slice(link, WORLD_PUT, &slice), "a slice");
     }
 }
@@ -158,23 +161,10 @@ static uint64_t time_one(struct world *world, struct world_link *link, struct ar
 {
     uint64_t best_us = UINT64_MAX;
     for (unsigned i = 0; i < ROUNDS; i++) {
-        static const struct kv exported[] = {{"app", "web"}, {L5D_EXPORTED, "true"}};
-        const struct service_port port = {.name = "http",
-                                          .port = (uint16_t)(81 + i),
-                                          .target_port = "8080",
-                                          .app_protocol = ""};
         char version[8];
         (void)snprintf(version, sizeof(version), "n%u", i);
-        const struct service service = {.meta = {.namespace = "shop",
-                                                 .name = "web-5000",
-                                                 .uid = "u",
-                                                 .resource_version = version,
-                                                 .labels = {exported, 2}},
-                                        .cluster_ip = "",
-                                        .ports = &port,
-                                        .port_count = 1};
         uint64_t start_us = now_us();
-        must(world_target_service(link, WORLD_PUT, &service), "a service");
+        export_service(link, "web-5000", version, (uint16_t)(81 + i));
         (void)plan_all(world, arena);
         uint64_t took_us = now_us() - start_us;
         best_us = took_us < best_us ? took_us : best_us;
@@ -199,7 +189,7 @@ int main(void)
     struct world_link *link = link_east(world, &links);
     world_begin(world, link, WORLD_TARGET_SERVICES);
     world_begin(world, link, WORLD_TARGET_SLICES);
-    export_services(link, &arena, "1");
+    export_services(link, &arena);
     world_end(world, link, WORLD_TARGET_SERVICES);
     world_end(world, link, WORLD_TARGET_SLICES);
     const char *addresses[] = {gateway_ip};

@@ -32,7 +32,8 @@ def binaries():
 
 
 class Cluster:
-    """`name` is for people and files; `network` says where it lives (netlab.Network)."""
+    """`name` is for people and files; `network` says where it lives (netlab.Network). With two ranges for services, "10.101.0.0/16,fd00:101::/112", it has
+    both families."""
 
     def __init__(self, name, network, folder, service_cidr=None, proxy=False):
         self.name, self.network, self.folder = name, network, os.path.join(folder, name)
@@ -58,7 +59,7 @@ class Cluster:
     def start(self):
         """Starts everything; returns once the API answers and its defaults exist."""
         self.pki = Pki(os.path.join(self.folder, "pki"))
-        first_service_ip = self.service_cidr.replace(".0.0/16", ".0.1")
+        first_service_ip = self.service_cidr.split(",")[0].replace(".0.0/16", ".0.1")
         self.pki.issue("apiserver", "/CN=kube-apiserver", [self.host, first_service_ip, "127.0.0.1"], ["kubernetes", "kubernetes.default", "localhost"])
         self.pki.issue("admin", "/O=system:masters/CN=admin")
         self._process("etcd", "--data-dir", os.path.join(self.folder, "etcd"), "--unsafe-no-fsync", "--listen-client-urls", f"http://{self.host}:2379",
@@ -94,11 +95,12 @@ class Cluster:
                           "--audit-log-path", self.audit_path, "--audit-log-mode", "blocking", "--profiling=false")
         self.kube_apiserver.start()
 
-    def restart_apiserver(self, while_down=None):
-        """Ends every watch; rights that were taken away are missing from here."""
+    def restart_apiserver(self, while_down=None, serves_slices=True):
+        """Ends every watch; rights that were taken away are missing from here. Without slices it is as old clusters are."""
         self.kube_apiserver.kill()
         if while_down:
             while_down()
+        self.kube_apiserver.more = [] if serves_slices else ["--runtime-config=discovery.k8s.io/v1=false"]
         self.start_apiserver()
         wait_until(self._ready, 60, f"{self.name}: API server ready")
 
@@ -114,7 +116,9 @@ class Cluster:
 
     def _ready(self):
         self.kube_apiserver.require()
-        return self.api.raw("GET", "/readyz")[0] == 200
+        # Without slices one informer of its own never has its fill.
+        exclude = "?exclude=informer-sync" if self.kube_apiserver.more else ""
+        return self.api.raw("GET", "/readyz" + exclude)[0] == 200
 
     def _write_admin_kubeconfig(self):
         encode = lambda name: base64.b64encode(self.pki.read(name).encode()).decode()

@@ -10,8 +10,10 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from cluster.cluster import Cluster  # noqa: E402
 from cluster.dns import Dns  # noqa: E402
 from cluster.lab import Lab  # noqa: E402
+from cluster.netlab import Network  # noqa: E402
 from cluster.target import AGENT_NAMESPACE  # noqa: E402
 from cluster.wait import wait_until  # noqa: E402
 
@@ -107,6 +109,19 @@ def north(lab):
 def link_crd(source):
     """Link resources are served in the source cluster, in all versions."""
     _install_link_crd(source)
+
+
+@pytest.fixture
+def dual_source(lab):
+    """Another source cluster, of both families, with Link resources."""
+    cluster = Cluster("dual", Network(9), lab.folder, service_cidr="10.109.0.0/16,fd00:109::/112")
+    try:
+        cluster.start()
+        cluster.ensure_namespace(AGENT_NAMESPACE)
+        _install_link_crd(cluster)
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 def _remove_link_crd(source):

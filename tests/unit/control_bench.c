@@ -215,8 +215,10 @@ static void copy_text(char *buffer, size_t bytes, const json_t *object, const ch
 static void keep_event(struct bench *bench, const struct http_call *call)
 {
     json_t *json = json_loadb(call->request_body, call->request_body_bytes, 0, NULL);
-    if (json == NULL || bench->event_count == BENCH_EVENTS)
+    if (json == NULL || bench->event_count == BENCH_EVENTS) {
+        json_decref(json);
         return;
+    }
     struct bench_event *event = &bench->events[bench->event_count++];
     copy_text(event->name, sizeof(event->name), json_object_get(json, "metadata"), "name");
     copy_text(event->reason, sizeof(event->reason), json, "reason");
@@ -233,6 +235,16 @@ static void count_event_up(struct bench *bench, const char *path)
         bench->events[i].repeats += strcmp(bench->events[i].name, name) == 0 ? 1 : 0;
 }
 
+static void keep_status(struct bench *bench, const struct http_call *call)
+{
+    size_t bytes = call->request_body_bytes;
+    size_t end = bytes < sizeof(bench->status_end) ? bytes : sizeof(bench->status_end) - 1;
+    bench->status_writes++;
+    bench->status_bytes = bytes;
+    (void)snprintf(bench->status, sizeof(bench->status), "%.*s", (int)bytes, call->request_body);
+    (void)snprintf(bench->status_end, sizeof(bench->status_end), "%.*s", (int)end, call->request_body + bytes - end);
+}
+
 static void accept_write(struct bench *bench, struct http_call *call)
 {
     const char *path = fake_http_path(call);
@@ -241,8 +253,7 @@ static void accept_write(struct bench *bench, struct http_call *call)
     } else if (strstr(path, "/events") != NULL) {
         keep_event(bench, call);
     } else if (strstr(path, "/status") != NULL) {
-        bench->status_writes++;
-        (void)snprintf(bench->status, sizeof(bench->status), "%.*s", (int)call->request_body_bytes, call->request_body);
+        keep_status(bench, call);
         bench->held_status = call;
         if (bench->holds_statuses)
             return;
@@ -266,7 +277,7 @@ static void answer(struct bench *bench, struct http_call *call)
         fake_http_answer(call, 404, "{\"kind\":\"Status\"}");
     else if (listing->kind == NULL)
         fake_http_answer(call, listing->status, listing->items);
-    else if (strstr(path, "watch=") == NULL)
+    else if (strstr(path, "watch=") == NULL || listing->status != 200)
         answer_list(listing, call);
     else if (fake_http_head(call, 200, "application/json"))
         listing->watch = call;

@@ -25,7 +25,7 @@ enum { BENCH_LISTINGS = 12, BENCH_EVENTS = 128, BENCH_NOTE_BYTES = 1100 };
 
 struct bench_listing {
     const char *path, *kind;
-    int status;             /* 200, or what a list is refused with */
+    int status;             /* 200, or what lists and watches are refused with */
     const char *items;      /* JSON, separated by commas */
     const char *begin_only; /* instead: the list stops after these, without an end */
     struct http_call *watch;
@@ -46,9 +46,11 @@ struct bench {
     struct bench_listing listings[BENCH_LISTINGS];
     struct bench_event events[BENCH_EVENTS];
     unsigned event_count, status_writes, link_patches;
-    int link_patch_status;         /* what patches of Links are answered with; 0: 200 */
-    char link_patch[512];          /* the body of the last one */
-    char status[4096];             /* the body written last to a Link's status, "" when none was */
+    int link_patch_status; /* what patches of Links are answered with; 0: 200 */
+    char link_patch[512];  /* the body of the last one */
+    char status[4096];     /* the body written last to a Link's status, "" when none was; cut */
+    char status_end[1024]; /* its end, and how long it is */
+    size_t status_bytes;
     bool holds_statuses;           /* such writes are not answered */
     struct http_call *held_status; /* the last one of them */
 };

@@ -571,6 +571,40 @@ static void patches_only_differences(void **state)
     strbuf_done(&body);
 }
 
+/* docs/mirrors.md: it stays behind, and where somebody set it on a mirror it is theirs. */
+static void traffic_distribution_is_not_carried_along(void **state)
+{
+    static const char *const values[] = {"PreferClose", "PreferSameZone", "PreferSameNode"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(values); i++) {
+        struct arena arena;
+        struct strbuf body;
+        struct service service;
+        struct err error = {0};
+        char text[256];
+        arena_init(&arena, ARENA_BYTES);
+        strbuf_init(&body, BODY_BYTES);
+        (void)snprintf(text, sizeof(text),
+                       "{\"kind\":\"Service\",\"metadata\":{\"namespace\":\"n\",\"name\":\"s\"},\"spec\":{"
+                       "\"trafficDistribution\":\"%s\",\"ports\":[{\"port\":80}]}}",
+                       values[i]);
+        json_t *json = load(text);
+        assert_int_equal(codec_service(&arena, json, &service, &error), ERR_OK);
+        codec_write_service(&body, &service);
+        assert_non_null(strstr(strbuf_text(&body), "\"port\":80"));
+        assert_null(strstr(strbuf_text(&body), "trafficDistribution"));
+        strbuf_clear(&body);
+        struct service wanted = service;
+        wanted.affinity_s = 60;
+        codec_write_service_patch(&body, &service, &wanted);
+        assert_non_null(strstr(strbuf_text(&body), "sessionAffinity"));
+        assert_null(strstr(strbuf_text(&body), "trafficDistribution"));
+        json_decref(json);
+        strbuf_done(&body);
+        arena_done(&arena);
+    }
+}
+
 static void writes_preconditions(void **state)
 {
     (void)state;
@@ -635,15 +669,20 @@ static void endpoints_read_back_as_they_were_written(void **state)
     assert_string_equal(again.endpoints[1].address, "fd00::1");
     assert_int_equal(again.ports[0].port, 5432);
     json_decref(json);
-    /* No subset without addresses; several subsets are told. */
+    /* No subset without addresses; several subsets are told, and all of their addresses. */
     strbuf_clear(&body);
     struct slice empty = wanted;
     empty.endpoint_count = 0;
     codec_write_endpoints(&body, &empty);
     assert_null(strstr(strbuf_text(&body), "subsets"));
-    json = load("{\"metadata\":{\"name\":\"e\"},\"subsets\":[{\"addresses\":[{\"ip\":\"10.0.0.1\"}]},{}]}");
+    json = load(
+        "{\"metadata\":{\"name\":\"e\"},\"subsets\":[{\"addresses\":[{\"ip\":\"10.0.0.1\"}]},"
+        "{\"addresses\":[{\"ip\":\"10.0.0.2\",\"hostname\":\"b\"}],\"notReadyAddresses\":[{\"ip\":\"10.0.0.3\"}]}]}");
     assert_int_equal(codec_endpoints(&arena, json, &again, &error), ERR_OK);
     assert_true(again.irregular);
+    assert_int_equal(again.endpoint_count, 3);
+    assert_string_equal(again.endpoints[1].hostname, "b");
+    assert_true(again.endpoints[1].ready && !again.endpoints[2].ready);
     json_decref(json);
     json = load("{\"metadata\":{\"name\":\"e\"},\"subsets\":[{\"addresses\":[{\"ip\":7}]}]}");
     assert_int_equal(codec_endpoints(&arena, json, &again, &error), ERR_INVALID);
@@ -762,6 +801,7 @@ int main(void)
         cmocka_unit_test(writes_exactly_what_is_needed),
         cmocka_unit_test(writes_slices),
         cmocka_unit_test(patches_only_differences),
+        cmocka_unit_test(traffic_distribution_is_not_carried_along),
         cmocka_unit_test(writes_preconditions),
         cmocka_unit_test(reads_back_what_it_wrote),
         cmocka_unit_test(survives_failing_allocations),

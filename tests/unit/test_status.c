@@ -3,6 +3,7 @@
 #include "tests/unit/control_bench.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/fake_http.h"
@@ -78,6 +79,65 @@ static void a_right_status_is_not_written(void **state)
     bench_done(&bench);
 }
 
+/* ---- more than an object can hold ---- */
+
+/* Names of 63 characters, so that the mirrors' would be too long: nothing is written for them, and each entry is long. */
+static void name_service(char text[512], unsigned number)
+{
+    (void)snprintf(
+        text, 512,
+        "{\"kind\":\"Service\",\"metadata\":{\"namespace\":\"demo\",\"name\":\"s%062u\",\"resourceVersion\":\"1\","
+        "\"labels\":{\"exported\":\"yes\"}},\"spec\":{\"ports\":[{\"port\":80}]}}",
+        number);
+}
+
+static char *name_services(unsigned count)
+{
+    enum { ONE = 512 };
+    char *all = calloc(count, ONE), *at = all;
+    assert_non_null(all);
+    for (unsigned i = 0; i < count; i++) {
+        char one[ONE];
+        name_service(one, i);
+        at += sprintf(at, "%s%s", i > 0 ? "," : "", one);
+    }
+    return all;
+}
+
+static void a_status_that_no_object_can_hold_is_cut_and_says_so(void **state)
+{
+    enum { MOST = 1000 * 1000, SERVICES = 2300, FEWER = 1900 };
+    (void)state;
+    struct bench bench;
+    unsigned left_out = 0;
+    char *services = name_services(SERVICES);
+    open_link(&bench, LINK(""), services);
+    assert_int_equal(bench.status_writes, 1);
+    assert_in_range(bench.status_bytes, MOST * 9 / 10, MOST);
+    const char *summary =
+        strstr(bench.status_end, "{\"controllerName\":\"linkerd.io/service-mirror\",\"remoteRef\":{\"group\":"
+                                 "\"multicluster.linkerd.io\",\"kind\":\"Link\",\"name\":\"east\","
+                                 "\"namespace\":\"mc\"},\"conditions\":[{\"type\":\"Complete\",\"status\":"
+                                 "\"False\",\"reason\":\"TooManyServices\"");
+    assert_non_null(summary);
+    const char *counted = strstr(summary, "that are mirrored and ");
+    assert_non_null(counted);
+    assert_int_equal(sscanf(counted, "that are mirrored and %u that are not;", &left_out), 1);
+    assert_in_range(left_out, 1, SERVICES - FEWER);
+    for (unsigned i = FEWER; i < SERVICES; i++) {
+        char one[512];
+        name_service(one, i);
+        bench_tell(&bench, BENCH_EXPORTED, "DELETED", one);
+    }
+    bench_advance(&bench, 2000);
+    assert_true(bench.status_writes > 1);
+    assert_in_range(bench.status_bytes, 1, MOST);
+    assert_null(strstr(bench.status_end, "TooManyServices"));
+    assert_non_null(strstr(bench.status_end, "1899\""));
+    bench_done(&bench);
+    free(services);
+}
+
 /* ---- the end ---- */
 
 static void on_stopped(void *context) { *(bool *)context = true; }
@@ -135,6 +195,7 @@ int main(void)
         cmocka_unit_test(a_service_that_is_exported_no_longer_leaves),
         cmocka_unit_test(what_went_while_nobody_looked_leaves),
         cmocka_unit_test(a_right_status_is_not_written),
+        cmocka_unit_test(a_status_that_no_object_can_hold_is_cut_and_says_so),
         cmocka_unit_test(a_status_that_is_due_is_written_before_the_end),
         cmocka_unit_test(a_status_that_hangs_does_not_hold_the_end),
     };

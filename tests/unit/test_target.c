@@ -1,0 +1,155 @@
+/* links: agent_control agent_kube agent_observe mirror health base fake_loop.c fake_http.c control_bench.c */
+/* agent/control/target.c: where the target's endpoints are read, and what becomes of it when that changes. */
+#include "tests/unit/control_bench.h"
+
+#include <string.h>
+
+#include "agent/control/internal.h"
+#include "base/mem.h"
+#include "tests/unit/fake_http.h"
+
+/* Of the target; the source's have a selector. */
+#define SLICES "/apis/discovery.k8s.io/v1/endpointslices?"
+#define ENDPOINTS "/api/v1/endpoints?"
+
+#define OBJECT(name, more) "{\"metadata\":{\"namespace\":\"demo\",\"name\":\"" name "\",\"resourceVersion\":\"1\"" more
+#define SLICE(name, ready)                                                                                             \
+    "{\"kind\":\"EndpointSlice\",\"metadata\":{\"namespace\":\"demo\",\"name\":\"" name                                \
+    "\",\"labels\":{\"kubernetes.io/service-name\":\"web\"}},\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":"  \
+    "[\"10.0.0.1\"],\"conditions\":{\"ready\":" ready "}}]}"
+#define ENDPOINTS_OF(subset)                                                                                           \
+    "{\"kind\":\"Endpoints\",\"metadata\":{\"namespace\":\"demo\",\"name\":\"web\"},\"subsets\":[" subset "]}"
+#define READY "{\"addresses\":[{\"ip\":\"10.0.0.1\"}]}"
+#define UNREADY "{\"notReadyAddresses\":[{\"ip\":\"10.0.0.1\"}]}"
+
+/* A Link's target with one exported service, whose mirror's Service is there. */
+static void open_target(struct bench *bench)
+{
+    bench_init(bench, true);
+    (void)bench_serve(bench, BENCH_LINKS, "Link",
+                      "{\"metadata\":{\"namespace\":\"mc\",\"name\":\"east\",\"uid\":\"u\"},\"spec\":{"
+                      "\"targetClusterName\":\"east\",\"targetClusterDomain\":\"cluster.local\","
+                      "\"clusterCredentialsSecret\":\"a\",\"gatewayAddress\":\"203.0.113.7\",\"gatewayPort\":\"4143\","
+                      "\"selector\":{\"matchLabels\":{\"exported\":\"yes\"}}}}");
+    (void)bench_serve(bench, BENCH_SECRETS, "Secret", bench_secret("a", "", NULL, 0));
+    (void)bench_serve(bench, BENCH_EXPORTED, "Service",
+                      OBJECT("web", ",\"labels\":{\"exported\":\"yes\"}},\"spec\":{\"ports\":[{\"port\":80}]}}"));
+    (void)bench_serve(bench, "/api/v1/services?labelSelector=mirror", "Service",
+                      OBJECT("web-east", ",\"uid\":\"1\",\"labels\":{\"mirror.linkerd.io/mirrored-service\":\"true\","
+                                         "\"mirror.linkerd.io/cluster-name\":\"east\"}},"
+                                         "\"spec\":{\"clusterIP\":\"10.96.0.1\",\"ports\":[{\"port\":80}]}}"));
+    (void)bench_serve(bench, "/api/v1/namespaces?", "Namespace", "{\"metadata\":{\"name\":\"demo\"}}");
+    (void)bench_serve(bench, SLICES "label", "EndpointSlice", "");
+    (void)bench_serve(bench, ENDPOINTS "label", "Endpoints", "");
+}
+
+static void refuse(struct bench *bench, const char *path, int status)
+{
+    bench_serve(bench, path, "Nothing", "")->status = status;
+}
+
+static enum world_knowledge knowledge(const struct bench *bench)
+{
+    const struct world *world = bench->control->world;
+    return world_knowledge(world, world_first_link(world), WORLD_TARGET_SLICES);
+}
+
+/* How many endpoints the mirror is to have; -1 while that is not decided. */
+static int planned(const struct bench *bench)
+{
+    struct arena arena;
+    struct plan plan;
+    int count = -1;
+    struct mirror *mirror = world_find_mirror(bench->control->world, "demo/web-east");
+    arena_init(&arena, 1 << 20);
+    assert_non_null(mirror);
+    assert_int_equal(plan_mirror(bench->control->world, mirror, &arena, &plan), ERR_OK);
+    for (uint32_t i = 0; i < plan.write_count; i++)
+        if (plan.writes[i].kind == WRITE_SLICE)
+            count = (int)plan.writes[i].slice->endpoint_count;
+    arena_done(&arena);
+    return count;
+}
+
+static void a_target_without_slices_is_read_by_its_endpoints(void **state)
+{
+    static const struct {
+        const char *what;
+        int slices, endpoints; /* HTTP status of a listing */
+        const char *items;     /* of Endpoints */
+        enum world_knowledge knowledge;
+        int planned;
+        const char *problem; /* part of the link's */
+    } cases[] = {
+        {"ready", 404, 200, ENDPOINTS_OF(READY), WORLD_LISTED, 1, NULL},
+        {"ready in the second subset", 404, 200, ENDPOINTS_OF(UNREADY "," READY), WORLD_LISTED, 1, NULL},
+        {"not ready", 404, 200, ENDPOINTS_OF(UNREADY), WORLD_LISTED, 0, NULL},
+        {"no subset", 404, 200, ENDPOINTS_OF(""), WORLD_LISTED, 0, NULL},
+        {"none at all", 404, 200, "", WORLD_LISTED, 0, NULL},
+        {"Endpoints may not be read", 404, 403, "", WORLD_UNAVAILABLE, 1, "endpoints"},
+        {"neither is served", 404, 404, "", WORLD_UNAVAILABLE, 1, "endpoints"},
+        {"Endpoints cannot be had", 404, 500, "", WORLD_UNKNOWN, -1, "endpoints"},
+        {"slices may not be read", 403, 200, ENDPOINTS_OF(UNREADY), WORLD_UNAVAILABLE, 1, "endpointslices"},
+        {"slices cannot be had", 500, 200, ENDPOINTS_OF(UNREADY), WORLD_UNKNOWN, -1, "endpointslices"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct bench bench;
+        open_target(&bench);
+        refuse(&bench, SLICES, cases[i].slices);
+        bench_serve(&bench, ENDPOINTS, "Endpoints", cases[i].items)->status = cases[i].endpoints;
+        assert_int_equal(bench_start(&bench), ERR_OK);
+        const char *problem = bench_problem(&bench);
+        if (knowledge(&bench) != cases[i].knowledge || planned(&bench) != cases[i].planned)
+            fail_msg("%s: known %d, %d planned", cases[i].what, knowledge(&bench), planned(&bench));
+        if (cases[i].problem == NULL ? problem[0] != '\0' : strstr(problem, cases[i].problem) == NULL)
+            fail_msg("%s: \"%s\"", cases[i].what, problem);
+        assert_int_equal(bench_event_count(&bench, "TargetUnreachable") +
+                             bench_event_count(&bench, "TargetAccessDenied"),
+                         cases[i].problem != NULL ? 1 : 0);
+        bench_done(&bench);
+    }
+}
+
+static void endpoints_are_followed_until_slices_appear_and_again_when_they_go(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench);
+    refuse(&bench, SLICES, 404);
+    (void)bench_serve(&bench, ENDPOINTS, "Endpoints", ENDPOINTS_OF(UNREADY));
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_int_equal(planned(&bench), 0);
+    bench_tell(&bench, ENDPOINTS, "MODIFIED", ENDPOINTS_OF(READY));
+    assert_int_equal(planned(&bench), 1);
+    bench_tell(&bench, ENDPOINTS, "DELETED", ENDPOINTS_OF(READY));
+    assert_int_equal(planned(&bench), 0);
+    bench_tell(&bench, ENDPOINTS, "ADDED", ENDPOINTS_OF(READY));
+    /* Slices are served: what the Endpoints said counts no more. */
+    struct bench_listing *slices = bench_serve(&bench, SLICES, "EndpointSlice", SLICE("web", "false"));
+    bench_advance(&bench, 61000);
+    assert_int_equal(planned(&bench), 0);
+    bench_tell(&bench, SLICES, "MODIFIED", SLICE("web", "true"));
+    assert_int_equal(planned(&bench), 1);
+    assert_string_equal(bench_problem(&bench), "");
+    /* And no more: the Endpoints are read again. */
+    (void)bench_serve(&bench, ENDPOINTS, "Endpoints", ENDPOINTS_OF(UNREADY));
+    slices->status = 404;
+    fake_http_fail(slices->watch, ERR_CONNECT, "the server ends");
+    bench_advance(&bench, 5000);
+    assert_int_equal(planned(&bench), 0);
+    bench_tell(&bench, ENDPOINTS, "MODIFIED", ENDPOINTS_OF(READY));
+    assert_int_equal(planned(&bench), 1);
+    assert_string_equal(bench_problem(&bench), "");
+    assert_int_equal(bench_event_count(&bench, "TargetUnreachable"), 0);
+    bench_done(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_target_without_slices_is_read_by_its_endpoints),
+        cmocka_unit_test(endpoints_are_followed_until_slices_appear_and_again_when_they_go),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
