@@ -15,6 +15,7 @@ static void release(struct list_watch *watch)
     loop_timer_free(watch->timer);
     http_call_done(&watch->call);
     json_split_done(&watch->split);
+    strbuf_done(&watch->held);
     mem_free(watch->continue_token);
     for (size_t i = 0; i < ARRAY_COUNT(watch->texts); i++)
         mem_free(watch->texts[i]);
@@ -177,6 +178,19 @@ void list_watch_observe(struct list_watch *watch)
 }
 
 /* ---- delivering ---- */
+
+enum err_code list_watch_parse(const char *text, size_t bytes, const char *what, json_t **ret_value, struct err *reterr)
+{
+    json_error_t where;
+    json_t *value = json_loadb(text, bytes, 0, &where);
+    if (value != NULL) {
+        *ret_value = value;
+        return ERR_OK;
+    }
+    if (where.text[0] == '\0' || json_error_code(&where) == json_error_out_of_memory)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    return err_set(reterr, ERR_PROTOCOL, "%s is not JSON: %s", what, where.text);
+}
 
 /* Items of a list carry no kind of their own, except those of custom resources. */
 bool list_watch_is_wanted(const struct list_watch *watch, const json_t *object)

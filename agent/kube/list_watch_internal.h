@@ -62,6 +62,8 @@ struct list_watch {
     char *continue_token; /* of the next page, NULL for the first */
     bool unpaged;         /* a page's token had expired: all at once this time */
     bool begun;           /* on_begin was called for the listing under way */
+    bool kind_known;      /* the answer under way has said that it is a list of the right kind */
+    struct strbuf held;   /* items that came before that was known */
 
     /* watching */
     uint64_t signs;         /* events and bookmarks of this watch */
@@ -99,6 +101,9 @@ bool list_watch_retry_unauthorized(struct list_watch *watch, const struct err *e
 bool list_watch_is_version_too_large(const struct kube_failure *failure);
 void list_watch_observe(struct list_watch *watch);
 
+/** @param[out] ret_value  new. @return ERR_OK, ERR_PROTOCOL ("`what` is not JSON"), ERR_NOMEM. */
+enum err_code list_watch_parse(const char *text, size_t bytes, const char *what, json_t **ret_value, struct err *reterr)
+    MUST_USE;
 bool list_watch_is_wanted(const struct list_watch *watch, const json_t *object);
 /** Hands an object to the owner. @return ERR_OK, ERR_NOMEM, ERR_CANCELLED (freed). */
 enum err_code list_watch_deliver(struct list_watch *watch, enum change change, json_t *object, struct err *reterr)

@@ -46,14 +46,13 @@ static enum err_code take_event(struct list_watch *watch, const json_t *event, s
     return ERR_OK;
 }
 
-static enum err_code on_piece(void *context, const char *text, size_t bytes, bool is_item, struct err *reterr)
+static enum err_code on_piece(void *context, const char *text, size_t bytes, enum json_split_piece piece,
+                              struct err *reterr)
 {
-    (void)is_item;
+    (void)piece;
     struct list_watch *watch = context;
-    json_error_t where;
-    json_t *event = json_loadb(text, bytes, 0, &where);
-    if (event == NULL)
-        return err_set(reterr, ERR_PROTOCOL, "a watch event is not JSON: %s", where.text);
+    json_t *event = NULL;
+    TRY(list_watch_parse(text, bytes, "a watch event", &event, reterr));
     enum err_code code = take_event(watch, event, reterr);
     json_decref(event);
     return code;
