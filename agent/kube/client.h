@@ -26,6 +26,9 @@ int64_t kube_client_expires_us(const struct kube_client *client);
 /** From now on every request that would change something is refused with ERR_UNSUPPORTED, and never sent. */
 void kube_client_set_read_only(struct kube_client *client);
 
+/** From now on what lists a collection asks for a stream (WatchList) where the server takes that. */
+void kube_client_stream_lists(struct kube_client *client);
+
 /** Per request: how the server answered, for metrics. `verb` "get","list","watch","create","update","patch","delete". */
 typedef void (*kube_observe_fn)(void *context, const struct kube_client *client, const char *verb, const char *resource,
                                 int status, uint64_t latency_us);

@@ -7,8 +7,7 @@
 
 /* ---- what arrives ---- */
 
-/* A listing begins when its first answer does: until then nothing is known to be different. */
-static void begin(struct list_watch *watch)
+void list_watch_begin(struct list_watch *watch)
 {
     if (watch->begun)
         return;
@@ -20,7 +19,7 @@ static enum err_code hand_over(struct list_watch *watch, json_t *object, struct 
 {
     list_watch_set_healthy(watch);
     if (!watch->dead)
-        begin(watch);
+        list_watch_begin(watch);
     return watch->dead ? ERR_CANCELLED : list_watch_deliver(watch, CHANGE_LISTED, object, reterr);
 }
 
@@ -117,7 +116,7 @@ static enum err_code take_rest(struct list_watch *watch, const char *text, size_
         mem_free(TAKE(watch->continue_token));
         if (token != NULL && token[0] != '\0' && (watch->continue_token = mem_strdup(token)) == NULL)
             code = err_set(reterr, ERR_NOMEM, "out of memory");
-        list_watch_note_version(watch, list);
+        (void)list_watch_note_version(watch, list);
     }
     json_decref(list);
     return code;
@@ -134,24 +133,32 @@ static enum err_code on_piece(void *context, const char *text, size_t bytes, enu
 
 /* ---- its end ---- */
 
+void list_watch_complete(struct list_watch *watch)
+{
+    list_watch_begin(watch); /* of an empty collection */
+    if (watch->dead)
+        return;
+    watch->list_from = LIST_FROM_LAST;
+    watch->begun = watch->unpaged = watch->plain = watch->lost_an_object = false;
+    watch->server_errors = 0;
+    watch->state.synced = true;
+    watch->config.on_end(watch->config.context);
+    if (!watch->dead && watch->config.on_state != NULL)
+        watch->config.on_state(watch->config.context, &watch->state);
+}
+
 static void finish_list(struct list_watch *watch)
 {
     list_watch_set_healthy(watch);
     if (!watch->dead)
-        begin(watch);
+        list_watch_begin(watch);
     if (watch->dead)
         return;
     if (watch->continue_token != NULL) {
         list_watch_start_list(watch);
         return;
     }
-    watch->list_from = LIST_FROM_LAST;
-    watch->begun = watch->unpaged = watch->lost_an_object = false;
-    watch->server_errors = 0;
-    watch->state.synced = true;
-    watch->config.on_end(watch->config.context);
-    if (!watch->dead && watch->config.on_state != NULL)
-        watch->config.on_state(watch->config.context, &watch->state);
+    list_watch_complete(watch);
     if (!watch->dead)
         list_watch_start_watch(watch);
 }
@@ -228,6 +235,10 @@ static void add_place(struct list_watch *watch, struct list_watch_path *path)
 void list_watch_start_list(struct list_watch *watch)
 {
     struct list_watch_path path;
+    if (list_watch_wants_stream(watch)) {
+        list_watch_start_stream(watch);
+        return;
+    }
     list_watch_path_begin(watch, &path);
     add_place(watch, &path);
     json_split_done(&watch->split);

@@ -11,8 +11,8 @@
 static enum err_code take_error(struct list_watch *watch, const json_t *status, struct err *reterr)
 {
     char what[256];
-    (void)snprintf(what, sizeof(what), "watch %s in cluster %s", watch->config.resource,
-                   kube_client_label(watch->client));
+    (void)snprintf(what, sizeof(what), "%s %s in cluster %s", watch->machine == STATE_STREAMING ? "list" : "watch",
+                   watch->config.resource, kube_client_label(watch->client));
     watch->stream_failure = (struct kube_failure){.retry_after_ms = -1};
     failure_from_status(&watch->stream_failure, status, (int)json_integer_value(json_object_get(status, "code")), what);
     return err_set(reterr, watch->stream_failure.error.code, "%s", watch->stream_failure.error.text);
@@ -29,6 +29,8 @@ static enum err_code take_event(struct list_watch *watch, const json_t *event, s
     list_watch_set_healthy(watch);
     if (watch->dead)
         return ERR_CANCELLED;
+    if (watch->machine == STATE_STREAMING)
+        return list_watch_is_wanted(watch, object) ? list_watch_take_initial(watch, type, object, reterr) : ERR_OK;
     watch->signs++;
     watch->expiries = 0;
     if (!list_watch_is_wanted(watch, object))
@@ -42,7 +44,7 @@ static enum err_code take_event(struct list_watch *watch, const json_t *event, s
     else if (strcmp(type, "BOOKMARK") != 0)
         return ERR_OK; /* a type that is yet to be invented */
     watch->state.events += strcmp(type, "BOOKMARK") != 0;
-    list_watch_note_version(watch, object);
+    (void)list_watch_note_version(watch, object);
     return ERR_OK;
 }
 
@@ -91,7 +93,7 @@ static bool continue_broken(struct list_watch *watch, const struct kube_failure 
     return true;
 }
 
-static void end_watch(struct list_watch *watch, const struct err *error)
+void list_watch_end_watch(struct list_watch *watch, const struct err *error)
 {
     struct kube_failure failure;
     struct err own = {0};
@@ -123,27 +125,37 @@ static void on_done(struct http_call *call, const struct err *error)
 {
     struct list_watch *watch = call->context;
     list_watch_enter(watch);
-    end_watch(watch, error);
+    list_watch_end_watch(watch, error);
     list_watch_leave(watch);
 }
 
 /* ---- its beginning ---- */
 
-void list_watch_start_watch(struct list_watch *watch)
+void list_watch_add_timeout(struct list_watch_path *path)
 {
-    struct list_watch_path path;
     char seconds[16];
     (void)snprintf(seconds, sizeof(seconds), "%u",
                    LIST_WATCH_SECONDS_MIN + arc4random_uniform(LIST_WATCH_SECONDS_MIN + 1));
-    list_watch_path_begin(watch, &path);
-    list_watch_path_add(&path, "watch", "1");
-    list_watch_path_add(&path, "allowWatchBookmarks", "true");
-    list_watch_path_add(&path, "resourceVersion", watch->version);
-    list_watch_path_add(&path, "timeoutSeconds", seconds);
+    list_watch_path_add(path, "timeoutSeconds", seconds);
+}
+
+void list_watch_prepare_events(struct list_watch *watch)
+{
     json_split_done(&watch->split);
     json_split_init(&watch->split, JSON_SPLIT_VALUES, LIST_WATCH_OBJECT_BYTES, on_piece, watch);
     watch->stream_failure = (struct kube_failure){0};
     watch->signs = 0;
+}
+
+void list_watch_start_watch(struct list_watch *watch)
+{
+    struct list_watch_path path;
+    list_watch_path_begin(watch, &path);
+    list_watch_path_add(&path, "watch", "1");
+    list_watch_path_add(&path, "allowWatchBookmarks", "true");
+    list_watch_path_add(&path, "resourceVersion", watch->version);
+    list_watch_add_timeout(&path);
+    list_watch_prepare_events(watch);
     watch->state.watches++;
     list_watch_send(watch, &path, STATE_WATCHING, on_done);
 }
