@@ -121,6 +121,7 @@ class ApiServer:
         self.objects = collections.defaultdict(dict)
         self.version, self.log = 100, []
         self.writes, self.armed, self.watches, self.closed = [], collections.defaultdict(list), set(), False
+        self.streams, self.lists = False, collections.Counter()
         self.certificate = certificate
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads, self.http.api = True, self
@@ -187,7 +188,8 @@ class ApiServer:
     # -- faults --
 
     def arm(self, resource, position, fault):
-        """`position`: list, page (one after the first), watch (the answer to it), event (on an open watch)."""
+        """`position`: list, page (one after the first), watch (the answer to it), event (on an open watch), stream (the answer to a list that is to be
+        streamed), initial (an event of one)."""
         with self.changed:
             self.armed[resource, position].append(fault)
 
@@ -264,28 +266,54 @@ class ApiServer:
         else:
             items = [{k: v for k, v in one.items() if k not in ("kind", "apiVersion")} for one in items]
             body = {"kind": kind + "List", "apiVersion": group, "metadata": meta, "items": items}
+        self.lists["paged"] += 1
         fault = self._fault(resource, "page" if begin else "list")
         if fault:
             return fault(handler, json.dumps(body).encode())
         return handler.whole(200, body)
 
     def _watch(self, handler, resource, namespace, query):
-        fault = self._fault(resource, "watch")
+        streams = query.get("sendInitialEvents") == "true"
+        if streams and not self.streams:
+            return handler.whole(422, status(422, "Invalid", "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"))
+        fault = self._fault(resource, "stream" if streams else "watch")
         if fault:
             return fault(handler, b"")
-        since = int(query["resourceVersion"])
         handler.head()
+        since = self._send_initial(handler, resource, namespace, query) if streams else int(query["resourceVersion"])
+        if since is None:
+            return None
         watch = Watch(resource)
         with self.changed:
             self.watches.add(watch)
         try:
-            self._follow(handler, watch, namespace, query, since)
+            return self._follow(handler, watch, namespace, query, since)
         finally:
             with self.changed:
                 self.watches.discard(watch)
 
+    def _send_initial(self, handler, resource, namespace, query):
+        """@return the version at which everything was named; None when a fault has ended it."""
+        self.lists["streamed"] += 1
+        with self.changed:
+            since, found = self.version, [copy.deepcopy(one) for _, one in sorted(self.objects[resource].items()) if self._wanted(one, namespace, query)]
+        for one in found:
+            if not self._send(handler, resource, "initial", self.event("ADDED", one)):
+                return None
+        handler.chunk(self.event("BOOKMARK", {"kind": GROUPS[resource][1], "apiVersion": GROUPS[resource][0], "metadata": {
+            "resourceVersion": str(since), "annotations": {"k8s.io/initial-events-end": "true"}}}))
+        return since
+
+    def _send(self, handler, resource, position, data):
+        """@return whether the stream may go on."""
+        fault = self._fault(resource, position)
+        if fault:
+            return fault(handler, data)
+        handler.chunk(data)
+        return True
+
     def _follow(self, handler, watch, namespace, query, since):
-        """Faults decide over the connection: one that returns true lets the watch go on."""
+        """Tells what happens from then on, with a bookmark after each batch."""
         resource, shown = watch.resource, set()
         while True:
             with self.changed:
@@ -305,10 +333,7 @@ class ApiServer:
                     continue
                 data = self.event(kind if wanted else "DELETED", one)
                 shown.add(key)
-                fault = self._fault(resource, "event")
-                if not fault:
-                    handler.chunk(data)
-                elif not fault(handler, data):
+                if not self._send(handler, resource, "event", data):
                     return None
             handler.chunk(self.event("BOOKMARK", {"kind": GROUPS[resource][1], "apiVersion": GROUPS[resource][0], "metadata": {"resourceVersion": str(since)}}))
 

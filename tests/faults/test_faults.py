@@ -4,7 +4,6 @@ import base64
 import concurrent.futures
 import copy
 import json
-import os
 import pathlib
 import shutil
 import signal
@@ -72,10 +71,10 @@ class Lab:
             "clusterCredentialsSecret": "cluster-credentials-east", "gatewayAddress": "192.0.2.8", "gatewayPort": "4143", "gatewayIdentity": "gw",
             "selector": {"matchLabels": {M + "exported": "true"}}}})
 
-    def start(self):
+    def start(self, *flags):
         path = pathlib.Path(self.folder.name, "kubeconfig")
         path.write_text(self.source.kubeconfig())
-        self.agent = Agent("--kubeconfig", str(path), "--admin-addr", "127.0.0.1:0", "--namespace", HOME)
+        self.agent = Agent("--kubeconfig", str(path), "--admin-addr", "127.0.0.1:0", "--namespace", HOME, *flags)
 
     def close(self):
         if self.agent:
@@ -171,33 +170,35 @@ def without_faults():
         lab.close()
 
 
+AT_FIRST = {"first_list": "list", "page": "page", "stream": "stream", "initial": "initial"}  # where a fault is armed before the agent starts
+LATER = {"relist": ("list", "expire"), "restream": ("stream", "expire"), "reinitial": ("initial", "expire"), "watch": ("watch", "end"), "event": ("event", None),
+         "refused": ("event", None)}
+
+
 def run(expected, certificate, side, resource, position, fault):
     """One fault. @return "" or what is wrong."""
     (before, after), deletes = expected
     lab = Lab(certificate)
     server = getattr(lab, side)
+    server.streams = "stream" in position or "initial" in position
     try:
-        if position == "first_list":
-            server.arm(resource, "list", fault)
-        elif position == "page":
-            server.arm(resource, "page", fault)
-        lab.start()
+        if position in AT_FIRST:
+            server.arm(resource, AT_FIRST[position], fault)
+        lab.start(*(["--streaming-lists"] if server.streams or position == "refused" else []))
         settle(lab, before, "the first mirrors")
         wait_until(lambda: server.is_watched(resource), PATIENCE, "a watch")
         uids = lab.uids()
-        if position == "relist":
-            server.arm(resource, "list", fault)
-            server.order(resource, "expire")
-        elif position == "watch":
-            server.arm(resource, "watch", fault)
-            server.order(resource, "end")
-        elif position == "event":
-            server.arm(resource, "event", fault)
+        if position in LATER:
+            armed, order = LATER[position]
+            server.arm(resource, armed, fault)
+            server.order(resource, order)
         lab.change()
         wait_until(lambda: not server.is_armed(), PATIENCE, "the fault")
         settle(lab, after, "the mirrors after the change")
         if lab.deletes() != deletes:
             return f"deleted {lab.deletes()}, and not {deletes}"
+        if server.streams and not server.lists["streamed"]:
+            return "nothing was streamed"
         anew = [key for key, uid in lab.uids().items() if uids.get(key, uid) != uid]
         if anew:
             return f"deleted and made anew: {anew}"
@@ -222,11 +223,25 @@ def every_fault():
             for name, fault in known.items():
                 if side == "target" and resource == "services" or name in worst:
                     yield f"{side}_{resource}_{position}_{name}", side, resource, position, fault
+    for position, known in (("stream", faults.WATCHES), ("restream", faults.WATCHES), ("initial", faults.EVENTS), ("reinitial", faults.EVENTS)):
+        for name, fault in known.items():
+            yield f"target_services_{position}_{name}", "target", "services", position, fault
+    yield "target_services_refused_twice", "target", "services", "refused", faults.EVENTS["twice"]
 
 
-class Faults(unittest.TestCase):
-    """The tests are added below, one for each fault; all of them run at once, and each waits for its own."""
+def over_tls():
+    """What happens to connections, where there is TLS between."""
+    for position, known in (("relist", faults.LISTS), ("watch", faults.WATCHES), ("event", faults.EVENTS)):
+        for name in ("reset_at_once", "closed_at_once", "garbage", "reset_in_the_body", "shorter_than_it_says", "ends_in_a_chunk", "stalls_then_resets", "reset", "lost",
+                     "410", "429"):
+            if name in known:
+                yield f"target_services_{position}_{name}", "target", "services", position, known[name]
+
+
+class AllAtOnce(unittest.TestCase):
+    """The tests are added below, one for each fault that is chosen; all of them run at once, and each waits for its own."""
     certificate = None
+    chosen = staticmethod(lambda: ())
 
     @classmethod
     def setUpClass(cls):
@@ -238,9 +253,30 @@ class Faults(unittest.TestCase):
     def tearDownClass(cls):
         cls.pool.shutdown(cancel_futures=True)
 
+
+class Faults(AllAtOnce):
+    chosen = staticmethod(every_fault)
+
+
+@unittest.skipUnless(shutil.which("openssl"), "openssl makes the certificate")
+class FaultsOverTls(AllAtOnce):
+    chosen = staticmethod(over_tls)
+
     @classmethod
-    def chosen(cls):
-        return every_fault()
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.certificate = str(pathlib.Path(cls.folder.name, "both.pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=lab",
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", cls.certificate, "-out", cls.certificate + ".crt"],
+                       check=True, capture_output=True)
+        with open(cls.certificate, "a", encoding="ascii") as both, open(cls.certificate + ".crt", encoding="ascii") as certificate:
+            both.write(certificate.read())
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.folder.cleanup()
 
 
 def add_tests(cls):
@@ -253,6 +289,7 @@ def add_tests(cls):
 
 
 add_tests(Faults)
+add_tests(FaultsOverTls)
 
 if __name__ == "__main__":
     unittest.main()
