@@ -24,6 +24,7 @@ enum {
     /* Of a streamed list once it was answered: the bookmark that ends it comes within 6 s (KEP-3157), and is asked for each second. */
     LIST_WATCH_STREAM_SILENCE_MS = 15000,
     LIST_WATCH_SHORT_MS = 1000,        /* a watch that ends sooner without an event is an error */
+    LIST_WATCH_SHORT_LIVES = 5,        /* so many in a row may end sooner with one */
     LIST_WATCH_OBJECT_BYTES = 4 << 20, /* etcd takes 1.5 MiB; JSON may be longer than what is stored */
     LIST_WATCH_VERSION_BYTES = 64,     /* resourceVersions have up to 20 digits */
     LIST_WATCH_PAGE = 500,             /* client-go's page size */
@@ -73,6 +74,7 @@ struct list_watch {
     uint64_t signs;         /* events and bookmarks of this watch */
     unsigned server_errors; /* 5xx in a row */
     unsigned expiries;      /* places forgotten in a row */
+    unsigned short_lives;   /* watches in a row that ended at once, whatever came on them */
     bool lost_an_object;    /* an object could not be taken: only a fresh listing brings it back */
 
     uint64_t started_us, began_ms; /* of the call under way */

@@ -170,7 +170,7 @@ static void fail_list(struct list_watch *watch, const struct kube_failure *failu
     bool had_pages = watch->continue_token != NULL, too_large = list_watch_is_version_too_large(failure);
     mem_free(TAKE(watch->continue_token));
     watch->begun = false;
-    if (code == ERR_EXPIRED && had_pages) {
+    if (code == ERR_EXPIRED && had_pages && !watch->unpaged) {
         watch->unpaged = true;
         list_watch_wait(watch, STATE_LISTING, 0);
         return;

@@ -18,6 +18,11 @@ static enum err_code take_error(struct list_watch *watch, const json_t *status, 
     return err_set(reterr, watch->stream_failure.error.code, "%s", watch->stream_failure.error.text);
 }
 
+static bool is_young(const struct list_watch *watch)
+{
+    return loop_now_ms(watch->loop) - watch->began_ms < LIST_WATCH_SHORT_MS;
+}
+
 static enum err_code take_event(struct list_watch *watch, const json_t *event, struct err *reterr)
 {
     const char *type = json_string_value(json_object_get(event, "type"));
@@ -32,7 +37,8 @@ static enum err_code take_event(struct list_watch *watch, const json_t *event, s
     if (watch->machine == STATE_STREAMING)
         return list_watch_is_wanted(watch, object) ? list_watch_take_initial(watch, type, object, reterr) : ERR_OK;
     watch->signs++;
-    watch->expiries = 0;
+    if (!is_young(watch))
+        watch->expiries = 0;
     if (!list_watch_is_wanted(watch, object))
         return ERR_OK;
     if (strcmp(type, "ADDED") == 0)
@@ -83,9 +89,8 @@ static void fail_watch(struct list_watch *watch, const struct kube_failure *fail
 static bool continue_broken(struct list_watch *watch, const struct kube_failure *failure)
 {
     bool connection = failure->error.code == ERR_CONNECT || failure->error.code == ERR_TIMEOUT;
-    bool worked = watch->call.status == 200 &&
-                  (watch->signs > 0 || loop_now_ms(watch->loop) - watch->began_ms > LIST_WATCH_SHORT_MS);
-    if (!connection || !worked || watch->lost_an_object)
+    bool worked = watch->call.status == 200 && (watch->signs > 0 || !is_young(watch));
+    if (!connection || !worked || watch->lost_an_object || watch->short_lives > LIST_WATCH_SHORT_LIVES)
         return false;
     watch->state.healthy = false;
     watch->state.error = failure->error;
@@ -100,12 +105,14 @@ void list_watch_end_watch(struct list_watch *watch, const struct err *error)
     list_watch_observe(watch);
     if (list_watch_retry_unauthorized(watch, error, STATE_WATCHING))
         return;
+    watch->short_lives = is_young(watch) ? watch->short_lives + 1 : 0;
     if (error == NULL && watch->call.status == 200) {
-        bool is_short = watch->signs == 0 && loop_now_ms(watch->loop) - watch->began_ms < LIST_WATCH_SHORT_MS;
+        bool is_short = is_young(watch) && (watch->signs == 0 || watch->short_lives > LIST_WATCH_SHORT_LIVES);
         if (json_split_finish(&watch->split, &own) != ERR_OK)
             (void)err_set(&own, ERR_CONNECT, "the stream ended in the middle of an event");
         else if (is_short)
-            (void)err_set(&own, ERR_SERVER, "the watch ended at once without an event");
+            (void)err_set(&own, ERR_SERVER, "the watch ended at once%s",
+                          watch->signs == 0 ? " without an event" : ", again and again");
         if (own.code == ERR_OK) {
             watch->server_errors = 0;
             list_watch_start_watch(watch); /* from the last version: nothing is lost, nothing is listed */
