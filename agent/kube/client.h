@@ -43,6 +43,7 @@ struct kube_failure {
     int status;             /* HTTP status, 0 when none */
     char reason[64];        /* Status.reason, e.g. "AlreadyExists"; "" when none */
     int64_t retry_after_ms; /* -1 when the server named none */
+    bool version_too_large; /* the server does not know the resourceVersion that was named yet */
 };
 
 /** One request; embedded in its owner. Same contract as struct http_call: on_done exactly once or never after

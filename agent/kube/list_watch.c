@@ -164,12 +164,6 @@ bool list_watch_retry_unauthorized(struct list_watch *watch, const struct err *e
     return true;
 }
 
-/* apimachinery: a 504 whose cause is ResourceVersionTooLarge; the server's cache is behind what we have seen. */
-bool list_watch_is_version_too_large(const struct kube_failure *failure)
-{
-    return failure->error.code == ERR_SERVER && strstr(failure->error.text, "Too large resource version") != NULL;
-}
-
 void list_watch_observe(struct list_watch *watch)
 {
     if (watch->observed)

@@ -104,7 +104,6 @@ void list_watch_describe_failure(struct list_watch *watch, const char *verb, con
                                  struct kube_failure *failure);
 /** After a 401: goes on to `again` at once when there are other credentials now. @return whether that is so. */
 bool list_watch_retry_unauthorized(struct list_watch *watch, const struct err *error, enum state again);
-bool list_watch_is_version_too_large(const struct kube_failure *failure);
 void list_watch_observe(struct list_watch *watch);
 
 /** @param[out] ret_value  new. @return ERR_OK, ERR_PROTOCOL ("`what` is not JSON"), ERR_NOMEM. */

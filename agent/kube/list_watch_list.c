@@ -167,7 +167,7 @@ static void finish_list(struct list_watch *watch)
 static void fail_list(struct list_watch *watch, const struct kube_failure *failure)
 {
     enum err_code code = failure->error.code;
-    bool had_pages = watch->continue_token != NULL, too_large = list_watch_is_version_too_large(failure);
+    bool had_pages = watch->continue_token != NULL, too_large = failure->version_too_large;
     mem_free(TAKE(watch->continue_token));
     watch->begun = false;
     if (code == ERR_EXPIRED && had_pages && !watch->unpaged) {

@@ -68,7 +68,7 @@ static void list_plainly(struct list_watch *watch)
 
 static bool is_about_the_place(const struct kube_failure *failure)
 {
-    return failure->error.code == ERR_EXPIRED || list_watch_is_version_too_large(failure);
+    return failure->error.code == ERR_EXPIRED || failure->version_too_large;
 }
 
 static void fail_stream(struct list_watch *watch, const struct kube_failure *failure)

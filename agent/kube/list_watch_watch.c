@@ -76,9 +76,9 @@ static void fail_watch(struct list_watch *watch, const struct kube_failure *fail
         list_watch_wait(watch, STATE_LISTING, 0);
         return;
     }
-    if (list_watch_is_version_too_large(failure))
+    if (failure->version_too_large)
         watch->list_from = LIST_FROM_QUORUM;
-    bool place_is_bad = list_watch_is_version_too_large(failure) || code == ERR_REJECTED || code == ERR_NOT_FOUND ||
+    bool place_is_bad = failure->version_too_large || code == ERR_REJECTED || code == ERR_NOT_FOUND ||
                         code == ERR_PROTOCOL || code == ERR_LIMIT;
     bool given_up = code == ERR_SERVER && ++watch->server_errors > LIST_WATCH_SERVER_ERRORS;
     bool needs_list = watch->lost_an_object || code == ERR_NOMEM || code == ERR_EXPIRED || place_is_bad || given_up;
