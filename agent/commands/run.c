@@ -105,6 +105,10 @@ static const struct option table[] = {
      .value_name = "N",
      .fallback = "0",
      .help = "parallel writes; 0: as many as the API server gains from, found by how long they take"},
+    {.name = "streaming-lists",
+     .type = OPTION_BOOL,
+     .fallback = "false",
+     .help = "ask for lists as streams (WatchList) where an API server offers that"},
     /* Flags of Linkerd's controller that have no meaning here, so that its Deployment need not be rewritten. */
     {.name = "event-requeue-limit", .type = OPTION_IGNORED, .value_name = "N"},
     {.name = "endpoint-refresh-period", .type = OPTION_IGNORED, .value_name = "DURATION"},
@@ -232,6 +236,7 @@ static enum err_code make_control(struct agent *agent, const struct kubeconfig *
         .source = source,
         .instance = instance_name(),
         .max_in_flight = (uint32_t)options_get(agent->options, "max-in-flight")->number,
+        .stream_lists = options_get(agent->options, "streaming-lists")->boolean,
     };
     agent_options_decide(agent->options, &config);
     config.link_finalizer = link_finalizer_of(options_text(agent->options, "link-finalizer"));

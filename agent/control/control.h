@@ -48,6 +48,7 @@ struct control_config {
     const char *
         federated_selector; /* of local members of federated services, as on a command line; "": none; borrowed for control_new() */
     uint32_t max_in_flight; /* parallel writes; 0: finds its own level */
+    bool stream_lists;      /* of every cluster, where its API server offers that */
     bool dry_run; /* watches and probes, and writes nothing: no mirror, no Event, no status; preview.h shows */
 };
 

@@ -325,6 +325,8 @@ static enum err_code make_client(struct target *target, const char *text, struct
     if (code == ERR_OK) {
         *ret_oddity = find_oddity(&config);
         kube_client_observe(*ret_client, observe, target->control);
+        if (target->control->config.stream_lists)
+            kube_client_stream_lists(*ret_client);
     }
     arena_done(&arena);
     return code;

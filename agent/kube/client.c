@@ -35,6 +35,7 @@ struct kube_client {
     char *warnings[MAX_WARNINGS]; /* told already */
     unsigned warning_count;
     bool read_only;
+    bool streams_lists, streams_refused;
 };
 
 /* Go's name for the machine, as every other client of the API server says it. */
@@ -261,6 +262,15 @@ void transport_unlink(struct kube_client *client, struct kube_request *request)
 }
 
 void kube_client_set_read_only(struct kube_client *client) { client->read_only = true; }
+
+void kube_client_stream_lists(struct kube_client *client) { client->streams_lists = true; }
+
+bool transport_streams_lists(const struct kube_client *client)
+{
+    return client->streams_lists && !client->streams_refused;
+}
+
+void transport_refuse_streams(struct kube_client *client) { client->streams_refused = true; }
 
 /* ---- observers ---- */
 

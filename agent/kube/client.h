@@ -26,6 +26,9 @@ int64_t kube_client_expires_us(const struct kube_client *client);
 /** From now on every request that would change something is refused with ERR_UNSUPPORTED, and never sent. */
 void kube_client_set_read_only(struct kube_client *client);
 
+/** From now on what lists a collection asks for a stream (WatchList) where the server takes that. */
+void kube_client_stream_lists(struct kube_client *client);
+
 /** Per request: how the server answered, for metrics. `verb` "get","list","watch","create","update","patch","delete". */
 typedef void (*kube_observe_fn)(void *context, const struct kube_client *client, const char *verb, const char *resource,
                                 int status, uint64_t latency_us);
@@ -40,6 +43,7 @@ struct kube_failure {
     int status;             /* HTTP status, 0 when none */
     char reason[64];        /* Status.reason, e.g. "AlreadyExists"; "" when none */
     int64_t retry_after_ms; /* -1 when the server named none */
+    bool version_too_large; /* the server does not know the resourceVersion that was named yet */
 };
 
 /** One request; embedded in its owner. Same contract as struct http_call: on_done exactly once or never after

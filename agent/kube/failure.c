@@ -118,6 +118,18 @@ void failure_describe(char *buffer, size_t bytes, const char *verb, const char *
 
 /* ---- failures ---- */
 
+/* apimachinery's IsTooLargeResourceVersion: by the cause, and by the words of servers that name none. */
+static bool is_version_too_large(const json_t *status, const char *message)
+{
+    const json_t *causes = json_object_get(json_object_get(status, "details"), "causes");
+    for (size_t i = 0; i < json_array_size(causes); i++) {
+        const char *reason = json_string_value(json_object_get(json_array_get(causes, i), "reason"));
+        if (reason != NULL && strcmp(reason, "ResourceVersionTooLarge") == 0)
+            return true;
+    }
+    return message != NULL && strstr(message, "Too large resource version") != NULL;
+}
+
 void failure_from_status(struct kube_failure *failure, const json_t *status, int http_status, const char *what)
 {
     const char *reason = json_string_value(json_object_get(status, "reason"));
@@ -126,6 +138,7 @@ void failure_from_status(struct kube_failure *failure, const json_t *status, int
     json_int_t retry_s = json_is_integer(retry) ? json_integer_value(retry) : -1;
     (void)snprintf(failure->reason, sizeof(failure->reason), "%s", reason != NULL ? reason : "");
     failure->status = http_status;
+    failure->version_too_large = http_status >= 500 && is_version_too_large(status, message);
     if (failure->retry_after_ms < 0 && retry_s >= 0 && retry_s <= MAX_RETRY_AFTER_S)
         failure->retry_after_ms = retry_s * 1000;
     enum err_code code = failure_code(http_status, failure->reason);

@@ -36,11 +36,8 @@ static struct strbuf *target(struct json_split *split)
     return item ? &split->piece : &split->rest;
 }
 
-static enum err_code flush(struct json_split *split, struct feed *feed, struct err *reterr)
+static enum err_code check(const struct json_split *split, const struct strbuf *buffer, struct err *reterr)
 {
-    struct strbuf *buffer = target(split);
-    strbuf_append_bytes(buffer, feed->kept, (size_t)(feed->at - feed->kept));
-    feed->kept = feed->at;
     if (strbuf_error(buffer) == ERR_OK)
         return ERR_OK;
     if (strbuf_error(buffer) == ERR_LIMIT)
@@ -48,13 +45,31 @@ static enum err_code flush(struct json_split *split, struct feed *feed, struct e
     return err_set(reterr, ERR_NOMEM, "out of memory");
 }
 
-/* The callback may release `split`, if it then returns an error: nothing of it is touched after one. */
-static enum err_code emit(struct json_split *split, struct strbuf *buffer, bool is_item, struct err *reterr)
+static enum err_code flush(struct json_split *split, struct feed *feed, struct err *reterr)
 {
-    enum err_code code = split->fn(split->context, strbuf_text(buffer), buffer->length, is_item, reterr);
+    struct strbuf *buffer = target(split);
+    strbuf_append_bytes(buffer, feed->kept, (size_t)(feed->at - feed->kept));
+    feed->kept = feed->at;
+    return check(split, buffer, reterr);
+}
+
+/* The callback may release `split`, if it then returns an error: nothing of it is touched after one. */
+static enum err_code emit(struct json_split *split, struct strbuf *buffer, enum json_split_piece piece,
+                          struct err *reterr)
+{
+    enum err_code code = split->fn(split->context, strbuf_text(buffer), buffer->length, piece, reterr);
     if (code == ERR_OK)
         strbuf_clear(buffer);
     return code;
+}
+
+/* The items begin: nobody uses the buffer of pieces yet. */
+static enum err_code emit_head(struct json_split *split, struct err *reterr)
+{
+    strbuf_append_bytes(&split->piece, strbuf_text(&split->rest), split->rest.length);
+    strbuf_append(&split->piece, "]}");
+    TRY(check(split, &split->piece, reterr));
+    return emit(split, &split->piece, JSON_SPLIT_HEAD, reterr);
 }
 
 static enum err_code open_bracket(struct json_split *split, struct feed *feed, struct err *reterr)
@@ -75,6 +90,7 @@ static enum err_code open_bracket(struct json_split *split, struct feed *feed, s
     if (split->mode == JSON_SPLIT_LIST && split->depth == 2 && c == '[' && split->items_key) {
         TRY(flush(split, feed, reterr)); /* the bracket still belongs to the surroundings */
         split->in_items = true;
+        return emit_head(split, reterr);
     }
     return ERR_OK;
 }
@@ -96,7 +112,9 @@ static enum err_code close_bracket(struct json_split *split, struct feed *feed, 
     if (split->depth > 0 && !is_item)
         return ERR_OK;
     TRY(flush(split, feed, reterr)); /* what follows belongs to nobody */
-    return is_item || split->mode == JSON_SPLIT_VALUES ? emit(split, &split->piece, is_item, reterr) : ERR_OK;
+    if (split->mode == JSON_SPLIT_VALUES)
+        return emit(split, &split->piece, JSON_SPLIT_VALUE, reterr);
+    return is_item ? emit(split, &split->piece, JSON_SPLIT_ITEM, reterr) : ERR_OK;
 }
 
 static enum err_code open_string(struct json_split *split, struct feed *feed, struct err *reterr)
@@ -220,5 +238,5 @@ enum err_code json_split_finish(struct json_split *split, struct err *reterr)
         return ERR_OK;
     if (!split->any)
         return err_set(reterr, ERR_PROTOCOL, "the answer is empty");
-    return emit(split, &split->rest, false, reterr);
+    return emit(split, &split->rest, JSON_SPLIT_REST, reterr);
 }

@@ -11,9 +11,16 @@
 
 enum json_split_mode { JSON_SPLIT_VALUES, JSON_SPLIT_LIST };
 
-/** A piece: `text` is NUL-terminated, borrowed for the call. In list mode `is_item` tells an element of items; the remaining document (with
- *  "items":[]) comes last, with is_item false, from json_split_finish(). */
-typedef enum err_code (*json_split_fn)(void *context, const char *text, size_t bytes, bool is_item, struct err *reterr);
+enum json_split_piece {
+    JSON_SPLIT_VALUE, /* of a stream */
+    JSON_SPLIT_HEAD, /* of a list, as far as it came before its items: what a list says of itself there, with "items":[]} to end it */
+    JSON_SPLIT_ITEM, /* of a list */
+    JSON_SPLIT_REST, /* of a list, all but its items, with "items":[]; comes last, from json_split_finish() */
+};
+
+/** A piece: `text` is NUL-terminated, borrowed for the call. */
+typedef enum err_code (*json_split_fn)(void *context, const char *text, size_t bytes, enum json_split_piece piece,
+                                       struct err *reterr);
 
 struct json_split {
     enum json_split_mode mode;

@@ -15,6 +15,7 @@ static void release(struct list_watch *watch)
     loop_timer_free(watch->timer);
     http_call_done(&watch->call);
     json_split_done(&watch->split);
+    strbuf_done(&watch->held);
     mem_free(watch->continue_token);
     for (size_t i = 0; i < ARRAY_COUNT(watch->texts); i++)
         mem_free(watch->texts[i]);
@@ -66,7 +67,9 @@ static void on_timer(void *context)
 {
     struct list_watch *watch = context;
     list_watch_enter(watch);
-    if (watch->machine != STATE_WAITING) { /* a watch was answered */
+    if (watch->machine == STATE_STREAMING) {
+        list_watch_stream_is_silent(watch);
+    } else if (watch->machine != STATE_WAITING) { /* a watch was answered */
         list_watch_observe(watch);
         list_watch_set_healthy(watch);
     } else if (watch->next == STATE_WATCHING) {
@@ -86,7 +89,7 @@ static void on_replaced(void *context)
     http_cancel(&watch->call);
     mem_free(TAKE(watch->continue_token));
     watch->begun = false;
-    list_watch_wait(watch, watch->machine, 0);
+    list_watch_wait(watch, watch->machine == STATE_WATCHING ? STATE_WATCHING : STATE_LISTING, 0);
 }
 
 /* ---- health ---- */
@@ -161,22 +164,29 @@ bool list_watch_retry_unauthorized(struct list_watch *watch, const struct err *e
     return true;
 }
 
-/* apimachinery: a 504 whose cause is ResourceVersionTooLarge; the server's cache is behind what we have seen. */
-bool list_watch_is_version_too_large(const struct kube_failure *failure)
-{
-    return failure->error.code == ERR_SERVER && strstr(failure->error.text, "Too large resource version") != NULL;
-}
-
 void list_watch_observe(struct list_watch *watch)
 {
     if (watch->observed)
         return;
     watch->observed = true;
-    const char *verb = watch->machine == STATE_LISTING ? "list" : "watch";
+    const char *verb = watch->machine == STATE_WATCHING ? "watch" : "list";
     transport_observe(watch->client, verb, watch->config.resource, &watch->call, watch->started_us);
 }
 
 /* ---- delivering ---- */
+
+enum err_code list_watch_parse(const char *text, size_t bytes, const char *what, json_t **ret_value, struct err *reterr)
+{
+    json_error_t where;
+    json_t *value = json_loadb(text, bytes, 0, &where);
+    if (value != NULL) {
+        *ret_value = value;
+        return ERR_OK;
+    }
+    if (where.text[0] == '\0' || json_error_code(&where) == json_error_out_of_memory)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    return err_set(reterr, ERR_PROTOCOL, "%s is not JSON: %s", what, where.text);
+}
 
 /* Items of a list carry no kind of their own, except those of custom resources. */
 bool list_watch_is_wanted(const struct list_watch *watch, const json_t *object)
@@ -196,11 +206,13 @@ enum err_code list_watch_deliver(struct list_watch *watch, enum change change, j
     return err_set(reterr, ERR_NOMEM, "out of memory");
 }
 
-void list_watch_note_version(struct list_watch *watch, const json_t *object)
+bool list_watch_note_version(struct list_watch *watch, const json_t *object)
 {
     const char *version = json_string_value(json_object_get(json_object_get(object, "metadata"), "resourceVersion"));
-    if (version != NULL && version[0] != '\0' && strlen(version) < sizeof(watch->version))
-        (void)snprintf(watch->version, sizeof(watch->version), "%s", version);
+    if (version == NULL || version[0] == '\0' || strlen(version) >= sizeof(watch->version))
+        return false;
+    (void)snprintf(watch->version, sizeof(watch->version), "%s", version);
+    return true;
 }
 
 /* ---- sending ---- */
@@ -228,7 +240,9 @@ void list_watch_path_add(struct list_watch_path *path, const char *name, const c
 static void on_head(struct http_call *call)
 {
     struct list_watch *watch = call->context;
-    if (text_starts_with(call->content_type, "application/json"))
+    if (watch->machine == STATE_STREAMING)
+        loop_timer_start(watch->timer, LIST_WATCH_STREAM_SILENCE_MS);
+    else if (text_starts_with(call->content_type, "application/json"))
         loop_timer_start(watch->timer, 0);
 }
 
@@ -236,6 +250,8 @@ static enum err_code on_data(struct http_call *call, const char *data, size_t by
 {
     struct list_watch *watch = call->context;
     list_watch_enter(watch);
+    if (watch->machine == STATE_STREAMING)
+        loop_timer_start(watch->timer, LIST_WATCH_STREAM_SILENCE_MS);
     enum err_code code = json_split_feed(&watch->split, data, bytes, reterr);
     if (watch->dead)
         code = ERR_CANCELLED;
@@ -251,7 +267,7 @@ void list_watch_send(struct list_watch *watch, struct list_watch_path *path, enu
         .path = strbuf_text(&path->text),
         .headers = {"Accept: application/json"},
         .idle_timeout_ms = state == STATE_LISTING ? LIST_WATCH_LIST_SILENCE_MS : LIST_WATCH_SILENCE_MS,
-        .on_head = state == STATE_WATCHING ? on_head : NULL,
+        .on_head = state != STATE_LISTING ? on_head : NULL,
         .on_data = on_data,
         .on_done = on_done,
         .context = watch,
@@ -259,6 +275,8 @@ void list_watch_send(struct list_watch *watch, struct list_watch_path *path, enu
     };
     set_state(watch, state);
     loop_timer_stop(watch->timer);
+    if (state == STATE_STREAMING)
+        loop_timer_start(watch->timer, LIST_WATCH_LIST_SILENCE_MS);
     watch->started_us = loop_precise_us(watch->loop);
     watch->began_ms = loop_now_ms(watch->loop);
     watch->observed = false;
@@ -273,8 +291,8 @@ void list_watch_send(struct list_watch *watch, struct list_watch_path *path, enu
     if (code == ERR_OK)
         return;
     struct kube_failure failure;
-    list_watch_describe_failure(watch, state == STATE_LISTING ? "list" : "watch", &error, &failure);
-    list_watch_fail(watch, state, &failure);
+    list_watch_describe_failure(watch, state == STATE_WATCHING ? "watch" : "list", &error, &failure);
+    list_watch_fail(watch, state == STATE_WATCHING ? STATE_WATCHING : STATE_LISTING, &failure);
 }
 
 /* ---- making one ---- */

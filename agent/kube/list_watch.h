@@ -1,11 +1,12 @@
-/* Follows one collection of one API server for ever: list, watch from there, and whatever must be done when either breaks
- * (reference: client-go's tools/cache/reflector.go). Never loses the thread, never delivers half a list as a whole one, never gives up: it
+/* Follows one collection of one API server for ever: list (or stream the list, see kube_client_stream_lists()), watch from there, and
+ * whatever must be done when either breaks (reference: client-go's tools/cache/reflector.go). Never loses the thread, never delivers half a list as a whole one, never gives up: it
  * backs off (0.8 s doubling to 30 s, and as much again at random) and says what is wrong meanwhile.
  *
  * Deliveries, all from the loop, and each of them may free the list_watch:
  *   on_begin    a complete listing begins (first, or after the server forgot our place); objects of it follow as CHANGE_LISTED. Runs when
  *               the answer arrives, and again when a listing breaks and starts over
- *   on_object   one object was listed, added, modified or deleted. The JSON is borrowed for the call
+ *   on_object   one object was listed, added, modified or deleted. The JSON is borrowed for the call. While a listing is streamed
+ *               something listed before may be deleted
  *   on_end      the listing is complete: whatever was not named since on_begin does not exist. From here the collection is synced
  *   on_state    `state` changed: reachable or not, synced or not, why
  * A watch that continues from its place brings no on_begin. An ERR_NOMEM returned by on_object makes it start over with a fresh listing

@@ -3,8 +3,7 @@
  *   list_watch.c         life, health, back-off, sending, delivering
  *   list_watch_list.c    listing: pages, what a refused or broken listing leads to
  *   list_watch_watch.c   watching: events, what a refused, broken or ended watch leads to
- *
- * A streaming list (WatchList: watch with sendInitialEvents) would be a third way to STATE_WATCHING, in a file of its own.
+ *   list_watch_stream.c  a listing that is streamed and goes on as a watch; what a refused or broken one leads to
  *
  * Every function below that may run a callback of the owner may find `dead` set afterwards: the owner has freed the list_watch. Its memory
  * stays until the outermost function called by the loop returns (list_watch_leave()). */
@@ -22,17 +21,21 @@ enum {
     LIST_WATCH_SECONDS_MIN = 300,       /* timeoutSeconds is random in [300, 600] */
     LIST_WATCH_SILENCE_MS = 90000,      /* bookmarks come each minute: longer silence is a dead connection */
     LIST_WATCH_LIST_SILENCE_MS = 60000, /* of a listing */
-    LIST_WATCH_SHORT_MS = 1000,         /* a watch that ends sooner without an event is an error */
-    LIST_WATCH_OBJECT_BYTES = 4 << 20,  /* etcd takes 1.5 MiB; JSON may be longer than what is stored */
-    LIST_WATCH_VERSION_BYTES = 64,      /* resourceVersions have up to 20 digits */
-    LIST_WATCH_PAGE = 500,              /* client-go's page size */
-    LIST_WATCH_SERVER_ERRORS = 5,       /* 5xx on a watch in a row before a fresh listing is tried */
+    /* Of a streamed list once it was answered: the bookmark that ends it comes within 6 s (KEP-3157), and is asked for each second. */
+    LIST_WATCH_STREAM_SILENCE_MS = 15000,
+    LIST_WATCH_SHORT_MS = 1000,        /* a watch that ends sooner without an event is an error */
+    LIST_WATCH_SHORT_LIVES = 5,        /* so many in a row may end sooner with one */
+    LIST_WATCH_OBJECT_BYTES = 4 << 20, /* etcd takes 1.5 MiB; JSON may be longer than what is stored */
+    LIST_WATCH_VERSION_BYTES = 64,     /* resourceVersions have up to 20 digits */
+    LIST_WATCH_PAGE = 500,             /* client-go's page size */
+    LIST_WATCH_SERVER_ERRORS = 5,      /* 5xx on a watch in a row before a fresh listing is tried */
 };
 
 enum state {
-    STATE_WAITING,  /* for the timer; then on to `next` */
-    STATE_LISTING,  /* a page of a listing is under way */
-    STATE_WATCHING, /* a watch is under way */
+    STATE_WAITING,   /* for the timer; then on to `next` */
+    STATE_LISTING,   /* a page of a listing is under way */
+    STATE_STREAMING, /* a streamed listing is under way; its call becomes the watch */
+    STATE_WATCHING,  /* a watch is under way */
 };
 
 /* Which resourceVersion a listing asks for. */
@@ -50,7 +53,8 @@ struct list_watch {
     struct list_watch_state state;   /* what the owner sees */
 
     enum state machine, next;
-    struct loop_timer *timer; /* STATE_WAITING: due; else: the answer's head came */
+    struct loop_timer
+        *timer; /* STATE_WAITING: due; STATE_STREAMING: silent for too long; else: the answer's head came */
     struct http_call call;
     struct transport_follower follower;
     struct json_split split;
@@ -61,12 +65,16 @@ struct list_watch {
     enum list_from list_from;
     char *continue_token; /* of the next page, NULL for the first */
     bool unpaged;         /* a page's token had expired: all at once this time */
+    bool plain;           /* a streamed listing broke: by pages this time */
     bool begun;           /* on_begin was called for the listing under way */
+    bool kind_known;      /* the answer under way has said that it is a list of the right kind */
+    struct strbuf held;   /* items that came before that was known */
 
     /* watching */
     uint64_t signs;         /* events and bookmarks of this watch */
     unsigned server_errors; /* 5xx in a row */
     unsigned expiries;      /* places forgotten in a row */
+    unsigned short_lives;   /* watches in a row that ended at once, whatever came on them */
     bool lost_an_object;    /* an object could not be taken: only a fresh listing brings it back */
 
     uint64_t started_us, began_ms; /* of the call under way */
@@ -96,15 +104,17 @@ void list_watch_describe_failure(struct list_watch *watch, const char *verb, con
                                  struct kube_failure *failure);
 /** After a 401: goes on to `again` at once when there are other credentials now. @return whether that is so. */
 bool list_watch_retry_unauthorized(struct list_watch *watch, const struct err *error, enum state again);
-bool list_watch_is_version_too_large(const struct kube_failure *failure);
 void list_watch_observe(struct list_watch *watch);
 
+/** @param[out] ret_value  new. @return ERR_OK, ERR_PROTOCOL ("`what` is not JSON"), ERR_NOMEM. */
+enum err_code list_watch_parse(const char *text, size_t bytes, const char *what, json_t **ret_value, struct err *reterr)
+    MUST_USE;
 bool list_watch_is_wanted(const struct list_watch *watch, const json_t *object);
 /** Hands an object to the owner. @return ERR_OK, ERR_NOMEM, ERR_CANCELLED (freed). */
 enum err_code list_watch_deliver(struct list_watch *watch, enum change change, json_t *object, struct err *reterr)
     MUST_USE;
-/** Remembers the object's resourceVersion as the place to go on from. */
-void list_watch_note_version(struct list_watch *watch, const json_t *object);
+/** Remembers the object's resourceVersion as the place to go on from. @return false when it has none that can be one. */
+bool list_watch_note_version(struct list_watch *watch, const json_t *object);
 
 /* A request's path while it is put together. */
 struct list_watch_path {
@@ -117,7 +127,29 @@ void list_watch_path_add(struct list_watch_path *path, const char *name, const c
 void list_watch_send(struct list_watch *watch, struct list_watch_path *path, enum state state,
                      void (*on_done)(struct http_call *call, const struct err *error));
 
-/* ---- list_watch_list.c, list_watch_watch.c ---- */
+/* ---- list_watch_list.c ---- */
 
+/** Streams the list where the server does. */
 void list_watch_start_list(struct list_watch *watch);
+/** Runs on_begin, once for each listing: when its first answer arrives, for until then nothing is known to be different. */
+void list_watch_begin(struct list_watch *watch);
+/** Every object was named: runs on_end, and on_state. */
+void list_watch_complete(struct list_watch *watch);
+
+/* ---- list_watch_watch.c ---- */
+
 void list_watch_start_watch(struct list_watch *watch);
+void list_watch_end_watch(struct list_watch *watch, const struct err *error);
+/** Takes what arrives for events, from now on. */
+void list_watch_prepare_events(struct list_watch *watch);
+/** The server is to end the watch after a while, each another. */
+void list_watch_add_timeout(struct list_watch_path *path);
+
+/* ---- list_watch_stream.c ---- */
+
+bool list_watch_wants_stream(const struct list_watch *watch);
+void list_watch_start_stream(struct list_watch *watch);
+/** An event before the list is complete. @return what ends the call, as on_data does. */
+enum err_code list_watch_take_initial(struct list_watch *watch, const char *type, json_t *object, struct err *reterr)
+    MUST_USE;
+void list_watch_stream_is_silent(struct list_watch *watch);

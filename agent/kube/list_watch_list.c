@@ -7,8 +7,7 @@
 
 /* ---- what arrives ---- */
 
-/* A listing begins when its first answer does: until then nothing is known to be different. */
-static void begin(struct list_watch *watch)
+void list_watch_begin(struct list_watch *watch)
 {
     if (watch->begun)
         return;
@@ -16,32 +15,86 @@ static void begin(struct list_watch *watch)
     watch->config.on_begin(watch->config.context);
 }
 
-static enum err_code take_item(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr)
+static enum err_code hand_over(struct list_watch *watch, json_t *object, struct err *reterr)
 {
-    json_error_t where;
-    json_t *object = json_loadb(text, bytes, 0, &where);
-    if (object == NULL)
-        return err_set(reterr, ERR_PROTOCOL, "an item of the list is not JSON: %s", where.text);
     list_watch_set_healthy(watch);
     if (!watch->dead)
-        begin(watch);
-    enum err_code code = watch->dead ? ERR_CANCELLED : ERR_OK;
-    if (code == ERR_OK && list_watch_is_wanted(watch, object))
-        code = list_watch_deliver(watch, CHANGE_LISTED, object, reterr);
+        list_watch_begin(watch);
+    return watch->dead ? ERR_CANCELLED : list_watch_deliver(watch, CHANGE_LISTED, object, reterr);
+}
+
+/* Until the end, in an order that no API server is known to use: bounded like one object, decoded when the kind is known. */
+static enum err_code hold(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr)
+{
+    strbuf_append_bytes(&watch->held, text, bytes);
+    strbuf_append_char(&watch->held, '\n');
+    if (strbuf_error(&watch->held) == ERR_LIMIT)
+        return err_set(reterr, ERR_LIMIT, "the list does not say of what kind it is within %d bytes of its items",
+                       LIST_WATCH_OBJECT_BYTES);
+    return strbuf_error(&watch->held) == ERR_OK ? ERR_OK : err_set(reterr, ERR_NOMEM, "out of memory");
+}
+
+/* Items say nothing of their kind in a list that says it first, and each says its own in a list of custom resources, whose kind comes
+ * last. One that is known neither way is not given to anybody yet. */
+static enum err_code take_item(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr)
+{
+    json_t *object = NULL;
+    TRY(list_watch_parse(text, bytes, "an item of the list", &object, reterr));
+    enum err_code code = ERR_OK;
+    if (!watch->kind_known && json_object_get(object, "kind") == NULL)
+        code = hold(watch, text, bytes, reterr);
+    else if (list_watch_is_wanted(watch, object))
+        code = hand_over(watch, object, reterr);
     json_decref(object);
+    return code;
+}
+
+static enum err_code on_held(void *context, const char *text, size_t bytes, enum json_split_piece piece,
+                             struct err *reterr)
+{
+    (void)piece;
+    return take_item(context, text, bytes, reterr);
+}
+
+static enum err_code take_held(struct list_watch *watch, struct err *reterr)
+{
+    struct json_split split;
+    struct strbuf held = watch->held;
+    strbuf_init(&watch->held, LIST_WATCH_OBJECT_BYTES);
+    json_split_init(&split, JSON_SPLIT_VALUES, LIST_WATCH_OBJECT_BYTES, on_held, watch);
+    enum err_code code = json_split_feed(&split, strbuf_text(&held), held.length, reterr);
+    json_split_done(&split);
+    strbuf_done(&held);
+    return code;
+}
+
+static enum err_code check_kind(const struct list_watch *watch, const char *kind, struct err *reterr)
+{
+    size_t length = strlen(watch->config.kind);
+    if (kind != NULL && strncmp(kind, watch->config.kind, length) == 0 && strcmp(kind + length, "List") == 0)
+        return ERR_OK;
+    return err_set(reterr, ERR_PROTOCOL, "the answer is not a %sList, it is %.100s", watch->config.kind,
+                   kind != NULL ? kind : "of no kind");
+}
+
+/* Before any item is looked at, when the list says of what kind it is before them. */
+static enum err_code take_head(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr)
+{
+    json_t *head = NULL;
+    TRY(list_watch_parse(text, bytes, "the list", &head, reterr));
+    const json_t *kind = json_object_get(head, "kind");
+    enum err_code code = kind != NULL ? check_kind(watch, json_string_value(kind), reterr) : ERR_OK;
+    watch->kind_known = kind != NULL;
+    json_decref(head);
     return code;
 }
 
 /* An answer that merely looks like a list would empty everything: it has to say that it is one, and of what. */
 static enum err_code check_list(const struct list_watch *watch, const json_t *list, struct err *reterr)
 {
-    const char *kind = json_string_value(json_object_get(list, "kind"));
     const json_t *items = json_object_get(list, "items");
     const char *version = json_string_value(json_object_get(json_object_get(list, "metadata"), "resourceVersion"));
-    size_t length = strlen(watch->config.kind);
-    if (kind == NULL || strncmp(kind, watch->config.kind, length) != 0 || strcmp(kind + length, "List") != 0)
-        return err_set(reterr, ERR_PROTOCOL, "the answer is not a %sList, it is %.100s", watch->config.kind,
-                       kind != NULL ? kind : "of no kind");
+    TRY(check_kind(watch, json_string_value(json_object_get(list, "kind")), reterr));
     if (!json_is_array(items) && !json_is_null(items))
         return err_set(reterr, ERR_PROTOCOL, "the list has no items");
     if (version == NULL || version[0] == '\0' || strlen(version) >= LIST_WATCH_VERSION_BYTES)
@@ -51,48 +104,61 @@ static enum err_code check_list(const struct list_watch *watch, const json_t *li
 
 static enum err_code take_rest(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr)
 {
-    json_error_t where;
-    json_t *list = json_loadb(text, bytes, 0, &where);
-    if (list == NULL)
-        return err_set(reterr, ERR_PROTOCOL, "the list is not JSON: %s", where.text);
+    json_t *list = NULL;
+    TRY(list_watch_parse(text, bytes, "the list", &list, reterr));
     enum err_code code = check_list(watch, list, reterr);
+    if (code == ERR_OK) {
+        watch->kind_known = true;
+        code = take_held(watch, reterr);
+    }
     if (code == ERR_OK) {
         const char *token = json_string_value(json_object_get(json_object_get(list, "metadata"), "continue"));
         mem_free(TAKE(watch->continue_token));
         if (token != NULL && token[0] != '\0' && (watch->continue_token = mem_strdup(token)) == NULL)
             code = err_set(reterr, ERR_NOMEM, "out of memory");
-        list_watch_note_version(watch, list);
+        (void)list_watch_note_version(watch, list);
     }
     json_decref(list);
     return code;
 }
 
-static enum err_code on_piece(void *context, const char *text, size_t bytes, bool is_item, struct err *reterr)
+static enum err_code on_piece(void *context, const char *text, size_t bytes, enum json_split_piece piece,
+                              struct err *reterr)
 {
     struct list_watch *watch = context;
-    return is_item ? take_item(watch, text, bytes, reterr) : take_rest(watch, text, bytes, reterr);
+    if (piece == JSON_SPLIT_HEAD)
+        return take_head(watch, text, bytes, reterr);
+    return piece == JSON_SPLIT_ITEM ? take_item(watch, text, bytes, reterr) : take_rest(watch, text, bytes, reterr);
 }
 
 /* ---- its end ---- */
+
+void list_watch_complete(struct list_watch *watch)
+{
+    list_watch_begin(watch); /* of an empty collection */
+    if (watch->dead)
+        return;
+    watch->list_from = LIST_FROM_LAST;
+    watch->begun = watch->unpaged = watch->plain = watch->lost_an_object = false;
+    watch->server_errors = 0;
+    watch->state.synced = true;
+    watch->config.on_end(watch->config.context);
+    if (!watch->dead && watch->config.on_state != NULL)
+        watch->config.on_state(watch->config.context, &watch->state);
+}
 
 static void finish_list(struct list_watch *watch)
 {
     list_watch_set_healthy(watch);
     if (!watch->dead)
-        begin(watch);
+        list_watch_begin(watch);
     if (watch->dead)
         return;
     if (watch->continue_token != NULL) {
         list_watch_start_list(watch);
         return;
     }
-    watch->list_from = LIST_FROM_LAST;
-    watch->begun = watch->unpaged = watch->lost_an_object = false;
-    watch->server_errors = 0;
-    watch->state.synced = true;
-    watch->config.on_end(watch->config.context);
-    if (!watch->dead && watch->config.on_state != NULL)
-        watch->config.on_state(watch->config.context, &watch->state);
+    list_watch_complete(watch);
     if (!watch->dead)
         list_watch_start_watch(watch);
 }
@@ -101,10 +167,10 @@ static void finish_list(struct list_watch *watch)
 static void fail_list(struct list_watch *watch, const struct kube_failure *failure)
 {
     enum err_code code = failure->error.code;
-    bool had_pages = watch->continue_token != NULL, too_large = list_watch_is_version_too_large(failure);
+    bool had_pages = watch->continue_token != NULL, too_large = failure->version_too_large;
     mem_free(TAKE(watch->continue_token));
     watch->begun = false;
-    if (code == ERR_EXPIRED && had_pages) {
+    if (code == ERR_EXPIRED && had_pages && !watch->unpaged) {
         watch->unpaged = true;
         list_watch_wait(watch, STATE_LISTING, 0);
         return;
@@ -169,10 +235,17 @@ static void add_place(struct list_watch *watch, struct list_watch_path *path)
 void list_watch_start_list(struct list_watch *watch)
 {
     struct list_watch_path path;
+    if (list_watch_wants_stream(watch)) {
+        list_watch_start_stream(watch);
+        return;
+    }
     list_watch_path_begin(watch, &path);
     add_place(watch, &path);
     json_split_done(&watch->split);
     json_split_init(&watch->split, JSON_SPLIT_LIST, LIST_WATCH_OBJECT_BYTES, on_piece, watch);
+    watch->kind_known = false;
+    strbuf_done(&watch->held);
+    strbuf_init(&watch->held, LIST_WATCH_OBJECT_BYTES);
     watch->state.lists++;
     list_watch_send(watch, &path, STATE_LISTING, on_done);
 }

@@ -11,11 +11,16 @@
 static enum err_code take_error(struct list_watch *watch, const json_t *status, struct err *reterr)
 {
     char what[256];
-    (void)snprintf(what, sizeof(what), "watch %s in cluster %s", watch->config.resource,
-                   kube_client_label(watch->client));
+    (void)snprintf(what, sizeof(what), "%s %s in cluster %s", watch->machine == STATE_STREAMING ? "list" : "watch",
+                   watch->config.resource, kube_client_label(watch->client));
     watch->stream_failure = (struct kube_failure){.retry_after_ms = -1};
     failure_from_status(&watch->stream_failure, status, (int)json_integer_value(json_object_get(status, "code")), what);
     return err_set(reterr, watch->stream_failure.error.code, "%s", watch->stream_failure.error.text);
+}
+
+static bool is_young(const struct list_watch *watch)
+{
+    return loop_now_ms(watch->loop) - watch->began_ms < LIST_WATCH_SHORT_MS;
 }
 
 static enum err_code take_event(struct list_watch *watch, const json_t *event, struct err *reterr)
@@ -29,8 +34,11 @@ static enum err_code take_event(struct list_watch *watch, const json_t *event, s
     list_watch_set_healthy(watch);
     if (watch->dead)
         return ERR_CANCELLED;
+    if (watch->machine == STATE_STREAMING)
+        return list_watch_is_wanted(watch, object) ? list_watch_take_initial(watch, type, object, reterr) : ERR_OK;
     watch->signs++;
-    watch->expiries = 0;
+    if (!is_young(watch))
+        watch->expiries = 0;
     if (!list_watch_is_wanted(watch, object))
         return ERR_OK;
     if (strcmp(type, "ADDED") == 0)
@@ -42,18 +50,17 @@ static enum err_code take_event(struct list_watch *watch, const json_t *event, s
     else if (strcmp(type, "BOOKMARK") != 0)
         return ERR_OK; /* a type that is yet to be invented */
     watch->state.events += strcmp(type, "BOOKMARK") != 0;
-    list_watch_note_version(watch, object);
+    (void)list_watch_note_version(watch, object);
     return ERR_OK;
 }
 
-static enum err_code on_piece(void *context, const char *text, size_t bytes, bool is_item, struct err *reterr)
+static enum err_code on_piece(void *context, const char *text, size_t bytes, enum json_split_piece piece,
+                              struct err *reterr)
 {
-    (void)is_item;
+    (void)piece;
     struct list_watch *watch = context;
-    json_error_t where;
-    json_t *event = json_loadb(text, bytes, 0, &where);
-    if (event == NULL)
-        return err_set(reterr, ERR_PROTOCOL, "a watch event is not JSON: %s", where.text);
+    json_t *event = NULL;
+    TRY(list_watch_parse(text, bytes, "a watch event", &event, reterr));
     enum err_code code = take_event(watch, event, reterr);
     json_decref(event);
     return code;
@@ -69,9 +76,9 @@ static void fail_watch(struct list_watch *watch, const struct kube_failure *fail
         list_watch_wait(watch, STATE_LISTING, 0);
         return;
     }
-    if (list_watch_is_version_too_large(failure))
+    if (failure->version_too_large)
         watch->list_from = LIST_FROM_QUORUM;
-    bool place_is_bad = list_watch_is_version_too_large(failure) || code == ERR_REJECTED || code == ERR_NOT_FOUND ||
+    bool place_is_bad = failure->version_too_large || code == ERR_REJECTED || code == ERR_NOT_FOUND ||
                         code == ERR_PROTOCOL || code == ERR_LIMIT;
     bool given_up = code == ERR_SERVER && ++watch->server_errors > LIST_WATCH_SERVER_ERRORS;
     bool needs_list = watch->lost_an_object || code == ERR_NOMEM || code == ERR_EXPIRED || place_is_bad || given_up;
@@ -82,9 +89,8 @@ static void fail_watch(struct list_watch *watch, const struct kube_failure *fail
 static bool continue_broken(struct list_watch *watch, const struct kube_failure *failure)
 {
     bool connection = failure->error.code == ERR_CONNECT || failure->error.code == ERR_TIMEOUT;
-    bool worked = watch->call.status == 200 &&
-                  (watch->signs > 0 || loop_now_ms(watch->loop) - watch->began_ms > LIST_WATCH_SHORT_MS);
-    if (!connection || !worked || watch->lost_an_object)
+    bool worked = watch->call.status == 200 && (watch->signs > 0 || !is_young(watch));
+    if (!connection || !worked || watch->lost_an_object || watch->short_lives > LIST_WATCH_SHORT_LIVES)
         return false;
     watch->state.healthy = false;
     watch->state.error = failure->error;
@@ -92,19 +98,21 @@ static bool continue_broken(struct list_watch *watch, const struct kube_failure 
     return true;
 }
 
-static void end_watch(struct list_watch *watch, const struct err *error)
+void list_watch_end_watch(struct list_watch *watch, const struct err *error)
 {
     struct kube_failure failure;
     struct err own = {0};
     list_watch_observe(watch);
     if (list_watch_retry_unauthorized(watch, error, STATE_WATCHING))
         return;
+    watch->short_lives = is_young(watch) ? watch->short_lives + 1 : 0;
     if (error == NULL && watch->call.status == 200) {
-        bool is_short = watch->signs == 0 && loop_now_ms(watch->loop) - watch->began_ms < LIST_WATCH_SHORT_MS;
+        bool is_short = is_young(watch) && (watch->signs == 0 || watch->short_lives > LIST_WATCH_SHORT_LIVES);
         if (json_split_finish(&watch->split, &own) != ERR_OK)
             (void)err_set(&own, ERR_CONNECT, "the stream ended in the middle of an event");
         else if (is_short)
-            (void)err_set(&own, ERR_SERVER, "the watch ended at once without an event");
+            (void)err_set(&own, ERR_SERVER, "the watch ended at once%s",
+                          watch->signs == 0 ? " without an event" : ", again and again");
         if (own.code == ERR_OK) {
             watch->server_errors = 0;
             list_watch_start_watch(watch); /* from the last version: nothing is lost, nothing is listed */
@@ -124,27 +132,37 @@ static void on_done(struct http_call *call, const struct err *error)
 {
     struct list_watch *watch = call->context;
     list_watch_enter(watch);
-    end_watch(watch, error);
+    list_watch_end_watch(watch, error);
     list_watch_leave(watch);
 }
 
 /* ---- its beginning ---- */
 
-void list_watch_start_watch(struct list_watch *watch)
+void list_watch_add_timeout(struct list_watch_path *path)
 {
-    struct list_watch_path path;
     char seconds[16];
     (void)snprintf(seconds, sizeof(seconds), "%u",
                    LIST_WATCH_SECONDS_MIN + arc4random_uniform(LIST_WATCH_SECONDS_MIN + 1));
-    list_watch_path_begin(watch, &path);
-    list_watch_path_add(&path, "watch", "1");
-    list_watch_path_add(&path, "allowWatchBookmarks", "true");
-    list_watch_path_add(&path, "resourceVersion", watch->version);
-    list_watch_path_add(&path, "timeoutSeconds", seconds);
+    list_watch_path_add(path, "timeoutSeconds", seconds);
+}
+
+void list_watch_prepare_events(struct list_watch *watch)
+{
     json_split_done(&watch->split);
     json_split_init(&watch->split, JSON_SPLIT_VALUES, LIST_WATCH_OBJECT_BYTES, on_piece, watch);
     watch->stream_failure = (struct kube_failure){0};
     watch->signs = 0;
+}
+
+void list_watch_start_watch(struct list_watch *watch)
+{
+    struct list_watch_path path;
+    list_watch_path_begin(watch, &path);
+    list_watch_path_add(&path, "watch", "1");
+    list_watch_path_add(&path, "allowWatchBookmarks", "true");
+    list_watch_path_add(&path, "resourceVersion", watch->version);
+    list_watch_add_timeout(&path);
+    list_watch_prepare_events(watch);
     watch->state.watches++;
     list_watch_send(watch, &path, STATE_WATCHING, on_done);
 }

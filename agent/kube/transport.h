@@ -20,6 +20,10 @@ enum err_code transport_start(struct kube_client *client, struct http_call *call
 /** After a 401: reads the token file, and the files of certificates, again. @return whether the credentials are others now than those of
  *  `generation`, so that the request is worth another try. */
 bool transport_refresh(struct kube_client *client, unsigned generation);
+/** Whether lists are to be streamed: asked for by the client's owner, and never refused by its server. */
+bool transport_streams_lists(const struct kube_client *client);
+/** The server refused to stream a list, or does not know what that is. */
+void transport_refuse_streams(struct kube_client *client);
 /** An answer came, or will not come: tells the observers. */
 void transport_observe(struct kube_client *client, const char *verb, const char *resource, const struct http_call *call,
                        uint64_t started_us);

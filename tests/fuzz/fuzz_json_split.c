@@ -16,14 +16,15 @@ struct seen {
     size_t items;
 };
 
-static enum err_code on_piece(void *context, const char *text, size_t bytes, bool is_item, struct err *reterr)
+static enum err_code on_piece(void *context, const char *text, size_t bytes, enum json_split_piece piece,
+                              struct err *reterr)
 {
     struct seen *seen = context;
     (void)reterr;
     for (size_t i = 0; i < bytes; i++)
         seen->digest = (seen->digest ^ (unsigned char)text[i]) * 1099511628211u;
-    seen->digest = (seen->digest ^ (is_item ? 256 : 257)) * 1099511628211u;
-    seen->items += is_item;
+    seen->digest = (seen->digest ^ (256 + (unsigned)piece)) * 1099511628211u;
+    seen->items += piece == JSON_SPLIT_ITEM;
     return ERR_OK;
 }
 

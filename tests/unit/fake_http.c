@@ -211,19 +211,30 @@ void http_call_done(struct http_call *call)
 
 bool fake_http_is_idle(const struct http *http) { return http->waiting == NULL; }
 
+const char *fake_http_next(const struct http *http)
+{
+    static char line[4096];
+    const struct transfer *transfer = http->waiting;
+    (void)snprintf(line, sizeof(line), "%s%s%s", transfer != NULL ? transfer->method : "nothing",
+                   transfer != NULL ? " " : "", transfer != NULL ? transfer->path : "");
+    return line;
+}
+
+bool fake_http_is_next(const struct http *http, const char *pattern)
+{
+    const char *line = fake_http_next(http);
+    size_t length = strlen(pattern);
+    bool open_end = length > 0 && pattern[length - 1] == '*';
+    return http->waiting != NULL && (open_end ? strncmp(line, pattern, length - 1) == 0 : strcmp(line, pattern) == 0);
+}
+
 struct http_call *fake_http_take(struct http *http, const char *pattern)
 {
     struct transfer *transfer = http->waiting;
-    if (transfer == NULL) {
-        fail_msg("nothing was asked; expected %s", pattern);
+    if (!fake_http_is_next(http, pattern))
+        fail_msg("%s was asked; expected %s", fake_http_next(http), pattern);
+    if (transfer == NULL)
         abort(); /* fail_msg() does not return, which the compiler does not know */
-    }
-    char line[4096];
-    (void)snprintf(line, sizeof(line), "%s %s", transfer->method, transfer->path);
-    size_t length = strlen(pattern);
-    bool open_end = length > 0 && pattern[length - 1] == '*';
-    if (open_end ? strncmp(line, pattern, length - 1) != 0 : strcmp(line, pattern) != 0)
-        fail_msg("%s was asked; expected %s", line, pattern);
     unqueue(http, transfer);
     return transfer->call;
 }

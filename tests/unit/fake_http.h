@@ -10,6 +10,10 @@ struct http *fake_http_new(struct loop *loop);
 /** The oldest call that was not taken yet; fails the test when there is none or its request line is another, e.g.
  *  "GET /api/v1/services?resourceVersion=0". A pattern that ends in "*" matches the beginning. */
 struct http_call *fake_http_take(struct http *http, const char *pattern);
+/** Whether fake_http_take() would find what it wants. */
+bool fake_http_is_next(const struct http *http, const char *pattern);
+/** The request line of the oldest call that was not taken yet; until the next such question. */
+const char *fake_http_next(const struct http *http);
 /** Whether nothing is waiting to be taken. */
 bool fake_http_is_idle(const struct http *http);
 /** Of a call under way. @return NULL when absent. */

@@ -8,21 +8,26 @@
 
 enum { LIMIT_BYTES = 256 };
 
-/* What came out, as "item;item;|rest|": a wrong cut shows at once. */
+/* What came out, as "<head>item;item;|rest|": a wrong cut shows at once. */
 struct seen {
     char text[2048];
     enum err_code answer; /* of the callback from the `fail_from`-th piece on */
     unsigned fail_from, count;
 };
 
-static enum err_code on_piece(void *context, const char *text, size_t bytes, bool is_item, struct err *reterr)
+static enum err_code on_piece(void *context, const char *text, size_t bytes, enum json_split_piece piece,
+                              struct err *reterr)
 {
+    static const char *const around[][2] = {[JSON_SPLIT_VALUE] = {"|", "|"},
+                                            [JSON_SPLIT_HEAD] = {"<", ">"},
+                                            [JSON_SPLIT_ITEM] = {"", ";"},
+                                            [JSON_SPLIT_REST] = {"|", "|"}};
     struct seen *seen = context;
     assert_int_equal(strlen(text), bytes);
     if (++seen->count == seen->fail_from)
         return err_set(reterr, seen->answer, "the owner said so");
     size_t used = strlen(seen->text);
-    (void)snprintf(seen->text + used, sizeof(seen->text) - used, is_item ? "%s;" : "|%s|", text);
+    (void)snprintf(seen->text + used, sizeof(seen->text) - used, "%s%s%s", around[piece][0], text, around[piece][1]);
     return ERR_OK;
 }
 
@@ -57,15 +62,17 @@ static void cuts_where_values_end(void **state)
         {JSON_SPLIT_VALUES, "{}{}[1]", "|{}||{}||[1]|"},
         {JSON_SPLIT_VALUES, "{\"a\":\"}{\\\"]\\\\\"} {}", "|{\"a\":\"}{\\\"]\\\\\"}||{}|"},
         {JSON_SPLIT_VALUES, "{\"items\":[{\"x\":1}]}", "|{\"items\":[{\"x\":1}]}|"},
-        {JSON_SPLIT_LIST, "{\"items\":[]}", "|{\"items\":[]}|"},
+        {JSON_SPLIT_LIST, "{\"items\":[]}", "<{\"items\":[]}>|{\"items\":[]}|"},
         {JSON_SPLIT_LIST, "{\"items\":null,\"b\":2}", "|{\"items\":null,\"b\":2}|"},
         {JSON_SPLIT_LIST, "{\"kind\":\"L\",\"metadata\":{\"v\":\"1\"},\"items\":[{\"a\":1},{\"b\":\"]\"}]}\n",
-         "{\"a\":1};{\"b\":\"]\"};|{\"kind\":\"L\",\"metadata\":{\"v\":\"1\"},\"items\":[]}|"},
+         "<{\"kind\":\"L\",\"metadata\":{\"v\":\"1\"},\"items\":[]}>{\"a\":1};{\"b\":\"]\"};|{\"kind\":\"L\","
+         "\"metadata\":{\"v\":\"1\"},\"items\":[]}|"},
         {JSON_SPLIT_LIST, " { \"items\" : [ { \"a\" : [ ] } , {} ] , \"metadata\" : {} } ",
-         "{ \"a\" : [ ] };{};|{ \"items\" : [] , \"metadata\" : {} }|"},
+         "<{ \"items\" : []}>{ \"a\" : [ ] };{};|{ \"items\" : [] , \"metadata\" : {} }|"},
         /* Only the top-level key counts, and only a key. */
         {JSON_SPLIT_LIST, "{\"m\":{\"items\":[{\"no\":1}]},\"items\":[{\"items\":[{\"in\":1}]}]}",
-         "{\"items\":[{\"in\":1}]};|{\"m\":{\"items\":[{\"no\":1}]},\"items\":[]}|"},
+         "<{\"m\":{\"items\":[{\"no\":1}]},\"items\":[]}>{\"items\":[{\"in\":1}]};|{\"m\":{\"items\":[{\"no\":1}]},"
+         "\"items\":[]}|"},
         {JSON_SPLIT_LIST, "{\"k\":\"items\",\"v\":[{\"no\":1}]}", "|{\"k\":\"items\",\"v\":[{\"no\":1}]}|"},
         {JSON_SPLIT_LIST, "{\"itemsX\":[{\"no\":1}],\"item\":[{}]}", "|{\"itemsX\":[{\"no\":1}],\"item\":[{}]}|"},
         {JSON_SPLIT_LIST, "{\"items\":{\"no\":[{}]},\"z\":[{}]}", "|{\"items\":{\"no\":[{}]},\"z\":[{}]}|"},
@@ -152,7 +159,7 @@ static void bounds_pieces_and_depth(void **state)
 static void ends_with_the_callbacks_code(void **state)
 {
     (void)state;
-    for (unsigned piece = 1; piece <= 3; piece++) {
+    for (unsigned piece = 1; piece <= 4; piece++) {
         struct seen seen = {.answer = ERR_EXPIRED, .fail_from = piece};
         struct err error = {0};
         assert_int_equal(run(JSON_SPLIT_LIST, "{\"items\":[{\"a\":1},{\"a\":2}]}", 100, &seen, &error), ERR_EXPIRED);
@@ -162,11 +169,12 @@ static void ends_with_the_callbacks_code(void **state)
 }
 
 /* The owner may drop the whole thing from inside the callback, when it returns an error then. */
-static enum err_code release_inside(void *context, const char *text, size_t bytes, bool is_item, struct err *reterr)
+static enum err_code release_inside(void *context, const char *text, size_t bytes, enum json_split_piece piece,
+                                    struct err *reterr)
 {
     (void)text;
     (void)bytes;
-    (void)is_item;
+    (void)piece;
     (void)reterr;
     struct json_split **split = context;
     json_split_done(*split);

@@ -311,7 +311,16 @@ static void never_takes_something_else_for_a_list(void **state)
         {"{\"kind\":\"ServicesList\",\"items\":[],\"metadata\":{\"resourceVersion\":\"1\"}}", "down(protocol)",
          "not a ServiceList"},
         {"{\"kind\":\"PodList\",\"items\":[" ITEM("a", "1") "],\"metadata\":{\"resourceVersion\":\"1\"}}",
-         "up begin L:a down(protocol)", "it is PodList"},
+         "down(protocol)", "it is PodList"},
+        {"{\"kind\":7,\"items\":[" ITEM("a", "1") "],\"metadata\":{\"resourceVersion\":\"1\"}}", "down(protocol)",
+         "it is of no kind"},
+        {"{\"items\":[" ITEM("a", "1") "],\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"1\"}}",
+         "down(protocol)", "it is PodList"},
+        {"{\"items\":[" ITEM("a", "1") "],\"metadata\":{\"resourceVersion\":\"1\"}}", "down(protocol)",
+         "it is of no kind"},
+        {"{\"items\":[{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"}}],\"kind\":\"PodList\",\"metadata\":{"
+         "\"resourceVersion\":\"1\"}}",
+         "down(protocol)", "it is PodList"},
         {"{\"kind\":\"ServiceList\",\"metadata\":{\"resourceVersion\":\"1\"}}", "down(protocol)", "no items"},
         {"{\"kind\":\"ServiceList\",\"items\":{},\"metadata\":{\"resourceVersion\":\"1\"}}", "down(protocol)",
          "no items"},
@@ -348,6 +357,48 @@ static void takes_lists_without_items(void **state)
                      "{\"kind\":\"ServiceList\",\"items\":null,\"metadata\":{\"resourceVersion\":\"1\"}}");
     expect(&bench, "up begin end up,synced");
     (void)take(&bench, WATCH_FROM("1"));
+    tear_down(&bench);
+}
+
+/* What JSON allows, and the API server does with custom resources: the kind last. */
+static void takes_lists_that_name_their_kind_last(void **state)
+{
+    (void)state;
+    static const char *const items[] = {
+        ITEM("a", "1") "," ITEM("b", "2"),
+        "{\"kind\":\"Service\",\"metadata\":{\"name\":\"a\"}},{\"kind\":\"Service\",\"metadata\":{\"name\":\"b\"}}",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(items); i++) {
+        struct bench bench;
+        char body[1024];
+        set_up(&bench);
+        (void)snprintf(body, sizeof(body),
+                       "{\"apiVersion\":\"v1\",\"items\":[%s],\"kind\":\"ServiceList\",\"metadata\":{"
+                       "\"resourceVersion\":\"7\"}}",
+                       items[i]);
+        fake_http_answer(take(&bench, FIRST_LIST), 200, body);
+        expect(&bench, "up begin L:a L:b end up,synced");
+        (void)take(&bench, WATCH_FROM("7"));
+        tear_down(&bench);
+    }
+}
+
+/* Items of which nobody knows what they are do not pile up without a bound. */
+static void does_not_hold_items_without_end(void **state)
+{
+    (void)state;
+    struct bench bench;
+    char item[64 << 10];
+    set_up(&bench);
+    (void)snprintf(item, sizeof(item), "{\"a\":\"%0*d\"},", (int)sizeof(item) - 10, 0);
+    struct http_call *call = take(&bench, FIRST_LIST);
+    (void)fake_http_head(call, 200, "application/json");
+    bool open = fake_http_data(call, "{\"items\":[");
+    for (unsigned i = 0; open && i < 100; i++)
+        open = fake_http_data(call, item);
+    assert_false(open);
+    expect(&bench, "down(limit)");
+    assert_non_null(strstr(bench.error, "does not say of what kind it is"));
     tear_down(&bench);
 }
 
@@ -994,6 +1045,8 @@ int main(void)
         cmocka_unit_test(starts_over_when_a_page_expires),
         cmocka_unit_test(never_takes_something_else_for_a_list),
         cmocka_unit_test(takes_lists_without_items),
+        cmocka_unit_test(takes_lists_that_name_their_kind_last),
+        cmocka_unit_test(does_not_hold_items_without_end),
         cmocka_unit_test(ignores_objects_of_other_kinds),
         cmocka_unit_test(backs_off_while_a_list_fails),
         cmocka_unit_test(waits_as_long_as_the_server_asks),
