@@ -108,7 +108,9 @@ static enum err_code load_credentials(struct dry_run *run, struct kubeconfig *co
     bool in_pod = getenv("KUBERNETES_SERVICE_HOST") != NULL && getenv("KUBECONFIG") == NULL;
     if (file == NULL && context == NULL && in_pod)
         return kubeconfig_in_cluster(&run->arena, config, reterr);
-    return kubeconfig_load(&run->arena, file, context, config, reterr);
+    TRY(kubeconfig_load(&run->arena, file, context, config, reterr));
+    config->exec_permission = EXEC_TERMINAL; /* a person's own kubeconfig, as for kubectl */
+    return ERR_OK;
 }
 
 static enum err_code open_network(struct dry_run *run, struct err *reterr)

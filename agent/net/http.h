@@ -36,6 +36,7 @@ struct http_origin_config {
     const char
         *proxy_url; /* http://, https://, socks5://; NULL: environment (HTTPS_PROXY, NO_PROXY with CIDRs); "": none */
     const char *user_agent;
+    const char *const *headers;  /* "Name: value", sent with every call; NULL at its end; NULL: none */
     uint32_t max_connections;    /* 0: 64. Further calls wait; one without timeout_ms (a watch) may open one more */
     uint32_t connect_timeout_ms; /* TCP and TLS together; 0: 10 s */
     bool http2;                  /* default is HTTP/1.1 */

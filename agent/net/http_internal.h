@@ -39,6 +39,7 @@ struct http_origin {
     char *proxy;            /* "" for none */
     char *proxy_name;       /* "host:port": how messages name it, without what it must not show; NULL for none */
     char *user_agent;
+    struct curl_slist *headers; /* of every call */
     struct curl_blob ca, cert, key;
     bool insecure, http2;
     uint16_t resolve_port;

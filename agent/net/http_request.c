@@ -144,6 +144,8 @@ static bool set_lists(struct http_transfer *transfer)
     bool ok = append(&transfer->headers, "Expect:");
     if (ok && origin->host_header != NULL)
         ok = append(&transfer->headers, origin->host_header);
+    for (const struct curl_slist *at = origin->headers; ok && at != NULL; at = at->next)
+        ok = append(&transfer->headers, at->data);
     for (unsigned i = 0; ok && i < HTTP_MAX_HEADERS && transfer->call->headers[i] != NULL; i++)
         ok = append(&transfer->headers, transfer->call->headers[i]);
     return ok && (origin->connect_to == NULL || append(&transfer->connect_to, origin->connect_to));
