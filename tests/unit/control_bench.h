@@ -36,7 +36,7 @@ struct bench_event {
 };
 
 struct bench {
-    const char *only_link; /* set between bench_init() and bench_start() */
+    const char *only_link, *source_token, *source_token_file; /* set between bench_init() and bench_start() */
     struct loop *loop;
     struct http *http;
     struct metrics *metrics;
