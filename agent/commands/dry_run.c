@@ -123,7 +123,10 @@ static enum err_code open_network(struct dry_run *run, struct err *reterr)
         return no_memory(reterr);
     run->dns = dns_new(run->loop, options_text(run->config.options, "dns-servers"), &error);
     run->http = run->dns != NULL ? http_new(run->loop, run->dns, &error) : NULL;
-    return run->http != NULL ? ERR_OK : err_set(reterr, error.code, "%s", error.text);
+    if (run->http == NULL)
+        return err_set(reterr, error.code, "%s", error.text);
+    http_set_http2(run->http, agent_options_http2(run->config.options));
+    return ERR_OK;
 }
 
 static enum err_code start(struct dry_run *run, struct err *reterr)

@@ -193,7 +193,10 @@ static enum err_code make_network(struct agent *agent, struct err *reterr)
     struct err error = {0};
     agent->dns = dns_new(agent->loop, options_text(agent->options, "dns-servers"), &error);
     agent->http = agent->dns != NULL ? http_new(agent->loop, agent->dns, &error) : NULL;
-    return agent->http != NULL ? ERR_OK : err_set(reterr, error.code, "%s", error.text);
+    if (agent->http == NULL)
+        return err_set(reterr, error.code, "%s", error.text);
+    http_set_http2(agent->http, agent_options_http2(agent->options));
+    return ERR_OK;
 }
 
 /* Before the control: a port that is taken is found out before anything is watched or written. */

@@ -86,6 +86,7 @@ static enum err_code open_origin(struct kube_client *client, const struct kubeco
         .proxy_url = config->proxy_url,
         .user_agent = user_agent(),
         .headers = config->impersonate,
+        .http2 = http_speaks_http2(client->http),
     };
     return http_origin_new(client->http, &origin, ret_origin, reterr);
 }

@@ -23,6 +23,7 @@ enum {
 struct http {
     struct loop *loop;
     struct dns *dns; /* NULL: origins must be literal addresses */
+    bool http2;      /* wanted, for who makes origins */
     /* What they received is not handed over yet; the first is next. */
     struct http_transfer *waiting, **waiting_end;
 };

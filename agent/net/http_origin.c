@@ -360,7 +360,8 @@ void http_origin_return_handle(struct http_origin *origin, CURL *easy)
     if (easy == NULL)
         return;
     curl_easy_reset(easy);
-    if (origin->idle_count < HTTP_IDLE_HANDLES)
+    /* After a transfer on a shared connection curl 7.88 keeps the handle's buffer, and then takes no CURLOPT_BUFFERSIZE for it. */
+    if (origin->idle_count < HTTP_IDLE_HANDLES && !origin->http2)
         origin->idle[origin->idle_count++] = easy;
     else
         curl_easy_cleanup(easy);

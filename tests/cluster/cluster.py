@@ -94,6 +94,22 @@ class Cluster:
                           "--audit-log-path", self.audit_path, "--audit-log-mode", "blocking", "--profiling=false")
         self.kube_apiserver.start()
 
+    def restart_apiserver(self, **flags):
+        """With these flags besides, or in place of those of the name (`goaway_chance=0.02`); without any: as it was at first."""
+        if not hasattr(self, "apiserver_argv"):
+            self.apiserver_argv = list(self.kube_apiserver.argv)
+        argv = list(self.apiserver_argv)
+        for name, value in flags.items():
+            flag = "--" + name.replace("_", "-")
+            if flag in argv:
+                argv[argv.index(flag) + 1] = str(value)
+            else:
+                argv += [flag, str(value)]
+        self.kube_apiserver.argv = argv
+        self.kube_apiserver.stop()
+        self.kube_apiserver.start()
+        wait_until(self._ready, 60, f"{self.name}: API server ready", 0.1)
+
     def start_proxy(self):
         self.network.route_services(self.service_cidr)
         config = os.path.join(self.folder, "proxy.yaml")

@@ -52,6 +52,7 @@ void http_free(struct http *http)
 }
 
 struct loop *http_loop(const struct http *http) { return http->loop; }
+bool http_speaks_http2(const struct http *http) { return http == NULL; }
 
 /* ---- origins ---- */
 
