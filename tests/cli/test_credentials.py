@@ -2,12 +2,14 @@
 import json
 import os
 import pathlib
+import pty
 import signal
+import subprocess
 import sys
 import tempfile
 import unittest
 
-from program import Agent, EmptyCluster, events, svcmirror, wait_until
+from program import BINARY, CLEAN, Agent, EmptyCluster, events, svcmirror, wait_until
 
 API = "client.authentication.k8s.io/v1"
 
@@ -104,6 +106,22 @@ print(json.dumps({{"kind": "ExecCredential", "apiVersion": info["apiVersion"], "
         self.assertEqual(done.returncode, 1)
         self.assertIn("interactiveMode: Always", done.stderr)
         self.assertEqual(self.runs(), 0)
+
+    def test_one_may_ask_at_the_terminal_unless_it_says_never(self):
+        answer = json.dumps({"kind": "ExecCredential", "apiVersion": API, "status": {"token": "TOKEN"}}).replace("TOKEN", "'$word'")
+        self.write_plugin(f"#!/bin/sh\nword=nobody\nprintf 'one-time code: ' >&2\nread -r word || word=nobody\necho '{answer}'\n")
+        for mode, expected in (("Always", "from-a-person"), ("IfAvailable", "from-a-person"), ("Never", "nobody")):
+            self.cluster.authorizations.clear()
+            ours, theirs = pty.openpty()
+            process = subprocess.Popen([BINARY, "gateways", "--kubeconfig", self.kubeconfig(interactiveMode=mode)], stdin=theirs, text=True,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**CLEAN, **self.path})
+            os.write(ours, b"from-a-person\n")
+            _, said = process.communicate(timeout=30)
+            os.close(ours)
+            os.close(theirs)
+            self.assertEqual(process.returncode, 0, said)
+            self.assertEqual(set(self.cluster.authorizations), {f"Bearer {expected}"}, mode)
+            self.assertEqual("one-time code: " in said, mode != "Never", "it speaks to the terminal only when it may ask there")
 
     def test_auth_providers_are_refused_with_what_to_do(self):
         config = self.cluster.kubeconfig(self.folder.name, {"auth-provider": {"name": "gcp"}})
