@@ -71,6 +71,11 @@ static const char *text_or_empty(const struct options *options, const char *name
     return text != NULL ? text : "";
 }
 
+bool agent_options_http2(const struct options *options)
+{
+    return strcmp(options_text(options, "http-version"), "2") == 0;
+}
+
 void agent_options_decide(const struct options *options, struct control_config *config)
 {
     const struct option_value *creation = options_get(options, "enable-namespace-creation");

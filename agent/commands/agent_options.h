@@ -46,6 +46,10 @@
          .help = "what mirrors get: EndpointSlices (auto: v1 Endpoints where the cluster has none), or v1 Endpoints, " \
                  "which is all that Linkerd 2.8's control plane reads",                                                \
          .check = agent_options_check_endpoints_api},                                                                  \
+        {.name = "http-version",                                                                                       \
+         .choices = "1.1|2",                                                                                           \
+         .fallback = "1.1",                                                                                            \
+         .help = "HTTP to speak with API servers; 2 shares one connection among all requests to a server"},            \
         {.name = "remove-unaccounted-mirrors",                                                                         \
          .type = OPTION_BOOL,                                                                                          \
          .fallback = "false",                                                                                          \
@@ -59,5 +63,7 @@
 enum err_code agent_options_check_selector(const char *text, struct err *reterr);
 enum err_code agent_options_check_endpoints_api(const char *text, struct err *reterr);
 enum err_code agent_options_check_dns_servers(const char *text, struct err *reterr);
+/** Of --http-version. */
+bool agent_options_http2(const struct options *options);
 /** Fills in what these flags decide; texts are borrowed from the options. */
 void agent_options_decide(const struct options *options, struct control_config *config);

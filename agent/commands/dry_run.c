@@ -108,7 +108,9 @@ static enum err_code load_credentials(struct dry_run *run, struct kubeconfig *co
     bool in_pod = getenv("KUBERNETES_SERVICE_HOST") != NULL && getenv("KUBECONFIG") == NULL;
     if (file == NULL && context == NULL && in_pod)
         return kubeconfig_in_cluster(&run->arena, config, reterr);
-    return kubeconfig_load(&run->arena, file, context, config, reterr);
+    TRY(kubeconfig_load(&run->arena, file, context, config, reterr));
+    config->exec_permission = EXEC_TERMINAL; /* a person's own kubeconfig, as for kubectl */
+    return ERR_OK;
 }
 
 static enum err_code open_network(struct dry_run *run, struct err *reterr)
@@ -121,7 +123,10 @@ static enum err_code open_network(struct dry_run *run, struct err *reterr)
         return no_memory(reterr);
     run->dns = dns_new(run->loop, options_text(run->config.options, "dns-servers"), &error);
     run->http = run->dns != NULL ? http_new(run->loop, run->dns, &error) : NULL;
-    return run->http != NULL ? ERR_OK : err_set(reterr, error.code, "%s", error.text);
+    if (run->http == NULL)
+        return err_set(reterr, error.code, "%s", error.text);
+    http_set_http2(run->http, agent_options_http2(run->config.options));
+    return ERR_OK;
 }
 
 static enum err_code start(struct dry_run *run, struct err *reterr)

@@ -66,6 +66,9 @@ static const struct option table[] = {
      .value_name = "FILE",
      .help = "kubeconfig of the source cluster; without it the service account of the pod is used"},
     {.name = "context", .value_name = "NAME", .help = "context of the kubeconfig, instead of its current one"},
+    {.name = "exec-allow",
+     .value_name = "NAME,...",
+     .help = "credential plugins that the kubeconfig may have run: names in PATH and absolute paths; default: none"},
     AGENT_OPTION_NAMESPACE,
     {.name = "admin-addr",
      .value_name = "ADDRESS",
@@ -148,6 +151,23 @@ static const char *instance_name(void)
 
 static bool is_empty(const char *text) { return text == NULL || text[0] == '\0'; }
 
+/* Whoever can write the kubeconfig would choose what runs beside the agent's rights: who starts the agent does. */
+static enum err_code permit_plugin(const struct options *options, struct kubeconfig *config, struct err *reterr)
+{
+    const char *allowed = options_text(options, "exec-allow");
+    if (config->exec == NULL)
+        return ERR_OK;
+    if (config->exec->mode == EXEC_ALWAYS_ASKS)
+        return err_set(
+            reterr, ERR_UNSUPPORTED,
+            "credential plugin %.120s always asks somebody (interactiveMode: Always), and the agent has nobody "
+            "to ask: use one that does not, or a token",
+            config->exec->command);
+    if (exec_config_allowed(config->exec, allowed != NULL ? allowed : ""))
+        config->exec_permission = EXEC_ALONE;
+    return ERR_OK; /* the client refuses what is not permitted, and says how to permit it */
+}
+
 /* An agent that writes must be told where to: it does not take whatever context ~/.kube/config happens to be at. An empty name is none, as
  * for Linkerd's controller. */
 static enum err_code load_credentials(struct agent *agent, struct kubeconfig *config, struct err *reterr)
@@ -155,7 +175,8 @@ static enum err_code load_credentials(struct agent *agent, struct kubeconfig *co
     const char *file = options_text(agent->options, "kubeconfig"), *context = options_text(agent->options, "context");
     if (is_empty(file) && is_empty(context))
         return kubeconfig_in_cluster(&agent->arena, config, reterr);
-    return kubeconfig_load(&agent->arena, file, context, config, reterr);
+    TRY(kubeconfig_load(&agent->arena, file, context, config, reterr));
+    return permit_plugin(agent->options, config, reterr);
 }
 
 /* ---- stopping ---- */
@@ -201,7 +222,10 @@ static enum err_code make_network(struct agent *agent, struct err *reterr)
     struct err error = {0};
     agent->dns = dns_new(agent->loop, options_text(agent->options, "dns-servers"), &error);
     agent->http = agent->dns != NULL ? http_new(agent->loop, agent->dns, &error) : NULL;
-    return agent->http != NULL ? ERR_OK : err_set(reterr, error.code, "%s", error.text);
+    if (agent->http == NULL)
+        return err_set(reterr, error.code, "%s", error.text);
+    http_set_http2(agent->http, agent_options_http2(agent->options));
+    return ERR_OK;
 }
 
 /* Before the control: a port that is taken is found out before anything is watched or written. */

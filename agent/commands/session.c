@@ -172,6 +172,7 @@ enum err_code session_use_cluster(struct session *session, const char *kubeconfi
         TRY(kubeconfig_in_cluster(&session->arena, &config, reterr));
     else
         TRY(kubeconfig_load(&session->arena, kubeconfig, context, &config, reterr));
+    config.exec_permission = EXEC_TERMINAL; /* a person's own kubeconfig, as for kubectl */
     const char *label = config.context_name != NULL ? config.context_name : config.server;
     return kube_client_new(session->http, session->loop, &config, label, &session->client, reterr);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/control/expiry.h"
 #include "agent/control/internal.h"
 #include "agent/control/local.h"
 #include "agent/observe/log.h"
@@ -90,6 +91,7 @@ static void on_collect(void *context)
     const struct instruments *instruments = &control->instruments;
     for (struct target *target = links_first(control->links); target != NULL; target = links_next(target))
         target_collect(target);
+    expiry_collect(control, control->client, "local");
     gateways_collect(control->gateways);
     writer_collect(control->writer);
     metric_set(metric_get(instruments->service_cache, "local"),
@@ -143,16 +145,17 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
                                        .context = control};
     control->world = world_new(&world);
     control->again = loop_timer_new(config->loop, on_again, control);
-    if (control->world == NULL || control->again == NULL || start_telling(control) != ERR_OK ||
-        gateways_new(control, &control->gateways) != ERR_OK || writer_new(control, &control->writer) != ERR_OK ||
-        source_new(control, &control->source) != ERR_OK || links_new(control, &control->links) != ERR_OK ||
-        loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
+    if (control->world == NULL || control->again == NULL || expiry_init(control) != ERR_OK ||
+        start_telling(control) != ERR_OK || gateways_new(control, &control->gateways) != ERR_OK ||
+        writer_new(control, &control->writer) != ERR_OK || source_new(control, &control->source) != ERR_OK ||
+        links_new(control, &control->links) != ERR_OK || loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
         metrics_on_collect(config->metrics, on_collect, control) != ERR_OK)
         return no_memory(reterr);
     TRY(local_new(control, &control->local, reterr));
     events_on_refused(control->events, on_event_refused, control);
     loop_on_stall(config->loop, on_busy, control);
     snapshot_init(control);
+    expiry_start(control);
     return ERR_OK;
 }
 
@@ -235,6 +238,7 @@ void control_free(struct control *control)
     world_free(control->world);
     events_free(control->events);
     loop_timer_free(control->again);
+    loop_timer_free(control->expiry_timer);
     kube_client_free(control->client);
     mem_free(control->namespace);
     mem_free(control->instance);

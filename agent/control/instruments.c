@@ -15,6 +15,8 @@ static const char *const address_labels[] = {"target_cluster_name", "gateway_nam
 static const char *const target_labels[] = {"target_cluster_name", NULL};
 static const char *const service_labels[] = {"target_cluster_name", "reason", NULL};
 static const char *const cluster_labels[] = {"cluster", NULL};
+static const char *const credential_labels[] = {"cluster", "kind", NULL};
+static const char *const reload_labels[] = {"cluster", "kind", "result", NULL};
 static const char *const invalid_labels[] = {"kind", "name", NULL};
 static const char *const resource_labels[] = {"resource", NULL};
 static const char *const request_labels[] = {"cluster", "verb", "resource", "code", NULL};
@@ -75,7 +77,9 @@ static const struct definition definitions[] = {
     {FIELD(link_event_age), METRIC_GAUGE, "svcmirror_link_event_age_seconds",
      "Time since the target's API server gave a sign of life.", target_labels, NULL, 0},
     {FIELD(credentials_expiry), METRIC_GAUGE, "svcmirror_credentials_expiry_timestamp_seconds",
-     "When the credentials for the target expire, in seconds since 1970.", target_labels, NULL, 0},
+     "When a certificate or token for the cluster expires, in seconds since 1970.", credential_labels, NULL, 0},
+    {FIELD(credentials_reloads), METRIC_COUNTER, "svcmirror_credentials_reloads_total",
+     "Files of credentials that changed and are in use, or that could not be used.", reload_labels, NULL, 0},
     {FIELD(credentials_usable), METRIC_GAUGE, "svcmirror_credentials_usable",
      "1 while the credentials for the target can be used, 0 while their Secret is missing or its kubeconfig is not "
      "understood.",

@@ -14,11 +14,12 @@ struct instruments {
     struct metric *address_alive; /* + address */
     /* per target cluster */
     struct metric *endpoint_repairs, *link_reachable, *link_synced, *link_invalid, *link_event_age, *link_warning,
-        *credentials_expiry, *credentials_usable, *services;
+        *credentials_usable, *services;
     struct metric *declarations_readable; /* resource */
     /* per cluster, the source being "local" */
     struct metric *service_cache, *slice_cache, *namespace_cache;
     struct metric *api_requests, *api_seconds, *api_warnings;
+    struct metric *credentials_expiry, *credentials_reloads; /* + kind; + result */
     /* the process */
     struct metric *writes, *write_failures, *writes_in_flight, *writes_limit, *queue_depth, *unaccounted, *flip_seconds,
         *loop_busy, *events_dropped;

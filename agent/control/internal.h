@@ -6,6 +6,7 @@
  *   finalizers.c deleted Links -> held until their mirrors are gone
  *   target.c    one link's client and watches -> world
  *   gateways.c  the world's gateways -> names resolved, probes, liveness -> world
+ *   expiry.c    the ends of certificates and tokens -> log, Events
  *   writer.c    marked mirrors -> plans -> writes, one at a time per mirror
  *   status.c    claims' states -> Link status
  *   snapshot.c  all of it -> what the admin server shows
@@ -33,6 +34,11 @@ struct gateways;
 struct writer;
 struct link_statuses;
 
+/* What was told of the credentials for one cluster. */
+struct expiry {
+    enum validity_stage stages[KUBE_CREDENTIAL_KINDS];
+};
+
 struct control {
     struct control_config config;
     char *namespace, *instance, *cluster_name;
@@ -48,7 +54,8 @@ struct control {
     struct link_statuses *statuses;
     struct admin_source admin;
     struct err event_error; /* the last refusal of an Event that was told */
-    struct loop_timer *again;
+    struct expiry expiry;   /* of the source */
+    struct loop_timer *again, *expiry_timer;
     char warning_told[256]; /* the API server's last warning that was told: it repeats itself with each request */
     bool stopping;
 };
@@ -120,6 +127,7 @@ int64_t target_expires_us(const struct target *target);
 void target_collect(struct target *target);                     /* fills its gauges */
 const char *target_server(const struct target *target);         /* "" without credentials */
 struct kube_client *target_client(const struct target *target); /* NULL without credentials */
+struct expiry *target_expiry(struct target *target);            /* for expiry.c to keep */
 
 /* ---- gateways.c ---- */
 enum err_code gateways_new(struct control *control, struct gateways **ret_gateways) MUST_USE;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "agent/control/expiry.h"
 #include "agent/kube/codec.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
@@ -45,8 +46,9 @@ struct target {
     struct control *control;
     struct world_link *world_link;
     struct kube_client *client;
-    char *kubeconfig;   /* that the client was made of, NULL when none */
-    char *refused;      /* the kubeconfig that was given last, when it could not be used */
+    char *kubeconfig; /* that the client was made of, NULL when none */
+    char *refused;    /* the kubeconfig that was given last, when it could not be used */
+    struct expiry expiry;
     const char *oddity; /* of the kubeconfig in use, "" when none; constant */
     struct err problem; /* of declaration or credentials */
     struct target_watch services, slices, endpoints;
@@ -404,6 +406,7 @@ static enum err_code connect_anew(struct target *target, char *kubeconfig)
              cluster_name(target), "server", kube_client_server(client), NULL);
     tell_recovery(target);
     tell_oddity(target, oddity);
+    expiry_look_soon(target->control);
     return restart_watches(target);
 }
 
@@ -546,9 +549,7 @@ static void collect_credentials(const struct target *target)
     bool usable = target->problem.code == ERR_OK;
     if (target->client != NULL || !usable)
         metric_set(metric_get(instruments->credentials_usable, cluster_name(target)), usable);
-    if (target_expires_us(target) != 0)
-        metric_set(metric_get(instruments->credentials_expiry, cluster_name(target)),
-                   (double)target_expires_us(target) / 1e6);
+    expiry_collect(target->control, target->client, cluster_name(target));
 }
 
 void target_collect(struct target *target)
@@ -571,3 +572,5 @@ void target_collect(struct target *target)
 }
 
 struct kube_client *target_client(const struct target *target) { return target->client; }
+
+struct expiry *target_expiry(struct target *target) { return &target->expiry; }

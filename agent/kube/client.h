@@ -1,5 +1,6 @@
 /* One API server as one identity: requests with credentials, answers with Kubernetes' meaning. Keeps the token fresh (re-read each
- * minute and after a 401, once), certificates and CA files too. Knows no resource types. */
+ * minute and after a 401, once), certificates and CA files too, and runs the kubeconfig's exec plugin where that was permitted. Knows no
+ * resource types. */
 #pragma once
 
 #include <jansson.h>
@@ -7,6 +8,7 @@
 #include <stdint.h>
 
 #include "agent/kube/kubeconfig.h"
+#include "agent/kube/validity.h"
 #include "agent/net/http.h"
 
 struct kube_client;
@@ -20,7 +22,13 @@ enum err_code kube_client_new(struct http *http, struct loop *loop, const struct
 void kube_client_free(struct kube_client *client);
 const char *kube_client_label(const struct kube_client *client);
 const char *kube_client_server(const struct kube_client *client);
-/** When the first of certificate and token expires, microseconds since 1970; 0 when unknown. */
+/** What a client proves itself with, and what it trusts. */
+enum kube_credential { KUBE_CREDENTIAL_CERTIFICATE, KUBE_CREDENTIAL_CA, KUBE_CREDENTIAL_TOKEN, KUBE_CREDENTIAL_KINDS };
+/** "client_certificate", "ca", "token": for metrics and logs. */
+const char *kube_credential_name(enum kube_credential kind);
+/** Of a CA bundle that of the certificate that expires first; zeros for what there is none of, or what does not say. */
+struct validity kube_client_validity(const struct kube_client *client, enum kube_credential kind);
+/** When the first of client certificate and token expires, microseconds since 1970; 0 when unknown. */
 int64_t kube_client_expires_us(const struct kube_client *client);
 
 /** From now on every request that would change something is refused with ERR_UNSUPPORTED, and never sent. */
@@ -36,6 +44,12 @@ void kube_client_observe(struct kube_client *client, kube_observe_fn fn, void *c
 /** Each distinct Warning header (299) of the server, once. */
 typedef void (*kube_warning_fn)(void *context, const struct kube_client *client, const char *text);
 void kube_client_on_warning(struct kube_client *client, kube_warning_fn fn, void *context);
+
+/** A file of credentials was read again. @param error  NULL: it held something new, which is in use; else it could not be used, and the old is
+ *  used on; its text is empty when the same was told before. */
+typedef void (*kube_reload_fn)(void *context, const struct kube_client *client, enum kube_credential kind,
+                               const struct err *error);
+void kube_client_on_reload(struct kube_client *client, kube_reload_fn fn, void *context);
 
 /** What came back when it was not what was asked for; err.text reads "create Service ns/name in cluster source: ...". */
 struct kube_failure {

@@ -8,6 +8,7 @@
 
 #include "agent/kube/base64.h"
 #include "agent/kube/file.h"
+#include "agent/kube/impersonate.h"
 #include "agent/kube/kubeconfig_internal.h"
 #include "agent/kube/pem.h"
 #include "agent/kube/yaml.h"
@@ -112,24 +113,6 @@ static enum err_code get_data(const struct parser *parser, const json_t *object,
 
 /* ---- what tokens say of themselves ---- */
 
-int64_t kubeconfig_token_expires_us(struct arena *arena, const char *token)
-{
-    const char *start = strchr(token, '.'), *end = start != NULL ? strchr(start + 1, '.') : NULL, *claims = NULL;
-    size_t bytes = 0;
-    struct err ignored = {0};
-    if (end == NULL)
-        return 0;
-    const char *payload = arena_printf(arena, "%.*s", (int)(end - start - 1), start + 1);
-    if (payload == NULL || base64_decode(arena, payload, &claims, &bytes, &ignored) != ERR_OK)
-        return 0;
-    json_t *json = json_loadb(claims, bytes, 0, NULL);
-    /* RFC 7519: NumericDate may have a fraction. */
-    double expires_s = json_number_value(json_object_get(json, "exp"));
-    json_decref(json);
-    const double year_10000_s = 253402300800.0;
-    return expires_s > 0 && expires_s < year_10000_s ? (int64_t)expires_s * 1000000 : 0;
-}
-
 /* ---- the parts of a context ---- */
 
 static enum err_code read_proxy(const struct parser *parser, const json_t *cluster, struct kubeconfig *config)
@@ -169,7 +152,8 @@ static enum err_code read_cluster(const struct parser *parser, const json_t *clu
     if (config->insecure_skip_tls_verify)
         return err_set(parser->reterr, ERR_INVALID,
                        "certificate-authority and insecure-skip-tls-verify contradict each other: remove one");
-    if (pem_check_bundle(config->ca_pem, parser->reterr) != ERR_OK)
+    struct validity ignored;
+    if (pem_check_bundle(config->ca_pem, &ignored, parser->reterr) != ERR_OK)
         return err_context(parser->reterr, "certificate-authority");
     return ERR_OK;
 }
@@ -185,8 +169,6 @@ static enum err_code read_token(const struct parser *parser, const json_t *user,
         if (file_read_token(parser->arena, config->token_file, &config->token, parser->reterr) != ERR_OK)
             return err_context(parser->reterr, "tokenFile");
     }
-    if (config->token != NULL)
-        config->token_expires_us = kubeconfig_token_expires_us(parser->arena, config->token);
     return ERR_OK;
 }
 
@@ -198,7 +180,8 @@ static enum err_code read_client_certificate(const struct parser *parser, const 
         return err_set(parser->reterr, ERR_INVALID, "client-certificate and client-key must be given together");
     if (config->cert_pem == NULL)
         return ERR_OK;
-    if (pem_expires_us(config->cert_pem, &config->cert_expires_us, parser->reterr) != ERR_OK)
+    struct validity ignored;
+    if (pem_validity(config->cert_pem, &ignored, parser->reterr) != ERR_OK)
         return err_context(parser->reterr, "client-certificate");
     if (pem_check_key(config->cert_pem, config->key_pem, parser->reterr) != ERR_OK)
         return err_context(parser->reterr, "client-key");
@@ -208,30 +191,45 @@ static enum err_code read_client_certificate(const struct parser *parser, const 
 /* Ways to prove who one is that this program has not: going on without them would be going on as somebody else. */
 static enum err_code check_methods(const struct parser *parser, const json_t *user)
 {
-    static const char *const impersonation[] = {"as-uid", "as-groups", "as-user-extra"};
     bool is_target = parser->trust == KUBECONFIG_TARGET;
-    if (has(user, "exec"))
-        return is_target ? refuse(parser, "exec", "it would run a program in the agent")
-                         : err_set(parser->reterr, ERR_UNSUPPORTED,
-                                   "exec credential plugins are not supported: use a token or a client certificate");
+    if (has(user, "exec") && is_target)
+        return refuse(parser, "exec", "it would run a program in the agent");
     if (has(user, "auth-provider"))
         return is_target ? refuse(parser, "auth-provider", "it would run a program in the agent")
                          : err_set(parser->reterr, ERR_UNSUPPORTED,
-                                   "auth-provider is no longer supported by Kubernetes: use a token");
-    for (size_t i = 0; i < ARRAY_COUNT(impersonation); i++)
-        if (has(user, impersonation[i]))
-            return err_set(parser->reterr, ERR_UNSUPPORTED, "%s is not supported: only `as` is", impersonation[i]);
+                                   "auth-provider is no longer supported by Kubernetes: use exec, a token or a client "
+                                   "certificate");
     return ERR_OK;
 }
 
-static enum err_code read_user(const struct parser *parser, const json_t *user, struct kubeconfig *config)
+static enum err_code read_exec(const struct parser *parser, const json_t *user, const json_t *cluster,
+                               struct kubeconfig *config)
+{
+    static const char *const others[] = {"token", "tokenFile", "username", "client-certificate",
+                                         "client-certificate-data"};
+    const json_t *exec = json_object_get(user, "exec");
+    if (!has(user, "exec"))
+        return ERR_OK;
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++)
+        if (get(user, others[i]) != NULL)
+            return err_set(parser->reterr, ERR_INVALID, "exec and %s are two ways to say who one is: remove one",
+                           others[i]);
+    if (exec_config_read(parser->arena, exec, cluster, config->ca_pem, parser->directory, &config->exec,
+                         parser->reterr) != ERR_OK)
+        return err_context(parser->reterr, "exec");
+    return ERR_OK;
+}
+
+static enum err_code read_user(const struct parser *parser, const json_t *user, const json_t *cluster,
+                               struct kubeconfig *config)
 {
     TRY(check_methods(parser, user));
     TRY(read_token(parser, user, config));
     TRY(copy(parser, get(user, "username"), &config->username));
     TRY(copy(parser, get(user, "password"), &config->password));
-    TRY(copy_line(parser, user, "as", &config->as_user));
-    return read_client_certificate(parser, user, config);
+    TRY(impersonate_read(parser->arena, user, &config->impersonate, parser->reterr));
+    TRY(read_client_certificate(parser, user, config));
+    return read_exec(parser, user, cluster, config);
 }
 
 /* @return the `member` of the entry called `name` when that is a map, else NULL. */
@@ -271,7 +269,7 @@ static enum err_code resolve(const struct parser *parser, const json_t *root, co
     TRY(copy(parser, get(context, "namespace"), &config->namespace));
     if (read_cluster(parser, cluster, config) != ERR_OK)
         return err_context(parser->reterr, "cluster \"%.100s\"", cluster_name);
-    if (user != NULL && read_user(parser, user, config) != ERR_OK)
+    if (user != NULL && read_user(parser, user, cluster, config) != ERR_OK)
         return err_context(parser->reterr, "user \"%.100s\"", user_name);
     return ERR_OK;
 }
@@ -368,14 +366,14 @@ static enum err_code read_account(struct arena *arena, struct kubeconfig *config
         return err_set(reterr, ERR_NOMEM, "out of memory");
     TRY(file_read_token(arena, config->token_file, &config->token, reterr));
     TRY(file_read(arena, config->ca_file, MAX_BYTES, &config->ca_pem, &bytes, reterr));
-    if (pem_check_bundle(config->ca_pem, reterr) != ERR_OK) {
+    struct validity unused;
+    if (pem_check_bundle(config->ca_pem, &unused, reterr) != ERR_OK) {
         (void)err_context(reterr, "%s", config->ca_file);
         return ERR_TLS;
     }
     struct err ignored = {0};
     if (file_read_token(arena, namespace_file, &config->namespace, &ignored) == ERR_NOMEM)
         return err_set(reterr, ERR_NOMEM, "out of memory");
-    config->token_expires_us = kubeconfig_token_expires_us(arena, config->token);
     return ERR_OK;
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/kube/exec_config.h"
 #include "base/arena.h"
 #include "base/err.h"
 
@@ -25,10 +26,11 @@ struct kubeconfig {
     const char *token;
     const char *token_file; /* re-read every minute and after a 401 (KUBECONFIG_OWN only) */
     const char *username, *password;
-    const char *as_user;
+    const char *const
+        *impersonate; /* `as` and what belongs to it, as whole header lines; NULL at its end; NULL when none */
     const char *ca_file, *cert_file, *key_file; /* where the PEM texts came from, NULL when inline */
-    int64_t cert_expires_us;                    /* notAfter of the client certificate, 0 when none */
-    int64_t token_expires_us;                   /* `exp` of a JWT, 0 when unknown */
+    const struct exec_config *exec;       /* a program that gives credentials; NULL when none (KUBECONFIG_OWN only) */
+    enum exec_permission exec_permission; /* never anything but EXEC_REFUSED before somebody decides */
 };
 
 /** Parses the text and resolves `context` (NULL: current-context). Reads local files only for KUBECONFIG_OWN, relative to
@@ -43,6 +45,3 @@ enum err_code kubeconfig_load(struct arena *arena, const char *path, const char 
 /** The pod's service account: KUBERNETES_SERVICE_HOST/PORT and /var/run/secrets/kubernetes.io/serviceaccount.
  *  @return ERR_NOT_FOUND when not in a pod; else as above. */
 enum err_code kubeconfig_in_cluster(struct arena *arena, struct kubeconfig *ret_config, struct err *reterr) MUST_USE;
-
-/** The `exp` claim of a JWT in microseconds since 1970; 0 when the token is none or has none. */
-int64_t kubeconfig_token_expires_us(struct arena *arena, const char *token);

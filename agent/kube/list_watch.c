@@ -37,7 +37,7 @@ void list_watch_free(struct list_watch *watch)
     if (!watch->dead) {
         watch->dead = true;
         transport_unfollow(watch->client, &watch->follower);
-        http_cancel(&watch->call);
+        transport_cancel(watch->client, &watch->call);
         loop_timer_stop(watch->timer);
     }
     if (watch->busy == 0)
@@ -86,7 +86,7 @@ static void on_replaced(void *context)
     struct list_watch *watch = context;
     if (watch->machine == STATE_WAITING)
         return;
-    http_cancel(&watch->call);
+    transport_cancel(watch->client, &watch->call);
     mem_free(TAKE(watch->continue_token));
     watch->begun = false;
     list_watch_wait(watch, watch->machine == STATE_WATCHING ? STATE_WATCHING : STATE_LISTING, 0);
@@ -156,8 +156,7 @@ void list_watch_describe_failure(struct list_watch *watch, const char *verb, con
 
 bool list_watch_retry_unauthorized(struct list_watch *watch, const struct err *error, enum state again)
 {
-    if (error != NULL || watch->call.status != 401 || watch->retried_unauthorized ||
-        !transport_refresh(watch->client, watch->generation))
+    if (watch->retried_unauthorized || !transport_refresh(watch->client, watch->generation, &watch->call, error))
         return false;
     watch->retried_unauthorized = true;
     list_watch_wait(watch, again, 0);

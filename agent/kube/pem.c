@@ -36,31 +36,49 @@ static enum err_code finish(enum err_code code)
     return code;
 }
 
-enum err_code pem_expires_us(const char *certificate, int64_t *ret_us, struct err *reterr)
+static int64_t time_us(const ASN1_TIME *time)
 {
     struct tm parts;
+    return ASN1_TIME_to_tm(time, &parts) == 1 ? (int64_t)timegm(&parts) * 1000000 : 0;
+}
+
+static struct validity validity_of(const X509 *certificate)
+{
+    return (struct validity){.from_us = time_us(X509_get0_notBefore(certificate)),
+                             .until_us = time_us(X509_get0_notAfter(certificate))};
+}
+
+enum err_code pem_validity(const char *certificate, struct validity *ret_validity, struct err *reterr)
+{
     X509 *parsed = first_certificate(certificate);
-    bool good = parsed != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(parsed), &parts) == 1;
-    X509_free(parsed);
-    if (!good)
+    if (parsed == NULL)
         return finish(err_set(reterr, ERR_TLS, "not a PEM certificate"));
-    *ret_us = (int64_t)timegm(&parts) * 1000000;
+    *ret_validity = validity_of(parsed);
+    X509_free(parsed);
     return finish(ERR_OK);
 }
 
-enum err_code pem_check_bundle(const char *certificates, struct err *reterr)
+enum err_code pem_check_bundle(const char *certificates, struct validity *ret_validity, struct err *reterr)
 {
     BIO *bio = BIO_new_mem_buf(certificates, -1);
     unsigned count = 0;
-    for (X509 *parsed; (parsed = read_certificate(bio)) != NULL; count++)
+    struct validity first = {0};
+    for (X509 *parsed; (parsed = read_certificate(bio)) != NULL; count++) {
+        struct validity validity = validity_of(parsed);
+        if (count == 0 || validity.until_us < first.until_us)
+            first = validity;
         X509_free(parsed);
+    }
     BIO_free(bio);
     /* Nothing more to begin is the regular end; anything else is a certificate that cannot be read. */
     unsigned long last = ERR_peek_last_error();
     bool at_end = ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
     if (count == 0)
         return finish(err_set(reterr, ERR_TLS, "not a PEM certificate"));
-    return finish(at_end ? ERR_OK : err_set(reterr, ERR_TLS, "certificate %u of it is broken", count + 1));
+    if (!at_end)
+        return finish(err_set(reterr, ERR_TLS, "certificate %u of it is broken", count + 1));
+    *ret_validity = first;
+    return finish(ERR_OK);
 }
 
 enum err_code pem_check_key(const char *certificate, const char *key, struct err *reterr)

@@ -44,8 +44,8 @@ static void finish(struct kube_request *request, json_t *object, const struct ku
 /* Whether a refused request is worth another try, with credentials that changed since. */
 static bool may_retry(struct kube_request *request, const struct err *error)
 {
-    return error == NULL && request->call.status == 401 && !request->retried_unauthorized &&
-           transport_refresh(request->client, request->generation);
+    return !request->retried_unauthorized &&
+           transport_refresh(request->client, request->generation, &request->call, error);
 }
 
 /* @return new, or NULL with the error set, or NULL when the body is empty. */
@@ -137,7 +137,7 @@ void kube_cancel(struct kube_request *request)
 {
     if (request->client == NULL)
         return;
-    http_cancel(&request->call);
+    transport_cancel(request->client, &request->call);
     release(request);
 }
 

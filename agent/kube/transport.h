@@ -13,17 +13,22 @@ struct transport_follower {
 void transport_follow(struct kube_client *client, struct transport_follower *follower);
 void transport_unfollow(struct kube_client *client, struct transport_follower *follower); /* idempotent */
 
-/** http_start() with the credentials added; up to HTTP_MAX_HEADERS - 2 headers may be set.
- *  @param[out] ret_generation  of the credentials, for transport_refresh(). */
+/** http_start() with the credentials added; up to HTTP_MAX_HEADERS - 1 headers may be set. While an exec plugin is asked for credentials
+ *  the call waits; end it with transport_cancel(). What fails then is told by on_done.
+ *  @param[out] ret_generation  of the credentials, for transport_refresh(); written when it is sent. */
 enum err_code transport_start(struct kube_client *client, struct http_call *call, unsigned *ret_generation,
                               struct err *reterr) MUST_USE;
-/** After a 401: reads the token file, and the files of certificates, again. @return whether the credentials are others now than those of
- *  `generation`, so that the request is worth another try. */
-bool transport_refresh(struct kube_client *client, unsigned generation);
 /** Whether lists are to be streamed: asked for by the client's owner, and never refused by its server. */
 bool transport_streams_lists(const struct kube_client *client);
 /** The server refused to stream a list, or does not know what that is. */
 void transport_refuse_streams(struct kube_client *client);
+/** http_cancel(), also of a call that waits. */
+void transport_cancel(struct kube_client *client, struct http_call *call);
+/** After a 401, and after a handshake that failed: reads the token file and the files of certificates again, or has the plugin asked again.
+ *  @return whether the credentials are others now than those of `generation`, or will be, so that the request is worth another try; false for
+ *  every other answer. */
+bool transport_refresh(struct kube_client *client, unsigned generation, const struct http_call *call,
+                       const struct err *error);
 /** An answer came, or will not come: tells the observers. */
 void transport_observe(struct kube_client *client, const char *verb, const char *resource, const struct http_call *call,
                        uint64_t started_us);

@@ -31,6 +31,8 @@ void http_free(struct http *http)
 }
 
 struct loop *http_loop(const struct http *http) { return http->loop; }
+void http_set_http2(struct http *http, bool http2) { http->http2 = http2; }
+bool http_speaks_http2(const struct http *http) { return http->http2; }
 
 /* --- the end of a call --- */
 

@@ -25,6 +25,9 @@ struct http_origin;
 struct http *http_new(struct loop *loop, struct dns *dns, struct err *reterr);
 void http_free(struct http *http); /* takes NULL */
 struct loop *http_loop(const struct http *http);
+/** Which HTTP to speak with API servers, for who makes origins: HTTP/1.1 unless set. */
+void http_set_http2(struct http *http, bool http2);
+bool http_speaks_http2(const struct http *http);
 
 /** PEM texts and names; all borrowed (copied by http_origin_new), all optional. */
 struct http_origin_config {
@@ -36,9 +39,10 @@ struct http_origin_config {
     const char
         *proxy_url; /* http://, https://, socks5://; NULL: environment (HTTPS_PROXY, NO_PROXY with CIDRs); "": none */
     const char *user_agent;
+    const char *const *headers;  /* "Name: value", sent with every call; NULL at its end; NULL: none */
     uint32_t max_connections;    /* 0: 64. Further calls wait; one without timeout_ms (a watch) may open one more */
     uint32_t connect_timeout_ms; /* TCP and TLS together; 0: 10 s */
-    bool http2;                  /* default is HTTP/1.1 */
+    bool http2;                  /* over TLS, if the server takes it; else HTTP/1.1 */
 };
 /** @return ERR_OK, ERR_NOMEM, ERR_INVALID (base_url or the proxy; certificates are judged when they are used). */
 enum err_code http_origin_new(struct http *http, const struct http_origin_config *config,

@@ -23,6 +23,7 @@ enum {
 struct http {
     struct loop *loop;
     struct dns *dns; /* NULL: origins must be literal addresses */
+    bool http2;      /* wanted, for who makes origins */
     /* What they received is not handed over yet; the first is next. */
     struct http_transfer *waiting, **waiting_end;
 };
@@ -39,6 +40,7 @@ struct http_origin {
     char *proxy;            /* "" for none */
     char *proxy_name;       /* "host:port": how messages name it, without what it must not show; NULL for none */
     char *user_agent;
+    struct curl_slist *headers; /* of every call */
     struct curl_blob ca, cert, key;
     bool insecure, http2;
     uint16_t resolve_port;

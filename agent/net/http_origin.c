@@ -279,6 +279,12 @@ static enum err_code fill_origin(struct http_origin *origin, const struct http_o
     TRY(copy_blob(&origin->cert, config->cert_pem, reterr));
     TRY(copy_blob(&origin->key, config->key_pem, reterr));
     origin->user_agent = mem_strdup(config->user_agent != NULL ? config->user_agent : "svcmirror");
+    for (size_t i = 0; config->headers != NULL && config->headers[i] != NULL; i++) {
+        struct curl_slist *longer = curl_slist_append(origin->headers, config->headers[i]);
+        if (longer == NULL)
+            return http_error_no_memory(reterr);
+        origin->headers = longer;
+    }
     origin->curl = curl_loop_new(origin->http->loop);
     origin->share = curl_share_init();
     if (origin->user_agent == NULL || origin->curl == NULL || origin->share == NULL ||
@@ -322,6 +328,7 @@ static void destroy(void *context)
     mem_free(origin->proxy);
     mem_free(origin->proxy_name);
     mem_free(origin->user_agent);
+    curl_slist_free_all(origin->headers);
     mem_free(origin->ca.data);
     mem_free(origin->cert.data);
     mem_free(origin->key.data);
@@ -353,7 +360,8 @@ void http_origin_return_handle(struct http_origin *origin, CURL *easy)
     if (easy == NULL)
         return;
     curl_easy_reset(easy);
-    if (origin->idle_count < HTTP_IDLE_HANDLES)
+    /* After a transfer on a shared connection curl 7.88 keeps the handle's buffer, and then takes no CURLOPT_BUFFERSIZE for it. */
+    if (origin->idle_count < HTTP_IDLE_HANDLES && !origin->http2)
         origin->idle[origin->idle_count++] = easy;
     else
         curl_easy_cleanup(easy);

@@ -55,6 +55,15 @@ static bool set_tls(CURL *easy, struct http_origin *origin)
         SET(CURLOPT_CAINFO_BLOB, &origin->ca);
         SET(CURLOPT_CAPATH, NULL); /* the system's roots would be trusted besides */
     }
+    /* As Go's clients do, an https:// proxy is judged by what judges the server. */
+    if (origin->ca.data != NULL && origin->proxy[0] != '\0') {
+        SET(CURLOPT_PROXY_CAINFO_BLOB, &origin->ca);
+        SET(CURLOPT_PROXY_CAPATH, NULL);
+    }
+    if (origin->insecure && origin->proxy[0] != '\0') {
+        SET(CURLOPT_PROXY_SSL_VERIFYPEER, 0L);
+        SET(CURLOPT_PROXY_SSL_VERIFYHOST, 0L);
+    }
     if (origin->cert.data != NULL)
         SET(CURLOPT_SSLCERT_BLOB, &origin->cert);
     if (origin->key.data != NULL)
@@ -93,6 +102,8 @@ static bool set_connection(CURL *easy, struct http_transfer *transfer)
     bool ok = true;
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_HTTP_VERSION, (long)(origin->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+    if (origin->http2)
+        SET(CURLOPT_PIPEWAIT, 1L); /* rather a stream of the connection that is being made than one more connection */
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_PROXY, origin->proxy);
     SET(CURLOPT_NOPROXY, ""); /* the environment was read when the origin was made */
@@ -144,6 +155,8 @@ static bool set_lists(struct http_transfer *transfer)
     bool ok = append(&transfer->headers, "Expect:");
     if (ok && origin->host_header != NULL)
         ok = append(&transfer->headers, origin->host_header);
+    for (const struct curl_slist *at = origin->headers; ok && at != NULL; at = at->next)
+        ok = append(&transfer->headers, at->data);
     for (unsigned i = 0; ok && i < HTTP_MAX_HEADERS && transfer->call->headers[i] != NULL; i++)
         ok = append(&transfer->headers, transfer->call->headers[i]);
     return ok && (origin->connect_to == NULL || append(&transfer->connect_to, origin->connect_to));

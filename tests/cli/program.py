@@ -43,10 +43,11 @@ def free_port():
 
 class Server:
     """An HTTP server whose answers a test decides: `answer(path, query)` gives (status, body), where a body that is no text becomes JSON, and
-    None holds the request until the server ends."""
+    None holds the request until the server ends. With `accepts`, a set of Authorization headers, all others are answered with 401."""
 
     def __init__(self, answer):
         self.answer, self.requests, self.ended = answer, [], threading.Event()
+        self.accepts, self.authorizations = None, []
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -56,7 +57,9 @@ class Server:
                 url = urllib.parse.urlsplit(self.path)
                 query = dict(urllib.parse.parse_qsl(url.query))
                 server.requests.append((url.path, query))
-                reply = server.answer(url.path, query)
+                server.authorizations.append(self.headers["Authorization"])
+                refused = server.accepts is not None and self.headers["Authorization"] not in server.accepts
+                reply = status_object(401, "Unauthorized", "Unauthorized") if refused else server.answer(url.path, query)
                 if reply is None:
                     server.ended.wait(30)
                     self.close_connection = True
@@ -82,11 +85,11 @@ class Server:
         self.http.shutdown()
         self.http.server_close()
 
-    def kubeconfig(self, folder):
+    def kubeconfig(self, folder, user=None, **cluster):
         path = pathlib.Path(folder, "kubeconfig")
         path.write_text(json.dumps({
-            "current-context": "lab", "contexts": [{"name": "lab", "context": {"cluster": "lab"}}],
-            "clusters": [{"name": "lab", "cluster": {"server": self.url}}]}))
+            "current-context": "lab", "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "me" if user else ""}}],
+            "clusters": [{"name": "lab", "cluster": {"server": self.url, **cluster}}], "users": [{"name": "me", "user": user or {}}]}))
         return str(path)
 
 

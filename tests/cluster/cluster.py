@@ -95,14 +95,26 @@ class Cluster:
                           "--audit-log-path", self.audit_path, "--audit-log-mode", "blocking", "--profiling=false")
         self.kube_apiserver.start()
 
-    def restart_apiserver(self, while_down=None, serves_slices=True):
-        """Ends every watch; rights that were taken away are missing from here. Without slices it is as old clusters are."""
+    def restart_apiserver(self, while_down=None, serves_slices=True, **flags):
+        """Ends every watch; rights that were taken away are missing from here. With these flags besides, or in place of those of the name
+        (`goaway_chance=0.02`), and without slices as old clusters are; without any as it was at first."""
+        if not hasattr(self, "apiserver_argv"):
+            self.apiserver_argv = list(self.kube_apiserver.argv)
+        if not serves_slices:
+            flags["runtime_config"] = "discovery.k8s.io/v1=false"
+        argv = list(self.apiserver_argv)
+        for name, value in flags.items():
+            flag = "--" + name.replace("_", "-")
+            if flag in argv:
+                argv[argv.index(flag) + 1] = str(value)
+            else:
+                argv += [flag, str(value)]
         self.kube_apiserver.kill()
         if while_down:
             while_down()
-        self.kube_apiserver.more = [] if serves_slices else ["--runtime-config=discovery.k8s.io/v1=false"]
+        self.kube_apiserver.argv = argv
         self.start_apiserver()
-        wait_until(self._ready, 60, f"{self.name}: API server ready")
+        wait_until(self._ready, 60, f"{self.name}: API server ready", 0.1)
 
     def start_proxy(self):
         self.network.route_services(self.service_cidr)
@@ -117,7 +129,7 @@ class Cluster:
     def _ready(self):
         self.kube_apiserver.require()
         # Without slices one informer of its own never has its fill.
-        exclude = "?exclude=informer-sync" if self.kube_apiserver.more else ""
+        exclude = "?exclude=informer-sync" if "--runtime-config" in self.kube_apiserver.argv else ""
         return self.api.raw("GET", "/readyz" + exclude)[0] == 200
 
     def _write_admin_kubeconfig(self):

@@ -12,14 +12,13 @@ class Process:
         self.name, self.folder = name, folder
         self.argv = (["ip", "netns", "exec", netns] if netns else []) + [str(a) for a in argv]
         self.env = env
-        self.more = []  # arguments of the next start, besides
         self.log_path = os.path.join(folder, name + ".log")
         self.child = None
 
     def start(self):
         os.makedirs(self.folder, exist_ok=True)
         log = open(self.log_path, "ab")
-        self.child = subprocess.Popen(self.argv + self.more, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.folder,
+        self.child = subprocess.Popen(self.argv, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.folder,
                                       env={**os.environ, **(self.env or {})})
         log.close()
         return self

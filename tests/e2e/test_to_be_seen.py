@@ -60,7 +60,7 @@ def test_metrics_by_linkerds_names(running):
     assert metrics['service_cache_size{cluster="east"}'] == 2
     assert metrics['svcmirror_services{target_cluster_name="east",reason="Mirrored"}'] == 1
     assert metrics['svcmirror_link_api_reachable{target_cluster_name="east"}'] == 1
-    assert metrics['svcmirror_credentials_expiry_timestamp_seconds{target_cluster_name="east"}'] > 1.7e9
+    assert metrics['svcmirror_credentials_expiry_timestamp_seconds{cluster="east",kind="token"}'] > 1.7e9
 
 
 def test_metrics_are_well_formed(running):

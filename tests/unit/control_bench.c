@@ -344,7 +344,9 @@ void bench_init(struct bench *bench, bool serves_links)
 
 enum err_code bench_start(struct bench *bench)
 {
-    const struct kubeconfig source = {.server = "https://source:6443"};
+    const struct kubeconfig source = {.server = "https://source:6443",
+                                      .token = bench->source_token,
+                                      .token_file = bench->source_token_file};
     const struct control_config config = {.loop = bench->loop,
                                           .http = bench->http,
                                           .metrics = bench->metrics,

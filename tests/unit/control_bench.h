@@ -37,7 +37,8 @@ struct bench_event {
 };
 
 struct bench {
-    const char *only_link; /* set between bench_init() and bench_start(), as is the next */
+    const char *only_link; /* set between bench_init() and bench_start(), as are the next ones */
+    const char *source_token, *source_token_file;
     enum link_finalizer link_finalizer;
     struct loop *loop;
     struct http *http;

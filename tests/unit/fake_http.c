@@ -12,7 +12,7 @@
 
 #include "base/mem.h"
 
-enum { ERROR_BODY_BYTES = 64 << 10, BODY_BYTES = 16 << 20 };
+enum { ERROR_BODY_BYTES = 64 << 10, BODY_BYTES = 16 << 20, ORIGIN_HEADERS = 8 };
 
 struct http {
     struct loop *loop;
@@ -21,7 +21,7 @@ struct http {
 
 struct http_origin {
     struct http *http;
-    char *base_url, *cert_pem, *ca_pem;
+    char *base_url, *cert_pem, *ca_pem, *headers[ORIGIN_HEADERS];
     struct http_call *calls;
     uint32_t in_flight;
 };
@@ -52,6 +52,7 @@ void http_free(struct http *http)
 }
 
 struct loop *http_loop(const struct http *http) { return http->loop; }
+bool http_speaks_http2(const struct http *http) { return http == NULL; }
 
 /* ---- origins ---- */
 
@@ -65,7 +66,10 @@ enum err_code http_origin_new(struct http *http, const struct http_origin_config
     origin->base_url = mem_strdup(config->base_url);
     origin->cert_pem = mem_strdup(config->cert_pem != NULL ? config->cert_pem : "");
     origin->ca_pem = mem_strdup(config->ca_pem != NULL ? config->ca_pem : "");
-    if (origin->base_url == NULL || origin->cert_pem == NULL || origin->ca_pem == NULL) {
+    bool ok = true;
+    for (unsigned i = 0; ok && i < ORIGIN_HEADERS && config->headers != NULL && config->headers[i] != NULL; i++)
+        ok = (origin->headers[i] = mem_strdup(config->headers[i])) != NULL;
+    if (!ok || origin->base_url == NULL || origin->cert_pem == NULL || origin->ca_pem == NULL) {
         http_origin_free(origin);
         return err_set(reterr, ERR_NOMEM, "out of memory");
     }
@@ -82,6 +86,8 @@ void http_origin_free(struct http_origin *origin)
     mem_free(origin->base_url);
     mem_free(origin->cert_pem);
     mem_free(origin->ca_pem);
+    for (unsigned i = 0; i < ORIGIN_HEADERS; i++)
+        mem_free(origin->headers[i]);
     mem_free(origin);
 }
 
@@ -239,15 +245,20 @@ struct http_call *fake_http_take(struct http *http, const char *pattern)
     return transfer->call;
 }
 
+static const char *find_header(char *const *headers, unsigned count, const char *name)
+{
+    size_t length = strlen(name);
+    for (unsigned i = 0; i < count && headers[i] != NULL; i++)
+        if (strncasecmp(headers[i], name, length) == 0 && strncmp(headers[i] + length, ": ", 2) == 0)
+            return headers[i] + length + 2;
+    return NULL;
+}
+
 const char *fake_http_header(const struct http_call *call, const char *name)
 {
     const struct transfer *transfer = call->transfer;
-    size_t length = strlen(name);
-    for (unsigned i = 0; i < HTTP_MAX_HEADERS && transfer->headers[i] != NULL; i++)
-        if (strncasecmp(transfer->headers[i], name, length) == 0 &&
-            strncmp(transfer->headers[i] + length, ": ", 2) == 0)
-            return transfer->headers[i] + length + 2;
-    return NULL;
+    const char *value = find_header(transfer->headers, HTTP_MAX_HEADERS, name);
+    return value != NULL ? value : find_header(call->origin->headers, ORIGIN_HEADERS, name);
 }
 
 const char *fake_http_path(const struct http_call *call) { return ((const struct transfer *)call->transfer)->path; }

@@ -167,3 +167,29 @@ void loop_on_stall(struct loop *loop, loop_stall_fn fn, void *context)
     (void)fn;
     (void)context; /* no turn takes any time */
 }
+
+/* ---- descriptors ---- */
+
+struct loop_io {
+    struct loop *loop;
+};
+
+struct loop_io *loop_io_new(struct loop *loop, loop_io_fn fn, void *context)
+{
+    (void)fn;
+    (void)context;
+    struct loop_io *io = NEW(struct loop_io);
+    if (io != NULL)
+        io->loop = loop;
+    return io;
+}
+
+void loop_io_start(struct loop_io *io, int fd, unsigned events)
+{
+    (void)io;
+    (void)fd;
+    (void)events;
+}
+
+void loop_io_stop(struct loop_io *io) { (void)io; }
+void loop_io_free(struct loop_io *io) { mem_free(io); }

@@ -1,5 +1,5 @@
-/* agent/loop/loop.h with a clock that moves only when the test says so. Timers fire in the order in which they are due; there are no
- * descriptors and no signals. */
+/* agent/loop/loop.h with a clock that moves only when the test says so. Timers fire in the order in which they are due; descriptors are
+ * never ready, and there are no signals. */
 #pragma once
 
 #include "agent/loop/loop.h"

@@ -153,7 +153,8 @@ static void proves_who_it_is(void **state)
     struct asked asked;
     config.token = "secret";
     config.username = "me";
-    config.as_user = "system:serviceaccount:a:b";
+    static const char *const lines[] = {"Impersonate-User: system:serviceaccount:a:b", NULL};
+    config.impersonate = lines;
     set_up(&bench, &config);
     ask(&bench, &asked, "get", "services", "/p", NULL);
     struct http_call *call = fake_http_take(bench.http, "GET /p");
@@ -393,7 +394,6 @@ static void follows_certificates_that_change(void **state)
     config.ca_file = ca;
     config.cert_file = cert;
     config.key_file = key;
-    config.cert_expires_us = INT64_C(1900000000000000);
     write_file("ca", old.certificate);
     write_file("cert", old.certificate);
     write_file("key", old.key);
@@ -448,6 +448,112 @@ static void follows_certificates_that_change(void **state)
     tear_down(&bench);
 }
 
+/* ---- what is told of files ---- */
+
+struct reloads {
+    unsigned good[KUBE_CREDENTIAL_KINDS], bad[KUBE_CREDENTIAL_KINDS], texts;
+    char text[512];
+};
+
+static void on_reload(void *context, const struct kube_client *client, enum kube_credential kind,
+                      const struct err *error)
+{
+    struct reloads *reloads = context;
+    assert_string_equal(kube_client_label(client), "east");
+    (*(error == NULL ? &reloads->good[kind] : &reloads->bad[kind]))++;
+    if (error != NULL && error->text[0] != '\0') {
+        reloads->texts++;
+        (void)snprintf(reloads->text, sizeof(reloads->text), "%s", error->text);
+    }
+}
+
+/* One kind of file that cannot be used keeps nothing of another kind out; it is told once for each wording, and counted each time. */
+static void tells_which_files_cannot_be_used(void **state)
+{
+    (void)state;
+    struct test_certificate old = test_certificate_make(1900000000), new = test_certificate_make(1950000000);
+    char ca[128], cert[128], key[128];
+    (void)snprintf(ca, sizeof(ca), "%s/ca", folder);
+    (void)snprintf(cert, sizeof(cert), "%s/cert", folder);
+    (void)snprintf(key, sizeof(key), "%s/key", folder);
+    struct kubeconfig config = plain;
+    config.ca_pem = config.cert_pem = old.certificate;
+    config.key_pem = old.key;
+    config.ca_file = ca;
+    config.cert_file = cert;
+    config.key_file = key;
+    write_file("cert", new.certificate);
+    write_file("key", new.key);
+    static const struct {
+        const char *content, *words; /* NULL: the file is absent */
+    } broken[] = {{"", "not a PEM certificate"}, {"junk", NULL}, {NULL, "No such file"}};
+    struct bench bench;
+    struct reloads reloads = {0};
+    set_up(&bench, &config);
+    kube_client_on_reload(bench.client, on_reload, &reloads);
+    for (unsigned i = 0; i < ARRAY_COUNT(broken); i++) {
+        if (broken[i].content != NULL)
+            write_file("ca", broken[i].content);
+        else
+            assert_int_equal(unlink(ca), 0);
+        fake_loop_advance(bench.loop, 300000);
+        assert_int_equal(reloads.bad[KUBE_CREDENTIAL_CA], i + 1);
+        if (broken[i].words != NULL)
+            assert_non_null(strstr(reloads.text, broken[i].words));
+        assert_non_null(strstr(reloads.text, ca));
+    }
+    assert_int_equal(reloads.texts, 2);
+    assert_int_equal(reloads.good[KUBE_CREDENTIAL_CERTIFICATE], 1);
+    struct asked asked;
+    ask(&bench, &asked, "get", "services", "/p", NULL);
+    struct http_call *call = fake_http_take(bench.http, "GET /p");
+    assert_string_equal(fake_http_certificate(call), new.certificate);
+    assert_string_equal(fake_http_ca(call), old.certificate);
+    fake_http_answer(call, 200, "");
+    /* Right again, with the same in it: no change, and the next mistake is news. */
+    write_file("ca", old.certificate);
+    fake_loop_advance(bench.loop, 300000);
+    write_file("ca", "junk");
+    fake_loop_advance(bench.loop, 300000);
+    assert_int_equal(reloads.good[KUBE_CREDENTIAL_CA], 0);
+    assert_int_equal(reloads.texts, 3);
+    write_file("ca", new.certificate);
+    fake_loop_advance(bench.loop, 300000);
+    assert_int_equal(reloads.good[KUBE_CREDENTIAL_CA], 1);
+    tear_down(&bench);
+}
+
+/* A server that shows a certificate of a new CA, or that trusts only the client's next one: the files may hold them already. */
+static void reads_files_at_once_after_a_failed_handshake(void **state)
+{
+    (void)state;
+    struct test_certificate old = test_certificate_make(1900000000), new = test_certificate_make(1950000000);
+    char ca[128];
+    (void)snprintf(ca, sizeof(ca), "%s/ca", folder);
+    struct kubeconfig config = plain;
+    config.ca_pem = old.certificate;
+    config.ca_file = ca;
+    write_file("ca", new.certificate);
+    struct bench bench;
+    struct asked asked;
+    set_up(&bench, &config);
+    ask(&bench, &asked, "get", "services", "/p", NULL);
+    fake_http_fail(fake_http_take(bench.http, "GET /p"), ERR_TLS, "self-signed certificate in chain");
+    struct http_call *call = fake_http_take(bench.http, "GET /p");
+    assert_string_equal(fake_http_ca(call), new.certificate);
+    /* Once: the file says nothing else now. */
+    fake_http_fail(call, ERR_TLS, "self-signed certificate in chain");
+    assert_int_equal(asked.done, 1);
+    assert_int_equal(asked.failure.error.code, ERR_TLS);
+    /* Other failures are no reason to read anything. */
+    write_file("ca", old.certificate);
+    fake_loop_advance(bench.loop, 60000);
+    ask(&bench, &asked, "get", "services", "/p", NULL);
+    fake_http_fail(fake_http_take(bench.http, "GET /p"), ERR_CONNECT, "refused");
+    assert_int_equal(asked.done, 1);
+    tear_down(&bench);
+}
+
 /* A request that lasts longer than anything keeps its connections, and the next change waits for it. */
 static void waits_for_slow_requests_before_closing_connections(void **state)
 {
@@ -494,21 +600,32 @@ static void knows_when_its_credentials_end(void **state)
 {
     (void)state;
     static const struct {
-        int64_t cert_us;
+        int64_t cert_s, ca_s;
         const char *token;
-        int64_t expires_us;
-    } cases[] = {{0, NULL, 0},
-                 {5, NULL, 5},
-                 {0, "x.eyJleHAiOjE5MDAwMDAwMDB9.y", INT64_C(1900000000000000)},
-                 {5, "x.eyJleHAiOjE5MDAwMDAwMDB9.y", 5},
-                 {INT64_C(1950000000000000), "x.eyJleHAiOjE5MDAwMDAwMDB9.y", INT64_C(1900000000000000)}};
+        int64_t expires_s;
+    } cases[] = {{0, 0, NULL, 0},
+                 {1800000000, 0, NULL, 1800000000},
+                 {0, 0, "x.eyJleHAiOjE5MDAwMDAwMDB9.y", 1900000000},
+                 {1800000000, 1700000000, "x.eyJleHAiOjE5MDAwMDAwMDB9.y", 1800000000},
+                 {1950000000, 1960000000, "x.eyJleHAiOjE5MDAwMDAwMDB9.y", 1900000000}};
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct kubeconfig config = plain;
         struct bench bench;
-        config.cert_expires_us = cases[i].cert_us;
+        struct test_certificate own = test_certificate_make(cases[i].cert_s);
+        struct test_certificate ca = test_certificate_make(cases[i].ca_s);
+        config.cert_pem = cases[i].cert_s != 0 ? own.certificate : NULL;
+        config.key_pem = cases[i].cert_s != 0 ? own.key : NULL;
+        config.ca_pem = cases[i].ca_s != 0 ? ca.certificate : NULL;
         config.token = cases[i].token;
         set_up(&bench, &config);
-        assert_int_equal(kube_client_expires_us(bench.client), cases[i].expires_us);
+        assert_int_equal(kube_client_expires_us(bench.client), cases[i].expires_s * 1000000);
+        const int64_t until_us[] = {
+            [KUBE_CREDENTIAL_CERTIFICATE] = cases[i].cert_s * 1000000,
+            [KUBE_CREDENTIAL_CA] = cases[i].ca_s * 1000000,
+            [KUBE_CREDENTIAL_TOKEN] = cases[i].token != NULL ? INT64_C(1900000000000000) : 0,
+        };
+        for (unsigned kind = 0; kind < KUBE_CREDENTIAL_KINDS; kind++)
+            assert_int_equal(kube_client_validity(bench.client, kind).until_us, until_us[kind]);
         assert_string_equal(kube_client_label(bench.client), "east");
         assert_string_equal(kube_client_server(bench.client), "https://east:6443");
         tear_down(&bench);
@@ -647,6 +764,8 @@ int main(void)
         cmocka_unit_test(reads_the_token_again_each_minute),
         cmocka_unit_test(reads_the_token_at_once_after_a_401),
         cmocka_unit_test(follows_certificates_that_change),
+        cmocka_unit_test(tells_which_files_cannot_be_used),
+        cmocka_unit_test(reads_files_at_once_after_a_failed_handshake),
         cmocka_unit_test(waits_for_slow_requests_before_closing_connections),
         cmocka_unit_test(knows_when_its_credentials_end),
         cmocka_unit_test(tells_observers),
