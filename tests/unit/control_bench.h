@@ -36,7 +36,11 @@ struct bench_event {
 };
 
 struct bench {
-    const char *only_link; /* set between bench_init() and bench_start() */
+    const char *only_link; /* set between bench_init() and bench_start(); and the next two */
+    bool leader_elect;
+    bool (*on_write)(struct bench *bench,
+                     struct http_call *call); /* answers a write itself, and says whether; or NULL */
+    void *context;
     struct loop *loop;
     struct http *http;
     struct metrics *metrics;
