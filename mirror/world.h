@@ -208,6 +208,9 @@ size_t world_unaccounted_count(const struct world *world);
 
 /** Marks for planning; `urgent` ones are popped before all others. Marking twice is marking once. */
 void world_mark(struct mirror *mirror, bool urgent);
+/** Marks all mirrors that `fn` chooses. It must not call the world but for getters. */
+typedef bool (*world_choose_fn)(void *context, const struct mirror *mirror);
+void world_mark_if(struct world *world, world_choose_fn fn, void *context);
 /** Marks all mirrors of a namespace. */
 void world_mark_namespace(struct world *world, const char *namespace);
 /** Takes the next marked mirror, or NULL. It may be marked again while it is worked on. A popped mirror stays valid until the next call of a

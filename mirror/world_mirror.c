@@ -223,6 +223,13 @@ void mark_where(struct world *world, const char *namespace)
 
 void world_mark_namespace(struct world *world, const char *namespace) { mark_where(world, namespace); }
 
+void world_mark_if(struct world *world, world_choose_fn fn, void *context)
+{
+    for (struct map_entry *at = map_first(world->mirrors); at != NULL; at = map_next(at))
+        if (fn(context, map_value(at)))
+            world_mark(map_value(at), false);
+}
+
 bool world_writes_endpoints(const struct world *world) { return world->config.write_endpoints; }
 
 void world_set_write_endpoints(struct world *world, bool write_endpoints)

@@ -137,6 +137,8 @@ static void write_link(void *context, const struct link_info *info)
     json_writer_bool(writer, "synced", info->synced);
     json_writer_text(writer, "problem", info->problem);
     json_writer_text(writer, "warning", info->warning);
+    json_writer_text(writer, "holder", info->holder);
+    json_writer_bool(writer, "held", info->held);
     json_writer_number(writer, "eventAgeMs", info->event_age_ms);
     json_writer_time(writer, "credentialsExpire", info->credentials_expire_us);
     json_writer_number(writer, "exportedServices", info->exported);

@@ -35,6 +35,8 @@ struct link_info {
     const char *id, *kind, *name, *cluster, *domain, *server;
     bool api_reachable, synced;
     const char *problem, *warning;
+    const char *holder; /* the replica that writes its mirrors, "" when none is known or there is no election */
+    bool held;          /* this one writes them */
     uint64_t event_age_ms;
     int64_t credentials_expire_us; /* 0: unknown */
     uint32_t exported, mirrored;

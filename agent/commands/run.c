@@ -20,6 +20,9 @@
 
 enum {
     CONFIG_BYTES = 8 << 20,
+    MIN_RETRY_MS = 100,
+    MIN_LEASE_MS = 1000, /* a Lease counts in seconds */
+    MAX_LEASE_MS = 24 * 60 * 60 * 1000,
     STOP_MS = 4000, /* a pod's end is awaited for 30 s, a person's Ctrl-C for less */
 };
 
@@ -103,6 +106,27 @@ static const struct option table[] = {
              "app.kubernetes.io/managed-by: svcmirror, "
              "all, or none, which takes it off wherever it is, as before the agent is uninstalled",
      .check = check_link_finalizer},
+    {.name = "leader-elect",
+     .type = OPTION_BOOL,
+     .fallback = "true",
+     .help = "replicas agree by Leases on who writes the mirrors of which link; --leader-elect=false is for a single "
+             "replica, and nothing "
+             "keeps two of them apart"},
+    {.name = "lease-duration",
+     .type = OPTION_DURATION,
+     .value_name = "DURATION",
+     .fallback = "15s",
+     .help = "how long a Lease stays with a replica that is not heard of any more"},
+    {.name = "renew-deadline",
+     .type = OPTION_DURATION,
+     .value_name = "DURATION",
+     .fallback = "10s",
+     .help = "how long a replica writes after the last renewal that succeeded; shorter than --lease-duration"},
+    {.name = "retry-period",
+     .type = OPTION_DURATION,
+     .value_name = "DURATION",
+     .fallback = "2s",
+     .help = "from one renewal to the next; 1.2 times this is shorter than --renew-deadline"},
     {.name = "max-in-flight",
      .type = OPTION_NUMBER,
      .value_name = "N",
@@ -261,6 +285,10 @@ static enum err_code make_control(struct agent *agent, const struct kubeconfig *
         .instance = instance_name(),
         .max_in_flight = (uint32_t)options_get(agent->options, "max-in-flight")->number,
         .stream_lists = options_get(agent->options, "streaming-lists")->boolean,
+        .leader_elect = options_get(agent->options, "leader-elect")->boolean,
+        .lease_duration_ms = options_get(agent->options, "lease-duration")->number,
+        .renew_deadline_ms = options_get(agent->options, "renew-deadline")->number,
+        .retry_period_ms = options_get(agent->options, "retry-period")->number,
     };
     agent_options_decide(agent->options, &config);
     config.link_finalizer = link_finalizer_of(options_text(agent->options, "link-finalizer"));
@@ -321,10 +349,29 @@ static void set_up_log(const struct options *options)
         log_warn("flag_ignored", "this flag of Linkerd's controller has no meaning here", "flag", name, NULL);
 }
 
+/* Between two that wait for one another there has to be time for one request at least. @return what is wrong, or NULL. */
+static const char *objection(const struct options *options)
+{
+    uint64_t lease_ms = options_get(options, "lease-duration")->number;
+    uint64_t renew_ms = options_get(options, "renew-deadline")->number;
+    uint64_t retry_ms = options_get(options, "retry-period")->number;
+    if (retry_ms < MIN_RETRY_MS)
+        return "--retry-period must be 100ms at least";
+    if (renew_ms <= retry_ms + retry_ms / 5)
+        return "--renew-deadline must be more than 1.2 times --retry-period";
+    if (lease_ms < MIN_LEASE_MS || lease_ms > MAX_LEASE_MS)
+        return "--lease-duration must be from 1s to 24h";
+    return lease_ms <= renew_ms ? "--lease-duration must be longer than --renew-deadline" : NULL;
+}
+
 static enum exit_code run(const struct options *options)
 {
     struct agent agent = {.options = options};
     struct err error = {0};
+    if (objection(options) != NULL) {
+        command_complain("run", "%s", objection(options));
+        return EXIT_USAGE;
+    }
     set_up_log(options);
     (void)signal(SIGPIPE, SIG_IGN); /* a peer that is gone shows as an error of the write */
     kube_setup();

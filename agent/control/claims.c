@@ -38,11 +38,13 @@ static void tell(struct control *control, const struct claim *claim, const char 
                note);
 }
 
-static void log_status(const struct claim *claim)
+static void log_status(struct control *control, const struct claim *claim)
 {
     const struct claim_status *status = claim_status(claim);
     char key[OBJECT_KEY_BYTES];
     enum log_level level = status->mirrored ? LOG_INFO : LOG_WARN;
+    if (leases_is_elsewhere(control->leases, world_link_declaration(claim_link(claim))))
+        level = LOG_DEBUG; /* the replica that writes it tells */
     log_event(level, status->mirrored ? "service_mirrored" : "service_not_mirrored",
               status->mirrored ? "the mirror is in place" : "the service is not mirrored", "cluster",
               world_link_declaration(claim_link(claim))->cluster_name, "service", claim_name(claim, key), "mirror",
@@ -57,7 +59,7 @@ static void set_status(struct control *control, struct claim *claim, bool mirror
     if (!claim_set_status(claim, mirrored, reason, message, loop_wall_us(control->config.loop)))
         return;
     if (strcmp(old_reason, reason) != 0) {
-        log_status(claim);
+        log_status(control, claim);
         tell(control, claim, old_reason);
     }
     if (claim_kind(claim) == CLAIM_SERVICE || claim_kind(claim) == CLAIM_FEDERATED)

@@ -78,6 +78,9 @@ static bool on_turn(void *context)
     struct control *control = context;
     if (control->stopping)
         return false;
+    leases_turn(control->leases);
+    if (!leases_known(control->leases))
+        return false; /* whether it is on us to tell what is wrong with a link */
     bool more = links_turn(control->links);
     more = gateways_turn(control->gateways) || more;
     if (control->config.dry_run)
@@ -94,6 +97,7 @@ static void on_collect(void *context)
     expiry_collect(control, control->client, "local");
     gateways_collect(control->gateways);
     writer_collect(control->writer);
+    leases_collect(control->leases);
     metric_set(metric_get(instruments->service_cache, "local"),
                (double)world_collection_size(control->world, NULL, WORLD_SOURCE_SERVICES));
     metric_set(metric_get(instruments->slice_cache, "local"),
@@ -146,9 +150,11 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
     control->world = world_new(&world);
     control->again = loop_timer_new(config->loop, on_again, control);
     if (control->world == NULL || control->again == NULL || expiry_init(control) != ERR_OK ||
-        start_telling(control) != ERR_OK || gateways_new(control, &control->gateways) != ERR_OK ||
-        writer_new(control, &control->writer) != ERR_OK || source_new(control, &control->source) != ERR_OK ||
-        links_new(control, &control->links) != ERR_OK || loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
+        start_telling(control) != ERR_OK ||
+        (config->leader_elect && !config->dry_run && leases_new(control, &control->leases) != ERR_OK) ||
+        gateways_new(control, &control->gateways) != ERR_OK || writer_new(control, &control->writer) != ERR_OK ||
+        source_new(control, &control->source) != ERR_OK || links_new(control, &control->links) != ERR_OK ||
+        loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
         metrics_on_collect(config->metrics, on_collect, control) != ERR_OK)
         return no_memory(reterr);
     TRY(local_new(control, &control->local, reterr));
@@ -183,7 +189,7 @@ enum err_code control_new(const struct control_config *config, struct control **
 static bool is_writing(const struct control *control)
 {
     return writer_in_flight(control->writer) > 0 || statuses_in_flight(control->statuses) > 0 ||
-           events_busy(control->events);
+           events_busy(control->events) || leases_busy(control->leases);
 }
 
 static void on_drain(void *context)
@@ -207,6 +213,7 @@ void control_stop(struct control *control, loop_fn on_stopped, void *context)
     control->stopping = true;
     writer_stop(control->writer);
     statuses_stop(control->statuses);
+    leases_stop(control->leases); /* each Lease is given back when its writes have ended */
     if (stopping != NULL) {
         *stopping = (struct stopping){.control = control,
                                       .deadline_ms = loop_now_ms(control->config.loop) + DRAIN_MS,
@@ -234,6 +241,7 @@ void control_free(struct control *control)
     links_free(control->links);
     statuses_free(control->statuses);
     gateways_free(control->gateways);
+    leases_free(control->leases);
     control->gateways = NULL;
     world_free(control->world);
     events_free(control->events);

@@ -49,13 +49,15 @@ struct control_config {
         federated_selector; /* of local members of federated services, as on a command line; "": none; borrowed for control_new() */
     uint32_t max_in_flight; /* parallel writes; 0: finds its own level */
     bool stream_lists;      /* of every cluster, where its API server offers that */
+    bool leader_elect;      /* replicas agree by Leases who writes; false: this process alone writes */
+    uint64_t lease_duration_ms, renew_deadline_ms, retry_period_ms; /* of leader_elect: lease > renew > 1.2 retry */
     bool dry_run; /* watches and probes, and writes nothing: no mirror, no Event, no status; preview.h shows */
 };
 
 /** Starts watching, probing and, unless dry_run, writing. @return ERR_OK, ERR_NOMEM, ERR_INVALID, ERR_TLS (credentials that cannot be used). */
 enum err_code control_new(const struct control_config *config, struct control **ret_control, struct err *reterr)
     MUST_USE;
-/** Starts no more writes but those of Link statuses that are due, lets those under way end (2 s at most), then calls `on_stopped` once from
+/** Starts no more writes but those of Link statuses that are due, lets those under way end (2 s at most), gives the Leases back, then calls `on_stopped` once from
  *  the loop. */
 void control_stop(struct control *control, loop_fn on_stopped, void *context);
 void control_free(struct control *control); /* takes NULL; ends everything at once */

@@ -115,6 +115,13 @@ static const struct definition definitions[] = {
      ARRAY_COUNT(flip_buckets)},
     {FIELD(loop_busy), METRIC_HISTOGRAM, "svcmirror_loop_busy_seconds",
      "Time the loop spent in one turn without waiting.", NULL, busy_buckets, ARRAY_COUNT(busy_buckets)},
+    {FIELD(lease_held), METRIC_GAUGE, "svcmirror_lease_held",
+     "1 while this replica holds the Lease under which the cluster's mirrors are written, else 0.", cluster_labels,
+     NULL, 0},
+    {FIELD(lease_transitions), METRIC_COUNTER, "svcmirror_lease_transitions_total",
+     "How often this replica won the cluster's Lease, lost it or gave it back.", cluster_labels, NULL, 0},
+    {FIELD(leases_readable), METRIC_GAUGE, "svcmirror_leases_readable",
+     "1 while the Leases can be read, without which nothing is written, else 0.", NULL, NULL, 0},
     {FIELD(events_dropped), METRIC_GAUGE, "svcmirror_events_dropped", "Kubernetes Events not written since the start.",
      NULL, NULL, 0},
 };

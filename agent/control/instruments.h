@@ -23,6 +23,8 @@ struct instruments {
     /* the process */
     struct metric *writes, *write_failures, *writes_in_flight, *writes_limit, *queue_depth, *unaccounted, *flip_seconds,
         *loop_busy, *events_dropped;
+    /* per Lease: cluster, "local" for what belongs to no single link */
+    struct metric *lease_held, *lease_transitions, *leases_readable;
 };
 
 /** Registers all. @return ERR_OK or ERR_NOMEM. */

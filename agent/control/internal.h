@@ -7,6 +7,7 @@
  *   target.c    one link's client and watches -> world
  *   gateways.c  the world's gateways -> names resolved, probes, liveness -> world
  *   expiry.c    the ends of certificates and tokens -> log, Events
+ *   leases.c    who of the replicas writes what (election.c, shares.c, replicas.c: pure; identity.c)
  *   writer.c    marked mirrors -> plans -> writes, one at a time per mirror
  *   status.c    claims' states -> Link status
  *   snapshot.c  all of it -> what the admin server shows
@@ -20,6 +21,7 @@
 
 #include "agent/control/control.h"
 #include "agent/control/instruments.h"
+#include "agent/control/leases.h"
 #include "agent/kube/client.h"
 #include "agent/kube/events.h"
 #include "agent/kube/list_watch.h"
@@ -46,6 +48,7 @@ struct control {
     struct world *world;
     struct kube_client *client; /* of the source cluster */
     struct events *events;
+    struct leases *leases; /* NULL: no election */
     struct source *source;
     struct local *local;
     struct links *links;

@@ -83,8 +83,8 @@ static void emit(struct control *control, bool is_secret, const char *namespace,
 
 void links_emit(struct control *control, const struct link *link, bool warning, const char *reason, const char *note)
 {
-    if (link->kind == LINK_LOCAL)
-        return; /* declared by a flag: the log tells */
+    if (link->kind == LINK_LOCAL || leases_is_elsewhere(control->leases, link))
+        return; /* declared by a flag: the log tells; or another replica tells it */
     emit(control, link->kind == LINK_SECRET, link->namespace, link->name, link->uid, warning, reason, note);
 }
 
@@ -123,8 +123,9 @@ static void tell(struct links *links, bool is_secret, const char *name, const ch
     log_event(fatal ? LOG_ERROR : LOG_WARN, fatal ? "link_invalid" : "link_warning",
               fatal ? "the declaration of a link cannot be used: mend it" : "the declaration of a link is odd", "kind",
               kind, "ns", links->control->namespace, "name", name, "error", message, NULL);
-    emit(links->control, is_secret, links->control->namespace, name, uid, true, fatal ? "LinkInvalid" : "LinkWarning",
-         message);
+    if (!leases_is_elsewhere(links->control->leases, NULL))
+        emit(links->control, is_secret, links->control->namespace, name, uid, true,
+             fatal ? "LinkInvalid" : "LinkWarning", message);
 }
 
 /* ---- Secrets ---- */

@@ -10,6 +10,7 @@ static bool is_ready(void *context, struct strbuf *why)
     const struct control *control = context;
     bool ready = source_ready(control->source, why);
     ready = links_ready(control->links, why) && ready;
+    ready = leases_ready(control->leases, why) && ready;
     if (control->stopping)
         strbuf_append(why, "the agent is stopping\n");
     return ready && !control->stopping;
@@ -62,6 +63,8 @@ static void each_link(void *context, link_info_fn fn, void *fn_context)
                                  .synced = target_synced(target),
                                  .problem = target_problem(target),
                                  .warning = target_warning(target),
+                                 .holder = leases_holder(control->leases, link),
+                                 .held = leases_holds(control->leases, link),
                                  .event_age_ms = target_event_age_ms(target),
                                  .credentials_expire_us = target_expires_us(target)};
         for (struct claim *claim = world_first_claim(target_world_link(target)); claim != NULL;

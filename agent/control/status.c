@@ -21,6 +21,7 @@ struct link_status {
     struct world_link *link;
     struct loop_timer *timer;
     struct kube_request request;
+    struct tenure *tenure; /* under which it is being written */
     bool marked, writing;
 };
 
@@ -34,6 +35,7 @@ static void free_status(void *value)
 {
     struct link_status *status = value;
     kube_cancel(&status->request);
+    tenure_end(TAKE(status->tenure));
     loop_timer_free(status->timer);
     mem_free(status);
 }
@@ -262,16 +264,23 @@ static void on_done(struct kube_request *request, json_t *object, const struct k
     (void)object;
     struct link_status *status = request->context;
     status->writing = false;
+    tenure_end(TAKE(status->tenure));
     if (failure == NULL && status->marked && status->statuses->stopped)
         write_marked(status);
     else if (failure == NULL && status->marked)
         arm(status, COALESCE_MS);
-    if (failure == NULL)
-        return;
+    if (failure == NULL || failure->error.code == ERR_CANCELLED)
+        return; /* written; or another writes it by now */
     log_warn("status_write_failed", "the Link's status could not be written and is tried again", "link",
              world_link_declaration(status->link)->name, "error", failure->error.text, NULL);
     status->marked = true;
     arm(status, failure->retry_after_ms > RETRY_MS ? (uint64_t)failure->retry_after_ms : RETRY_MS);
+}
+
+static bool may_send(const struct kube_request *request)
+{
+    const struct link_status *status = request->context;
+    return tenure_may_send(status->tenure);
 }
 
 static enum err_code send(struct link_status *status, const char *body)
@@ -288,11 +297,15 @@ static enum err_code send(struct link_status *status, const char *body)
                                             .content_type = "application/merge-patch+json",
                                             .body = body,
                                             .body_bytes = strlen(body),
+                                            .may_send = may_send,
                                             .on_done = on_done,
                                             .context = status};
     struct err ignored = {0};
+    status->tenure = leases_begin_status(control->leases, link);
     enum err_code code = kube_start(control->client, &status->request, &ignored);
     status->writing = code == ERR_OK;
+    if (code != ERR_OK)
+        tenure_end(TAKE(status->tenure));
     return code;
 }
 
@@ -357,6 +370,10 @@ static bool may_write(const struct link_status *status)
 
 static void write_marked(struct link_status *status)
 {
+    if (!leases_may_tell(status->statuses->control->leases, world_link_declaration(status->link))) {
+        status->marked = false; /* it is marked again when the Lease is won */
+        return;
+    }
     if (!may_write(status)) {
         if (status->marked)
             arm(status, RETRY_MS);

@@ -438,9 +438,14 @@ enum err_code target_new(struct control *control, const struct link *link, struc
     target->control = control;
     target->oddity = "";
     arena_init(&target->scratch, DECODE_BYTES);
-    if (world_put_link(control->world, link, &target->world_link) != ERR_OK) {
+    enum err_code code = leases_join(control->leases, link);
+    if (code == ERR_OK && world_put_link(control->world, link, &target->world_link) != ERR_OK) {
+        leases_leave(control->leases, link);
+        code = ERR_NOMEM;
+    }
+    if (code != ERR_OK) {
         target_free(target);
-        return ERR_NOMEM;
+        return code;
     }
     *ret_target = target;
     return ERR_OK;
@@ -455,6 +460,7 @@ void target_free(struct target *target)
     if (target->world_link != NULL) {
         instruments_forget_cluster(&target->control->instruments, cluster_name(target));
         statuses_forget(target->control->statuses, target->world_link);
+        leases_leave(target->control->leases, target_link(target));
         world_remove_link(target->control->world, target->world_link);
     }
     arena_done(&target->scratch);

@@ -46,6 +46,7 @@ struct work {
     char namespace[64], name[256];
     char awaited_version[SEEN_VERSION_BYTES];
     struct kube_request request;
+    struct tenure *tenure; /* under which it is written */
     struct deadline deadline;
     uint64_t sent_us;
     uint32_t sent_in_flight; /* how many writes were under way then, this one among them */
@@ -94,6 +95,7 @@ static void work_free(struct work *work)
 {
     struct writer *writer = work->writer;
     kube_cancel(&work->request);
+    tenure_end(TAKE(work->tenure));
     deadlines_cancel(&writer->deadlines, &work->deadline);
     for (struct work **at = &writer->seen; work->seen_queued && *at != NULL; at = &(*at)->next_seen)
         if (*at == work) {
@@ -124,6 +126,7 @@ static void work_settle(struct work *work)
 {
     struct mirror *mirror = work->mirror;
     end_namespace(work);
+    tenure_end(TAKE(work->tenure));
     work->state = WORK_IDLE;
     world_mark(mirror, false);
     if (work->failures == 0) {
@@ -379,6 +382,9 @@ static void on_write_done(struct kube_request *request, json_t *object, const st
     if (failure == NULL)
         write_limit_note(&work->writer->limit, (unsigned)work->verb * WRITE_KINDS + (unsigned)work->kind,
                          loop_precise_us(work->writer->control->config.loop) - work->sent_us, work->sent_in_flight);
+    /* Until the watch shows it the Lease is kept, so that the next holder sees it too; but nobody waits for that at the end. */
+    if (code != ERR_OK || work->writer->stopped)
+        tenure_end(TAKE(work->tenure));
     loop_wake(work->writer->control->config.loop);
     if (code == ERR_OK) {
         on_written(work, object);
@@ -387,6 +393,9 @@ static void on_write_done(struct kube_request *request, json_t *object, const st
         await_effect(work); /* somebody else did it */
     } else if (code == ERR_NOT_FOUND && work->verb == WRITE_UPDATE && work->kind == WRITE_SERVICE) {
         forget_service(work);
+    } else if (code == ERR_CANCELLED) { /* the Lease was lost before it was sent */
+        work->failures = 0;
+        work_settle(work);
     } else if (code == ERR_EXISTS) {
         start_looking(work);
     } else if (code == ERR_CONFLICT && work->failures == 0) {
@@ -397,6 +406,12 @@ static void on_write_done(struct kube_request *request, json_t *object, const st
     } else {
         retry_later(work, failure);
     }
+}
+
+static bool may_send(const struct kube_request *request)
+{
+    const struct work *work = request->context;
+    return tenure_may_send(work->tenure);
 }
 
 static enum err_code start_write(struct writer *writer, struct mirror *mirror, const struct write *write)
@@ -419,11 +434,17 @@ static enum err_code start_write(struct writer *writer, struct mirror *mirror, c
                                           .content_type = built.content_type,
                                           .body = strbuf_text(&writer->body),
                                           .body_bytes = writer->body.length,
+                                          .may_send = may_send,
                                           .on_done = on_write_done,
                                           .context = work};
     deadlines_cancel(&writer->deadlines, &work->deadline);
     struct err error = {0};
-    TRY(kube_start(writer->control->client, &work->request, &error));
+    work->tenure = leases_begin(writer->control->leases, mirror);
+    enum err_code code = kube_start(writer->control->client, &work->request, &error);
+    if (code != ERR_OK) {
+        tenure_end(TAKE(work->tenure));
+        return code;
+    }
     work->state = WORK_WRITING;
     world_hold(mirror);
     work->sent_us = loop_precise_us(writer->control->config.loop);
@@ -545,9 +566,11 @@ static void plan_one(struct writer *writer, struct mirror *mirror)
                 "a mirror that others made is of a cluster that no link names: it stays; delete it, or start the agent "
                 "with --remove-unaccounted-mirrors",
                 "mirror", mirror_key(mirror), NULL);
-        if (plan.write_count == 0 && !plan.collision)
+        /* Where another writes, what is to be told is planned all the same; winning the Lease marks the mirror again. */
+        bool ours = leases_may_write(control->leases, mirror);
+        if ((plan.write_count == 0 && !plan.collision) || !ours)
             forget_failures(mirror);
-        if (plan.write_count > 0)
+        if (plan.write_count > 0 && ours)
             code = start_first(writer, mirror, &plan);
     }
     if (code == ERR_OK)
@@ -668,7 +691,13 @@ void writer_free(struct writer *writer)
     mem_free(writer);
 }
 
-void writer_stop(struct writer *writer) { writer->stopped = true; }
+void writer_stop(struct writer *writer)
+{
+    writer->stopped = true;
+    for (struct work *work = writer->works; work != NULL; work = work->next)
+        if (work->state == WORK_AWAITING)
+            tenure_end(TAKE(work->tenure));
+}
 
 uint32_t writer_in_flight(const struct writer *writer) { return writer->in_flight; }
 

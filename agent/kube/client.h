@@ -70,7 +70,10 @@ struct kube_request {
     const char *content_type; /* of the body; NULL: application/json */
     const char *body;         /* copied */
     size_t body_bytes;
-    uint32_t timeout_ms; /* 0: 30 s */
+    uint32_t timeout_ms;    /* 0: 30 s */
+    const char *user_agent; /* instead of the client's own; NULL: that; copied */
+    /* Asked when the request is about to be sent; when it says no, it is not, and fails with ERR_CANCELLED. NULL: it may. */
+    bool (*may_send)(const struct kube_request *request);
     /* `object` is the decoded answer (borrowed; NULL when the body was empty); `failure` is NULL on 2xx. */
     void (*on_done)(struct kube_request *request, json_t *object, const struct kube_failure *failure);
     void *context;
@@ -78,7 +81,7 @@ struct kube_request {
     struct kube_client *client;
     struct http_call call;
     char *copied_body;
-    char *copied_path, *content_line;
+    char *copied_path, *content_line, *agent_line;
     unsigned generation; /* of the credentials that it was sent with */
     bool retried_unauthorized;
     uint64_t started_us;

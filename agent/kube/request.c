@@ -32,6 +32,7 @@ static void release(struct kube_request *request)
     mem_free(TAKE(request->copied_body));
     mem_free(TAKE(request->copied_path));
     mem_free(TAKE(request->content_line));
+    mem_free(TAKE(request->agent_line));
     request->client = NULL;
 }
 
@@ -92,6 +93,12 @@ static void on_answer(struct http_call *call, const struct err *error)
     json_decref(object);
 }
 
+static bool may_send(const struct http_call *call)
+{
+    const struct kube_request *request = call->context;
+    return request->may_send(request);
+}
+
 static enum err_code copy_inputs(struct kube_request *request, struct err *reterr)
 {
     struct strbuf line;
@@ -102,6 +109,12 @@ static enum err_code copy_inputs(struct kube_request *request, struct err *reter
     request->copied_path = mem_strdup(request->path);
     if (request->body_bytes > 0)
         request->copied_body = mem_strndup(request->body, request->body_bytes);
+    if (request->user_agent != NULL) {
+        strbuf_printf(&line, "User-Agent: %s", request->user_agent);
+        request->agent_line = strbuf_take(&line);
+        if (request->agent_line == NULL)
+            return err_set(reterr, ERR_NOMEM, "out of memory");
+    }
     if (request->content_line == NULL || request->copied_path == NULL ||
         (request->body_bytes > 0 && request->copied_body == NULL))
         return err_set(reterr, ERR_NOMEM, "out of memory");
@@ -117,6 +130,7 @@ enum err_code kube_start(struct kube_client *client, struct kube_request *reques
         (struct http_call){.method = method_of(request->verb),
                            .on_done = on_answer,
                            .context = request,
+                           .may_send = request->may_send != NULL ? may_send : NULL,
                            .timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : REQUEST_TIMEOUT_MS};
     transport_link(client, request);
     enum err_code code = copy_inputs(request, reterr);
@@ -125,7 +139,10 @@ enum err_code kube_start(struct kube_client *client, struct kube_request *reques
         request->call.request_body = request->copied_body;
         request->call.request_body_bytes = request->body_bytes;
         request->call.headers[0] = "Accept: application/json";
-        request->call.headers[1] = request->body_bytes > 0 ? request->content_line : NULL;
+        unsigned headers = 1;
+        if (request->body_bytes > 0)
+            request->call.headers[headers++] = request->content_line;
+        request->call.headers[headers] = request->agent_line;
         code = transport_start(client, &request->call, &request->generation, reterr);
     }
     if (code != ERR_OK)

@@ -67,6 +67,9 @@ struct http_call {
      * turn has had its 64 KiB for all calls together, of a later one; meanwhile the peer waits, and that is no silence of it. A code
      * other than ERR_OK ends the call with that code. May http_cancel() and free the call: then it must return ERR_CANCELLED. */
     enum err_code (*on_data)(struct http_call *call, const char *data, size_t bytes, struct err *reterr);
+    /* Asked when the connection stands and the request is about to be sent, as often as that happens; may be NULL. When it says no, nothing is
+     * sent and the call ends with ERR_CANCELLED. Must not cancel the call, nor start one. */
+    bool (*may_send)(const struct http_call *call);
     /* The headers of a 2xx answer are complete; may be NULL. Must not cancel the call. */
     void (*on_head)(struct http_call *call);
     /* `error` is NULL when an HTTP answer was received completely (any status). */
@@ -90,7 +93,7 @@ struct http_call {
 
 /** Starts the call. On anything but ERR_OK nothing was started and on_done will not be called.
  *  @return ERR_OK, ERR_NOMEM, ERR_LIMIT (path of more than 64 KiB, too many names). on_done may see, beside these: ERR_RESOLVE,
- *  ERR_CONNECT, ERR_TLS, ERR_TIMEOUT, ERR_PROTOCOL, ERR_INVALID (path), and what on_data returned. */
+ *  ERR_CONNECT, ERR_TLS, ERR_TIMEOUT, ERR_PROTOCOL, ERR_INVALID (path), ERR_CANCELLED (may_send), and what on_data returned. */
 enum err_code http_start(struct http_origin *origin, struct http_call *call, struct err *reterr) MUST_USE;
 /** Ends the call at once without calling back; idempotent; also frees what the result holds. */
 void http_cancel(struct http_call *call);

@@ -46,6 +46,20 @@ static int on_resolver_start(void *resolver, void *reserved, void *context)
     return 1;
 }
 
+/* Called by curl on a connection that is ready, a kept or a new one, right before the request goes out. */
+static int on_about_to_send(void *context, char *peer_ip, char *own_ip, int peer_port, int own_port)
+{
+    (void)peer_ip;
+    (void)own_ip;
+    (void)peer_port;
+    (void)own_port;
+    struct http_transfer *transfer = context;
+    if (transfer->call->may_send(transfer->call))
+        return CURL_PREREQFUNC_OK;
+    (void)err_set(&transfer->error, ERR_CANCELLED, "%s: the request was not sent any more", transfer->origin->base_url);
+    return CURL_PREREQFUNC_ABORT;
+}
+
 #define SET(option, value) (ok = ok && curl_easy_setopt(easy, (option), (value)) == CURLE_OK)
 
 static bool set_tls(CURL *easy, struct http_origin *origin)
@@ -133,6 +147,10 @@ static bool set_options(struct http_transfer *transfer, const char *url)
     SET(CURLOPT_HTTPHEADER, transfer->headers);
     if (transfer->connect_to != NULL)
         SET(CURLOPT_CONNECT_TO, transfer->connect_to);
+    if (transfer->call->may_send != NULL) {
+        SET(CURLOPT_PREREQFUNCTION, on_about_to_send);
+        SET(CURLOPT_PREREQDATA, (void *)transfer);
+    }
     /* Last: curl tells a malformed URL only when it is used, so what fails before is memory. */
     SET(CURLOPT_URL, url);
     return ok;

@@ -16,13 +16,18 @@ def default_binary():
 class Agent:
     """`svcmirror run` in the laboratory, watching the `source` cluster."""
 
-    def __init__(self, source, folder, name="agent", address="127.0.0.1:9999", flags=(), env=None, kubeconfig=None):
+    def __init__(self, source, folder, name="agent", address="127.0.0.1:9999", flags=(), env=None, kubeconfig=None,
+                 network=None):
+        """`network`: a place of its own, as a pod has; else the laboratory's."""
+        if network is not None:
+            address = f"{network.address(1)}:9999"
         self.source, self.address, self.flags = source, address, flags
         self.kubeconfig = kubeconfig if kubeconfig is not None else source.admin_kubeconfig  # "": the account of the pod that `env` says it is
         argv = [default_binary(), "run", "--kubeconfig", self.kubeconfig, "--namespace", "linkerd-multicluster", "--admin-addr", address,
                 "--log-format", "json", *flags]
         environment = {"ASAN_OPTIONS": "detect_leaks=1:exitcode=66", "UBSAN_OPTIONS": "halt_on_error=1", "HOSTNAME": name, **(env or {})}
-        self.process = Process(name, argv, folder, env=environment)
+        self.host = environment["HOSTNAME"]
+        self.process = Process(name, argv, folder, network.netns if network else None, environment)
         self.killed = False
 
     def start(self, ready=True):

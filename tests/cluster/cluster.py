@@ -22,6 +22,7 @@ rules:
   resources:
   - group: discovery.k8s.io
   - {group: "", resources: [services, endpoints, namespaces]}
+  - {group: coordination.k8s.io, resources: [leases]}
 - level: Metadata
 """
 

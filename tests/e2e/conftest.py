@@ -59,6 +59,8 @@ def _empty(cluster):
             api.delete("links", link["metadata"]["name"], link["metadata"]["namespace"])
     for secret in api.list("secrets", AGENT_NAMESPACE):
         api.delete("secrets", secret["metadata"]["name"], AGENT_NAMESPACE)
+    for lease in api.list("leases", AGENT_NAMESPACE):
+        api.delete("leases", lease["metadata"]["name"], AGENT_NAMESPACE)
     for event in api.list("events", AGENT_NAMESPACE):
         api.delete("events", event["metadata"]["name"], AGENT_NAMESPACE)
     for service in api.list("services"):

@@ -124,8 +124,8 @@ def test_links_that_may_not_be_read(source, east, north, agent):
     wait_until(lambda: source.ready_addresses("web-east", "demo") and source.ready_addresses("web-north", "demo"), 15, "mirrored")
     before.stop()
     source.api.delete("secrets", "cluster-credentials-north", AGENT_NAMESPACE)
-    rules = [{"apiGroups": ["", "discovery.k8s.io", "events.k8s.io"], "verbs": ["*"],
-              "resources": ["services", "endpointslices", "namespaces", "secrets", "events"]}]
+    rules = [{"apiGroups": ["", "discovery.k8s.io", "events.k8s.io", "coordination.k8s.io"], "verbs": ["*"],
+              "resources": ["services", "endpointslices", "namespaces", "secrets", "events", "leases"]}]
     one = agent(kubeconfig=write_file(source.token_kubeconfig(source.service_account("without-links", rules))))
     [told] = one.logs("link_watch_failed")
     assert "links" in told["error"] and "403" in told["error"]

@@ -313,7 +313,8 @@ def test_the_rights_are_no_more_than_the_agent_uses():
         {("", "namespaces", v) for v in (*read, "create")} | {("events.k8s.io", "events", v) for v in ("create", "patch")})
     assert granted(namespaced) == (
         {("", "secrets", v) for v in read} | {("multicluster.linkerd.io", "links", v) for v in read} |
-        {("multicluster.linkerd.io", "links/status", v) for v in ("get", "patch")})
+        {("multicluster.linkerd.io", "links/status", v) for v in ("get", "patch")} |
+        {("coordination.k8s.io", "leases", v) for v in (*read, "create", "patch", "delete")})
     assert granted(remote) == {("", "services", v) for v in read} | {(*slices, v) for v in read}
 
 

@@ -180,7 +180,8 @@ def test_a_refused_write_is_told_to_every_member(source, east, north, agent, lin
     read = {"apiGroups": ["", "discovery.k8s.io", "multicluster.linkerd.io"], "verbs": ["get", "list", "watch"],
             "resources": ["services", "endpointslices", "namespaces", "secrets", "links"]}
     tell = {"apiGroups": ["events.k8s.io", "multicluster.linkerd.io"], "verbs": ["create", "patch"], "resources": ["events", "links/status"]}
-    one = agent(kubeconfig=write_file(source.token_kubeconfig(source.service_account("reads-only", [read, tell]))))
+    lead = {"apiGroups": ["coordination.k8s.io"], "verbs": ["get", "list", "watch", "create", "patch", "delete"], "resources": ["leases"]}
+    one = agent(kubeconfig=write_file(source.token_kubeconfig(source.service_account("reads-only", [read, tell, lead]))))
     for remote in remotes:
         name = remote["metadata"]["labels"]["of"]
 

@@ -248,6 +248,8 @@ static void keep_status(struct bench *bench, const struct http_call *call)
 static void accept_write(struct bench *bench, struct http_call *call)
 {
     const char *path = fake_http_path(call);
+    if (bench->on_write != NULL && bench->on_write(bench, call))
+        return;
     if (strstr(path, "/events/") != NULL) {
         count_event_up(bench, path);
     } else if (strstr(path, "/events") != NULL) {
@@ -359,6 +361,10 @@ enum err_code bench_start(struct bench *bench)
                                           .excluded_labels = "",
                                           .only_link = bench->only_link,
                                           .link_finalizer = bench->link_finalizer,
+                                          .leader_elect = bench->leader_elect,
+                                          .lease_duration_ms = 15000,
+                                          .renew_deadline_ms = 10000,
+                                          .retry_period_ms = 2000,
                                           .move_endpoints = true};
     TRY(control_new(&config, &bench->control, NULL));
     bench_advance(bench, 0);

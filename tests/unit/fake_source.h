@@ -109,6 +109,8 @@ static inline void fake_each_link(void *context, link_info_fn fn, void *fn_conte
          .synced = true,
          .problem = "",
          .warning = "",
+         .holder = "pod-1_a",
+         .held = true,
          .event_age_ms = 12345,
          .credentials_expire_us = FAKE_AGO(-86400 * 30),
          .exported = 2,

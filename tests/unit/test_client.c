@@ -122,6 +122,54 @@ static void sends_what_it_was_given(void **state)
     tear_down(&bench);
 }
 
+static bool allows;
+
+static bool may_send(const struct kube_request *request)
+{
+    const struct asked *asked = request->context;
+    assert_ptr_equal(&asked->request, request);
+    return allows;
+}
+
+static void may_call_itself_something_else_and_be_held_back(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct asked asked;
+    char name[] = "leader-election";
+    set_up(&bench, &plain);
+    for (unsigned with_body = 0; with_body < 2; with_body++) {
+        asked = (struct asked){.bench = &bench};
+        asked.request = (struct kube_request){.verb = "patch",
+                                              .resource = "leases",
+                                              .path = "/p",
+                                              .user_agent = name,
+                                              .body = "{}",
+                                              .body_bytes = with_body > 0 ? 2 : 0,
+                                              .may_send = may_send,
+                                              .on_done = on_done,
+                                              .context = &asked};
+        assert_int_equal(kube_start(bench.client, &asked.request, NULL), ERR_OK);
+        name[0] = 'x'; /* it was copied */
+        struct http_call *call = fake_http_take(bench.http, "PATCH /p");
+        assert_string_equal(fake_http_header(call, "User-Agent"), "leader-election");
+        assert_int_equal(fake_http_header(call, "Content-Type") != NULL, with_body > 0);
+        name[0] = 'l';
+        allows = true;
+        assert_true(call->may_send(call));
+        allows = false;
+        assert_false(call->may_send(call));
+        fake_http_fail(call, ERR_CANCELLED, "held back");
+        assert_int_equal(asked.failure.error.code, ERR_CANCELLED);
+    }
+    ask(&bench, &asked, "get", "services", "/p", NULL);
+    struct http_call *call = fake_http_take(bench.http, "GET /p");
+    assert_null(fake_http_header(call, "User-Agent"));
+    assert_null(call->may_send);
+    fake_http_answer(call, 200, "{}");
+    tear_down(&bench);
+}
+
 static void writes_nothing_when_read_only(void **state)
 {
     (void)state;
@@ -756,6 +804,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sends_what_it_was_given),
+        cmocka_unit_test(may_call_itself_something_else_and_be_held_back),
         cmocka_unit_test(writes_nothing_when_read_only),
         cmocka_unit_test(proves_who_it_is),
         cmocka_unit_test(says_what_came_back),

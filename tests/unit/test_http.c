@@ -617,6 +617,52 @@ static void a_kept_connection_that_died_is_replaced(void **state)
     }
 }
 
+static unsigned questions, yeses;
+
+static bool says_yes_at_first(const struct http_call *call)
+{
+    (void)call;
+    return ++questions <= yeses;
+}
+
+/* Asked on a new connection, on a kept one, and again when a request is repeated; after a no the server has seen nothing. */
+static void a_request_may_be_held_back_when_it_is_about_to_be_sent(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned before;     /* calls that leave a connection behind */
+        unsigned yeses;      /* of the questions */
+        unsigned questions;  /* asked in all */
+        unsigned requests;   /* that the server has seen */
+        bool lost, succeeds; /* the kept connection ends with the second request */
+    } cases[] = {
+        {0, 0, 1, 0, false, false}, {0, 1, 1, 1, false, true}, {1, 0, 1, 1, false, false},
+        {1, 1, 1, 2, false, true},  {1, 2, 2, 3, true, true},  {1, 1, 2, 2, true, false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct http_bench bench;
+        struct asked first = {0}, guarded = {.call.method = "POST",
+                                             .call.request_body = "body",
+                                             .call.request_body_bytes = 4,
+                                             .call.may_send = says_yes_at_first};
+        questions = 0;
+        yeses = cases[i].yeses;
+        http_bench_open(&bench);
+        if (cases[i].lost)
+            bench.server.on_request = end_second_request;
+        if (cases[i].before > 0)
+            http_bench_ask(&bench, &first, "/p");
+        http_bench_ask(&bench, &guarded, "/p");
+        if (cases[i].succeeds)
+            http_bench_expect_ok(&guarded, 200, "hello");
+        else
+            http_bench_expect_error(&guarded, ERR_CANCELLED, bench.url, "the request was not sent any more");
+        assert_int_equal(questions, cases[i].questions);
+        assert_int_equal(bench.server.requests, cases[i].requests);
+        http_bench_done(&bench);
+    }
+}
+
 static void an_idle_connection_that_ended_is_not_used(void **state)
 {
     (void)state;
@@ -879,6 +925,7 @@ int main(void)
         cmocka_unit_test(watches_leave_the_others_their_connections),
         cmocka_unit_test(origins_share_nothing),
         cmocka_unit_test(a_kept_connection_that_died_is_replaced),
+        cmocka_unit_test(a_request_may_be_held_back_when_it_is_about_to_be_sent),
         cmocka_unit_test(an_idle_connection_that_ended_is_not_used),
         cmocka_unit_test(dead_peers_are_noticed_by_the_kernel),
         cmocka_unit_test(a_cancelled_call_is_never_heard_of),

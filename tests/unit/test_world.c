@@ -53,6 +53,20 @@ static void put_source(struct scene *scene, const char *words)
 
 /* ---- marks ---- */
 
+static bool is_other(void *context, const struct mirror *mirror) { return strcmp(mirror_key(mirror), context) != 0; }
+
+static void those_that_are_chosen_are_marked(void **state)
+{
+    struct scene *scene = *state;
+    char but[] = "ns/b";
+    put_source(scene, "ns/a v=1");
+    put_source(scene, "ns/b v=1");
+    put_source(scene, "other/c v=1");
+    (void)pop_all(scene);
+    world_mark_if(scene->world, is_other, but);
+    assert_string_equal(pop_all(scene), "ns/a other/c");
+}
+
 static void marks_are_popped_once_and_the_urgent_first(void **state)
 {
     struct scene *scene = *state;
@@ -827,6 +841,7 @@ int main(void)
 {
 #define SCENE(test) cmocka_unit_test_setup_teardown(test, begin, end)
     const struct CMUnitTest tests[] = {
+        SCENE(those_that_are_chosen_are_marked),
         SCENE(marks_are_popped_once_and_the_urgent_first),
         SCENE(what_is_marked_while_it_is_worked_on_comes_again),
         SCENE(a_held_mirror_is_remembered_but_not_popped),

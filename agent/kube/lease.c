@@ -1,0 +1,86 @@
+#include "agent/kube/lease.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/kube/codec.h"
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+static uint32_t number_of(const json_t *object, const char *key)
+{
+    json_int_t number = json_integer_value(json_object_get(object, key));
+    return number > 0 && number <= UINT32_MAX ? (uint32_t)number : 0;
+}
+
+static bool is_true(const json_t *meta, const char *map, const char *key)
+{
+    return strcmp(text_of(json_object_get(meta, map), key), "true") == 0;
+}
+
+void lease_decode(const json_t *json, struct lease *ret_lease)
+{
+    const json_t *meta = json_object_get(json, "metadata"), *spec = json_object_get(json, "spec");
+    *ret_lease = (struct lease){.name = text_of(meta, "name"),
+                                .is_replica = is_true(meta, "labels", LEASE_REPLICA_LABEL),
+                                .is_ready = is_true(meta, "annotations", LEASE_READY_ANNOTATION),
+                                .record = {.exists = true,
+                                           .duration_s = number_of(spec, "leaseDurationSeconds"),
+                                           .transitions = number_of(spec, "leaseTransitions")}};
+    struct lease_record *record = &ret_lease->record;
+    (void)snprintf(record->version, sizeof(record->version), "%s", text_of(meta, "resourceVersion"));
+    (void)snprintf(record->holder, sizeof(record->holder), "%s", text_of(spec, "holderIdentity"));
+    (void)snprintf(record->acquired, sizeof(record->acquired), "%s", text_of(spec, "acquireTime"));
+    (void)snprintf(record->renewed, sizeof(record->renewed), "%s", text_of(spec, "renewTime"));
+}
+
+/* An empty holder is none: the API server refuses "". */
+static void write_spec(struct strbuf *body, const struct lease_record *record)
+{
+    strbuf_append(body, "\"spec\":{\"holderIdentity\":");
+    if (record->holder[0] != '\0')
+        codec_write_string(body, record->holder);
+    else
+        strbuf_append(body, "null");
+    strbuf_printf(body, ",\"leaseDurationSeconds\":%u,\"leaseTransitions\":%u,\"acquireTime\":", record->duration_s,
+                  record->transitions);
+    codec_write_string(body, record->acquired);
+    strbuf_append(body, ",\"renewTime\":");
+    codec_write_string(body, record->renewed);
+    strbuf_append(body, "}}");
+}
+
+static void write_ready(struct strbuf *body, const struct lease *lease)
+{
+    if (lease->is_replica)
+        strbuf_printf(body, ",\"annotations\":{\"" LEASE_READY_ANNOTATION "\":\"%s\"}",
+                      lease->is_ready ? "true" : "false");
+}
+
+void lease_write_create(struct strbuf *body, const char *namespace, const struct lease *lease)
+{
+    strbuf_append(body, "{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{\"name\":");
+    codec_write_string(body, lease->name);
+    strbuf_append(body, ",\"namespace\":");
+    codec_write_string(body, namespace);
+    strbuf_append(body, ",\"labels\":{\"app.kubernetes.io/name\":\"svcmirror\"");
+    if (lease->is_replica)
+        strbuf_append(body, ",\"" LEASE_REPLICA_LABEL "\":\"true\"");
+    strbuf_append(body, "}");
+    write_ready(body, lease);
+    strbuf_append(body, "},");
+    write_spec(body, &lease->record);
+}
+
+void lease_write_patch(struct strbuf *body, const struct lease *lease)
+{
+    strbuf_append(body, "{\"metadata\":{\"resourceVersion\":");
+    codec_write_string(body, lease->record.version);
+    write_ready(body, lease);
+    strbuf_append(body, "},");
+    write_spec(body, &lease->record);
+}

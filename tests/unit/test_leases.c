@@ -1,0 +1,338 @@
+/* links: agent_control agent_kube agent_observe mirror health base fake_loop.c fake_http.c control_bench.c */
+/* agent/control/leases.c: the whole control with an API server's Leases, in virtual time. */
+#include "agent/control/leases.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "tests/unit/control_bench.h"
+#include "tests/unit/fake_http.h"
+
+#define BENCH_LEASES "/apis/coordination.k8s.io/v1/namespaces/mc/leases?"
+#define EXPORTED(name)                                                                                                 \
+    "{\"kind\":\"Service\",\"metadata\":{\"namespace\":\"demo\",\"name\":\"" name                                      \
+    "\",\"resourceVersion\":\"1\",\"annotations\":{\"mirror.linkerd.io/gateway-name\":\"gw\","                         \
+    "\"mirror.linkerd.io/gateway-ns\":\"gw\"}},\"spec\":{\"ports\":[{\"port\":80}]}}"
+#define LEASE(name, version, holder)                                                                                   \
+    "{\"kind\":\"Lease\",\"metadata\":{\"namespace\":\"mc\",\"name\":\"" name "\",\"resourceVersion\":\"" version      \
+    "\"},\"spec\":{" holder "\"leaseDurationSeconds\":15,\"leaseTransitions\":1}}"
+#define HELD(holder) "\"holderIdentity\":\"" holder "\","
+#define EAST "service-mirror-write-east"
+#define LOCAL "local-service-mirror-write"
+
+enum { MAX_LEASES = 8 };
+
+/* What the API server has of Leases, and what became of writes. */
+struct server {
+    struct {
+        char name[128], holder[256], body[2048];
+        unsigned version;
+    } leases[MAX_LEASES];
+    unsigned count, version;
+    int status; /* writes of Leases are refused with it; 0: not */
+    unsigned lease_writes, mirror_writes, deletes;
+    char first_writes[256]; /* what was written, in order: "L" a Lease, "M" a mirror's object */
+};
+
+static void note(struct server *server, char what)
+{
+    size_t length = strlen(server->first_writes);
+    if (length + 1 < sizeof(server->first_writes))
+        server->first_writes[length] = what;
+}
+
+static unsigned find(struct server *server, const char *name)
+{
+    unsigned i = 0;
+    while (i < server->count && strcmp(server->leases[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+static void put(struct server *server, const char *name, struct http_call *call, const json_t *body)
+{
+    unsigned at = find(server, name);
+    const json_t *spec = json_object_get(body, "spec");
+    const char *holder = json_string_value(json_object_get(spec, "holderIdentity"));
+    assert_true(at < MAX_LEASES);
+    server->count += at == server->count ? 1 : 0;
+    (void)snprintf(server->leases[at].name, sizeof(server->leases[at].name), "%s", name);
+    (void)snprintf(server->leases[at].holder, sizeof(server->leases[at].holder), "%s", holder != NULL ? holder : "");
+    server->leases[at].version = ++server->version;
+    char *text = json_dumps(spec, JSON_COMPACT);
+    (void)snprintf(server->leases[at].body, sizeof(server->leases[at].body),
+                   "{\"kind\":\"Lease\",\"metadata\":{\"name\":\"%s\",\"resourceVersion\":\"%u\"},\"spec\":%s}", name,
+                   server->version, text);
+    free(text);
+    fake_http_answer(call, 200, server->leases[at].body);
+}
+
+static void write_lease(struct server *server, struct http_call *call)
+{
+    char name[128];
+    const char *path = fake_http_path(call), *tail = strstr(path, "/leases") + strlen("/leases");
+    bool creates = strcmp(call->method, "POST") == 0;
+    assert_string_equal(fake_http_header(call, "User-Agent"), "leader-election (svcmirror)");
+    (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(tail + 1, "?"), tail + 1);
+    server->lease_writes++;
+    if (server->status != 0) {
+        fake_http_answer(call, server->status, "{\"kind\":\"Status\"}");
+        return;
+    }
+    if (strcmp(call->method, "DELETE") == 0) {
+        server->deletes++;
+        fake_http_answer(call, 200, "{}");
+        return;
+    }
+    json_t *body = json_loadb(call->request_body, call->request_body_bytes, 0, NULL);
+    assert_non_null(body);
+    const json_t *meta = json_object_get(body, "metadata");
+    if (creates)
+        (void)snprintf(name, sizeof(name), "%s", json_string_value(json_object_get(meta, "name")));
+    unsigned at = find(server, name);
+    const char *version = json_string_value(json_object_get(meta, "resourceVersion"));
+    char now[16];
+    (void)snprintf(now, sizeof(now), "%u", at < server->count ? server->leases[at].version : 0);
+    if (creates && at < server->count)
+        fake_http_answer(call, 409, "{\"kind\":\"Status\",\"reason\":\"AlreadyExists\"}");
+    else if (!creates && (version == NULL || strcmp(version, now) != 0))
+        fake_http_answer(call, 409, "{\"kind\":\"Status\",\"reason\":\"Conflict\"}");
+    else
+        put(server, name, call, body);
+    json_decref(body);
+}
+
+static bool on_write(struct bench *bench, struct http_call *call)
+{
+    struct server *server = bench->context;
+    const char *path = fake_http_path(call);
+    if (strstr(path, "/leases") != NULL) {
+        note(server, 'L');
+        write_lease(server, call);
+        return true;
+    }
+    if (strstr(path, "/services") != NULL || strstr(path, "/namespaces?") != NULL) {
+        note(server, 'M');
+        server->mirror_writes++;
+    }
+    return false;
+}
+
+static void open_bench(struct bench *bench, struct server *server, const char *leases)
+{
+    bench_init(bench, false);
+    memset(server, 0, sizeof(*server));
+    bench->leader_elect = true;
+    bench->on_write = on_write;
+    bench->context = server;
+    (void)bench_serve(bench, BENCH_LEASES, "Lease", leases);
+    (void)bench_serve(bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+    (void)bench_serve(bench, BENCH_SERVICES, "Service", EXPORTED("web"));
+    (void)bench_serve(bench, "/api/v1/namespaces?", "Namespace",
+                      "{\"kind\":\"Namespace\",\"metadata\":{\"name\":\"demo\"}}");
+    assert_int_equal(bench_start(bench), ERR_OK);
+}
+
+static const char *holder(struct server *server, const char *name)
+{
+    unsigned at = find(server, name);
+    return at < server->count ? server->leases[at].holder : "";
+}
+
+static double held(struct bench *bench) { return bench_metric(bench, "svcmirror_lease_held{cluster=\"east\"}"); }
+
+static void alone_it_takes_all_and_then_writes(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    open_bench(&bench, &server, "");
+    bench_advance(&bench, 100);
+    assert_memory_equal(holder(&server, EAST), "test_", 5);
+    assert_string_equal(holder(&server, EAST), holder(&server, LOCAL));
+    assert_true(server.mirror_writes > 0);
+    assert_int_equal(strcspn(server.first_writes, "M") >= 3, 1); /* its own Lease, and two to write under */
+    assert_true(held(&bench) == 1);
+    assert_string_equal(bench_not_ready(&bench), "");
+    /* At rest each Lease is renewed once a retry period. */
+    unsigned before = server.lease_writes;
+    bench_advance(&bench, 10000);
+    assert_in_range(server.lease_writes - before, 3 * 4, 3 * 5);
+    assert_true(bench_metric(&bench, "svcmirror_lease_transitions_total{cluster=\"east\"}") == 1);
+    bench_done(&bench);
+}
+
+static void while_another_holds_it_nothing_is_written_and_nothing_told(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    open_bench(&bench, &server, LEASE(EAST, "5", HELD("linkerd-controller-east")));
+    assert_true(held(&bench) == 0);
+    assert_string_equal(bench_not_ready(&bench), "");
+    for (unsigned version = 6; version < 12; version++) { /* renewed */
+        char lease[512];
+        bench_advance(&bench, 10000);
+        (void)snprintf(lease, sizeof(lease), LEASE(EAST, "%u", HELD("linkerd-controller-east")), version);
+        bench_tell(&bench, BENCH_LEASES, "MODIFIED", lease);
+    }
+    assert_int_equal(server.mirror_writes, 0);
+    /* The gateway does not exist: its holder tells so. */
+    assert_int_equal(bench_event_count(&bench, "GatewayNotFound"), 0);
+    /* Given back, it is taken at once. */
+    server.leases[server.count] = (__typeof__(server.leases[0])){.name = EAST, .version = 12};
+    server.count++;
+    server.version = 12;
+    bench_tell(&bench, BENCH_LEASES, "MODIFIED", LEASE(EAST, "12", ""));
+    bench_advance(&bench, 100);
+    assert_true(held(&bench) == 1);
+    assert_true(server.mirror_writes > 0);
+    bench_done(&bench);
+}
+
+static void a_lease_that_cannot_be_renewed_stops_the_writes(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    open_bench(&bench, &server, "");
+    bench_advance(&bench, 100);
+    assert_true(held(&bench) == 1);
+    server.status = 500;
+    bench_advance(&bench, 9000);
+    assert_true(held(&bench) == 1);
+    unsigned before = server.mirror_writes;
+    bench_tell(&bench, BENCH_SERVICES, "ADDED", EXPORTED("early"));
+    assert_true(server.mirror_writes > before);
+    bench_advance(&bench, 4000);
+    assert_true(held(&bench) == 0);
+    before = server.mirror_writes;
+    bench_tell(&bench, BENCH_SERVICES, "ADDED", EXPORTED("late"));
+    bench_advance(&bench, 5000);
+    assert_int_equal(server.mirror_writes, before);
+    server.status = 0; /* nobody else took it meanwhile */
+    bench_advance(&bench, 5000);
+    assert_true(held(&bench) == 1);
+    assert_true(server.mirror_writes > before);
+    bench_done(&bench);
+}
+
+static void without_the_right_nothing_is_written(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    bench_init(&bench, false);
+    memset(&server, 0, sizeof(server));
+    bench.leader_elect = true;
+    bench.on_write = on_write;
+    bench.context = &server;
+    bench_serve(&bench, BENCH_LEASES, "Lease", "")->status = 403;
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+    (void)bench_serve(&bench, BENCH_SERVICES, "Service", EXPORTED("web"));
+    (void)bench_serve(&bench, "/api/v1/namespaces?", "Namespace",
+                      "{\"kind\":\"Namespace\",\"metadata\":{\"name\":\"demo\"}}");
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 20000);
+    assert_int_equal(server.lease_writes + server.mirror_writes, 0);
+    assert_non_null(strstr(bench_not_ready(&bench), "leader election: "));
+    assert_true(bench_metric(&bench, "svcmirror_leases_readable") == 0);
+    /* The right to read alone. */
+    (void)bench_serve(&bench, BENCH_LEASES, "Lease", "");
+    server.status = 403;
+    bench_advance(&bench, 60000);
+    assert_true(server.lease_writes > 0);
+    assert_int_equal(server.mirror_writes, 0);
+    assert_non_null(strstr(bench_not_ready(&bench), "leader election: create"));
+    server.status = 0;
+    bench_advance(&bench, 5000);
+    assert_true(server.mirror_writes > 0);
+    assert_string_equal(bench_not_ready(&bench), "");
+    bench_done(&bench);
+}
+
+static void on_stopped(void *context) { *(bool *)context = true; }
+
+static void at_the_end_everything_is_given_back(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    bool stopped = false;
+    open_bench(&bench, &server, "");
+    bench_advance(&bench, 7000); /* what was written is not waited for any more */
+    assert_memory_equal(holder(&server, EAST), "test_", 5);
+    control_stop(bench.control, on_stopped, &stopped);
+    bench_advance(&bench, 500);
+    assert_true(stopped);
+    assert_string_equal(holder(&server, EAST), "");
+    assert_string_equal(holder(&server, LOCAL), "");
+    /* Its own is taken away, and stays so when the watch shows that. */
+    assert_int_equal(server.deletes, 1);
+    unsigned before = server.lease_writes, own = 0;
+    while (strncmp(server.leases[own].name, "svcmirror-", 10) != 0)
+        assert_true(++own < server.count);
+    char lease[512];
+    (void)snprintf(lease, sizeof(lease),
+                   "{\"kind\":\"Lease\",\"metadata\":{\"name\":\"%s\",\"resourceVersion\":\"999\",\"labels\":{"
+                   "\"svcmirror.io/replica\":\"true\"}},\"spec\":{}}",
+                   server.leases[own].name);
+    bench_tell(&bench, BENCH_LEASES, "DELETED", lease);
+    bench_advance(&bench, 5000);
+    assert_int_equal(server.lease_writes, before);
+    bench_done(&bench);
+}
+
+static void a_link_that_goes_gives_its_lease_back(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    open_bench(&bench, &server, "");
+    bench_advance(&bench, 7000);
+    assert_memory_equal(holder(&server, EAST), "test_", 5);
+    bench_tell(&bench, BENCH_SECRETS, "DELETED", bench_secret("a", "east", NULL, 0));
+    bench_advance(&bench, 7000);
+    assert_string_equal(holder(&server, EAST), "");
+    assert_memory_equal(holder(&server, LOCAL), "test_", 5);
+    bench_tell(&bench, BENCH_SECRETS, "ADDED", bench_secret("a", "east", NULL, 0));
+    bench_advance(&bench, 5000);
+    assert_memory_equal(holder(&server, EAST), "test_", 5);
+    bench_done(&bench);
+}
+
+static void one_link_has_one_lease(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    bench_init(&bench, true);
+    memset(&server, 0, sizeof(server));
+    bench.leader_elect = true;
+    bench.only_link = "West";
+    bench.on_write = on_write;
+    bench.context = &server;
+    (void)bench_serve(&bench, BENCH_LEASES, "Lease", "");
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 3000);
+    assert_memory_equal(holder(&server, "service-mirror-write-west"), "test_", 5);
+    assert_string_equal(holder(&server, LOCAL), "");
+    bench_done(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(alone_it_takes_all_and_then_writes),
+        cmocka_unit_test(while_another_holds_it_nothing_is_written_and_nothing_told),
+        cmocka_unit_test(a_lease_that_cannot_be_renewed_stops_the_writes),
+        cmocka_unit_test(without_the_right_nothing_is_written),
+        cmocka_unit_test(at_the_end_everything_is_given_back),
+        cmocka_unit_test(a_link_that_goes_gives_its_lease_back),
+        cmocka_unit_test(one_link_has_one_lease),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
