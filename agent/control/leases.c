@@ -66,6 +66,8 @@ struct leases {
     enum err_code watch_told; /* the failure of the watch that was told last */
     struct err problem;       /* why a Lease could not be written for want of a right */
     bool listed, changed, stopping;
+    bool won;     /* a Lease was held once */
+    bool alone;   /* the right to Leases is missing, and was from the start: written as if nobody else did */
     bool ready;   /* our caches are filled; from then on for good */
     bool decided; /* every link has had a holder, since that */
 };
@@ -129,6 +131,7 @@ static void tell_state(struct tenure *tenure)
     note_change(tenure->leases);
     bool had = before == ELECTION_HOLDING || before == ELECTION_LEAVING, has = now == ELECTION_HOLDING;
     if (has && !had) {
+        tenure->leases->won = true;
         tenure->holder_told[0] = '\0';
         metric_add(metric_get(transitions, tenure->cluster), 1);
         log_info("lease_won", "this replica writes these mirrors from now on", "cluster", tenure->cluster, "lease",
@@ -157,6 +160,22 @@ static void consider_lingering(struct tenure *tenure)
         begin_work(tenure->leases->local);
 }
 
+/* Where Leases were never to be had there can be no second replica that relies on them; where the right was lost later there may be. */
+static void consider_alone(struct leases *leases, bool forbidden)
+{
+    bool alone = forbidden && !leases->won && (!leases->listed || leases->alone || leases->problem.code != ERR_OK);
+    if (leases->alone == alone)
+        return;
+    leases->alone = alone;
+    for (struct map_entry *at = alone ? map_first(leases->tenures) : NULL; at != NULL; at = map_next(at))
+        begin_work(map_value(at));
+    note_change(leases);
+}
+
+#define ALONE_REMEDY                                                                                                   \
+    "grant get, list, watch, create, patch and delete on leases in coordination.k8s.io, or run a single replica with " \
+    "--leader-elect=false"
+
 static void tell_result(struct tenure *tenure, const struct kube_failure *failure)
 {
     struct leases *leases = tenure->leases;
@@ -166,9 +185,9 @@ static void tell_result(struct tenure *tenure, const struct kube_failure *failur
     bool forbidden = code == ERR_FORBIDDEN;
     if (forbidden && leases->problem.code == ERR_OK)
         log_error("lease_forbidden",
-                  "Leases may not be written, so nothing else is: grant create, patch and delete on leases in "
-                  "coordination.k8s.io, or run a single replica with --leader-elect=false",
-                  "error", failure->error.text, NULL);
+                  leases->won ? "Leases may not be written any more, so nothing else is"
+                              : "Leases may not be written: mirrors are written as if this replica were alone",
+                  "error", failure->error.text, "remedy", ALONE_REMEDY, NULL);
     else if (code != ERR_OK && !forbidden && !tenure->failing)
         log_warn("lease_write_failed", "a Lease could not be written and is tried again", "lease", tenure->name,
                  "error", failure->error.text, NULL);
@@ -177,6 +196,8 @@ static void tell_result(struct tenure *tenure, const struct kube_failure *failur
         leases->problem = failure->error;
     else if (code == ERR_OK)
         leases->problem = (struct err){0};
+    if (forbidden || code == ERR_OK)
+        consider_alone(leases, forbidden);
 }
 
 /* ---- one Lease: what the election says is done ---- */
@@ -442,11 +463,12 @@ static void on_state(void *context, const struct list_watch_state *state)
     if (leases->watch_told == code)
         return;
     leases->watch_told = code;
+    consider_alone(leases, code == ERR_FORBIDDEN || (leases->alone && code != ERR_OK));
     if (code == ERR_FORBIDDEN)
         log_error("leases_forbidden",
-                  "Leases may not be read, so nothing is written: grant get, list, watch, create, patch and delete on "
-                  "leases in coordination.k8s.io, or run a single replica with --leader-elect=false",
-                  "error", state->error.text, NULL);
+                  leases->alone ? "Leases may not be read: mirrors are written as if this replica were alone"
+                                : "Leases may not be read any more: what is held is kept as long as that may be",
+                  "error", state->error.text, "remedy", ALONE_REMEDY, NULL);
     else if (code != ERR_OK)
         log_warn("lease_watch_failed", "watching the Leases failed and is tried again", "error", state->error.text,
                  NULL);
@@ -837,7 +859,7 @@ bool leases_known(const struct leases *leases)
 
 bool leases_ready(const struct leases *leases, struct strbuf *why)
 {
-    if (leases == NULL)
+    if (leases == NULL || leases->alone)
         return true;
     const struct err *error = leases->listed ? &leases->problem : &list_watch_state(leases->list_watch)->error;
     /* A right that is missing holds up a roll-out, so that the replicas of before stay. An outage is told by the log and by metrics. */
@@ -850,7 +872,7 @@ bool leases_ready(const struct leases *leases, struct strbuf *why)
 
 static bool may_begin(const struct leases *leases, const struct tenure *tenure)
 {
-    return tenure != NULL && election_may_begin(&tenure->election, now_ms(leases));
+    return leases->alone || (tenure != NULL && election_may_begin(&tenure->election, now_ms(leases)));
 }
 
 bool leases_may_write(struct leases *leases, const struct mirror *mirror)
@@ -888,7 +910,7 @@ struct tenure *leases_begin_status(struct leases *leases, const struct link *lin
 
 bool tenure_may_send(const struct tenure *tenure)
 {
-    return tenure == NULL || election_may_send(&tenure->election, now_ms(tenure->leases));
+    return tenure == NULL || tenure->leases->alone || election_may_send(&tenure->election, now_ms(tenure->leases));
 }
 
 void tenure_end(struct tenure *tenure)
