@@ -72,23 +72,46 @@ static bool stays(const struct planner *planner, const struct claim *claim)
 
 static bool is_local(const struct claim *claim) { return claim->link->declaration->kind == LINK_LOCAL; }
 
-static void add_claims(const struct planner *planner, struct members *members)
+static void add_claim(const struct claim *claim, struct members *members)
 {
-    for (const struct claim *claim = planner->mirror->claims; claim != NULL; claim = claim->next) {
-        const char *name = claim->kind == CLAIM_FEDERATED ? claim->service->service->meta.name : NULL;
-        const char *cluster = claim->link->declaration->cluster_name;
-        if (!stays(planner, claim))
-            continue;
-        if (is_local(claim))
-            members->local = name;
-        else
-            add_member(members, cluster, arena_printf(members->arena, "%s@%s", name, cluster));
-    }
+    const char *name = claim->service->service->meta.name, *cluster = claim->link->declaration->cluster_name;
+    if (is_local(claim))
+        members->local = name;
+    else
+        add_member(members, cluster, arena_printf(members->arena, "%s@%s", name, cluster));
+}
+
+static void add_lasting(const struct planner *planner, struct members *members)
+{
+    for (const struct claim *claim = planner->mirror->claims; claim != NULL; claim = claim->next)
+        if (is_valid(planner, claim) && !claim->link->declaration->drain)
+            add_claim(claim, members);
+}
+
+static bool is_named(const struct planner *planner, const struct members *members, const struct claim *claim)
+{
+    const struct service *there = planner->mirror->service;
+    const char *list = there != NULL ? kv_get(&there->meta.annotations, L5D_REMOTE_DISCOVERY) : NULL;
+    const char *text = arena_printf(members->arena, "%s@%s", claim->service->service->meta.name,
+                                    claim->link->declaration->cluster_name);
+    if (is_local(claim))
+        return there != NULL && kv_get(&there->meta.annotations, L5D_LOCAL_DISCOVERY) != NULL;
+    return list != NULL && text != NULL && text_list_has(list, text);
+}
+
+/* While others may still be members, for all that is known, a member that is being drained neither leaves nor comes back. */
+static void add_drained(const struct planner *planner, struct members *members)
+{
+    if (has_lasting_member(planner))
+        return;
+    for (const struct claim *claim = planner->mirror->claims; claim != NULL; claim = claim->next)
+        if (is_valid(planner, claim) && (!members->kept || is_named(planner, members, claim)))
+            add_claim(claim, members);
 }
 
 /* Whether it may still be a member, for all that is known: its target was not listed since the start, or its link is not known yet. A Service
  * that others made, and of which no member is known here, is theirs to change. */
-static bool may_be_member(const struct planner *planner, const struct members *members, const char *cluster)
+static bool may_be_member(const struct planner *planner, const char *cluster)
 {
     const struct world *world = planner->world;
     bool listed = false;
@@ -96,7 +119,9 @@ static bool may_be_member(const struct planner *planner, const struct members *m
         return !listed;
     if (map_get(world->unlinked, cluster) != NULL)
         return false;
-    bool ours = planner->mirror->service->meta.made_by_us || members->count > 0 || members->local != NULL;
+    bool ours = planner->mirror->service->meta.made_by_us;
+    for (const struct claim *claim = planner->mirror->claims; claim != NULL; claim = claim->next)
+        ours = ours || is_valid(planner, claim);
     return !world->links_complete || !ours;
 }
 
@@ -109,12 +134,12 @@ static void keep_unknown(const struct planner *planner, struct members *members)
         const char *text = arena_printf(members->arena, "%.*s", (int)length, at);
         const char *cluster = text != NULL ? strchr(text, '@') : NULL;
         at += length + (at[length] == ',' ? 1 : 0);
-        if (cluster == NULL || has_cluster(members, cluster + 1) || !may_be_member(planner, members, cluster + 1))
+        if (cluster == NULL || has_cluster(members, cluster + 1) || !may_be_member(planner, cluster + 1))
             continue;
         add_member(members, cluster + 1, text);
         members->kept = true;
     }
-    if (local != NULL && members->local == NULL && may_be_member(planner, members, "")) {
+    if (local != NULL && members->local == NULL && may_be_member(planner, "")) {
         members->local = local;
         members->kept = true;
     }
@@ -141,9 +166,10 @@ static struct members gather(const struct planner *planner)
                               .capacity = most};
     if (members.items == NULL)
         members.capacity = 0;
-    add_claims(planner, &members);
+    add_lasting(planner, &members);
     if (is_federated(planner->mirror->service))
         keep_unknown(planner, &members);
+    add_drained(planner, &members);
     return members;
 }
 
