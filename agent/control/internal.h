@@ -82,6 +82,17 @@ const struct err *links_failure(const struct links *links);
 /** What is wrong or odd with declarations, in order. @param fn  gets "Link/name" or "Secret/name" and why. */
 void links_each_complaint(const struct links *links, void (*fn)(void *context, const char *object, const char *text),
                           void *context);
+/** Why the declaration of a link that works is refused as it is now; "" when it is not. The link stays as it was before. Borrowed. */
+const char *links_refusal_of(const struct links *links, const struct link *link);
+/** A declaration that is refused, and of which there is no link. All borrowed. */
+struct link_refusal {
+    const char *kind, *namespace, *name; /* "Link" or "Secret" */
+    const char *cluster;                 /* that it names; "" when that is not known */
+    const char *text;                    /* why */
+};
+/** In order of kind and name. */
+void links_each_refusal(const struct links *links, void (*fn)(void *context, const struct link_refusal *refusal),
+                        void *context);
 /** An Event on the object that declares a link. */
 void links_emit(struct control *control, const struct link *link, bool warning, const char *reason, const char *note);
 /** A warning Event on a Link resource that declares none any more. */

@@ -173,9 +173,18 @@ def test_a_fault_in_a_link_refuses_it_and_moves_nothing(source, east, good, spec
     for word in words:
         assert word in notes[0], notes[0]
     assert good.metrics()['svcmirror_link_invalid{kind="Link",name="east"}'] == 1
+    [record] = [l for l in good.json("/api/v1/links") if l["name"] == "east"]
+    assert record["clusterName"] == "east" and not record["refused"] and record["synced"]
+    assert all(word in record["problem"] for word in ("stays as it was", *words)), record
     # A start with the fault in place: nothing is known of the link, so nothing is taken away.
     good.restart()
     wait_until(lambda: good.logs("link_invalid"), 10, "told again")
+    [record] = [l for l in good.json("/api/v1/links") if l["name"] == "east"]
+    named = spec.get("targetClusterName", "east")
+    assert record == {**dict.fromkeys(record), "kind": "Link", "namespace": AGENT_NAMESPACE, "name": "east", "refused": True,
+                      "clusterName": None if " " in named else named, "problem": record["problem"]}
+    assert all(word in record["problem"] for word in words), record
+    assert "refused</span>" in good.get("/")[1]
     wait_until(lambda: source.ready_addresses("web-north", "demo"), 10, "the other link works")
     after = [(o["metadata"]["uid"], o["metadata"]["resourceVersion"]) for o in (
         source.api.get("services", "web-east", "demo"), source.api.get("endpointslices", "web-east.ipv4", "demo"))]

@@ -384,3 +384,27 @@ def test_why_of_a_target_that_cannot_be_reached(source, east, agent, why):
     assert (one["mirrored"], one["ready"]) == (True, True), "what the target does not tell takes nothing away"
     [other] = why("demo/other")
     assert (other["mirrored"], other["ready"]) == (False, False)
+
+
+def test_why_of_a_link_that_is_refused(source, east, north, link_crd, agent, ask, why):
+    # Its fault is told for each service that it might mirror; beside a link of the same cluster that works, as a fact of that one.
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    agent()
+    ready(source, east)
+    north.link(source, gatewayPort="70000")
+    east.link(source, name="rival")
+    blocks = {e["cluster"]: e for e in why("demo/web")}
+    assert sorted(blocks) == ["east", "north"]
+    assert blocks["east"]["ready"] and blocks["north"]["mirror"] == "demo/web-north" and not blocks["north"]["mirrored"]
+    assert 'is refused: cluster name "east" is already linked by Link' in bad(blocks["east"])["link"]
+    assert blocks["north"]["facts"] == [{"mark": "bad", "subject": "link", "text": bad(blocks["north"])["link"]}]
+    assert bad(blocks["north"])["link"].startswith(f"Link {AGENT_NAMESPACE}/north is refused: spec.gatewayPort")
+    [guessed] = why("demo/web-north", "--link", "north")
+    assert (guessed["name"], guessed["mirror"]) == ("web", "demo/web-north")
+    assert [e["cluster"] for e in why("demo/web", "--link", "east")] == ["east"]
+    north.link(source, targetClusterName="Not A Name")
+    [nameless] = [e for e in why("demo/web") if e["linkName"] == "north"]
+    assert "cluster" not in nameless and "mirror" not in nameless and "targetClusterName" in bad(nameless)["link"]
+    assert "service demo/web by Link north: not mirrored" in ask("why", "demo/web").stdout

@@ -406,7 +406,8 @@ const char *bench_not_ready(const struct bench *bench)
 
 static void keep_problem(void *context, const struct link_info *info)
 {
-    (void)snprintf(context, 1024, "%s", info->problem);
+    if (!info->refused)
+        (void)snprintf(context, 1024, "%s", info->problem);
 }
 
 const char *bench_problem(const struct bench *bench)
