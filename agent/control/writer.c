@@ -50,6 +50,7 @@ struct work {
     uint64_t sent_us;
     uint32_t sent_in_flight; /* how many writes were under way then, this one among them */
     uint32_t failures;
+    bool refused; /* the last write, which failed for a reason of its own: others of its plan come first */
     bool seen_queued;
     struct work *next, *previous; /* all */
     struct work *next_seen;
@@ -228,9 +229,29 @@ static void note_failure(struct work *work, const struct kube_failure *failure)
     claims_set_error(control, work->mirror, failure->error.text);
 }
 
+/* Whether another write of the same mirror may well succeed: the server is there, and takes requests. */
+static bool is_of_the_write(enum err_code code)
+{
+    switch (code) {
+    case ERR_INVALID:
+    case ERR_LIMIT:
+    case ERR_NOT_FOUND:
+    case ERR_EXISTS:
+    case ERR_CONFLICT:
+    case ERR_FORBIDDEN:
+    case ERR_REJECTED:
+    case ERR_SERVER:  /* a webhook that is gone, of one kind of object */
+    case ERR_TIMEOUT: /* one that hangs */
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void retry_later(struct work *work, const struct kube_failure *failure)
 {
     work->failures++;
+    work->refused = is_of_the_write(failure->error.code);
     note_failure(work, failure);
     uint64_t delay_ms = backoff_ms(work->failures - 1, BACKOFF_MS, BACKOFF_CAP_MS);
     uint64_t asked_ms = failure->retry_after_ms > 0 ? (uint64_t)failure->retry_after_ms : 0;
@@ -356,6 +377,7 @@ static void on_written(struct work *work, json_t *object)
     if (work->verb == WRITE_UPDATE && (work->kind == WRITE_SLICE || work->kind == WRITE_ENDPOINTS))
         claims_count_repair(control, work->mirror);
     work->failures = 0;
+    work->refused = false;
     const char *version = json_string_value(json_object_get(json_object_get(object, "metadata"), "resourceVersion"));
     (void)snprintf(work->awaited_version, sizeof(work->awaited_version), "%s", version != NULL ? version : "");
     await_effect(work);
@@ -501,12 +523,36 @@ static void note_update(struct writer *writer, struct mirror *mirror, const stru
         tell_undone(writer, mirror, write);
 }
 
-/* The first write of the plan that need not wait: the order of updates among themselves is a preference, no need. */
+/* The write of the plan that was refused last; NULL when none was, or the plan has it no more. */
+static const struct write *refused_write(const struct mirror *mirror, const struct plan *plan)
+{
+    const struct work *work = mirror_context(mirror);
+    for (uint32_t i = 0; work != NULL && work->refused && i < plan->write_count; i++) {
+        const struct write *write = &plan->writes[i];
+        if (write->verb == work->verb && write->kind == work->kind && strcmp(write->namespace, work->namespace) == 0 &&
+            strcmp(write->name, work->name) == 0)
+            return write;
+    }
+    return NULL;
+}
+
+/* What is to go may go only after what takes its place is there. */
+static bool may_overtake(const struct write *write, const struct write *refused)
+{
+    return refused == NULL || write == refused || write->verb != WRITE_DELETE || refused->verb == WRITE_DELETE;
+}
+
+/* The first write of the plan that need not wait: the order of updates among themselves is a preference, no need. After one that was refused the
+ * others have their turn, so that it holds up none that would succeed; a write that others have to wait for is alone in its plan. */
 static enum err_code start_first(struct writer *writer, struct mirror *mirror, const struct plan *plan)
 {
     uint64_t wait_ms = UINT64_MAX;
+    const struct write *refused = refused_write(mirror, plan);
+    uint32_t first = refused != NULL ? (uint32_t)(refused - plan->writes) + 1 : 0;
     for (uint32_t i = 0; i < plan->write_count; i++) {
-        const struct write *write = &plan->writes[i];
+        const struct write *write = &plan->writes[(first + i) % plan->write_count];
+        if (!may_overtake(write, refused))
+            continue;
         if (write->kind == WRITE_NAMESPACE)
             return start_namespace(writer, mirror, write);
         uint64_t pause_ms = pace_ms(writer, mirror, write);

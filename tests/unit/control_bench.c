@@ -233,6 +233,17 @@ static void count_event_up(struct bench *bench, const char *path)
         bench->events[i].repeats += strcmp(bench->events[i].name, name) == 0 ? 1 : 0;
 }
 
+/* @return the status; 0: it is not refused. */
+static int refused_with(const struct bench *bench, const char *method, const char *path)
+{
+    for (unsigned i = 0; i < BENCH_REFUSALS; i++) {
+        const struct bench_refusal *refusal = &bench->refusals[i];
+        if (refusal->path != NULL && strcmp(refusal->method, method) == 0 && strstr(path, refusal->path) != NULL)
+            return refusal->status;
+    }
+    return 0;
+}
+
 static void accept_write(struct bench *bench, struct http_call *call)
 {
     const char *path = fake_http_path(call);
@@ -252,6 +263,15 @@ static void accept_write(struct bench *bench, struct http_call *call)
                        call->request_body);
         fake_http_answer(call, bench->link_patch_status != 0 ? bench->link_patch_status : 200, "{\"kind\":\"Status\"}");
         return;
+    } else {
+        int status = refused_with(bench, call->method, path);
+        size_t length = strlen(bench->writes);
+        (void)snprintf(bench->writes + length, sizeof(bench->writes) - length, status != 0 ? "%s %s %d, " : "%s %s, ",
+                       call->method, path, status);
+        if (status != 0) {
+            fake_http_answer(call, status, "{\"kind\":\"Status\"}");
+            return;
+        }
     }
     fake_http_answer(call, 200, "{}");
 }
