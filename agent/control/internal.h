@@ -157,6 +157,10 @@ void writer_flip_started(struct writer *writer, const char *cluster_name);
 /* ---- claims.c ---- */
 /** Records the statuses of a plan; what changed is logged, becomes an Event where it is bad, and goes into the Link's status. */
 void claims_apply(struct control *control, const struct plan *plan);
+#define CLAIMS_LEFT_TO_LINKERD "LeftToLinkerd"
+/** Linkerd's own Service for probing the gateway, which its charts bring, has the name of the gateway's mirror: nothing is wrong with that. Puts the
+ *  remark in the place of the plan's collision; its text is in the arena. */
+void claims_leave_to_linkerd(struct plan *plan, const struct mirror *mirror, struct arena *arena);
 /** A write for the mirror failed: the claim that it was for is in error. */
 void claims_set_error(struct control *control, struct mirror *mirror, const char *message);
 void claims_count_repair(struct control *control, const struct mirror *mirror);

@@ -13,6 +13,7 @@
 #include "agent/kube/codec.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
+#include "mirror/names.h"
 
 enum {
     PLANS_PER_TURN = 200, /* about 2 ms: probes and watches are served in between */
@@ -25,6 +26,7 @@ enum {
     CONFLICT_MS = 20,  /* the newer version is usually on its way already */
     FOREIGN_MS = 2000, /* how soon to look again whether a foreign object is gone; doubles */
     FOREIGN_CAP_MS = 15000,
+    CHART_MS = 300000,       /* how soon to look again at what Linkerd's chart has put there: it stays */
     SEEN_VERSION_BYTES = 24, /* a resourceVersion: a decimal 64-bit number */
     UNDONE_TOLD = 3,         /* an update that was undone so often is told to people */
 };
@@ -50,7 +52,8 @@ struct work {
     uint64_t sent_us;
     uint32_t sent_in_flight; /* how many writes were under way then, this one among them */
     uint32_t failures;
-    bool refused; /* the last write, which failed for a reason of its own: others of its plan come first */
+    bool refused;    /* the last write, which failed for a reason of its own: others of its plan come first */
+    bool of_a_chart; /* what has the mirror's name is Linkerd's own Service for probing the gateway */
     bool seen_queued;
     struct work *next, *previous; /* all */
     struct work *next_seen;
@@ -277,10 +280,15 @@ static void retry_later(struct work *work, const struct kube_failure *failure)
 
 /* ---- somebody has the name ---- */
 
-static bool has_mirror_labels(const json_t *object)
+static const char *label(const json_t *object, const char *key)
 {
     const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
-    const char *value = json_string_value(json_object_get(labels, "mirror.linkerd.io/mirrored-service"));
+    return json_string_value(json_object_get(labels, key));
+}
+
+static bool has_mirror_labels(const json_t *object)
+{
+    const char *value = label(object, L5D_MIRRORED_SERVICE);
     return value != NULL && strcmp(value, "true") == 0;
 }
 
@@ -306,10 +314,11 @@ static bool take_back(struct work *work, const json_t *object)
 
 static void look_again(struct work *work)
 {
+    uint64_t cap_ms = work->of_a_chart ? CHART_MS : FOREIGN_CAP_MS;
     work->failures++;
     work->state = WORK_IDLE;
     world_release(work->mirror);
-    work_wait(work, backoff_ms(work->failures - 1, FOREIGN_MS, FOREIGN_CAP_MS));
+    work_wait(work, backoff_ms(work->failures - 1, work->of_a_chart ? CHART_MS : FOREIGN_MS, cap_ms));
 }
 
 static void on_looked(struct kube_request *request, json_t *object, const struct kube_failure *failure)
@@ -334,6 +343,10 @@ static void on_looked(struct kube_request *request, json_t *object, const struct
         retry_later(work, &taken);
         return;
     }
+    bool of_a_chart = foreign && label(object, L5D_MIRRORED_GATEWAY) != NULL;
+    if (work->of_a_chart != of_a_chart)
+        world_mark(work->mirror, false); /* to be told otherwise */
+    work->of_a_chart = of_a_chart;
     world_set_foreign(work->mirror, foreign);
     if (foreign) {
         look_again(work);
@@ -584,6 +597,8 @@ static void plan_one(struct writer *writer, struct mirror *mirror)
     arena_reset(&writer->arena);
     enum err_code code = plan_mirror(control->world, mirror, &writer->arena, &plan);
     if (code == ERR_OK) {
+        if (plan.collision && work != NULL && work->of_a_chart)
+            claims_leave_to_linkerd(&plan, mirror, &writer->arena);
         claims_apply(control, &plan);
         if (mirror_note_unaccounted(mirror, plan.unaccounted) && plan.unaccounted)
             log_warn(

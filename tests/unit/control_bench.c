@@ -233,15 +233,15 @@ static void count_event_up(struct bench *bench, const char *path)
         bench->events[i].repeats += strcmp(bench->events[i].name, name) == 0 ? 1 : 0;
 }
 
-/* @return the status; 0: it is not refused. */
-static int refused_with(const struct bench *bench, const char *method, const char *path)
+/* @return NULL: it is not refused. */
+static const struct bench_refusal *refusal_of(const struct bench *bench, const char *method, const char *path)
 {
     for (unsigned i = 0; i < BENCH_REFUSALS; i++) {
         const struct bench_refusal *refusal = &bench->refusals[i];
         if (refusal->path != NULL && strcmp(refusal->method, method) == 0 && strstr(path, refusal->path) != NULL)
-            return refusal->status;
+            return refusal;
     }
-    return 0;
+    return NULL;
 }
 
 static void accept_write(struct bench *bench, struct http_call *call)
@@ -264,16 +264,26 @@ static void accept_write(struct bench *bench, struct http_call *call)
         fake_http_answer(call, bench->link_patch_status != 0 ? bench->link_patch_status : 200, "{\"kind\":\"Status\"}");
         return;
     } else {
-        int status = refused_with(bench, call->method, path);
+        const struct bench_refusal *refusal = refusal_of(bench, call->method, path);
         size_t length = strlen(bench->writes);
-        (void)snprintf(bench->writes + length, sizeof(bench->writes) - length, status != 0 ? "%s %s %d, " : "%s %s, ",
-                       call->method, path, status);
-        if (status != 0) {
-            fake_http_answer(call, status, "{\"kind\":\"Status\"}");
+        (void)snprintf(bench->writes + length, sizeof(bench->writes) - length,
+                       refusal != NULL ? "%s %s %d, " : "%s %s, ", call->method, path,
+                       refusal != NULL ? refusal->status : 0);
+        if (refusal != NULL) {
+            char *body =
+                format("{\"kind\":\"Status\",\"reason\":\"%s\"}", refusal->reason != NULL ? refusal->reason : "");
+            fake_http_answer(call, refusal->status, body);
+            free(body);
             return;
         }
     }
     fake_http_answer(call, 200, "{}");
+}
+
+static void answer_object(struct bench_listing *listing, struct http_call *call)
+{
+    listing->asked++;
+    fake_http_answer(call, listing->status, listing->items);
 }
 
 static void answer(struct bench *bench, struct http_call *call)
@@ -285,7 +295,7 @@ static void answer(struct bench *bench, struct http_call *call)
     else if (listing == NULL)
         fake_http_answer(call, 404, "{\"kind\":\"Status\"}");
     else if (listing->kind == NULL)
-        fake_http_answer(call, listing->status, listing->items);
+        answer_object(listing, call);
     else if (strstr(path, "watch=") == NULL)
         answer_list(listing, call);
     else if (fake_http_head(call, 200, "application/json"))

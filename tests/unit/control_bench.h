@@ -29,12 +29,14 @@ struct bench_listing {
     const char *items;      /* JSON, separated by commas */
     const char *begin_only; /* instead: the list stops after these, without an end */
     struct http_call *watch;
+    unsigned asked; /* GETs that are neither list nor watch: where `kind` is NULL */
 };
 
 /* Set by the test. */
 struct bench_refusal {
     const char *method, *path; /* of the request, and what its path contains; NULL: no refusal */
     int status;
+    const char *reason; /* of the answer, NULL: none */
 };
 
 struct bench_event {
