@@ -59,7 +59,8 @@ struct links {
     uint32_t resource_generation, secret_generation;
     struct target *targets;
     bool changed;
-    bool judged; /* once at least, since as much was known as can be */
+    bool told_all; /* what was told last is remembered, for the status */
+    bool judged;   /* once at least, since as much was known as can be */
 };
 
 #define CREDENTIALS_PREFIX "cluster-credentials-" /* Linkerd's name for the Secret of a link */
@@ -118,17 +119,19 @@ static void free_complaint(void *value)
     mem_free(complaint);
 }
 
-/* Out of memory it is told again with the next look at all declarations. */
-static void remember_told(struct links *links, const char *key, const char *cluster, const char *message, bool fatal)
+static enum err_code remember_told(struct links *links, const char *key, const char *cluster, const char *message,
+                                   bool fatal)
 {
     struct complaint *complaint = NEW(struct complaint);
     if (complaint == NULL)
-        return;
+        return ERR_NOMEM;
     complaint->fatal = fatal;
     complaint->text = mem_strdup(message);
     (void)snprintf(complaint->cluster, sizeof(complaint->cluster), "%s", cluster);
-    if (complaint->text == NULL || map_put(links->told, key, complaint) != ERR_OK)
-        free_complaint(complaint);
+    if (complaint->text != NULL && map_put(links->told, key, complaint) == ERR_OK)
+        return ERR_OK;
+    free_complaint(complaint);
+    return ERR_NOMEM;
 }
 
 /* A name of a cluster as far as it can be one. */
@@ -154,7 +157,8 @@ static void tell(struct links *links, bool is_secret, const char *name, const ch
     if (before != NULL && before->fatal == fatal && strcmp(before->text, message) == 0 &&
         strcmp(before->cluster, cluster) == 0)
         return;
-    remember_told(links, key, cluster, message, fatal);
+    if (remember_told(links, key, cluster, message, fatal) != ERR_OK)
+        links->told_all = false; /* told once more in the next turn */
     log_event(fatal ? LOG_ERROR : LOG_WARN, fatal ? "link_invalid" : "link_warning",
               fatal ? "the declaration of a link cannot be used: mend it" : "the declaration of a link is odd", "kind",
               kind, "ns", links->control->namespace, "name", name, "error", message, NULL);
@@ -717,6 +721,7 @@ static enum err_code reconcile(struct links *links)
     bool all_valid = false;
     enum err_code code = elect(links, winners);
     if (code == ERR_OK) {
+        links->told_all = true;
         all_valid = tell_all(links, winners);
         remove_unwanted(links, winners);
         for (struct map_entry *at = map_first(winners); at != NULL; at = map_next(at))
@@ -728,7 +733,7 @@ static enum err_code reconcile(struct links *links)
     bool all_served = links->control->config.only_link == NULL; /* else other agents account for the rest */
     world_set_links_complete(links->control->world, all_served && all_known(links) && all_valid);
     finalizers_wake(links->finalizers);
-    return ERR_OK;
+    return links->told_all ? ERR_OK : ERR_NOMEM;
 }
 
 bool links_turn(struct links *links)

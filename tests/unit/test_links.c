@@ -367,6 +367,30 @@ static void a_working_link_that_becomes_unusable_has_a_problem(void **state)
     bench_done(&bench);
 }
 
+/* Whatever allocation fails: in the end the status tells. */
+static void no_failed_allocation_hides_a_refusal(void **state)
+{
+    (void)state;
+    for (unsigned long n = 1;; n++) {
+        struct bench bench;
+        open_link(&bench, bench_secret("a", "", NULL, 0));
+        const char *bad = link_with("\"4143\"", "\"zzzz\"");
+        (void)bench_serve(&bench, BENCH_LINKS, "Link", bad);
+        unsigned long before = mem_allocation_count();
+        mem_fail_at(n);
+        bench_tell(&bench, BENCH_LINKS, "MODIFIED", bad);
+        mem_fail_at(0);
+        bool failed = mem_allocation_count() - before >= n;
+        bench_advance(&bench, 5000);
+        const struct listed listed = list_links(&bench);
+        if (listed.count != 1 || strstr(listed.lines, "the link stays as it was: spec.gatewayPort") == NULL)
+            fail_msg("after allocation %lu failed: %s", n, listed.lines);
+        bench_done(&bench);
+        if (!failed)
+            return;
+    }
+}
+
 static void a_declaration_that_is_refused_is_listed(void **state)
 {
     (void)state;
@@ -462,6 +486,7 @@ int main(void)
         cmocka_unit_test(one_link_may_be_served_alone),
         cmocka_unit_test(a_link_that_became_unusable_keeps_its_place),
         cmocka_unit_test(a_working_link_that_becomes_unusable_has_a_problem),
+        cmocka_unit_test(no_failed_allocation_hides_a_refusal),
         cmocka_unit_test(a_declaration_that_is_refused_is_listed),
         cmocka_unit_test(a_rival_is_listed_beside_the_link_that_has_its_cluster),
     };
