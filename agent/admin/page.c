@@ -52,7 +52,7 @@ struct writer {
 };
 
 struct totals {
-    uint32_t gateways, gateways_alive, links, links_reachable, services, services_mirrored;
+    uint32_t gateways, gateways_alive, links, links_reachable, links_refused, services, services_mirrored;
 };
 
 /* ---- text ---- */
@@ -258,12 +258,19 @@ static void put_link(void *context, const struct link_info *info)
     struct writer *writer = context;
     writer->rows++;
     put(writer, "<tbody><tr><th scope=\"row\"><strong>");
-    put_text(writer, info->cluster);
+    put_text(writer, is_empty(info->cluster) ? "–" : info->cluster);
     put(writer, "</strong></th><td>");
     put_text(writer, info->kind);
     put(writer, " ");
     put_text(writer, info->name);
     put(writer, "</td>");
+    if (info->refused) {
+        cell_state(writer, "bad", "refused");
+        put(writer, "<td></td><td></td><td></td><td></td>");
+        cell_reason(writer, info->problem, NULL);
+        put(writer, "</tr></tbody>");
+        return;
+    }
     cell_state(writer, info->api_reachable ? "good" : "bad", info->api_reachable ? "reachable" : "unreachable");
     cell_state(writer, info->synced ? "good" : "wait", info->synced ? "complete" : "not listed yet");
     put(writer, "<td>");
@@ -309,6 +316,9 @@ static void count_gateway(void *context, const struct gateway_info *info)
 static void count_link(void *context, const struct link_info *info)
 {
     struct totals *totals = context;
+    totals->links_refused += info->refused ? 1 : 0;
+    if (info->refused)
+        return;
     totals->links++;
     totals->links_reachable += info->api_reachable ? 1 : 0;
 }
@@ -366,6 +376,8 @@ static void put_summary(struct writer *writer, const struct totals *totals)
     put(writer, "<dl class=\"facts\">");
     put_fact(writer, "Gateways", totals->gateways_alive, totals->gateways, "alive");
     put_fact(writer, "Target APIs", totals->links_reachable, totals->links, "reachable");
+    if (totals->links_refused > 0)
+        put_fact(writer, "Declarations of links", totals->links, totals->links + totals->links_refused, "usable");
     put_fact(writer, "Exported services", totals->services_mirrored, totals->services, "mirrored");
     put(writer, "</dl>");
 }
@@ -389,7 +401,7 @@ static void put_gateways(struct writer *writer, const struct admin_source *sourc
 static void put_links(struct writer *writer, const struct admin_source *source, const struct totals *totals)
 {
     put(writer, "<section><h2>Links</h2>");
-    if (totals->links == 0) {
+    if (totals->links + totals->links_refused == 0) {
         put(writer, "<p class=\"soft\">No target is linked. Create a Link, or a Secret of type "
                     "<code>mirror.linkerd.io/remote-kubeconfig</code>, in the agent's namespace.</p></section>");
         return;

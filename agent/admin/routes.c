@@ -121,16 +121,9 @@ static void write_gateway(void *context, const struct gateway_info *info)
     json_writer_close(writer, '}');
 }
 
-static void write_link(void *context, const struct link_info *info)
+/* What only a link that is followed has. */
+static void write_target(struct json_writer *writer, const struct link_info *info)
 {
-    struct listing *listing = context;
-    struct json_writer *writer = &listing->writer;
-    if (!wanted(listing->cluster, info->cluster))
-        return;
-    begin_record(writer);
-    json_writer_text(writer, "clusterName", info->cluster);
-    json_writer_text(writer, "kind", info->kind);
-    json_writer_text(writer, "name", info->name);
     json_writer_text(writer, "clusterDomain", info->domain);
     json_writer_text(writer, "server", info->server);
     json_writer_bool(writer, "apiReachable", info->api_reachable);
@@ -143,6 +136,41 @@ static void write_link(void *context, const struct link_info *info)
     json_writer_time(writer, "credentialsExpire", info->credentials_expire_us);
     json_writer_number(writer, "exportedServices", info->exported);
     json_writer_number(writer, "mirroredServices", info->mirrored);
+}
+
+/* The same keys for a declaration that is refused, so that nobody has to ask which are there. */
+static void write_no_target(struct json_writer *writer, const struct link_info *info)
+{
+    json_writer_null(writer, "clusterDomain");
+    json_writer_null(writer, "server");
+    json_writer_null(writer, "apiReachable");
+    json_writer_null(writer, "synced");
+    json_writer_text(writer, "problem", info->problem);
+    json_writer_null(writer, "warning");
+    json_writer_null(writer, "holder");
+    json_writer_null(writer, "held");
+    json_writer_null(writer, "eventAgeMs");
+    json_writer_null(writer, "credentialsExpire");
+    json_writer_null(writer, "exportedServices");
+    json_writer_null(writer, "mirroredServices");
+}
+
+static void write_link(void *context, const struct link_info *info)
+{
+    struct listing *listing = context;
+    struct json_writer *writer = &listing->writer;
+    if (!wanted(listing->cluster, info->cluster))
+        return;
+    begin_record(writer);
+    json_writer_text(writer, "clusterName", info->cluster);
+    json_writer_text(writer, "kind", info->kind);
+    json_writer_text(writer, "name", info->name);
+    if (info->refused)
+        write_no_target(writer, info);
+    else
+        write_target(writer, info);
+    json_writer_text(writer, "namespace", info->namespace);
+    json_writer_bool(writer, "refused", info->refused);
     json_writer_close(writer, '}');
 }
 

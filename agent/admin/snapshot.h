@@ -32,7 +32,9 @@ struct gateway_info {
 };
 
 struct link_info {
-    const char *id, *kind, *name, *cluster, *domain, *server;
+    bool
+        refused; /* a declaration that cannot be used: only kind, namespace, name, cluster ("": unknown) and problem are set */
+    const char *id, *kind, *namespace, *name, *cluster, *domain, *server;
     bool api_reachable, synced;
     const char *problem, *warning;
     const char *holder; /* the replica that writes its mirrors, "" when none is known or there is no election */
@@ -61,6 +63,7 @@ struct admin_source {
     bool (*ready)(void *context, struct strbuf *why);
     void (*each_gateway)(void *context, gateway_info_fn fn,
                          void *fn_context); /* in order of cluster, namespace, name */
+    /* In order of cluster; then the refused ones, in order of kind and name. */
     void (*each_link)(void *context, link_info_fn fn, void *fn_context);
     void (*each_service)(void *context, service_info_fn fn, void *fn_context);
 };

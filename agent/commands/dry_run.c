@@ -213,8 +213,8 @@ struct loop *dry_run_loop(struct dry_run *run) { return run->loop; }
 static void tell_link(void *context, const struct link_info *info)
 {
     struct dry_run *run = context;
-    if (info->api_reachable && info->synced)
-        return;
+    if (info->refused || (info->api_reachable && info->synced))
+        return; /* what is refused is told as a complaint */
     run->complete = false;
     command_complain(run->config.command,
                      "cluster %s (%s %s) cannot be read, so the mirrors of its services stay as they are: %s",

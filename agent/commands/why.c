@@ -92,9 +92,13 @@ static void write_explanation(const struct explanation *explanation, struct strb
 {
     struct strbuf line;
     strbuf_init(&line, 4096);
-    strbuf_printf(&line, "%s %s/%s of cluster %s, as %s: %s", explanation->is_gateway ? "gateway" : "service",
-                  explanation->namespace, explanation->name, explanation->cluster, explanation->mirror,
-                  verdict_of(explanation));
+    strbuf_printf(&line, "%s %s/%s", explanation->is_gateway ? "gateway" : "service", explanation->namespace,
+                  explanation->name);
+    if (explanation->cluster[0] != '\0')
+        strbuf_printf(&line, " of cluster %s, as %s: ", explanation->cluster, explanation->mirror);
+    else
+        strbuf_printf(&line, " by %s %s: ", explanation->link_kind, explanation->link_name);
+    strbuf_append(&line, verdict_of(explanation));
     output_text(strbuf_text(&line), text);
     strbuf_append_char(text, '\n');
     strbuf_done(&line);
@@ -133,10 +137,11 @@ static json_t *facts_json(const struct facts *facts)
 
 static json_t *explanation_json(const struct explanation *explanation)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:b, s:b, s:o}", "cluster", explanation->cluster,
-                     "linkKind", explanation->link_kind, "linkName", explanation->link_name, "kind",
-                     explanation->is_gateway ? "gateway" : "service", "namespace", explanation->namespace, "name",
-                     explanation->name, "mirror", explanation->mirror, "mode",
+    return json_pack("{s:s*, s:s, s:s, s:s, s:s, s:s, s:s*, s:s*, s:b, s:b, s:o}", "cluster",
+                     explanation->cluster[0] != '\0' ? explanation->cluster : NULL, "linkKind", explanation->link_kind,
+                     "linkName", explanation->link_name, "kind", explanation->is_gateway ? "gateway" : "service",
+                     "namespace", explanation->namespace, "name", explanation->name, "mirror",
+                     explanation->mirror[0] != '\0' ? explanation->mirror : NULL, "mode",
                      explanation->mode[0] != '\0' ? explanation->mode : NULL, "mirrored", explanation->mirrored,
                      "ready", explanation->ready, "facts", facts_json(&explanation->facts));
 }

@@ -18,6 +18,8 @@ static const char *claim_name(const struct claim *claim, char key[OBJECT_KEY_BYT
     return key;
 }
 
+static bool is_left(const struct claim_status *status) { return strcmp(status->reason, CLAIMS_LEFT_TO_LINKERD) == 0; }
+
 /* Bad news is told on the object in the source cluster that stands for the target: the Link, or the 2.8 Secret. Good news only after bad. */
 static void tell(struct control *control, const struct claim *claim, const char *old_reason)
 {
@@ -25,7 +27,7 @@ static void tell(struct control *control, const struct claim *claim, const char 
     char key[OBJECT_KEY_BYTES], note[1024];
     bool is_gateway = claim_kind(claim) == CLAIM_GATEWAY;
     const struct link *link = world_link_declaration(claim_link(claim));
-    if (status->mirrored && strcmp(old_reason, "Pending") == 0)
+    if ((status->mirrored && strcmp(old_reason, "Pending") == 0) || is_left(status))
         return;
     if (status->mirrored)
         (void)snprintf(note, sizeof(note), "%s %s of cluster %s is mirrored as %s", is_gateway ? "gateway" : "service",
@@ -42,6 +44,11 @@ static void log_status(struct control *control, const struct claim *claim)
 {
     const struct claim_status *status = claim_status(claim);
     char key[OBJECT_KEY_BYTES];
+    if (is_left(status)) {
+        log_info("gateway_mirror_left", status->message, "cluster",
+                 world_link_declaration(claim_link(claim))->cluster_name, NULL);
+        return;
+    }
     enum log_level level = status->mirrored ? LOG_INFO : LOG_WARN;
     if (leases_is_elsewhere(control->leases, world_link_declaration(claim_link(claim))))
         level = LOG_DEBUG; /* the replica that writes it tells */
@@ -64,6 +71,19 @@ static void set_status(struct control *control, struct claim *claim, bool mirror
     }
     if (claim_kind(claim) == CLAIM_SERVICE || claim_kind(claim) == CLAIM_FEDERATED)
         statuses_mark(control->statuses, claim_link(claim));
+}
+
+void claims_leave_to_linkerd(struct plan *plan, const struct mirror *mirror, struct arena *arena)
+{
+    for (uint32_t i = 0; i < plan->status_count; i++) {
+        struct plan_status *status = &plan->statuses[i];
+        if (claim_kind(status->claim) != CLAIM_GATEWAY || strcmp(status->reason, "NameCollision") != 0)
+            continue;
+        const char *message = arena_printf(
+            arena, "Service %s is that of Linkerd's chart, and is left to it: the verdict is in status and metrics",
+            mirror_key(mirror));
+        *status = (struct plan_status){status->claim, true, CLAIMS_LEFT_TO_LINKERD, message != NULL ? message : ""};
+    }
 }
 
 void claims_apply(struct control *control, const struct plan *plan)

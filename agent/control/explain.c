@@ -21,6 +21,7 @@ struct subject {
     struct explanation explanation;
     const char *link_id;
     enum claim_kind kind;
+    bool refused;   /* stands for a declaration that cannot be used: there is no target to ask */
     bool guessed;   /* made of a mirror's name: dropped when no such service is there */
     bool asked;     /* the GET is under way */
     bool looked_up; /* the target has answered */
@@ -146,6 +147,79 @@ static enum err_code add_service(struct explain *explain, struct world_link *wor
     return add_guess(explain, link);
 }
 
+static bool is_linked(const struct explain *explain, const char *cluster)
+{
+    for (struct target *target = links_first(explain->config.control->links); target != NULL;
+         target = links_next(target))
+        if (strcmp(target_link(target)->cluster_name, cluster) == 0)
+            return true;
+    return false;
+}
+
+struct refusals {
+    struct explain *explain;
+    const char *cluster; /* of a link that works: only refusals of the same cluster, as its facts */
+    struct facts *facts;
+    enum err_code code;
+};
+
+static void add_refusal(struct facts *facts, const struct link_refusal *refusal)
+{
+    facts_add(facts, FACT_BAD, "link", "%s %s/%s is refused: %s", refusal->kind, refusal->namespace, refusal->name,
+              refusal->text);
+}
+
+/* The service as the link would mirror it. A mirror's name is taken for the service's that it would stand for. */
+static enum err_code add_refused_subject(struct explain *explain, const struct link_refusal *refusal)
+{
+    struct subject *subject = NULL;
+    const struct explain_config *config = &explain->config;
+    const char *suffix = arena_printf(&explain->texts, "-%s", refusal->cluster);
+    if (suffix == NULL)
+        return ERR_NOMEM;
+    size_t length = strlen(config->name);
+    if (refusal->cluster[0] != '\0' && length > strlen(suffix) && text_ends_with(config->name, suffix))
+        length -= strlen(suffix);
+    const char *service = arena_printf(&explain->texts, "%.*s", (int)length, config->name);
+    if (service == NULL)
+        return ERR_NOMEM;
+    const struct link link = {.kind = strcmp(refusal->kind, "Secret") == 0 ? LINK_SECRET : LINK_RESOURCE,
+                              .id = "",
+                              .name = refusal->name,
+                              .cluster_name = refusal->cluster};
+    TRY(add_subject(explain, &link, config->namespace, service, &subject));
+    subject->refused = true;
+    if (refusal->cluster[0] == '\0')
+        subject->explanation.mirror = "";
+    add_refusal(&subject->explanation.facts, refusal);
+    return ERR_OK;
+}
+
+/* One of a cluster that another declaration links is told with that one. */
+static void on_refusal(void *context, const struct link_refusal *refusal)
+{
+    struct refusals *refusals = context;
+    struct explain *explain = refusals->explain;
+    const char *wanted = explain->config.link;
+    bool asked = wanted == NULL || strcmp(wanted, refusal->name) == 0 || strcmp(wanted, refusal->cluster) == 0;
+    if (refusals->code == ERR_OK && asked && !is_linked(explain, refusal->cluster))
+        refusals->code = add_refused_subject(explain, refusal);
+}
+
+static void on_rival(void *context, const struct link_refusal *refusal)
+{
+    const struct refusals *refusals = context;
+    if (strcmp(refusals->cluster, refusal->cluster) == 0)
+        add_refusal(refusals->facts, refusal);
+}
+
+static enum err_code find_refused(struct explain *explain)
+{
+    struct refusals refusals = {.explain = explain, .code = ERR_OK};
+    links_each_refusal(explain->config.control->links, on_refusal, &refusals);
+    return refusals.code;
+}
+
 static enum err_code find_subjects(struct explain *explain)
 {
     char key[OBJECT_KEY_BYTES];
@@ -160,19 +234,24 @@ static enum err_code find_subjects(struct explain *explain)
          link = world_next_link(link))
         if (is_asked_about(explain, world_link_declaration(link)))
             TRY(add_service(explain, link));
-    return ERR_OK;
+    return claim == NULL ? find_refused(explain) : ERR_OK;
 }
 
 /* ---- facts of the link and its target ---- */
 
-static void explain_link(struct facts *facts, const struct target *target)
+static void explain_link(struct facts *facts, struct explain *explain, const struct target *target)
 {
+    const struct links *links = explain->config.control->links;
     const struct link *link = target_link(target);
-    const char *problem = target_problem(target);
+    const char *problem = target_problem(target), *refusal = links_refusal_of(links, link);
+    struct refusals rivals = {.explain = explain, .cluster = link->cluster_name, .facts = facts};
     facts_add(facts, FACT_GOOD, "link", "%s %s/%s links cluster %s", link->kind == LINK_SECRET ? "Secret" : "Link",
               link->namespace, link->name, link->cluster_name);
+    if (refusal[0] != '\0')
+        facts_add(facts, FACT_BAD, "link", "its declaration is refused, and it stays as it was: %s", refusal);
     if (link->warning[0] != '\0')
         facts_add(facts, FACT_NOTE, "link", "%s", link->warning);
+    links_each_refusal(links, on_rival, &rivals);
     if (target_reachable(target) && target_synced(target))
         facts_add(facts, FACT_GOOD, "target", "%s answers, and its Services are listed", target_server(target));
     else
@@ -289,7 +368,7 @@ static enum err_code ask(struct subject *subject, struct target *target)
     char path[700];
     struct explain *explain = subject->explain;
     struct err error = {0};
-    explain_link(&subject->explanation.facts, target);
+    explain_link(&subject->explanation.facts, explain, target);
     subject->now.target_known = target_synced(target);
     if (subject->explanation.is_gateway || target_client(target) == NULL)
         return ERR_OK;
@@ -313,7 +392,7 @@ static enum err_code ask_all(struct explain *explain)
         struct target *target = find_target(explain, subject->link_id);
         if (target != NULL)
             TRY(ask(subject, target));
-        else
+        else if (!subject->refused)
             explain_local(subject);
     }
     explain->started = true;
@@ -326,7 +405,8 @@ static enum err_code ask_all(struct explain *explain)
 enum err_code explain_finish(struct explain *explain)
 {
     for (struct subject *subject = explain->subjects; subject != NULL; subject = subject->next) {
-        explain_decisions(&subject->explanation, &subject->now, claim_of(subject), explain->config.preview);
+        if (!subject->refused)
+            explain_decisions(&subject->explanation, &subject->now, claim_of(subject), explain->config.preview);
         if (arena_failed(&subject->explanation.facts.arena) || arena_failed(&subject->now.facts.arena))
             return ERR_NOMEM;
     }

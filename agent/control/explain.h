@@ -9,12 +9,12 @@ struct explain;
 
 /** The way of one service of one target. Texts are borrowed from the explain. */
 struct explanation {
-    const char *cluster, *link_kind, *link_name;
-    const char *namespace, *name; /* of the exported service, or of the gateway */
-    const char *mirror;           /* "namespace/name" in the source */
-    const char *mode;             /* how it is mirrored: plan_mode_name(); "" when it is not exported */
-    bool is_gateway;              /* the mirror stands for the gateway itself */
-    bool exists;                  /* in the target; also when that could not be found out */
+    const char *cluster, *link_kind, *link_name; /* cluster "": of a refused declaration that names none */
+    const char *namespace, *name;                /* of the exported service, or of the gateway */
+    const char *mirror;                          /* "namespace/name" in the source; "" without a cluster */
+    const char *mode;                            /* how it is mirrored: plan_mode_name(); "" when it is not exported */
+    bool is_gateway;                             /* the mirror stands for the gateway itself */
+    bool exists;                                 /* in the target; also when that could not be found out */
     bool mirrored, ready;
     struct facts facts;
 };

@@ -134,6 +134,19 @@ static void explain_gateway(struct facts *facts, const struct world_gateway *gat
     explain_addresses(facts, &info);
 }
 
+/* The gateway's own mirror is none of ours, and nobody misses it. */
+static bool is_left_to_linkerd(const struct claim *claim)
+{
+    return claim != NULL && strcmp(claim_status(claim)->reason, CLAIMS_LEFT_TO_LINKERD) == 0;
+}
+
+static bool is_alive(const struct claim *claim)
+{
+    struct gateway_info info = {0};
+    gateways_describe(claim_gateway(claim), &info);
+    return strcmp(info.verdict, "alive") == 0;
+}
+
 /* What the last plan said of the claim. What is told by other facts already is left out. */
 static void explain_status(struct facts *facts, const struct claim *claim)
 {
@@ -143,6 +156,10 @@ static void explain_status(struct facts *facts, const struct claim *claim)
     bool of_gateway = gateway != NULL && strcmp(world_gateway_spec(gateway)->problem, status->message) == 0;
     if (of_namespace || (status->mirrored && (status->message[0] == '\0' || of_gateway)))
         return;
+    if (is_left_to_linkerd(claim)) {
+        facts_add(facts, FACT_NOTE, "name", "%s", status->message);
+        return;
+    }
     facts_add(facts, FACT_BAD,
               strcmp(status->reason, "NameCollision") == 0    ? "name"
               : strcmp(status->reason, "InvalidService") == 0 ? "service"
@@ -200,6 +217,11 @@ void explain_decisions(struct explanation *explanation, const struct explain_now
         explain_namespace(facts, explanation, now, preview);
         if (claim_gateway(claim) != NULL && !claim_is_discovery(claim))
             explain_gateway(facts, claim_gateway(claim));
+    }
+    if (is_left_to_linkerd(claim)) {
+        explanation->mirrored = true;
+        explanation->ready = is_alive(claim);
+        return;
     }
     for (size_t i = 0; i < now->facts.count && (claim != NULL || now->there); i++)
         facts_add(facts, now->facts.items[i].mark, now->facts.items[i].subject, "%s", now->facts.items[i].text);

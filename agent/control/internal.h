@@ -92,6 +92,17 @@ const struct err *links_failure(const struct links *links);
 /** What is wrong or odd with declarations, in order. @param fn  gets "Link/name" or "Secret/name" and why. */
 void links_each_complaint(const struct links *links, void (*fn)(void *context, const char *object, const char *text),
                           void *context);
+/** Why the declaration of a link that works is refused as it is now; "" when it is not. The link stays as it was before. Borrowed. */
+const char *links_refusal_of(const struct links *links, const struct link *link);
+/** A declaration that is refused, and of which there is no link. All borrowed. */
+struct link_refusal {
+    const char *kind, *namespace, *name; /* "Link" or "Secret" */
+    const char *cluster;                 /* that it names; "" when that is not known */
+    const char *text;                    /* why */
+};
+/** In order of kind and name. */
+void links_each_refusal(const struct links *links, void (*fn)(void *context, const struct link_refusal *refusal),
+                        void *context);
 /** An Event on the object that declares a link. */
 void links_emit(struct control *control, const struct link *link, bool warning, const char *reason, const char *note);
 /** A warning Event on a Link resource that declares none any more. */
@@ -157,6 +168,10 @@ void writer_flip_started(struct writer *writer, const char *cluster_name);
 /* ---- claims.c ---- */
 /** Records the statuses of a plan; what changed is logged, becomes an Event where it is bad, and goes into the Link's status. */
 void claims_apply(struct control *control, const struct plan *plan);
+#define CLAIMS_LEFT_TO_LINKERD "LeftToLinkerd"
+/** Linkerd's own Service for probing the gateway, which its charts bring, has the name of the gateway's mirror: nothing is wrong with that. Puts the
+ *  remark in the place of the plan's collision; its text is in the arena. */
+void claims_leave_to_linkerd(struct plan *plan, const struct mirror *mirror, struct arena *arena);
 /** A write for the mirror failed: the claim that it was for is in error. */
 void claims_set_error(struct control *control, struct mirror *mirror, const char *message);
 void claims_count_repair(struct control *control, const struct mirror *mirror);

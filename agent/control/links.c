@@ -20,6 +20,7 @@ struct secret {
     bool is_mirror_type;
     bool is_bare;     /* it has none of 2.8's annotations */
     struct err error; /* why it declares none although it has the type */
+    char cluster[64]; /* that it names, "" when that is no name */
     char *kubeconfig; /* a text, up to its first NUL; NULL: the key is absent */
     char *uid;
     uint32_t generation;
@@ -29,9 +30,17 @@ struct secret {
 struct resource {
     struct link *link; /* NULL when it cannot be used */
     struct err error;
+    char cluster[64];    /* that it names, "" when that is no name */
     json_t *status;      /* new reference, NULL when it has none */
     char *uid, *version; /* uid; metadata.resourceVersion of the status' last sight */
     uint32_t generation;
+};
+
+/* What was told about a declaration last. */
+struct complaint {
+    bool fatal; /* the declaration is refused */
+    char cluster[64];
+    char *text;
 };
 
 struct links {
@@ -46,11 +55,12 @@ struct links {
     bool links_forbidden;                                 /* Link resources exist and may not be read */
     enum err_code link_failure_told, secret_failure_told; /* of the watches; ERR_OK: none */
     struct map *resources, *secrets;                      /* by name */
-    struct map *told;                                     /* "kind/name" -> the message that was told last (char *) */
+    struct map *told;                                     /* "kind/name" -> struct complaint */
     uint32_t resource_generation, secret_generation;
     struct target *targets;
     bool changed;
-    bool judged; /* once at least, since as much was known as can be */
+    bool told_all; /* what was told last is remembered, for the status */
+    bool judged;   /* once at least, since as much was known as can be */
 };
 
 #define CREDENTIALS_PREFIX "cluster-credentials-" /* Linkerd's name for the Secret of a link */
@@ -102,9 +112,38 @@ static void forget_told(struct links *links, bool is_secret, const char *name)
     (void)map_remove(links->told, key);
 }
 
+static void free_complaint(void *value)
+{
+    struct complaint *complaint = value;
+    mem_free(complaint->text);
+    mem_free(complaint);
+}
+
+static enum err_code remember_told(struct links *links, const char *key, const char *cluster, const char *message,
+                                   bool fatal)
+{
+    struct complaint *complaint = NEW(struct complaint);
+    if (complaint == NULL)
+        return ERR_NOMEM;
+    complaint->fatal = fatal;
+    complaint->text = mem_strdup(message);
+    (void)snprintf(complaint->cluster, sizeof(complaint->cluster), "%s", cluster);
+    if (complaint->text != NULL && map_put(links->told, key, complaint) == ERR_OK)
+        return ERR_OK;
+    free_complaint(complaint);
+    return ERR_NOMEM;
+}
+
+/* A name of a cluster as far as it can be one. */
+static void keep_cluster(char cluster[64], const char *declared)
+{
+    bool is_name = declared != NULL && text_is_dns1123_label(declared);
+    (void)snprintf(cluster, 64, "%s", is_name ? declared : "");
+}
+
 /* Tells what is wrong with a declaration, once for each wording; "": nothing is. */
-static void tell(struct links *links, bool is_secret, const char *name, const char *uid, const char *message,
-                 bool fatal)
+static void tell(struct links *links, bool is_secret, const char *name, const char *uid, const char *cluster,
+                 const char *message, bool fatal)
 {
     char key[300];
     const char *kind = kind_name(is_secret);
@@ -113,13 +152,13 @@ static void tell(struct links *links, bool is_secret, const char *name, const ch
         return;
     }
     (void)snprintf(key, sizeof(key), "%s/%s", kind, name);
-    const char *before = map_get(links->told, key);
+    const struct complaint *before = map_get(links->told, key);
     metric_set(metric_get(links->control->instruments.link_invalid, kind, name), fatal ? 1 : 0);
-    if (before != NULL && strcmp(before, message) == 0)
+    if (before != NULL && before->fatal == fatal && strcmp(before->text, message) == 0 &&
+        strcmp(before->cluster, cluster) == 0)
         return;
-    char *copy = mem_strdup(message);
-    if (copy != NULL && map_put(links->told, key, copy) != ERR_OK)
-        mem_free(copy);
+    if (remember_told(links, key, cluster, message, fatal) != ERR_OK)
+        links->told_all = false; /* told once more in the next turn */
     log_event(fatal ? LOG_ERROR : LOG_WARN, fatal ? "link_invalid" : "link_warning",
               fatal ? "the declaration of a link cannot be used: mend it" : "the declaration of a link is odd", "kind",
               kind, "ns", links->control->namespace, "name", name, "error", message, NULL);
@@ -174,6 +213,7 @@ static enum err_code make_secret(struct links *links, json_t *json, const char *
     if (secret == NULL)
         return ERR_NOMEM;
     secret->is_mirror_type = mirror_type;
+    keep_cluster(secret->cluster, fields.cluster_name);
     secret->is_bare = fields.cluster_name == NULL && fields.cluster_domain == NULL && fields.linkerd_namespace == NULL;
     secret->kubeconfig = kubeconfig != NULL ? mem_strndup(kubeconfig, bytes) : NULL;
     secret->uid = mem_strdup(fields.uid);
@@ -260,6 +300,8 @@ static enum err_code fill_resource(struct links *links, json_t *json, struct res
     resource->uid = mem_strdup(meta.uid);
     resource->version = mem_strdup(meta.resource_version);
     resource->status = json_incref(json_object_get(json, "status"));
+    keep_cluster(resource->cluster,
+                 json_string_value(json_object_get(json_object_get(json, "spec"), "targetClusterName")));
     if (code == ERR_OK)
         resource->link = link_copy(link);
     return resource->uid == NULL || resource->version == NULL || (code == ERR_OK && resource->link == NULL) ? ERR_NOMEM
@@ -426,7 +468,7 @@ enum err_code links_new(struct control *control, struct links **ret_links)
     arena_init(&links->scratch, DECODE_BYTES);
     links->resources = map_new(free_resource);
     links->secrets = map_new(free_secret);
-    links->told = map_new(mem_free);
+    links->told = map_new(free_complaint);
     if (links->resources == NULL || links->secrets == NULL || links->told == NULL ||
         finalizers_new(control, &links->finalizers) != ERR_OK || start(links) != ERR_OK) {
         links_free(links);
@@ -548,12 +590,12 @@ static void tell_link(struct links *links, const struct map *winners, const stru
     bool is_secret = link->kind == LINK_SECRET;
     char text[ERR_TEXT_BYTES];
     if (winner == link) {
-        tell(links, is_secret, link->name, link->uid, link->warning, false);
+        tell(links, is_secret, link->name, link->uid, link->cluster_name, link->warning, false);
         return;
     }
     (void)snprintf(text, sizeof(text), "cluster name \"%s\" is already linked by %s %s: give each target its own name",
                    link->cluster_name, kind_name(winner->kind == LINK_SECRET), winner->name);
-    tell(links, is_secret, link->name, link->uid, text, true);
+    tell(links, is_secret, link->name, link->uid, link->cluster_name, text, true);
 }
 
 /* Tells each declaration its one message, or that it has none. @return whether all are valid. */
@@ -571,7 +613,7 @@ static bool tell_all(struct links *links, const struct map *winners)
         if (resource->link != NULL)
             tell_link(links, winners, resource->link);
         else
-            tell(links, false, map_key(at), resource->uid, resource->error.text, true);
+            tell(links, false, map_key(at), resource->uid, resource->cluster, resource->error.text, true);
     }
     for (struct map_entry *at = map_first(links->secrets); at != NULL; at = map_next(at)) {
         const struct secret *secret = map_value(at);
@@ -583,7 +625,7 @@ static bool tell_all(struct links *links, const struct map *winners)
         if (secret->link != NULL)
             tell_link(links, winners, secret->link);
         else
-            tell(links, true, map_key(at), secret->uid, secret->error.text, true);
+            tell(links, true, map_key(at), secret->uid, secret->cluster, secret->error.text, true);
     }
     return all_valid;
 }
@@ -680,6 +722,7 @@ static enum err_code reconcile(struct links *links)
     bool all_valid = false;
     enum err_code code = elect(links, winners);
     if (code == ERR_OK) {
+        links->told_all = true;
         all_valid = tell_all(links, winners);
         remove_unwanted(links, winners);
         for (struct map_entry *at = map_first(winners); at != NULL; at = map_next(at))
@@ -691,7 +734,7 @@ static enum err_code reconcile(struct links *links)
     bool all_served = links->control->config.only_link == NULL; /* else other agents account for the rest */
     world_set_links_complete(links->control->world, all_served && all_known(links) && all_valid);
     finalizers_wake(links->finalizers);
-    return ERR_OK;
+    return links->told_all ? ERR_OK : ERR_NOMEM;
 }
 
 bool links_turn(struct links *links)
@@ -769,7 +812,38 @@ void links_each_complaint(const struct links *links, void (*fn)(void *context, c
                           void *context)
 {
     for (struct map_entry *at = map_first(links->told); at != NULL; at = map_next(at))
-        fn(context, map_key(at), map_value(at));
+        fn(context, map_key(at), ((const struct complaint *)map_value(at))->text);
+}
+
+const char *links_refusal_of(const struct links *links, const struct link *link)
+{
+    char key[300];
+    (void)snprintf(key, sizeof(key), "%s/%s", kind_name(link->kind == LINK_SECRET), link->name);
+    const struct complaint *complaint = map_get(links->told, key);
+    return complaint != NULL && complaint->fatal ? complaint->text : "";
+}
+
+static bool has_target(const struct links *links, const char *kind, const char *name)
+{
+    for (const struct target *target = links->targets; target != NULL; target = target_next(target))
+        if (strcmp(kind_name(target_link(target)->kind == LINK_SECRET), kind) == 0 &&
+            strcmp(target_link(target)->name, name) == 0)
+            return true;
+    return false;
+}
+
+void links_each_refusal(const struct links *links, void (*fn)(void *context, const struct link_refusal *refusal),
+                        void *context)
+{
+    for (struct map_entry *at = map_first(links->told); at != NULL; at = map_next(at)) {
+        const struct complaint *complaint = map_value(at);
+        const char *name = strchr(map_key(at), '/') + 1;
+        const char *kind = kind_name(text_starts_with(map_key(at), "Secret/"));
+        const struct link_refusal refusal = {kind, links->control->namespace, name, complaint->cluster,
+                                             complaint->text};
+        if (complaint->fatal && !has_target(links, kind, name))
+            fn(context, &refusal);
+    }
 }
 
 const struct err *links_failure(const struct links *links)

@@ -179,6 +179,8 @@ static enum err_code plan_one(struct preview *preview, struct mirror *mirror)
     bool looked = false;
     arena_reset(&preview->arena);
     TRY(plan_mirror(preview->world, mirror, &preview->arena, &plan));
+    if (plan.collision && preview_names_are_charts(preview->names, mirror))
+        claims_leave_to_linkerd(&plan, mirror, &preview->arena);
     note_statuses(preview, &plan);
     if (mirror_note_unaccounted(mirror, plan.unaccounted) && plan.unaccounted)
         preview->unaccounted++;

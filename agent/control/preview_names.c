@@ -32,6 +32,7 @@ struct preview_names {
     struct arena arena;
     struct map *found;          /* object -> &name_is_free or &name_is_taken */
     struct map *new_namespaces; /* that are created in this preview -> themselves */
+    struct map *charts;         /* keys of mirrors whose names are Linkerd's own Services' -> themselves */
     struct lookup lookups[LOOKUPS];
     unsigned in_flight;
     preview_looked_fn on_looked;
@@ -85,6 +86,10 @@ static bool take_service(struct preview_names *names, struct mirror *mirror, con
     if (service.meta.made_by_us || kv_has(&service.meta.labels, L5D_MIRRORED_SERVICE, "true"))
         return world_source_service(names->control->world, WORLD_PUT, &service) != ERR_OK;
     world_set_foreign(mirror, true);
+    if (kv_get(&service.meta.labels, L5D_MIRRORED_GATEWAY) != NULL) {
+        enum err_code ignored_code = map_put(names->charts, mirror_key(mirror), names);
+        (void)ignored_code; /* without the memory for it the name is told as somebody's */
+    }
     return true;
 }
 
@@ -160,6 +165,11 @@ enum err_code preview_names_look(struct preview_names *names, struct mirror *mir
     return ERR_OK;
 }
 
+bool preview_names_are_charts(const struct preview_names *names, const struct mirror *mirror)
+{
+    return map_get(names->charts, mirror_key(mirror)) != NULL;
+}
+
 bool preview_names_full(const struct preview_names *names) { return names->in_flight == LOOKUPS; }
 
 unsigned preview_names_in_flight(const struct preview_names *names) { return names->in_flight; }
@@ -177,7 +187,8 @@ struct preview_names *preview_names_new(struct control *control, preview_looked_
     arena_init(&names->arena, OBJECT_BYTES);
     names->found = map_new(NULL);
     names->new_namespaces = map_new(NULL);
-    if (names->found != NULL && names->new_namespaces != NULL)
+    names->charts = map_new(NULL);
+    if (names->found != NULL && names->new_namespaces != NULL && names->charts != NULL)
         return names;
     preview_names_free(names);
     return NULL;
@@ -194,6 +205,7 @@ void preview_names_free(struct preview_names *names)
         }
     map_free(names->found);
     map_free(names->new_namespaces);
+    map_free(names->charts);
     arena_done(&names->arena);
     mem_free(names);
 }

@@ -20,6 +20,8 @@ typedef void (*preview_looked_fn)(void *context, const struct err *error);
 struct preview_names *preview_names_new(struct control *control, preview_looked_fn on_looked, void *context);
 void preview_names_free(struct preview_names *names); /* takes NULL */
 enum preview_name preview_names_get(const struct preview_names *names, const struct write *write);
+/** Whether Linkerd's own Service for probing a gateway has the name of the mirror. */
+bool preview_names_are_charts(const struct preview_names *names, const struct mirror *mirror);
 /** Whether so many look-ups are under way that no more may be started. */
 bool preview_names_full(const struct preview_names *names);
 unsigned preview_names_in_flight(const struct preview_names *names);

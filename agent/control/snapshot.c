@@ -47,21 +47,51 @@ static void each_gateway(void *context, gateway_info_fn fn, void *fn_context)
     }
 }
 
+/* A declaration that became unusable is as much of a problem as what stands between us and the target. */
+static const char *problem_of(const struct control *control, const struct target *target, char *text, size_t bytes)
+{
+    const char *refusal = links_refusal_of(control->links, target_link(target)), *problem = target_problem(target);
+    if (refusal[0] == '\0')
+        return problem;
+    (void)snprintf(text, bytes, "the declaration is refused, and the link stays as it was: %s%s%s", refusal,
+                   problem[0] != '\0' ? "; " : "", problem);
+    return text;
+}
+
+struct refusal_walk {
+    link_info_fn *fn;
+    void *context;
+};
+
+static void tell_refusal(void *context, const struct link_refusal *refusal)
+{
+    const struct refusal_walk *walk = context;
+    const struct link_info info = {.refused = true,
+                                   .kind = refusal->kind,
+                                   .namespace = refusal->namespace,
+                                   .name = refusal->name,
+                                   .cluster = refusal->cluster,
+                                   .problem = refusal->text};
+    (*walk->fn)(walk->context, &info);
+}
+
 static void each_link(void *context, link_info_fn fn, void *fn_context)
 {
     struct control *control = context;
+    char problem[2 * ERR_TEXT_BYTES + 128];
     for (struct target *target = next_by_name(control, NULL); target != NULL;
          target = next_by_name(control, target_link(target)->cluster_name)) {
         const struct link *link = target_link(target);
         struct link_info info = {.id = link->id,
                                  .kind = link->kind == LINK_SECRET ? "Secret" : "Link",
+                                 .namespace = link->namespace,
                                  .name = link->name,
                                  .cluster = link->cluster_name,
                                  .domain = link->cluster_domain,
                                  .server = target_server(target),
                                  .api_reachable = target_reachable(target),
                                  .synced = target_synced(target),
-                                 .problem = target_problem(target),
+                                 .problem = problem_of(control, target, problem, sizeof(problem)),
                                  .warning = target_warning(target),
                                  .holder = leases_holder(control->leases, link),
                                  .held = leases_holds(control->leases, link),
@@ -76,6 +106,8 @@ static void each_link(void *context, link_info_fn fn, void *fn_context)
         }
         fn(fn_context, &info);
     }
+    struct refusal_walk walk = {&fn, fn_context};
+    links_each_refusal(control->links, tell_refusal, &walk);
 }
 
 static void count_endpoints(const struct mirror *mirror, struct service_info *info)

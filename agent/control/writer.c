@@ -13,6 +13,7 @@
 #include "agent/kube/codec.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
+#include "mirror/names.h"
 
 enum {
     PLANS_PER_TURN = 200, /* about 2 ms: probes and watches are served in between */
@@ -25,6 +26,7 @@ enum {
     CONFLICT_MS = 20,  /* the newer version is usually on its way already */
     FOREIGN_MS = 2000, /* how soon to look again whether a foreign object is gone; doubles */
     FOREIGN_CAP_MS = 15000,
+    CHART_MS = 300000,       /* how soon to look again at what Linkerd's chart has put there: it stays */
     SEEN_VERSION_BYTES = 24, /* a resourceVersion: a decimal 64-bit number */
     UNDONE_TOLD = 3,         /* an update that was undone so often is told to people */
 };
@@ -51,6 +53,8 @@ struct work {
     uint64_t sent_us;
     uint32_t sent_in_flight; /* how many writes were under way then, this one among them */
     uint32_t failures;
+    bool refused;    /* the last write, which failed for a reason of its own: others of its plan come first */
+    bool of_a_chart; /* what has the mirror's name is Linkerd's own Service for probing the gateway */
     bool seen_queued;
     struct work *next, *previous; /* all */
     struct work *next_seen;
@@ -231,9 +235,29 @@ static void note_failure(struct work *work, const struct kube_failure *failure)
     claims_set_error(control, work->mirror, failure->error.text);
 }
 
+/* Whether another write of the same mirror may well succeed: the server is there, and takes requests. */
+static bool is_of_the_write(enum err_code code)
+{
+    switch (code) {
+    case ERR_INVALID:
+    case ERR_LIMIT:
+    case ERR_NOT_FOUND:
+    case ERR_EXISTS:
+    case ERR_CONFLICT:
+    case ERR_FORBIDDEN:
+    case ERR_REJECTED:
+    case ERR_SERVER:  /* a webhook that is gone, of one kind of object */
+    case ERR_TIMEOUT: /* one that hangs */
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void retry_later(struct work *work, const struct kube_failure *failure)
 {
     work->failures++;
+    work->refused = is_of_the_write(failure->error.code);
     note_failure(work, failure);
     uint64_t delay_ms = backoff_ms(work->failures - 1, BACKOFF_MS, BACKOFF_CAP_MS);
     uint64_t asked_ms = failure->retry_after_ms > 0 ? (uint64_t)failure->retry_after_ms : 0;
@@ -259,10 +283,15 @@ static void retry_later(struct work *work, const struct kube_failure *failure)
 
 /* ---- somebody has the name ---- */
 
-static bool has_mirror_labels(const json_t *object)
+static const char *label(const json_t *object, const char *key)
 {
     const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
-    const char *value = json_string_value(json_object_get(labels, "mirror.linkerd.io/mirrored-service"));
+    return json_string_value(json_object_get(labels, key));
+}
+
+static bool has_mirror_labels(const json_t *object)
+{
+    const char *value = label(object, L5D_MIRRORED_SERVICE);
     return value != NULL && strcmp(value, "true") == 0;
 }
 
@@ -288,10 +317,11 @@ static bool take_back(struct work *work, const json_t *object)
 
 static void look_again(struct work *work)
 {
+    uint64_t cap_ms = work->of_a_chart ? CHART_MS : FOREIGN_CAP_MS;
     work->failures++;
     work->state = WORK_IDLE;
     world_release(work->mirror);
-    work_wait(work, backoff_ms(work->failures - 1, FOREIGN_MS, FOREIGN_CAP_MS));
+    work_wait(work, backoff_ms(work->failures - 1, work->of_a_chart ? CHART_MS : FOREIGN_MS, cap_ms));
 }
 
 static void on_looked(struct kube_request *request, json_t *object, const struct kube_failure *failure)
@@ -316,6 +346,10 @@ static void on_looked(struct kube_request *request, json_t *object, const struct
         retry_later(work, &taken);
         return;
     }
+    bool of_a_chart = foreign && label(object, L5D_MIRRORED_GATEWAY) != NULL;
+    if (work->of_a_chart != of_a_chart)
+        world_mark(work->mirror, false); /* to be told otherwise */
+    work->of_a_chart = of_a_chart;
     world_set_foreign(work->mirror, foreign);
     if (foreign) {
         look_again(work);
@@ -359,6 +393,7 @@ static void on_written(struct work *work, json_t *object)
     if (work->verb == WRITE_UPDATE && (work->kind == WRITE_SLICE || work->kind == WRITE_ENDPOINTS))
         claims_count_repair(control, work->mirror);
     work->failures = 0;
+    work->refused = false;
     const char *version = json_string_value(json_object_get(json_object_get(object, "metadata"), "resourceVersion"));
     (void)snprintf(work->awaited_version, sizeof(work->awaited_version), "%s", version != NULL ? version : "");
     await_effect(work);
@@ -522,12 +557,36 @@ static void note_update(struct writer *writer, struct mirror *mirror, const stru
         tell_undone(writer, mirror, write);
 }
 
-/* The first write of the plan that need not wait: the order of updates among themselves is a preference, no need. */
+/* The write of the plan that was refused last; NULL when none was, or the plan has it no more. */
+static const struct write *refused_write(const struct mirror *mirror, const struct plan *plan)
+{
+    const struct work *work = mirror_context(mirror);
+    for (uint32_t i = 0; work != NULL && work->refused && i < plan->write_count; i++) {
+        const struct write *write = &plan->writes[i];
+        if (write->verb == work->verb && write->kind == work->kind && strcmp(write->namespace, work->namespace) == 0 &&
+            strcmp(write->name, work->name) == 0)
+            return write;
+    }
+    return NULL;
+}
+
+/* What is to go may go only after what takes its place is there. */
+static bool may_overtake(const struct write *write, const struct write *refused)
+{
+    return refused == NULL || write == refused || write->verb != WRITE_DELETE || refused->verb == WRITE_DELETE;
+}
+
+/* The first write of the plan that need not wait: the order of updates among themselves is a preference, no need. After one that was refused the
+ * others have their turn, so that it holds up none that would succeed; a write that others have to wait for is alone in its plan. */
 static enum err_code start_first(struct writer *writer, struct mirror *mirror, const struct plan *plan)
 {
     uint64_t wait_ms = UINT64_MAX;
+    const struct write *refused = refused_write(mirror, plan);
+    uint32_t first = refused != NULL ? (uint32_t)(refused - plan->writes) + 1 : 0;
     for (uint32_t i = 0; i < plan->write_count; i++) {
-        const struct write *write = &plan->writes[i];
+        const struct write *write = &plan->writes[(first + i) % plan->write_count];
+        if (!may_overtake(write, refused))
+            continue;
         if (write->kind == WRITE_NAMESPACE)
             return start_namespace(writer, mirror, write);
         uint64_t pause_ms = pace_ms(writer, mirror, write);
@@ -559,6 +618,8 @@ static void plan_one(struct writer *writer, struct mirror *mirror)
     arena_reset(&writer->arena);
     enum err_code code = plan_mirror(control->world, mirror, &writer->arena, &plan);
     if (code == ERR_OK) {
+        if (plan.collision && work != NULL && work->of_a_chart)
+            claims_leave_to_linkerd(&plan, mirror, &writer->arena);
         claims_apply(control, &plan);
         if (mirror_note_unaccounted(mirror, plan.unaccounted) && plan.unaccounted)
             log_warn(

@@ -173,9 +173,18 @@ def test_a_fault_in_a_link_refuses_it_and_moves_nothing(source, east, good, spec
     for word in words:
         assert word in notes[0], notes[0]
     assert good.metrics()['svcmirror_link_invalid{kind="Link",name="east"}'] == 1
+    [record] = [l for l in good.json("/api/v1/links") if l["name"] == "east"]
+    assert record["clusterName"] == "east" and not record["refused"] and record["synced"]
+    assert all(word in record["problem"] for word in ("stays as it was", *words)), record
     # A start with the fault in place: nothing is known of the link, so nothing is taken away.
     good.restart()
     wait_until(lambda: good.logs("link_invalid"), 10, "told again")
+    [record] = [l for l in good.json("/api/v1/links") if l["name"] == "east"]
+    named = spec.get("targetClusterName", "east")
+    assert record == {**dict.fromkeys(record), "kind": "Link", "namespace": AGENT_NAMESPACE, "name": "east", "refused": True,
+                      "clusterName": None if " " in named else named, "problem": record["problem"]}
+    assert all(word in record["problem"] for word in words), record
+    assert "refused</span>" in good.get("/")[1]
     wait_until(lambda: source.ready_addresses("web-north", "demo"), 10, "the other link works")
     after = [(o["metadata"]["uid"], o["metadata"]["resourceVersion"]) for o in (
         source.api.get("services", "web-east", "demo"), source.api.get("endpointslices", "web-east.ipv4", "demo"))]
@@ -263,22 +272,87 @@ def test_services_that_cannot_be_mirrored(source, east, good):
     east.export("outside", type="ExternalName", externalName="example.com")
     east.export("mirror-of-mirror", labels={"mirror.linkerd.io/mirrored-service": "true"})
     east.export("orphan", gateway="missing", gateway_ns="nowhere")
+    east.export("nameless", gateway="no/name")
     marks = {"mirror.linkerd.io/gateway-name": "ambassador", "mirror.linkerd.io/gateway-ns": "ambassador"}
     east.api.create("services", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "portless", "namespace": "demo", "annotations": marks},
                                  "spec": {"clusterIP": "None", "selector": {"app": "portless"}}})
     east.link_secret(source)
     judged = lambda: {s["name"]: s for s in good.services() if s["clusterName"] == "east" and s["reason"] != "Pending"}
-    told = wait_until(lambda: judged() if len(judged()) == 5 else None, 15, "each is judged")
+    told = wait_until(lambda: judged() if len(judged()) == 6 else None, 15, "each is judged")
     assert told["n" * 60]["reason"] == "InvalidService" and "63" in told["n" * 60]["message"]
     assert told["outside"]["reason"] == "InvalidService" and "ExternalName" in told["outside"]["message"]
     assert told["mirror-of-mirror"]["reason"] == "InvalidService" and "itself a mirror" in told["mirror-of-mirror"]["message"]
     assert told["orphan"]["mirrored"] and "does not exist" in told["orphan"]["message"]
     assert told["portless"]["reason"] == "InvalidService" and "no exposed ports" in told["portless"]["message"]
-    skipped = ("n" * 60, "outside", "mirror-of-mirror", "portless")
+    assert told["nameless"]["reason"] == "InvalidService" and "must name a Service and its namespace" in told["nameless"]["message"]
+    skipped = ("n" * 60, "outside", "mirror-of-mirror", "portless", "nameless")
     notes = wait_until(lambda: [n for n in [" ".join(events(source, "ServiceMirroringSkipped"))] if all(s in n for s in skipped)], 5, "an Event for each")
     assert "orphan" not in notes[0]
     assert good.metrics()['svcmirror_services{target_cluster_name="east",reason="InvalidService"}'] == len(skipped)
     assert [l["service"] for l in good.logs("service_not_mirrored") if l["cluster"] == "east"].count("demo/portless") == 1
+
+
+@pytest.mark.usefixtures("link_crd")
+@pytest.mark.parametrize("way", ["secret", "link"])
+def test_services_that_change_their_type(source, east, good, way):
+    """To a type that cannot be mirrored and back: the mirror goes and comes. Between ClusterIP and headless: it stays a mirror all the time."""
+    east.gateway.start()
+    if way == "secret":
+        east.gateway_service()
+        east.export("web")
+        east.link_secret(source)
+    else:
+        wait_until(lambda: good.logs("links_served"), 15, "Link resources are seen")
+        source.ensure_namespace("demo")
+        east.export_labelled("web")
+        east.link(source)
+    mirrored = lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses
+    told = lambda: {s["name"]: (s["mirrored"], s["reason"]) for s in good.services() if s["clusterName"] == "east"}
+    wait_until(mirrored, 15, "mirrored")
+    for kind, change in (("ExternalName", {"type": "ExternalName", "externalName": "elsewhere.example", "clusterIP": None, "clusterIPs": None}),
+                         ("ClusterIP", {"type": "ClusterIP", "externalName": None}), ("NodePort", {"type": "NodePort"}), ("LoadBalancer", {"type": "LoadBalancer"}),
+                         ("ClusterIP", {"type": "ClusterIP"})):
+        east.api.patch("services", "web", {"spec": change}, "demo")
+        if kind == "ExternalName":
+            wait_until(lambda: source.api.find("services", "web-east", "demo") is None, 5, "the mirror goes")
+            wait_until(lambda: told()["web"] == (False, "InvalidService"), 5, "and it is told why")
+        else:
+            wait_until(mirrored, 5, f"mirrored as {kind}")
+            wait_until(lambda: told()["web"] == (True, "Mirrored"), 5, f"told as {kind}")
+            assert source.api.get("services", "web-east", "demo")["spec"]["type"] == "ClusterIP"
+    # Kubernetes lets nobody change to headless in place: the Service is made anew, and by 2.8's rules or without hostnames its mirror is like any other.
+    before = source.api.get("services", "web-east", "demo")["metadata"]["uid"]
+    east.api.delete("services", "web", "demo")
+    wait_until(lambda: source.api.find("services", "web-east", "demo") is None, 5, "the mirror goes with its service")
+    (east.export if way == "secret" else east.export_labelled)("web", clusterIP="None")
+    wait_until(mirrored, 5, "a headless service without hostnames")
+    after = source.api.get("services", "web-east", "demo")
+    assert after["metadata"]["uid"] != before and after["spec"]["clusterIP"] != "None"
+
+
+def test_a_gateway_that_returns_with_other_ports(source, east, good):
+    """It goes: no endpoints. It returns with another gateway port, another probe port and another path: slices and probes follow."""
+    east.gateway.start()
+    east.gateway_service()
+    east.export("web")
+    east.link_secret(source)
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 15, "mirrored")
+    uid = source.api.get("services", "web-east", "demo")["metadata"]["uid"]
+    east.api.delete("services", "ambassador", "ambassador")
+    wait_until(lambda: events(source, "GatewayNotFound"), 5, "told")
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == [], 5, "no gateway, no endpoints")
+    assert usable(good) == 0
+    east.gateway.stop()
+    east.gateway.probe_port = 8081
+    east.gateway.start()
+    east.gateway_service(ports=[{"name": "mc-gateway", "port": 5143, "protocol": "TCP"}, {"name": "mc-probe", "port": 8081, "protocol": "TCP"}])
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 10, "ready again, by the probe of the other port")
+    [piece] = source.slices("web-east", "demo")
+    assert [p["port"] for p in piece["ports"]] == [5143]
+    one = good.gateway("east")
+    assert (one["port"], one["probePort"], one["verdict"]) == (5143, 8081, "alive")
+    wait_until(lambda: events(source, "GatewayUsable"), 5, "its return is told")
+    assert usable(good) == 1 and source.api.get("services", "web-east", "demo")["metadata"]["uid"] == uid
 
 
 @pytest.mark.parametrize("argv, words", [

@@ -192,3 +192,24 @@ def test_a_refused_write_is_told_to_every_member(source, east, north, agent, lin
     one.stop()
     agent()
     is_now(source, "east", ["east", "north"])
+
+
+def test_an_agent_for_each_link_and_one_for_local_members(source, east, north, agent, links):
+    """As Linkerd runs its controllers: together they make what one agent makes, none undoes what another did, and each cleans up its own."""
+    for cluster in (east, north, source):
+        member(cluster, {"of": "all"})
+    flags = {9999: ["--only-link", "east"], 9998: ["--only-link", "north"], 9997: ["--local-mirror"]}
+    agents = [agent(flags=flags[port], address=f"127.0.0.1:{port}") for port in flags]
+    is_now(source, "all", ["east", "north"], local=True)
+    assert [[link["name"] for link in one.json("/api/v1/links")] for one in agents] == [["east"], ["north"], []]
+    wait_until(lambda: [[s["clusterName"] for s in one.services() if s["mirrored"]] for one in agents] == [["east"], ["north"], [None]], 5, "each knows its own member")
+    version = source.api.get("services", "web-federated", "demo")["metadata"]["resourceVersion"]
+    east.service("other", labels=MEMBER)
+    wait_until(lambda: source.api.find("services", "other-federated", "demo"), 5, "the agent of east goes on")
+    assert source.api.get("services", "web-federated", "demo")["metadata"]["resourceVersion"] == version, "and nobody undoes anything"
+    north.api.delete("services", "web", "demo")
+    is_now(source, "all", ["east"], local=True)
+    source.api.delete("services", "web", "demo")
+    is_now(source, "all", ["east"])
+    source.api.delete("links", "east", AGENT_NAMESPACE)
+    is_now(source)

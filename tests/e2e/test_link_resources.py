@@ -1,5 +1,6 @@
 """Today's Linkerd's way: Link resources choose services by labels and name the gateway."""
 import pytest
+from cluster.expected import DISCOVERY, link_status, made_from, of_cluster, service, status_entry, whole
 from cluster.gateway import RawServer
 from cluster.target import AGENT_NAMESPACE
 from cluster.wait import wait_until
@@ -158,6 +159,108 @@ def test_excluded_metadata(source, east, agent, demo):
     meta = source.api.get("services", "web-east", "demo")["metadata"]
     assert set(meta["labels"]) == {"foo.iox/b", MIRROR + "mirrored-service", MIRROR + "cluster-name"}
     assert "bar.io/x" not in meta["annotations"] and meta["annotations"]["keep"] == "2"
+
+
+ALLOWED = "svcmirror.io/allowed-"
+
+
+@pytest.mark.parametrize("allowed_labels, labels", [
+    (None, {"foo.io/a", "foo.iox/b", "plain"}), ("foo.io/*, absent", {"foo.io/a"}), ("plain", {"plain"}), ("", set())])
+def test_allowed_metadata(source, east, agent, demo, allowed_labels, labels):
+    """With a list only what it names is carried along, opaque ports always; what the Link excludes is not, whatever the list says."""
+    east.gateway.start()
+    remote = east.export_labelled("web", labels={"foo.io/a": "1", "foo.iox/b": "2", "plain": "3", "out": "4"}, annotations={
+        "bar.io/x": "1", "keep": "2", "config.linkerd.io/opaque-ports": "80"})
+    east.link(source, excludedLabels=["out"])
+    if allowed_labels is not None:
+        source.api.patch("links", "east", {"metadata": {"annotations": {ALLOWED + "labels": allowed_labels, ALLOWED + "annotations": "keep,bar.io/y"}}}, AGENT_NAMESPACE)
+    agent()
+    wait_until(lambda: ready(source) == east.gateway.addresses, 10, "mirrored")
+    carried = {k: v for k, v in remote["metadata"]["labels"].items() if k in labels}
+    annotations = {"keep": "2", "config.linkerd.io/opaque-ports": "80", **({"bar.io/x": "1"} if allowed_labels is None else {})}
+    assert whole(source.api.get("services", "web-east", "demo")) == service("web-east", "demo", of_cluster(**carried), made_from(remote, **annotations))
+    # Without the annotations all comes along again, and the other way round.
+    lists = {ALLOWED + "labels": None, ALLOWED + "annotations": None} if allowed_labels is not None else {ALLOWED + "labels": "plain"}
+    source.api.patch("links", "east", {"metadata": {"annotations": lists}}, AGENT_NAMESPACE)
+    later = {"foo.io/a", "foo.iox/b", "plain"} if allowed_labels is not None else {"plain"}
+    wait_until(lambda: set(source.api.get("services", "web-east", "demo")["metadata"]["labels"]) == later | set(of_cluster()), 5, "a change is followed")
+
+
+def test_session_affinity_comes_along(source, east, agent, demo):
+    """Where traffic is balanced here: through a gateway, not by remote discovery."""
+    east.gateway.start()
+    sticky = {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 1234}}}
+    remote = east.export_labelled("web", **sticky)
+    flat = east.service("flat", labels={MIRROR + "exported": "remote-discovery"}, **sticky)
+    east.link_gen(source)
+    agent()
+    wait_until(lambda: ready(source) == east.gateway.addresses and source.api.find("services", "flat-east", "demo"), 10, "both are mirrored")
+    plain = service("web-east", "demo", of_cluster(), made_from(remote))
+    assert whole(source.api.get("services", "web-east", "demo")) == {**plain, "spec": {**plain["spec"], **sticky}}
+    discovered = of_cluster(**{DISCOVERY + "remote-discovery": "east", DISCOVERY + "remote-service": "flat"})
+    assert whole(source.api.get("services", "flat-east", "demo")) == service("flat-east", "demo", discovered, made_from(flat))
+    for change in ({"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}}}, {"sessionAffinity": "None", "sessionAffinityConfig": None}):
+        changed = east.api.patch("services", "web", {"spec": change}, "demo")["spec"]
+        wanted = {k: changed[k] for k in sticky if k in changed}
+        wait_until(lambda: {k: v for k, v in source.api.get("services", "web-east", "demo")["spec"].items() if k in sticky} == wanted, 5, f"{change} is followed")
+
+
+def test_two_links_that_want_one_name(source, east, north, agent, demo):
+    """The older link has it; the other is told so where people look, and gets the name when it is free."""
+    remotes = {}
+    for target in (east, north):
+        target.gateway.start()
+        remotes[target.name] = target.export_labelled("web", annotations={"svcmirror.io/export-name": "shop"})
+        target.link(source)
+    one = agent()
+    wait_until(lambda: ready(source, "shop") == east.gateway.addresses, 10, "the first has it")
+    assert whole(source.api.get("services", "shop", "demo")) == service("shop", "demo", of_cluster(), made_from(remotes["east"]))
+    words = "Service demo/shop mirrors cluster east, whose link east is older"
+    refused = status_entry(remotes["north"], None, "NameCollision", words)
+    wait_until(lambda: link_status(source, "north") == {"mirrorServices": [refused]}, 5, "the other's condition")
+    wait_until(lambda: link_status(source, "east") == {"mirrorServices": [status_entry(remotes["east"], "shop")]}, 5, "the first one's")
+    [told] = [s for s in one.services() if s["clusterName"] == "north"]
+    assert (told["mirrored"], told["reason"], told["message"]) == (False, "NameCollision", words)
+    wait_until(lambda: any(words in e["note"] and e["regarding"]["name"] == "north" for e in source.api.list("events", AGENT_NAMESPACE)
+                           if e["reason"] == "ServiceMirroringSkipped"), 5, "an Event on its Link")
+    why = one.command("why", "demo/web", "--kubeconfig", source.admin_kubeconfig, "--link", "north")
+    assert why.returncode == 1 and f"× name       NameCollision: {words}" in why.stdout, why.stdout
+    east.api.delete("services", "web", "demo")
+    wait_until(lambda: ready(source, "shop") == north.gateway.addresses, 10, "the other has it now")
+    assert whole(source.api.get("services", "shop", "demo")) == service("shop", "demo", of_cluster("north"), made_from(remotes["north"]))
+    wait_until(lambda: link_status(source, "north") == {"mirrorServices": [status_entry(remotes["north"], "shop")]}, 5, "and its condition says so")
+
+
+@pytest.mark.parametrize("flags", [(), ("--remove-unaccounted-mirrors",)])
+def test_mirrors_that_nothing_accounts_for(source, east, agent, demo, flags):
+    """Of a cluster that no link names: those of others are reported, or go when that is asked for, once all links are known."""
+    def left(name, labels):
+        return source.service(name, "demo", labels=labels)
+    orphan, user = left("old-gone", of_cluster("gone")), left("mine", {"app": "mine"})
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    # Which cluster a Link names that cannot be used may not be known: nothing is concluded meanwhile.
+    east.link(source, name="broken", gatewayPort="70000", targetClusterName="Not A Name")
+    one = agent(flags=list(flags))
+    wait_until(lambda: ready(source) == east.gateway.addresses, 10, "mirrored")
+    assert not one.logs("mirror_unaccounted") and one.metrics()["svcmirror_unaccounted_mirrors"] == 0
+    assert source.api.get("services", "old-gone", "demo") == orphan
+    source.api.delete("links", "broken", AGENT_NAMESPACE)
+    if flags:
+        wait_until(lambda: source.api.find("services", "old-gone", "demo") is None, 10, "it goes")
+        assert not one.logs("mirror_unaccounted")
+    else:
+        [told] = wait_until(lambda: one.logs("mirror_unaccounted"), 10, "reported")
+        assert told["mirror"] == "demo/old-gone" and "--remove-unaccounted-mirrors" in told["msg"]
+        assert one.metrics()["svcmirror_unaccounted_mirrors"] == 1
+        assert source.api.get("services", "old-gone", "demo") == orphan
+        # Its cluster is linked, and does not export it.
+        east.link(source, name="gone", targetClusterName="gone")
+        wait_until(lambda: source.api.find("services", "old-gone", "demo") is None, 10, "now it goes")
+    assert source.api.get("services", "mine", "demo") == user
+    assert ready(source) == east.gateway.addresses
+    wait_until(lambda: one.metrics()["svcmirror_unaccounted_mirrors"] == 0, 5, "none is left")
 
 
 def test_link_deleted(source, east, agent, demo):

@@ -384,3 +384,58 @@ def test_why_of_a_target_that_cannot_be_reached(source, east, agent, why):
     assert (one["mirrored"], one["ready"]) == (True, True), "what the target does not tell takes nothing away"
     [other] = why("demo/other")
     assert (other["mirrored"], other["ready"]) == (False, False)
+
+
+def test_why_of_a_link_that_is_refused(source, east, north, link_crd, agent, ask, why):
+    # Its fault is told for each service that it might mirror; beside a link of the same cluster that works, as a fact of that one.
+    source.ensure_namespace("demo")
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    agent()
+    ready(source, east)
+    north.link(source, gatewayPort="70000")
+    east.link(source, name="rival")
+    blocks = {e["cluster"]: e for e in why("demo/web")}
+    assert sorted(blocks) == ["east", "north"]
+    assert blocks["east"]["ready"] and blocks["north"]["mirror"] == "demo/web-north" and not blocks["north"]["mirrored"]
+    assert 'is refused: cluster name "east" is already linked by Link' in bad(blocks["east"])["link"]
+    assert blocks["north"]["facts"] == [{"mark": "bad", "subject": "link", "text": bad(blocks["north"])["link"]}]
+    assert bad(blocks["north"])["link"].startswith(f"Link {AGENT_NAMESPACE}/north is refused: spec.gatewayPort")
+    [guessed] = why("demo/web-north", "--link", "north")
+    assert (guessed["name"], guessed["mirror"]) == ("web", "demo/web-north")
+    assert [e["cluster"] for e in why("demo/web", "--link", "east")] == ["east"]
+    north.link(source, targetClusterName="Not A Name")
+    [nameless] = [e for e in why("demo/web") if e["linkName"] == "north"]
+    assert "cluster" not in nameless and "mirror" not in nameless and "targetClusterName" in bad(nameless)["link"]
+    assert "service demo/web by Link north: not mirrored" in ask("why", "demo/web").stdout
+
+
+def test_the_probe_service_of_linkerds_chart_is_left_to_it(source, east, link_crd, agent, plan, why):
+    """With Linkerd's charts the name of the gateway's mirror is taken by a Service of theirs, on every ordinary install: nothing is wrong with that."""
+    charts = source.service("probe-east", AGENT_NAMESPACE, [{"name": "mc-probe", "port": 4191, "protocol": "TCP"}], {
+        "linkerd.io/extension": "multicluster", MIRROR + "mirrored-gateway": "true", MIRROR + "cluster-name": "east"})
+    source.ensure_namespace("demo")
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    since = len(source.writes("svcmirror"))
+    one = agent()
+    ready(source, east)
+    [left] = wait_until(lambda: one.logs("gateway_mirror_left"), 5, "told once, as a remark")
+    assert left["level"] == "info" and f"Service {AGENT_NAMESPACE}/probe-east is that of Linkerd's chart" in left["msg"]
+    assert one.gateway("east")["verdict"] == "alive" and one.gateway("east")["problem"] is None
+    assert one.metrics()['gateway_alive{target_cluster_name="east",gateway_namespace="linkerd-multicluster",gateway_name="east"}'] == 1
+    assert [e["note"] for e in source.api.list("events", AGENT_NAMESPACE) if e["type"] == "Warning"] == []
+    [gateway] = why(f"{AGENT_NAMESPACE}/probe-east")
+    assert gateway["kind"] == "gateway" and gateway["ready"] and bad(gateway) == {}
+    assert any("left to it" in f["text"] for f in gateway["facts"] if f["subject"] == "name")
+    assert plan() == {}
+    east.gateway.stop()
+    wait_until(lambda: one.gateway("east")["verdict"] == "dead", 10, "its verdict is told all the same")
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == [], 5, "and moves the endpoints")
+    asked = [w for w in source.writes("svcmirror")[since:] if w["objectRef"].get("name") == "probe-east" or
+             (w.get("requestObject") or {}).get("metadata", {}).get("name") == "probe-east"]
+    assert [w["responseStatus"]["code"] for w in asked] == [409]
+    assert source.api.get("services", "probe-east", AGENT_NAMESPACE) == charts
+    assert source.slices("probe-east", AGENT_NAMESPACE) == []

@@ -1,5 +1,6 @@
 """What people, webhooks and policies do to mirrors in the source cluster, and how they are put right."""
 import pytest
+from cluster.api import write_file
 from cluster.target import AGENT_NAMESPACE
 from cluster.wait import wait_until
 
@@ -150,3 +151,43 @@ def test_a_namespace_that_may_not_be_created(source, east, agent, policy):
     wait_until(lambda: source.api.raw("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "held"}})[0] in (201, 409),
                20, "the namespace is made")
     wait_until(lambda: all(source.ready_addresses(f"web-{i}-east", "held") == east.gateway.addresses for i in range(20)), 10, "all are mirrored")
+
+
+def has_cause(one, words):
+    return any(s["reason"] == "Error" and words in s["message"] for s in one.services() if s["name"] == "web")
+
+
+@pytest.mark.never_rests
+@pytest.mark.usefixtures("link_crd")
+@pytest.mark.parametrize("fault", ["a name that is taken", "a right that is missing"])
+def test_a_slice_that_cannot_be_made_holds_up_nothing(source, east, agent, fault):
+    """The Service is kept right all the same, each time that the exported one changes, and the slice comes once it can."""
+    source.ensure_namespace("demo")
+    east.gateway.start()
+    east.export_labelled("web", labels={"step": "0"})
+    east.link(source)
+    taken = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "web-east.ipv4", "namespace": "demo"},
+             "addressType": "IPv4", "endpoints": []}
+    verbs = ["get", "list", "watch"] + ([] if fault == "a right that is missing" else ["create", "update", "patch", "delete"])
+    rules = [{"apiGroups": [""], "resources": ["services", "namespaces", "secrets"], "verbs": ["*"]},
+             {"apiGroups": ["multicluster.linkerd.io"], "resources": ["links", "links/status"], "verbs": ["*"]},
+             {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["*"]},
+             {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": verbs}]
+    if fault == "a name that is taken":
+        source.api.create("endpointslices", taken)
+    token = source.service_account("without-slices", rules)
+    one = agent(kubeconfig=write_file(source.token_kubeconfig(token)))
+    words = "exists and is not svcmirror's" if fault == "a name that is taken" else "endpointslices"
+    wait_until(lambda: has_cause(one, words), 10, "the cause is told")
+    for step in ("1", "2", "3"):
+        ports = [{"name": "http", "port": 8000 + int(step), "targetPort": 5000, "protocol": "TCP"}]
+        east.api.patch("services", "web", {"metadata": {"labels": {"step": step}}, "spec": {"ports": ports}}, "demo")
+        followed = lambda mirror: mirror["metadata"]["labels"]["step"] == step and [p["port"] for p in mirror["spec"]["ports"]] == [ports[0]["port"]]
+        wait_until(lambda: followed(source.api.get("services", "web-east", "demo")), 5, f"the mirror follows step {step}")
+    assert wait_until(lambda: has_cause(one, words), 10, "and the cause is told as before")
+    assert source.ready_addresses("web-east", "demo") == []
+    if fault == "a name that is taken":
+        source.api.delete("endpointslices", "web-east.ipv4", "demo")
+    else:
+        source.service_account("without-slices", [*rules[:-1], {**rules[-1], "verbs": ["*"]}])
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 40, "and its slice is there once it can be")

@@ -245,6 +245,17 @@ static void keep_status(struct bench *bench, const struct http_call *call)
     (void)snprintf(bench->status_end, sizeof(bench->status_end), "%.*s", (int)end, call->request_body + bytes - end);
 }
 
+/* @return NULL: it is not refused. */
+static const struct bench_refusal *refusal_of(const struct bench *bench, const char *method, const char *path)
+{
+    for (unsigned i = 0; i < BENCH_REFUSALS; i++) {
+        const struct bench_refusal *refusal = &bench->refusals[i];
+        if (refusal->path != NULL && strcmp(refusal->method, method) == 0 && strstr(path, refusal->path) != NULL)
+            return refusal;
+    }
+    return NULL;
+}
+
 static void accept_write(struct bench *bench, struct http_call *call)
 {
     const char *path = fake_http_path(call);
@@ -265,8 +276,27 @@ static void accept_write(struct bench *bench, struct http_call *call)
                        call->request_body);
         fake_http_answer(call, bench->link_patch_status != 0 ? bench->link_patch_status : 200, "{\"kind\":\"Status\"}");
         return;
+    } else {
+        const struct bench_refusal *refusal = refusal_of(bench, call->method, path);
+        size_t length = strlen(bench->writes);
+        (void)snprintf(bench->writes + length, sizeof(bench->writes) - length,
+                       refusal != NULL ? "%s %s %d, " : "%s %s, ", call->method, path,
+                       refusal != NULL ? refusal->status : 0);
+        if (refusal != NULL) {
+            char *body =
+                format("{\"kind\":\"Status\",\"reason\":\"%s\"}", refusal->reason != NULL ? refusal->reason : "");
+            fake_http_answer(call, refusal->status, body);
+            free(body);
+            return;
+        }
     }
     fake_http_answer(call, 200, "{}");
+}
+
+static void answer_object(struct bench_listing *listing, struct http_call *call)
+{
+    listing->asked++;
+    fake_http_answer(call, listing->status, listing->items);
 }
 
 static void answer(struct bench *bench, struct http_call *call)
@@ -278,7 +308,7 @@ static void answer(struct bench *bench, struct http_call *call)
     else if (listing == NULL)
         fake_http_answer(call, 404, "{\"kind\":\"Status\"}");
     else if (listing->kind == NULL)
-        fake_http_answer(call, listing->status, listing->items);
+        answer_object(listing, call);
     else if (strstr(path, "watch=") == NULL || listing->status != 200)
         answer_list(listing, call);
     else if (fake_http_head(call, 200, "application/json"))
@@ -425,7 +455,8 @@ const char *bench_not_ready(const struct bench *bench)
 
 static void keep_problem(void *context, const struct link_info *info)
 {
-    (void)snprintf(context, 1024, "%s", info->problem);
+    if (!info->refused)
+        (void)snprintf(context, 1024, "%s", info->problem);
 }
 
 const char *bench_problem(const struct bench *bench)

@@ -14,7 +14,7 @@
 #include "agent/net/http.h"
 #include "health/diagnosis.h"
 
-enum { BENCH_LISTINGS = 12, BENCH_EVENTS = 128, BENCH_NOTE_BYTES = 1100 };
+enum { BENCH_LISTINGS = 12, BENCH_EVENTS = 128, BENCH_NOTE_BYTES = 1100, BENCH_REFUSALS = 2 };
 
 /* Paths of collections, as far as they tell one from another. */
 #define BENCH_SECRETS "/api/v1/namespaces/mc/secrets?"
@@ -29,6 +29,14 @@ struct bench_listing {
     const char *items;      /* JSON, separated by commas */
     const char *begin_only; /* instead: the list stops after these, without an end */
     struct http_call *watch;
+    unsigned asked; /* GETs that are neither list nor watch: where `kind` is NULL */
+};
+
+/* Set by the test. */
+struct bench_refusal {
+    const char *method, *path; /* of the request, and what its path contains; NULL: no refusal */
+    int status;
+    const char *reason; /* of the answer, NULL: none */
 };
 
 struct bench_event {
@@ -56,7 +64,10 @@ struct bench {
     char status[4096];     /* the body written last to a Link's status, "" when none was; cut */
     char status_end[1024]; /* its end, and how long it is */
     size_t status_bytes;
-    bool holds_statuses;           /* such writes are not answered */
+    bool holds_statuses;                           /* such writes are not answered */
+    struct bench_refusal refusals[BENCH_REFUSALS]; /* of writes, by method and part of the path */
+    char writes
+        [4096]; /* "METHOD path, " of each that was not of an Event or a Link, refused ones with their status behind */
     struct http_call *held_status; /* the last one of them */
 };
 

@@ -101,6 +101,7 @@ static inline void fake_each_link(void *context, link_info_fn fn, void *fn_conte
     static const struct link_info links[] = {
         {.id = "secret/cluster-credentials-east",
          .kind = "Secret",
+         .namespace = "linkerd-multicluster",
          .name = "cluster-credentials-east",
          .cluster = "east",
          .domain = "cluster.local",
@@ -124,6 +125,12 @@ static inline void fake_each_link(void *context, link_info_fn fn, void *fn_conte
          .problem = "list services in cluster west: 403 Forbidden: User \"system:anonymous\" cannot <list> services",
          .event_age_ms = 90061000,
          .exported = 2},
+        {.refused = true,
+         .kind = "Link",
+         .namespace = "linkerd-multicluster",
+         .name = "broken",
+         .cluster = "",
+         .problem = "spec.targetClusterName \"<x>\" is not a name"},
     };
     for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
         fn(fn_context, &links[i]);

@@ -312,6 +312,125 @@ static void a_link_that_became_unusable_keeps_its_place(void **state)
     bench_done(&bench);
 }
 
+/* ---- refused declarations in the status ---- */
+
+struct listed {
+    unsigned count, refused;
+    char lines[2048]; /* "kind/namespace/name cluster" of each, and its problem */
+};
+
+static void list_link(void *context, const struct link_info *info)
+{
+    struct listed *listed = context;
+    size_t length = strlen(listed->lines);
+    listed->count++;
+    listed->refused += info->refused ? 1 : 0;
+    (void)snprintf(listed->lines + length, sizeof(listed->lines) - length, "%s/%s/%s \"%s\"%s: %s\n", info->kind,
+                   info->namespace, info->name, info->cluster, info->refused ? " refused" : "", info->problem);
+}
+
+static struct listed list_links(const struct bench *bench)
+{
+    struct listed listed = {0};
+    const struct admin_source *source = control_source(bench->control);
+    source->each_link(source->context, list_link, &listed);
+    return listed;
+}
+
+static void expect_line(const struct bench *bench, unsigned count, unsigned refused, const char *line)
+{
+    const struct listed listed = list_links(bench);
+    if (listed.count != count || listed.refused != refused || strstr(listed.lines, line) == NULL)
+        fail_msg("%u listed, %u of them refused, expected %u, %u and \"%s\":\n%s", listed.count, listed.refused, count,
+                 refused, line, listed.lines);
+}
+
+static void a_working_link_that_becomes_unusable_has_a_problem(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_link(&bench, bench_secret("a", "", NULL, 0));
+    expect_line(&bench, 1, 0, "Link/mc/east \"east\": \n");
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", link_with("\"4143\"", "\"zzzz\""));
+    expect_line(&bench, 1, 0,
+                "Link/mc/east \"east\": the declaration is refused, and the link stays as it was: spec.gatewayPort");
+    /* Both what is wrong with the declaration and what is wrong with the credentials. */
+    bench_tell(&bench, BENCH_SECRETS, "DELETED", bench_secret("a", "", NULL, 0));
+    expect_line(&bench, 1, 0, "\"zzzz\" is not a port");
+    expect_line(&bench, 1, 0, "; Secret mc/a does not exist");
+    bench_tell(&bench, BENCH_SECRETS, "ADDED", bench_secret("a", "", NULL, 0));
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", link_object);
+    expect_line(&bench, 1, 0, "Link/mc/east \"east\": \n");
+    /* What is only odd is a warning. */
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", link_with("\"3s\"", "\"0s\""));
+    expect_line(&bench, 1, 0, "Link/mc/east \"east\": \n");
+    bench_done(&bench);
+}
+
+/* Whatever allocation fails: in the end the status tells. */
+static void no_failed_allocation_hides_a_refusal(void **state)
+{
+    (void)state;
+    for (unsigned long n = 1;; n++) {
+        struct bench bench;
+        open_link(&bench, bench_secret("a", "", NULL, 0));
+        const char *bad = link_with("\"4143\"", "\"zzzz\"");
+        (void)bench_serve(&bench, BENCH_LINKS, "Link", bad);
+        unsigned long before = mem_allocation_count();
+        mem_fail_at(n);
+        bench_tell(&bench, BENCH_LINKS, "MODIFIED", bad);
+        mem_fail_at(0);
+        bool failed = mem_allocation_count() - before >= n;
+        bench_advance(&bench, 5000);
+        const struct listed listed = list_links(&bench);
+        if (listed.count != 1 || strstr(listed.lines, "the link stays as it was: spec.gatewayPort") == NULL)
+            fail_msg("after allocation %lu failed: %s", n, listed.lines);
+        bench_done(&bench);
+        if (!failed)
+            return;
+    }
+}
+
+static void a_declaration_that_is_refused_is_listed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *old, *replacement, *line;
+    } CASES[] = {
+        {"\"4143\"", "\"zzzz\"", "Link/mc/east \"east\" refused: spec.gatewayPort \"zzzz\" is not a port"},
+        {"\"targetClusterName\":\"east\"", "\"targetClusterName\":\"Not A Name\"",
+         "Link/mc/east \"\" refused: spec.targetClusterName"},
+        {"\"targetClusterName\":\"east\"", "\"targetClusterName\":7", "Link/mc/east \"\" refused: "},
+        {"\"matchLabels\":{\"exported\":\"yes\"}", "\"matchLabels\":7", "Link/mc/east \"east\" refused: spec.selector"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct bench bench;
+        bench_init(&bench, true);
+        (void)bench_serve(&bench, BENCH_LINKS, "Link", link_with(CASES[i].old, CASES[i].replacement));
+        assert_int_equal(bench_start(&bench), ERR_OK);
+        expect_line(&bench, 1, 1, CASES[i].line);
+        bench_tell(&bench, BENCH_LINKS, "DELETED", link_object);
+        assert_int_equal(list_links(&bench).refused, 0);
+        bench_done(&bench);
+    }
+}
+
+static void a_rival_is_listed_beside_the_link_that_has_its_cluster(void **state)
+{
+    (void)state;
+    struct bench bench;
+    char items[8192];
+    bench_init(&bench, false);
+    (void)snprintf(items, sizeof(items), "%s,%s", bench_secret("a", "east", NULL, 0),
+                   bench_secret("b", "east", NULL, 0));
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", items);
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    expect_line(&bench, 2, 1, "Secret/mc/b \"east\" refused: cluster name \"east\" is already linked by Secret a");
+    bench_tell(&bench, BENCH_SECRETS, "DELETED", bench_secret("a", "east", NULL, 0));
+    expect_line(&bench, 1, 0, "Secret/mc/b \"east\": ");
+    bench_done(&bench);
+}
+
 static void a_link_that_is_being_deleted_is_gone(void **state)
 {
     (void)state;
@@ -366,6 +485,10 @@ int main(void)
         cmocka_unit_test(a_link_that_is_being_deleted_is_gone),
         cmocka_unit_test(one_link_may_be_served_alone),
         cmocka_unit_test(a_link_that_became_unusable_keeps_its_place),
+        cmocka_unit_test(a_working_link_that_becomes_unusable_has_a_problem),
+        cmocka_unit_test(no_failed_allocation_hides_a_refusal),
+        cmocka_unit_test(a_declaration_that_is_refused_is_listed),
+        cmocka_unit_test(a_rival_is_listed_beside_the_link_that_has_its_cluster),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

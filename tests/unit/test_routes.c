@@ -142,13 +142,22 @@ static void links_whole(void **state)
 {
     (void)state;
     json_t *links = get_json("/api/v1/links");
-    assert_int_equal(json_array_size(links), 2);
+    assert_int_equal(json_array_size(links), 3);
     assert_json(
         json_array_get(links, 0),
         "{\"clusterName\":\"east\",\"kind\":\"Secret\",\"name\":\"cluster-credentials-east\","
         "\"clusterDomain\":\"cluster.local\",\"server\":\"https://192.0.2.1:6443\",\"apiReachable\":true,"
         "\"synced\":true,\"problem\":null,\"warning\":null,\"holder\":\"pod-1_a\",\"held\":true,\"eventAgeMs\":12345,"
-        "\"credentialsExpire\":\"2026-09-20T10:00:00.000000Z\",\"exportedServices\":2,\"mirroredServices\":2}");
+        "\"credentialsExpire\":\"2026-09-20T10:00:00.000000Z\",\"exportedServices\":2,\"mirroredServices\":2,"
+        "\"namespace\":\"linkerd-multicluster\",\"refused\":false}");
+    /* The same keys for a declaration that is refused. */
+    assert_json(
+        json_array_get(links, 2),
+        "{\"clusterName\":null,\"kind\":\"Link\",\"name\":\"broken\",\"clusterDomain\":null,\"server\":null,"
+        "\"apiReachable\":null,\"synced\":null,\"problem\":\"spec.targetClusterName \\\"<x>\\\" is not a name\","
+        "\"warning\":null,\"holder\":null,\"held\":null,\"eventAgeMs\":null,\"credentialsExpire\":null,"
+        "\"exportedServices\":null,"
+        "\"mirroredServices\":null,\"namespace\":\"linkerd-multicluster\",\"refused\":true}");
     json_decref(links);
 }
 
