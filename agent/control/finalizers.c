@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/control/internal.h"
+#include "agent/control/leases.h"
 #include "agent/observe/log.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -274,7 +275,7 @@ static void tell_waiting(struct held *held, size_t left)
 static bool is_cleaned(struct held *held)
 {
     struct control *control = held->finalizers->control;
-    if (!links_judged(control->links) || links_serve(control->links, held->name))
+    if (!links_judged(control->links) || links_served(control->links, held->name) != NULL)
         return false; /* looked at again when that changes */
     /* Another declaration of the same cluster has the mirrors now. */
     if (held->cluster[0] == '\0' || links_name_cluster(control->links, held->cluster))
@@ -308,6 +309,15 @@ static bool is_due(struct held *held)
     return held->deleting ? is_cleaned(held) : !is_wanted(held);
 }
 
+/* Of several replicas the one that writes the Link's status; where the Link is no more, the one that cleans up. */
+static bool is_ours_to_write(struct held *held, const struct link *link)
+{
+    bool ours = leases_may_tell(held->finalizers->control->leases, link);
+    if (!ours)
+        look_again(held->finalizers, RETRY_MS);
+    return ours;
+}
+
 static void consider(struct held *held)
 {
     struct control *control = held->finalizers->control;
@@ -318,12 +328,13 @@ static void consider(struct held *held)
         look_again(held->finalizers, held->not_before_ms - now_ms);
         return;
     }
+    const struct link *link = links_served(control->links, held->name);
     if (!has_ours(held)) {
-        if (is_wanted(held) && !held->deleting && links_serve(control->links, held->name))
+        if (is_wanted(held) && !held->deleting && link != NULL && is_ours_to_write(held, link))
             write_list(held, true);
         return;
     }
-    if (is_due(held))
+    if (is_due(held) && is_ours_to_write(held, link))
         write_list(held, false);
 }
 

@@ -110,8 +110,8 @@ void links_emit_resource(struct control *control, const char *name, const char *
                          const char *note);
 /** Whether the targets are what the declarations say, and all of these are known that can be. */
 bool links_judged(const struct links *links);
-/** Whether the Link resource of that name has a target. */
-bool links_serve(const struct links *links, const char *link_name);
+/** The link that the Link resource of that name declares, when it has a target; else NULL. */
+const struct link *links_served(const struct links *links, const char *link_name);
 /** Whether a declaration that can be used names the cluster, whoever serves it. */
 bool links_name_cluster(const struct links *links, const char *cluster_name);
 

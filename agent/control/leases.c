@@ -463,8 +463,10 @@ static void on_state(void *context, const struct list_watch_state *state)
     if (leases->watch_told == code)
         return;
     leases->watch_told = code;
-    consider_alone(leases, code == ERR_FORBIDDEN || (leases->alone && code != ERR_OK));
-    if (code == ERR_FORBIDDEN)
+    /* The right is missing, or the cluster has no Leases. */
+    bool denied = code == ERR_FORBIDDEN || code == ERR_NOT_FOUND;
+    consider_alone(leases, denied || (leases->alone && code != ERR_OK));
+    if (denied)
         log_error("leases_forbidden",
                   leases->alone ? "Leases may not be read: mirrors are written as if this replica were alone"
                                 : "Leases may not be read any more: what is held is kept as long as that may be",

@@ -751,12 +751,12 @@ bool links_turn(struct links *links)
 
 bool links_judged(const struct links *links) { return links->judged && !links->changed; }
 
-bool links_serve(const struct links *links, const char *link_name)
+const struct link *links_served(const struct links *links, const char *link_name)
 {
     for (const struct target *target = links->targets; target != NULL; target = target_next(target))
         if (target_link(target)->kind == LINK_RESOURCE && strcmp(target_link(target)->name, link_name) == 0)
-            return true;
-    return false;
+            return target_link(target);
+    return NULL;
 }
 
 static bool names_cluster(const struct link *link, const char *cluster_name)

@@ -14,7 +14,7 @@ import time
 import pytest
 from cluster.checker import Options, differences
 from cluster.wait import wait_until
-from test_api_servers import compact, restart
+from test_api_servers import compact
 
 SEEDS = [int(s) for s in os.environ.get("SVCMIRROR_NEMESIS_SEEDS", "1").split(",")]
 FAULTS = int(os.environ.get("SVCMIRROR_NEMESIS_FAULTS", "10"))
@@ -111,7 +111,7 @@ class Storm:
     def token(self, cluster):
         """Revoked, which an open watch does not notice; the Secret with its successor comes later."""
         cluster.api.delete("serviceaccounts", "mirror-reader", "default")
-        restart(cluster)
+        cluster.restart_apiserver()
         return lambda: cluster.link(self.source)
 
     @staticmethod

@@ -230,6 +230,20 @@ static void without_the_right_it_writes_as_if_alone(void **state)
     bench.leader_elect = true;
     bench.on_write = on_write;
     bench.context = &server;
+    bench_serve(&bench, BENCH_LEASES, "Lease", "")->status = 404; /* as a cluster without Leases */
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+    (void)bench_serve(&bench, BENCH_SERVICES, "Service", EXPORTED("web"));
+    (void)bench_serve(&bench, "/api/v1/namespaces?", "Namespace",
+                      "{\"kind\":\"Namespace\",\"metadata\":{\"name\":\"demo\"}}");
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_true(server.mirror_writes > 0);
+    bench_done(&bench);
+
+    bench_init(&bench, false);
+    memset(&server, 0, sizeof(server));
+    bench.leader_elect = true;
+    bench.on_write = on_write;
+    bench.context = &server;
     bench_serve(&bench, BENCH_LEASES, "Lease", "")->status = 403;
     (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
     (void)bench_serve(&bench, BENCH_SERVICES, "Service", EXPORTED("web"));
