@@ -12,6 +12,10 @@ HTTP = {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 5000}
 DNS = {"name": "dns", "protocol": "UDP", "port": 53, "targetPort": "named"}
 
 
+# What no mirror has otherwise.
+UNTOUCHED = {"internalTrafficPolicy": "Cluster", "publishNotReadyAddresses": False}
+
+
 def service(name="web", labels=None, annotations=None, ports=(HTTP,), namespace="demo", managers=(), **spec):
     return {"metadata": {"name": name, "namespace": namespace, "labels": labels or {}, "annotations": annotations or {}, "resourceVersion": "7",
                          "uid": "u-" + name, "managedFields": [{"manager": m} for m in managers]},
@@ -66,7 +70,7 @@ def test_through_the_gateway_of_a_link():
     labels = {"app": "web", MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}
     claim = expected(of)["demo", "web-east"]
     assert claim.service == {
-        "labels": labels, "type": "ClusterIP", "headless": False, "selector": {}, "externalIPs": [], "ports": [DNS, HTTP],
+        "labels": labels, "type": "ClusterIP", "headless": False, "selector": {}, "externalIPs": [], **UNTOUCHED, "ports": [DNS, HTTP],
         "annotations": {"note": "kept", MIRROR + "remote-resource-version": "7", MIRROR + "remote-svc-fq-name": "web.demo.svc.cluster.local"}}
     assert claim.slices == {"ipv4": {
         "labels": {**labels, "kubernetes.io/service-name": "web-east", "endpointslice.kubernetes.io/managed-by": "svcmirror"}, "addressType": "IPv4",
@@ -157,12 +161,17 @@ def test_headless_with_hostnames():
     assert [e["ready"] for n in ("db-0-east", "db-1-east") for e in found["demo", n].slices["ipv4"]["endpoints"]] == [True, False]
 
 
+ITS = "db.demo.svc.cluster.local"  # what the mirror that is there was made of
+
+
 @pytest.mark.parametrize("endpoints, existing, annotations, options, headless", [
-    ([("10.0.1.1", True, None)], False, {}, {}, False), ([("10.0.1.1", True, "db-0")], False, {}, {}, True),
-    ([], True, {}, {}, True), ([], False, {}, {}, False),
-    ([("10.0.1.1", True, "db-0")], True, {OURS + "headless": "false"}, {}, False), ([("10.0.1.1", True, "db-0")], True, {}, {"headless": False}, False)])
+    ([("10.0.1.1", True, None)], None, {}, {}, False), ([("10.0.1.1", True, "db-0")], None, {}, {}, True),
+    ([], ITS, {}, {}, True), ([], None, {}, {}, False), ([], "other.demo.svc.cluster.local", {}, {}, False),
+    ([("10.0.1.1", True, None)], ITS, {}, {}, False), ([("10.0.1.1", False, None)], ITS, {}, {}, True),
+    ([("10.0.1.1", True, "db-0")], ITS, {OURS + "headless": "false"}, {}, False), ([("10.0.1.1", True, "db-0")], ITS, {}, {"headless": False}, False)])
 def test_when_a_mirror_is_headless(endpoints, existing, annotations, options, headless):
-    there = [service("db-east", labels={MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}, clusterIP="None")] if existing else []
+    there = [service("db-east", labels={MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}, clusterIP="None",
+                     annotations={MIRROR + "remote-svc-fq-name": existing})] if existing else []
     assert expected(headless_world(endpoints, there, annotations, **options))["demo", "db-east"].service["headless"] is headless
 
 
@@ -174,7 +183,7 @@ def test_federated():
     assert names(of) == ["web-federated"]
     assert expected(of)["demo", "web-federated"].service == {
         "labels": {"from": "east", MIRROR + "mirrored-service": "true"}, "annotations": {MULTICLUSTER + "remote-discovery": "web@east,web@north"},
-        "type": "ClusterIP", "headless": False, "selector": {}, "externalIPs": [], "ports": [DNS]}
+        "type": "ClusterIP", "headless": False, "selector": {}, "externalIPs": [], **UNTOUCHED, "ports": [DNS]}
     of = world(targets, links, services=[service(labels={**MEMBER, "from": "here"}, annotations={"a": "b"})])
     claim = expected(of)["demo", "web-federated"]
     assert claim.service["labels"]["from"] == "here" and claim.service["ports"] == [HTTP]

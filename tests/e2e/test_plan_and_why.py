@@ -35,7 +35,7 @@ def ask(source, east, north, reader):
         assert result.returncode in (0, 1, 2, 3), result.stderr
         return result
     yield run
-    tried = [w for w in source.writes("svcmirror") if READER in w["user"]["username"]]
+    tried = [w for w in source.writes("svcmirror") if READER in w["user"].get("username", "")]
     assert tried == [] and east.writes("svcmirror") == [] and north.writes("svcmirror") == []
 
 

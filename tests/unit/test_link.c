@@ -454,6 +454,31 @@ static void allocations_may_fail(void **state)
     assert_true(sweep(judge_and_copy, NULL) > 1);
 }
 
+static void a_switch_is_true_or_false(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        bool drain, headless, warns; /* what comes of it in either annotation */
+    } CASES[] = {{NULL, false, true, false},  {"true", true, true, false}, {"false", false, false, false},
+                 {"True", false, true, true}, {"yes", false, true, true},  {"", false, true, true}};
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct arena arena;
+        arena_init(&arena, ARENA_BYTES);
+        struct link_resource resource = good_link();
+        resource.drain = CASES[i].value;
+        const struct link *link = judge(&arena, &resource);
+        assert_int_equal(link->drain, CASES[i].drain);
+        assert_int_equal(strstr(link->warning, "svcmirror.io/drain is") != NULL, CASES[i].warns);
+        resource = good_link();
+        resource.headless = CASES[i].value;
+        link = judge(&arena, &resource);
+        assert_int_equal(link->mirror_headless, CASES[i].headless);
+        assert_int_equal(strstr(link->warning, "svcmirror.io/headless is") != NULL, CASES[i].warns);
+        arena_done(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -465,6 +490,7 @@ int main(void)
         cmocka_unit_test(odd_values_have_defined_consequences),
         cmocka_unit_test(what_has_no_safe_value_refuses_the_link),
         cmocka_unit_test(warnings_are_joined),
+        cmocka_unit_test(a_switch_is_true_or_false),
         cmocka_unit_test(a_selector_that_does_not_hold_refuses_the_link),
         cmocka_unit_test(secrets_of_linkerd_28_are_judged),
         cmocka_unit_test(every_difference_that_matters_is_seen),
