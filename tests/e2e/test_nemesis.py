@@ -132,11 +132,12 @@ class Storm:
         self.unreachable = None
 
     def rest(self):
+        """Also of the agent itself: one that began while a target was away knows nothing of its exports before it is back."""
         def check():
             self.one.process.require()
             wrong = differences(self.source, self.targets.values(), options=Options())
             assert not wrong, "\n  ".join(["", *wrong])
-            return True
+            return self.one.get("/ready")[0] == 200 and all(link["synced"] for link in self.one.json("/api/v1/links"))
         wait_until(check, REST_S, "the mirrors are what is exported", 0.2)
 
 
