@@ -232,6 +232,7 @@ def test_a_target_that_cannot_be_reached_is_told(source, east, north, agent, ask
     first = agent()
     for target in (east, north):
         ready(source, target)
+        wait_until(lambda target=target: source.slices(f"ambassador-{target.name}", AGENT_NAMESPACE), 5, "the gateway's mirror is whole")
     first.stop()
     east.export("more")
     north.network.reject(north.host, north.port)

@@ -74,7 +74,8 @@ def test_a_source_without_slices_is_given_endpoints(old_source, east, agent):
     wait_until(lambda: [s["metadata"]["name"] for s in source.slices("web-east", "demo") if
                         s["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] == "svcmirror"] == ["web-east.ipv4"], 15, "slices")
     wait_until(lambda: source.api.find("endpoints", "web-east", "demo") is None, 10, "take the place of Endpoints")
-    assert source.ready_addresses("web-east", "demo") == east.gateway.addresses
+    # Kubernetes had copied the Endpoints into slices of its own, which go after them.
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 10, "nothing is left beside them")
 
 
 def put(east, name, *subsets):
@@ -105,7 +106,7 @@ def test_a_target_without_slices_is_read_by_its_endpoints(source, old_east, agen
 
     becomes("web", False, "without Endpoints")
     becomes("pods", False, "a pod that is not ready")
-    wait_until(lambda: hosts() == {"db-0": True, "db-1": False}, 15, "hostnames")
+    wait_until(lambda: hosts() == {"db-0": True, "db-1": False}, 45, "hostnames, once Kubernetes' own controllers have found the API server again")
     assert whole(get(source, "services", "db-east")) == service("db-east", "demo", of_cluster(), made_from(db), headless=True)
     assert one.logs("target_endpoints_read") and not one.logs("target_watch_failed")
     assert one.json("/api/v1/links")[0]["problem"] in ("", None)
