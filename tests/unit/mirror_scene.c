@@ -957,3 +957,17 @@ void scene_done(struct scene *scene)
         cluster_done(&scene->targets[i]);
     arena_done(&scene->arena);
 }
+
+int scene_begin(void **state)
+{
+    static struct scene scene;
+    scene_init(&scene);
+    *state = &scene;
+    return 0;
+}
+
+int scene_end(void **state)
+{
+    scene_done(*state);
+    return 0;
+}

@@ -63,6 +63,10 @@ struct scene {
 
 void scene_init(struct scene *scene);
 void scene_done(struct scene *scene);
+/** Around one test, whose state is the scene; SCENE(test) in a list of tests. */
+int scene_begin(void **state);
+int scene_end(void **state);
+#define SCENE(test) cmocka_unit_test_setup_teardown(test, scene_begin, scene_end)
 /** The agent ends and a new one begins, which knows nothing but the links. */
 void scene_restart(struct scene *scene);
 /** The same, but it has not read the links yet either: scene_declare() one by one. */

@@ -428,20 +428,31 @@ static void reads_the_token_at_once_after_a_401(void **state)
 
 /* ---- certificates ---- */
 
+struct paths {
+    char ca[128], cert[128], key[128];
+};
+
+/* What was read of the files `ca`, `cert` and `key`, which need not be there. */
+static struct kubeconfig config_with_files(const struct test_certificate *read, struct paths *paths)
+{
+    struct kubeconfig config = plain;
+    (void)snprintf(paths->ca, sizeof(paths->ca), "%s/ca", folder);
+    (void)snprintf(paths->cert, sizeof(paths->cert), "%s/cert", folder);
+    (void)snprintf(paths->key, sizeof(paths->key), "%s/key", folder);
+    config.ca_pem = config.cert_pem = read->certificate;
+    config.key_pem = read->key;
+    config.ca_file = paths->ca;
+    config.cert_file = paths->cert;
+    config.key_file = paths->key;
+    return config;
+}
+
 static void follows_certificates_that_change(void **state)
 {
     (void)state;
     struct test_certificate old = test_certificate_make(1900000000), new = test_certificate_make(1950000000);
-    char ca[128], cert[128], key[128];
-    (void)snprintf(ca, sizeof(ca), "%s/ca", folder);
-    (void)snprintf(cert, sizeof(cert), "%s/cert", folder);
-    (void)snprintf(key, sizeof(key), "%s/key", folder);
-    struct kubeconfig config = plain;
-    config.ca_pem = config.cert_pem = old.certificate;
-    config.key_pem = old.key;
-    config.ca_file = ca;
-    config.cert_file = cert;
-    config.key_file = key;
+    struct paths paths;
+    struct kubeconfig config = config_with_files(&old, &paths);
     write_file("ca", old.certificate);
     write_file("cert", old.certificate);
     write_file("key", old.key);
@@ -520,16 +531,8 @@ static void tells_which_files_cannot_be_used(void **state)
 {
     (void)state;
     struct test_certificate old = test_certificate_make(1900000000), new = test_certificate_make(1950000000);
-    char ca[128], cert[128], key[128];
-    (void)snprintf(ca, sizeof(ca), "%s/ca", folder);
-    (void)snprintf(cert, sizeof(cert), "%s/cert", folder);
-    (void)snprintf(key, sizeof(key), "%s/key", folder);
-    struct kubeconfig config = plain;
-    config.ca_pem = config.cert_pem = old.certificate;
-    config.key_pem = old.key;
-    config.ca_file = ca;
-    config.cert_file = cert;
-    config.key_file = key;
+    struct paths paths;
+    struct kubeconfig config = config_with_files(&old, &paths);
     write_file("cert", new.certificate);
     write_file("key", new.key);
     static const struct {
@@ -543,12 +546,12 @@ static void tells_which_files_cannot_be_used(void **state)
         if (broken[i].content != NULL)
             write_file("ca", broken[i].content);
         else
-            assert_int_equal(unlink(ca), 0);
+            assert_int_equal(unlink(paths.ca), 0);
         fake_loop_advance(bench.loop, 300000);
         assert_int_equal(reloads.bad[KUBE_CREDENTIAL_CA], i + 1);
         if (broken[i].words != NULL)
             assert_non_null(strstr(reloads.text, broken[i].words));
-        assert_non_null(strstr(reloads.text, ca));
+        assert_non_null(strstr(reloads.text, paths.ca));
     }
     assert_int_equal(reloads.texts, 2);
     assert_int_equal(reloads.good[KUBE_CREDENTIAL_CERTIFICATE], 1);

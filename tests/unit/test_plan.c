@@ -25,20 +25,6 @@
 #define WEB "shop/web v=s1 p=http:80>8080 #~exported=true"
 #define WEB_SLICE "shop/web-x1 v=e1 svc=web 10.0.0.1 p=http:8080"
 
-static int begin(void **state)
-{
-    static struct scene scene;
-    scene_init(&scene);
-    *state = &scene;
-    return 0;
-}
-
-static int end(void **state)
-{
-    scene_done(*state);
-    return 0;
-}
-
 static void begin_secret(struct scene *scene)
 {
     scene_secret(scene, 0, "east");
@@ -2060,7 +2046,6 @@ static void verbs_and_kinds_have_names(void **state)
 
 int main(void)
 {
-#define SCENE(test) cmocka_unit_test_setup_teardown(test, begin, end)
     const struct CMUnitTest tests[] = {
         SCENE(linkerd_28_mirrors_are_exact),
         SCENE(mirrors_of_links_are_exact),

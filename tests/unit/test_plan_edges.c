@@ -19,20 +19,6 @@
 #define DB_SLICE "shop/db-x v=e1 svc=db db-0@10.0.0.1 p=pg:5432"
 #define MEMBER "shop/web v=s1 p=http:80>8080 #~federated=member"
 
-static int begin(void **state)
-{
-    static struct scene scene;
-    scene_init(&scene);
-    *state = &scene;
-    return 0;
-}
-
-static int end(void **state)
-{
-    scene_done(*state);
-    return 0;
-}
-
 /* The agent begins anew, and of all targets only `target` can be read. */
 static void restart_with(struct scene *scene, int target)
 {
@@ -309,8 +295,6 @@ static void after_another_selection_nothing_is_deleted_before_the_next_listing(v
     assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SERVICE), ERR_OK);
     assert_non_null(strstr(scene_plan(scene, true), "delete Service shop/web-east"));
 }
-
-#define SCENE(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
 {

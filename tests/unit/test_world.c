@@ -14,20 +14,6 @@
 #define LINK "east gw=203.0.113.7 probe=4191"
 #define MIRROR "#~mirrored-service=true #~cluster-name=east"
 
-static int begin(void **state)
-{
-    static struct scene scene;
-    scene_init(&scene);
-    *state = &scene;
-    return 0;
-}
-
-static int end(void **state)
-{
-    scene_done(*state);
-    return 0;
-}
-
 static struct mirror *mirror_of(struct scene *scene, const char *key)
 {
     struct mirror *mirror = world_find_mirror(scene->world, key);
@@ -839,7 +825,6 @@ static void any_allocation_may_fail_and_the_end_is_right(void **state)
 
 int main(void)
 {
-#define SCENE(test) cmocka_unit_test_setup_teardown(test, begin, end)
     const struct CMUnitTest tests[] = {
         SCENE(those_that_are_chosen_are_marked),
         SCENE(marks_are_popped_once_and_the_urgent_first),
