@@ -69,9 +69,8 @@ struct link {
     struct selector federated_selector; /* LINK_RESOURCE and LINK_LOCAL */
     /* LINK_RESOURCE only */
     struct selector selector, discovery_selector;
-    bool
-        mirror_headless; /* hostnames of headless services get mirrors of their own, where the agent makes them at all */
-    bool has_gateway;    /* gatewayAddress was given */
+    bool mirror_headless;                 /* hostnames get mirrors, where the agent makes such at all */
+    bool has_gateway;                     /* gatewayAddress was given */
     const char *const *gateway_addresses; /* literals or host names, as declared, without empties */
     uint32_t gateway_address_count;
     uint16_t gateway_port;
