@@ -58,6 +58,22 @@ static enum exit_code print(struct strbuf *text)
     return whole ? EXIT_DONE : EXIT_FAILED;
 }
 
+static void write_group(enum command_group group, struct strbuf *text)
+{
+    static const char *const headings[COMMAND_GROUPS] = {[GROUP_AGENT] = "In the cluster",
+                                                         [GROUP_SET_UP] = "Setting up",
+                                                         [GROUP_LOOK] = "Looking",
+                                                         [GROUP_OTHER] = "Other"};
+    bool begun = false;
+    for (const struct command *const *at = commands; *at != NULL; at++) {
+        if ((*at)->group != group)
+            continue;
+        strbuf_printf(text, "%s%s%s  %-18s  %s\n", begun ? "" : "\n", begun ? "" : headings[group], begun ? "" : ":\n",
+                      (*at)->name, (*at)->summary);
+        begun = true;
+    }
+}
+
 static void write_overview(const char *program, struct strbuf *text)
 {
     strbuf_printf(text,
@@ -65,16 +81,14 @@ static void write_overview(const char *program, struct strbuf *text)
                   "ready only while their gateway answers. Takes the place of Linkerd's service mirror.\n"
                   "\n"
                   "Usage:\n"
-                  "  %s COMMAND [flags]\n"
-                  "\n"
-                  "Commands:\n",
+                  "  %s COMMAND [flags]\n",
                   program);
-    for (const struct command *const *at = commands; *at != NULL; at++)
-        strbuf_printf(text, "  %-10s  %s\n", (*at)->name, (*at)->summary);
+    for (unsigned group = 0; group < COMMAND_GROUPS; group++)
+        write_group(group, text);
     strbuf_printf(text,
                   "\n"
                   "Each flag can be set by the environment too: --admin-addr is SVCMIRROR_ADMIN_ADDR.\n"
-                  "Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.\n"
+                  "Exit codes: 0 done, 1 it did not work, 2 the command line is wrong, 130 interrupted.\n"
                   "`%s COMMAND --help` tells the flags of a command, with examples.\n",
                   program);
 }
@@ -124,6 +138,7 @@ static enum exit_code run_version(const struct options *options)
 
 const struct command command_version = {
     .name = "version",
+    .group = GROUP_OTHER,
     .summary = "Print the version",
     .about = "",
     .examples = "version\nversion -o json\n",
@@ -134,12 +149,34 @@ const struct command command_version = {
 
 /* ---- dispatch ---- */
 
-static const struct command *find(const char *name)
+/* The command that `words` begin with, by its own name of one word or two. @param[out] ret_used  how many words that is. */
+static const struct command *find(int count, char **words, int *ret_used)
 {
-    for (const struct command *const *at = commands; *at != NULL; at++)
-        if (strcmp((*at)->name, name) == 0)
-            return *at;
+    for (const struct command *const *at = commands; *at != NULL; at++) {
+        const char *name = (*at)->name, *space = strchr(name, ' ');
+        size_t first = space != NULL ? (size_t)(space - name) : strlen(name);
+        if (count < 1 || strlen(words[0]) != first || strncmp(words[0], name, first) != 0)
+            continue;
+        if (space != NULL && (count < 2 || strcmp(words[1], space + 1) != 0))
+            continue;
+        *ret_used = space != NULL ? 2 : 1;
+        return *at;
+    }
     return NULL;
+}
+
+/* Tells the names of two words that begin with this one. @return whether there are any. */
+static bool tell_second_words(const char *program, const char *word)
+{
+    char names[256] = "";
+    size_t used = 0;
+    for (const struct command *const *at = commands; *at != NULL && used < sizeof(names); at++)
+        if (text_starts_with((*at)->name, word) && (*at)->name[strlen(word)] == ' ')
+            used += (size_t)snprintf(names + used, sizeof(names) - used, "%s`%s %s`", used > 0 ? ", " : "", program,
+                                     (*at)->name);
+    if (used > 0)
+        (void)fprintf(stderr, "%s: %s is followed by a second word: %s\n", program, word, names);
+    return used > 0;
 }
 
 static bool is_help(const char *word)
@@ -170,22 +207,28 @@ static enum exit_code run_command(const char *program, const struct command *com
     return options.help ? print_help(program, command) : command->run(&options);
 }
 
-enum exit_code command_main(int argc, char **argv)
+static enum exit_code refuse(const char *program, const char *word)
 {
-    const char *program = program_name(argc > 0 ? argv[0] : NULL);
-    const char *word = argc > 1 ? argv[1] : "";
-    if (is_help(word))
-        return print_help(program, argc > 2 ? find(argv[2]) : NULL); /* help run, --help run */
-    const struct command *command = find(strcmp(word, "--version") == 0 ? "version" : word);
-    if (command != NULL)
-        return run_command(program, command, argc - 2, argv + 2);
     if (word[0] == '\0')
         (void)fprintf(stderr, "%s: which command? `%s --help` lists them\n", program, program);
     else if (word[0] == '-')
         (void)fprintf(stderr, "%s: a command comes first, then flags like %.80s: `%s --help` lists the commands\n",
                       program, word, program);
-    else
+    else if (!tell_second_words(program, word))
         (void)fprintf(stderr, "%s: unknown command \"%.80s\": `%s --help` lists the commands\n", program, word,
                       program);
     return EXIT_USAGE;
+}
+
+enum exit_code command_main(int argc, char **argv)
+{
+    const char *program = program_name(argc > 0 ? argv[0] : NULL);
+    const char *word = argc > 1 ? argv[1] : "";
+    int used = 0;
+    if (is_help(word)) /* help run, --help run */
+        return print_help(program, find(argc - 2, argv + 2, &used));
+    if (strcmp(word, "--version") == 0)
+        return run_command(program, &command_version, argc - 2, argv + 2);
+    const struct command *command = find(argc - 1, argv + 1, &used);
+    return command != NULL ? run_command(program, command, argc - 1 - used, argv + 1 + used) : refuse(program, word);
 }

@@ -6,13 +6,18 @@
 /** What a command ends with; each one's help says what that means for it. */
 enum exit_code {
     EXIT_DONE = 0,
-    EXIT_FAILED = 1,    /* it did not work; stderr says what, on which object, and what to do */
-    EXIT_USAGE = 2,     /* the command line is wrong; nothing was done */
-    EXIT_DIFFERENT = 3, /* it worked, and there is something to be done: only where that was asked for */
+    EXIT_FAILED = 1,        /* it did not work; stderr says what, on which object, and what to do */
+    EXIT_USAGE = 2,         /* the command line is wrong; nothing was done */
+    EXIT_DIFFERENT = 3,     /* it worked, and there is something to be done: only where that was asked for */
+    EXIT_INTERRUPTED = 130, /* SIGINT or SIGTERM (128 + 2, as shells say it); stderr says what was done until then */
 };
 
+/** Under which heading the overview lists a command. */
+enum command_group { GROUP_AGENT, GROUP_SET_UP, GROUP_LOOK, GROUP_OTHER, COMMAND_GROUPS };
+
 struct command {
-    const char *name;
+    const char *name; /* one word, or two: "edge-stack prepare" */
+    enum command_group group;
     const char *summary;    /* a sentence without full stop, for the list of commands */
     const char *about;      /* paragraphs of text, each line ended */
     const char *examples;   /* lines that can be copied, without the program's name */
@@ -23,7 +28,7 @@ struct command {
     enum exit_code (*run)(const struct options *options);
 };
 
-/** The commands in the order in which help lists them, NULL at the end. */
+/** The commands in the order in which help lists them within their group, NULL at the end. */
 extern const struct command *const commands[];
 
 extern const struct command command_run, command_plan, command_why, command_gateways, command_version;

@@ -48,18 +48,9 @@ void gateway_records_free(struct gateway_records *records)
     mem_free(records);
 }
 
-/* ---- reading objects ---- */
-
-static const char *meta_text(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(json_object_get(object, "metadata"), key));
-    return text != NULL ? text : "";
-}
-
 static const char *meta_entry(const json_t *object, const char *map, const char *key)
 {
-    const json_t *entries = json_object_get(json_object_get(object, "metadata"), map);
-    const char *text = json_string_value(json_object_get(entries, key));
+    const char *text = object_meta_entry(object, map, key);
     return text != NULL ? text : "";
 }
 
@@ -101,12 +92,12 @@ enum err_code gateway_records_take_service(void *context, const json_t *service)
     struct gateway_records *records = context;
     if (strcmp(meta_entry(service, "labels", L5D_MIRRORED_GATEWAY), "true") != 0)
         return count_mirror(records, service);
-    if (strcmp(meta_text(service, "namespace"), records->namespace) != 0)
+    if (strcmp(object_meta_text(service, "namespace"), records->namespace) != 0)
         return ERR_OK; /* of another agent */
     json_t *gateway = json_pack("{s:s, s:s, s:s}", "cluster", meta_entry(service, "labels", L5D_CLUSTER_NAME),
                                 "namespace", meta_entry(service, "annotations", L5D_MIRRORED_GATEWAY_REMOTE_NAMESPACE),
                                 "name", meta_entry(service, "annotations", L5D_MIRRORED_GATEWAY_REMOTE_NAME));
-    return put_json(records->gateways, meta_text(service, "name"), gateway);
+    return put_json(records->gateways, object_meta_text(service, "name"), gateway);
 }
 
 static enum err_code take_endpoint(json_t *addresses, const json_t *endpoint)
@@ -197,20 +188,18 @@ json_t *gateway_records_json(const struct gateway_records *records)
     return gateways;
 }
 
-enum err_code gateway_records_read(struct session *session, const char *namespace, json_t **ret_gateways,
+enum err_code gateway_records_read(struct cluster *cluster, const char *namespace, json_t **ret_gateways,
                                    struct err *reterr)
 {
-    char path[256];
     json_t *gateways = NULL;
     struct gateway_records *records = gateway_records_new(namespace);
     if (records == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
-    enum err_code code =
-        session_each(session, "services", "/api/v1/services", "mirror.linkerd.io%2Fmirrored-service%3Dtrue",
-                     gateway_records_take_service, records, reterr);
-    (void)snprintf(path, sizeof(path), "/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices", namespace);
+    enum err_code code = cluster_each(cluster, &RESOURCE_SERVICE, NULL, L5D_MIRRORED_SERVICE "=true",
+                                      gateway_records_take_service, records, reterr);
     if (code == ERR_OK)
-        code = session_each(session, "endpointslices", path, NULL, gateway_records_take_slice, records, reterr);
+        code = cluster_each(cluster, &RESOURCE_ENDPOINT_SLICE, namespace, NULL, gateway_records_take_slice, records,
+                            reterr);
     if (code == ERR_OK)
         gateways = gateway_records_json(records);
     if (code == ERR_OK && gateways == NULL)

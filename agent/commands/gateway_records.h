@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "agent/commands/session.h"
+#include "agent/commands/cluster.h"
 #include "base/err.h"
 
 struct gateway_records;
@@ -15,12 +15,12 @@ struct gateway_records *gateway_records_new(const char *namespace);
 void gateway_records_free(struct gateway_records *records); /* takes NULL */
 
 /** Takes a mirror Service (of any namespace), a slice of the agent's namespace; in any order. `context` is the records: these are
- *  session_item_fn. */
+ *  cluster_item_fn. */
 enum err_code gateway_records_take_service(void *context, const json_t *service) MUST_USE;
 enum err_code gateway_records_take_slice(void *context, const json_t *slice) MUST_USE;
 /** @return new: an array like that of /api/v1/gateways, with the keys that are known; NULL when out of memory. */
 json_t *gateway_records_json(const struct gateway_records *records);
 
 /** Lists what is needed and puts it together. @param[out] ret_gateways  new reference. */
-enum err_code gateway_records_read(struct session *session, const char *namespace, json_t **ret_gateways,
+enum err_code gateway_records_read(struct cluster *cluster, const char *namespace, json_t **ret_gateways,
                                    struct err *reterr) MUST_USE;

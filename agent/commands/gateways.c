@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/commands/cluster.h"
 #include "agent/commands/command.h"
 #include "agent/commands/gateway_records.h"
 #include "agent/commands/output.h"
@@ -56,6 +57,7 @@ static const struct option table[] = {
 
 struct query {
     struct session *session;
+    struct cluster *cluster; /* NULL when the agent is asked directly */
     const struct options *options;
     bool told_fallback;         /* that no agent answers was said */
     char progress[STATE_BYTES]; /* what the waiting person read last */
@@ -81,9 +83,9 @@ static enum err_code read_gateways(struct query *query, json_t **ret_gateways, s
         return session_ask_agent(query->session, address, "/api/v1/gateways", ret_gateways, reterr);
     (void)snprintf(path, sizeof(path), "/api/v1/namespaces/%s/services/svcmirror:admin/proxy/api/v1/gateways",
                    namespace);
-    if (session_get(query->session, "services/proxy", path, ret_gateways, &live) == ERR_OK)
+    if (cluster_get_path(query->cluster, "services/proxy", path, ret_gateways, &live) == ERR_OK)
         return ERR_OK;
-    if (gateway_records_read(query->session, namespace, ret_gateways, reterr) != ERR_OK)
+    if (gateway_records_read(query->cluster, namespace, ret_gateways, reterr) != ERR_OK)
         return reterr->code;
     if (!query->told_fallback) {
         command_complain("gateways", "no agent answers: %s", live.text);
@@ -289,11 +291,16 @@ static enum exit_code show_when_alive(struct query *query, uint64_t wait_ms)
         json_t *gateways = NULL;
         enum err_code code = ask_once(query, &gateways, &alive, missing);
         uint64_t now_ms = session_now_ms(query->session);
-        bool over = alive || now_ms >= deadline_ms;
-        bool printed = over && code == ERR_OK && print_gateways(gateways, query->options);
+        bool interrupted = session_interrupted(query->session);
+        bool over = alive || interrupted || now_ms >= deadline_ms;
+        bool printed = over && !interrupted && code == ERR_OK && print_gateways(gateways, query->options);
         json_decref(gateways);
         if (alive)
             return printed ? EXIT_DONE : EXIT_FAILED;
+        if (interrupted) {
+            command_complain("gateways", "interrupted: not all are alive: %s", query->progress);
+            return EXIT_INTERRUPTED;
+        }
         if (over) {
             text_format_duration_ms(wait_ms, waited, sizeof(waited));
             command_complain("gateways", "after %s: %s", waited, missing);
@@ -312,18 +319,20 @@ static enum exit_code run(const struct options *options)
     enum exit_code result = EXIT_FAILED;
     enum err_code code = session_new(&query.session, &error);
     if (code == ERR_OK && options_text(options, "address") == NULL)
-        code = session_use_cluster(query.session, options_text(options, "kubeconfig"), options_text(options, "context"),
-                                   &error);
+        code = cluster_open(query.session, options_text(options, "kubeconfig"), options_text(options, "context"),
+                            &query.cluster, &error);
     if (code != ERR_OK)
         command_complain("gateways", "%s", error.text);
     else
         result = wait->given ? show_when_alive(&query, wait->number) : show_once(&query);
+    cluster_free(query.cluster);
     session_free(query.session);
     return result;
 }
 
 const struct command command_gateways = {
     .name = "gateways",
+    .group = GROUP_LOOK,
     .summary = "Show the gateways of the target clusters, and whether they are alive",
     .about = "Asks the running agent. When none answers, it shows what the API holds of the agent's last word, and "
              "says so.\n"
@@ -334,7 +343,8 @@ const struct command command_gateways = {
                 "gateways -o json | jq -r '.[] | select(.alive | not) | .clusterName'\n",
     .exit_codes = "0  shown; with --wait, all are alive\n"
                   "1  neither the agent nor the API could be asked; with --wait, the time is over\n"
-                  "2  the command line is wrong\n",
+                  "2  the command line is wrong\n"
+                  "130  interrupted while it waited\n",
     .options = table,
     .run = run,
 };

@@ -34,7 +34,7 @@ struct option {
     option_check_fn check;  /* NULL: none */
 };
 
-enum { OPTIONS_MAX = 48, OPTIONS_MAX_ARGUMENTS = 8 };
+enum { OPTIONS_MAX = 48, OPTIONS_MAX_ARGUMENTS = 64 };
 
 struct option_value {
     bool given;       /* by flag or environment */

@@ -202,6 +202,7 @@ static enum exit_code run(const struct options *options)
 
 const struct command command_plan = {
     .name = "plan",
+    .group = GROUP_LOOK,
     .summary = "Show what `run` would write, and why; write nothing",
     .about =
         "Watches the clusters and probes the gateways as `run` does, with the same flags, then plans without writing:\n"

@@ -390,6 +390,7 @@ static enum exit_code run(const struct options *options)
 
 const struct command command_run = {
     .name = "run",
+    .group = GROUP_AGENT,
     .summary = "Run the agent in the source cluster",
     .about =
         "Targets are declared by Link resources (multicluster.linkerd.io) or by Secrets of type\n"

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/kube/client.h"
+#include "agent/kube/kubeconfig.h"
 #include "base/err.h"
 
 struct session;
@@ -16,21 +19,19 @@ void session_free(struct session *session); /* takes NULL */
 void session_set_deadline(struct session *session, uint64_t at_ms);
 uint64_t session_now_ms(const struct session *session);
 void session_sleep(struct session *session, uint64_t ms);
+/** SIGINT or SIGTERM came: whatever waited ended with ERR_CANCELLED, and so does everything asked from now on, so that a command tells what it
+ *  has done and ends. */
+bool session_interrupted(const struct session *session);
 
 /** Gets JSON from an agent's admin server. @param address  "http://host:port", or just "host:port"; borrowed.
  *  @param[out] ret_value  new reference. @return any code; the text names the URL and what to look at. */
 enum err_code session_ask_agent(struct session *session, const char *address, const char *path, json_t **ret_value,
                                 struct err *reterr) MUST_USE;
 
-/** Says which cluster the functions below ask: as `kubectl` chooses, from the kubeconfig, in a pod from its service account.
- *  @param kubeconfig, context  NULL: the default ones. @return ERR_OK, or why the credentials cannot be used. */
-enum err_code session_use_cluster(struct session *session, const char *kubeconfig, const char *context,
-                                  struct err *reterr) MUST_USE;
-/** Gets one object. @param resource  plural, for texts. @param[out] ret_object  new reference. */
-enum err_code session_get(struct session *session, const char *resource, const char *path, json_t **ret_object,
-                          struct err *reterr) MUST_USE;
-/** Lists a collection page by page. @param path  without query. @param selector  a label selector already encoded for a URL, or
- *  NULL. @param fn  called with each item, borrowed; a code other than ERR_OK ends the listing with it. */
-typedef enum err_code (*session_item_fn)(void *context, const json_t *item);
-enum err_code session_each(struct session *session, const char *resource, const char *path, const char *selector,
-                           session_item_fn fn, void *context, struct err *reterr) MUST_USE;
+/** A client of one cluster, whose requests are sent with session_request(). @param[out] ret_client  new; free before the session. */
+enum err_code session_connect(struct session *session, const struct kubeconfig *config, const char *label,
+                              struct kube_client **ret_client, struct err *reterr) MUST_USE;
+/** Sends one request and waits for its answer. @param request  verb, resource, path and body are set.
+ *  @param[out] ret_object  new reference; NULL when the answer is empty. @return any code. */
+enum err_code session_request(struct session *session, struct kube_client *client, struct kube_request *request,
+                              json_t **ret_object, struct err *reterr) MUST_USE;

@@ -241,6 +241,7 @@ static enum exit_code run(const struct options *options)
 
 const struct command command_why = {
     .name = "why",
+    .group = GROUP_LOOK,
     .summary = "Show why a service is mirrored or not, and ready or not",
     .about =
         "Follows NAMESPACE/SERVICE, a service of a target or the name of its mirror, through every decision: link,\n"

@@ -67,7 +67,15 @@ static const char *kind_of(const char *resource)
                  {"events", "Event"},
                  {"links", "Link"},
                  {"leases", "Lease"},
-                 {"pods", "Pod"}};
+                 {"pods", "Pod"},
+                 {"serviceaccounts", "ServiceAccount"},
+                 {"configmaps", "ConfigMap"},
+                 {"deployments", "Deployment"},
+                 {"roles", "Role"},
+                 {"rolebindings", "RoleBinding"},
+                 {"clusterroles", "ClusterRole"},
+                 {"clusterrolebindings", "ClusterRoleBinding"},
+                 {"customresourcedefinitions", "CustomResourceDefinition"}};
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++)
         if (strcmp(kinds[i].resource, resource) == 0)
             return kinds[i].kind;

@@ -1,0 +1,115 @@
+#include "agent/commands/apply.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/commands/output.h"
+
+enum { NAME_BYTES = 512, LINE_BYTES = 2048 };
+
+/* ---- what changed ---- */
+
+/* A copy without what a write changes although nobody asked for it; NULL when out of memory. */
+static json_t *essence(json_t *object)
+{
+    static const char *const fields[] = {"managedFields", "resourceVersion", "generation"};
+    json_t *copy = json_deep_copy(object), *metadata = json_object_get(copy, "metadata");
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        (void)json_object_del(metadata, fields[i]);
+    return copy;
+}
+
+static enum err_code compare(json_t *before, json_t *after, enum apply_outcome *ret_outcome, struct err *reterr)
+{
+    json_t *was = essence(before), *is = essence(after);
+    enum err_code code = was != NULL && is != NULL ? ERR_OK : err_set(reterr, ERR_NOMEM, "out of memory");
+    if (code == ERR_OK)
+        *ret_outcome = json_equal(was, is) ? APPLY_UNCHANGED : APPLY_CONFIGURED;
+    json_decref(was);
+    json_decref(is);
+    return code;
+}
+
+enum err_code apply_object(struct cluster *cluster, const json_t *object, const struct cluster_write *write,
+                           enum apply_outcome *ret_outcome, json_t **ret_object, struct err *reterr)
+{
+    struct resource resource;
+    json_t *before = NULL, *after = NULL;
+    TRY(resource_of(object, &resource, reterr));
+    enum err_code code = cluster_get(cluster, &resource, object_meta_text(object, "namespace"),
+                                     object_meta_text(object, "name"), &before, reterr);
+    if (code != ERR_OK && code != ERR_NOT_FOUND)
+        return code;
+    *ret_outcome = APPLY_CREATED;
+    code = cluster_apply(cluster, object, write, &after, reterr);
+    if (code == ERR_OK && before != NULL)
+        code = compare(before, after, ret_outcome, reterr);
+    json_decref(before);
+    if (code == ERR_OK && ret_object != NULL)
+        *ret_object = json_incref(after);
+    json_decref(after);
+    return code;
+}
+
+/* ---- telling ---- */
+
+static void print_line(const struct resource *resource, const char *name, const char *outcome, bool dry_run)
+{
+    char object[NAME_BYTES];
+    struct strbuf line;
+    resource_format(resource, name, object, sizeof(object));
+    strbuf_init(&line, LINE_BYTES);
+    output_text(object, &line);
+    strbuf_printf(&line, " %s%s\n", outcome, dry_run ? " (server dry run)" : "");
+    (void)output_print(&line);
+    strbuf_done(&line);
+}
+
+static const char *outcome_word(enum apply_outcome outcome)
+{
+    static const char *const words[] = {"created", "configured", "unchanged"};
+    return words[outcome];
+}
+
+/* Whether the namespace of this object is one that the same dry run would create. */
+static bool in_pretended_namespace(const json_t *objects, size_t before, const json_t *object)
+{
+    for (size_t i = 0; i < before; i++) {
+        const json_t *other = json_array_get(objects, i);
+        const char *kind = json_string_value(json_object_get(other, "kind"));
+        if (kind != NULL && strcmp(kind, "Namespace") == 0 &&
+            strcmp(object_meta_text(other, "name"), object_meta_text(object, "namespace")) == 0)
+            return true;
+    }
+    return false;
+}
+
+enum err_code apply_objects(struct cluster *cluster, const json_t *objects, const struct cluster_write *write,
+                            struct err *reterr)
+{
+    const json_t *object = NULL;
+    size_t index = 0;
+    json_array_foreach(objects, index, object)
+    {
+        struct resource resource;
+        enum apply_outcome outcome = APPLY_CREATED;
+        TRY(resource_of(object, &resource, reterr));
+        enum err_code code = apply_object(cluster, object, write, &outcome, NULL, reterr);
+        bool pretended = code == ERR_NOT_FOUND && write->dry_run && in_pretended_namespace(objects, index, object);
+        if (code != ERR_OK && !pretended)
+            return code;
+        print_line(&resource, object_meta_text(object, "name"), outcome_word(outcome), write->dry_run);
+    }
+    return ERR_OK;
+}
+
+enum err_code apply_delete(struct cluster *cluster, const struct resource *resource, const char *namespace,
+                           const char *name, const struct cluster_write *write, struct err *reterr)
+{
+    enum err_code code = cluster_delete(cluster, resource, namespace, name, write, reterr);
+    if (code == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (code == ERR_OK)
+        print_line(resource, name, "deleted", write->dry_run);
+    return code;
+}
