@@ -298,8 +298,9 @@ static enum exit_code show_when_alive(struct query *query, uint64_t wait_ms)
         if (alive)
             return printed ? EXIT_DONE : EXIT_FAILED;
         if (interrupted) {
-            command_complain("gateways", "interrupted: not all are alive: %s", query->progress);
-            return EXIT_INTERRUPTED;
+            command_complain("gateways", "interrupted: %s",
+                             query->progress[0] != '\0' ? query->progress : "nothing answered yet");
+            return EXIT_FAILED; /* run() knows */
         }
         if (over) {
             text_format_duration_ms(wait_ms, waited, sizeof(waited));
@@ -325,6 +326,8 @@ static enum exit_code run(const struct options *options)
         command_complain("gateways", "%s", error.text);
     else
         result = wait->given ? show_when_alive(&query, wait->number) : show_once(&query);
+    if (query.session != NULL && session_interrupted(query.session))
+        result = EXIT_INTERRUPTED;
     cluster_free(query.cluster);
     session_free(query.session);
     return result;
@@ -344,7 +347,7 @@ const struct command command_gateways = {
     .exit_codes = "0  shown; with --wait, all are alive\n"
                   "1  neither the agent nor the API could be asked; with --wait, the time is over\n"
                   "2  the command line is wrong\n"
-                  "130  interrupted while it waited\n",
+                  "130  interrupted\n",
     .options = table,
     .run = run,
 };
