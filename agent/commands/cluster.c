@@ -160,7 +160,7 @@ enum err_code cluster_each(struct cluster *cluster, const struct resource *resou
 static void write_path(const struct cluster_write *write, const char *where, char path[PATH_BYTES])
 {
     (void)snprintf(path, PATH_BYTES, "%s?fieldManager=%s%s%s", where,
-                   write->field_manager != NULL ? write->field_manager : "svcmirror-cli",
+                   write->field_manager != NULL ? write->field_manager : CLUSTER_FIELD_MANAGER,
                    write->dry_run ? "&dryRun=All" : "", write->force ? "&force=true" : "");
 }
 

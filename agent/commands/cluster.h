@@ -35,9 +35,12 @@ typedef enum err_code (*cluster_item_fn)(void *context, const json_t *item);
 enum err_code cluster_each(struct cluster *cluster, const struct resource *resource, const char *namespace,
                            const char *selector, cluster_item_fn fn, void *context, struct err *reterr) MUST_USE;
 
+/** Who commands are in managedFields, where they do not say otherwise. */
+#define CLUSTER_FIELD_MANAGER "svcmirror-cli"
+
 /** How something is written. */
 struct cluster_write {
-    const char *field_manager;          /* NULL: "svcmirror-cli" */
+    const char *field_manager;          /* NULL: CLUSTER_FIELD_MANAGER */
     bool dry_run;                       /* the server does everything but keep it (dryRun=All) */
     bool force;                         /* apply: takes fields away from other managers */
     const char *uid, *resource_version; /* delete: only this very object, only in this version; NULL: any */

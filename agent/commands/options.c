@@ -144,7 +144,7 @@ static enum err_code set(struct options *options, const struct option *option, c
     struct option_value value = {.text = text};
     struct err error = {0};
     if (convert(option, text, &value, &error) != ERR_OK)
-        return err_set(reterr, ERR_INVALID, "%.80s: %s", source, error.text);
+        return err_set(reterr, error.code == ERR_NOMEM ? ERR_NOMEM : ERR_INVALID, "%.80s: %s", source, error.text);
     options->values[option - options->table] = value;
     return ERR_OK;
 }

@@ -53,7 +53,7 @@ struct options {
 };
 
 /** @param argv  what follows the command's name. @param max_arguments  how many words that are no flags it takes.
- *  @return ERR_OK, ERR_INVALID (one line, with what would be right). */
+ *  @return ERR_OK, ERR_INVALID (one line, with what would be right), ERR_NOMEM. */
 enum err_code options_parse(const struct option *table, unsigned max_arguments, int argc, char **argv,
                             struct options *ret_options, struct err *reterr) MUST_USE;
 /** Never NULL: a name that is not in the table aborts. */

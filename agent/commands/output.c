@@ -170,6 +170,23 @@ static void put_yaml(json_t *value, unsigned depth, bool on_line, struct strbuf 
 
 void output_yaml(json_t *value, struct strbuf *text) { put_yaml(value, 0, false, text); }
 
+void output_manifests(json_t *objects, bool json, struct strbuf *text)
+{
+    json_t *object = NULL, *list = NULL;
+    size_t index = 0;
+    if (json) {
+        list = json_pack("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List", "items", objects);
+        output_json(list, text);
+        json_decref(list);
+        return;
+    }
+    json_array_foreach(objects, index, object)
+    {
+        strbuf_append(text, index > 0 ? "---\n" : "");
+        output_yaml(object, text);
+    }
+}
+
 bool output_print(const struct strbuf *text)
 {
     bool whole = strbuf_error(text) == ERR_OK && fwrite(strbuf_text(text), 1, text->length, stdout) == text->length;

@@ -34,6 +34,8 @@ void output_json(const json_t *value, struct strbuf *text);
 /** One document, block style; what could be taken for something else than text is quoted. `value` is not changed: jansson walks
  *  objects without const. */
 void output_yaml(json_t *value, struct strbuf *text);
+/** An array of objects as manifests that `kubectl apply -f -` takes: YAML documents, or one List in JSON. */
+void output_manifests(json_t *objects, bool json, struct strbuf *text);
 /** Appends `text` with control characters as "?". */
 void output_text(const char *text, struct strbuf *to);
 /** Writes all of it to stdout. @return false when that failed: a full disk, a closed pipe. */

@@ -1,0 +1,27 @@
+/* What an agent leaves in the source cluster when it goes: mirrors that it made, and Links that its finalizer holds. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "agent/commands/cluster.h"
+#include "base/err.h"
+
+struct remains {
+    const char *namespace; /* the agent's; borrowed */
+    char
+        other_namespace[64]; /* of another agent, whose mirrors cannot be told from this one's; "" when there is none */
+    json_t *mirrors;         /* Services: those of every kind of mirror that svcmirror made, gateway mirrors too */
+    json_t *held_links;      /* Links of the agent's namespace with svcmirror's finalizer */
+    struct resource link_resource; /* in the version that the cluster serves best */
+};
+
+/** Reads it. Links count as none where the type is not served. @param[out] ret_remains  new. @return any code. */
+enum err_code remains_read(struct cluster *cluster, const char *namespace, struct remains **ret_remains,
+                           struct err *reterr) MUST_USE;
+void remains_free(struct remains *remains); /* takes NULL */
+
+/** Whether svcmirror's agent made or took over this object: its managedFields say so. */
+bool remains_is_ours(const json_t *object);
+/** @return new: the merge patch that takes svcmirror's finalizer off, in this version of the Link; NULL when out of memory. */
+json_t *remains_release_patch(const json_t *link);
