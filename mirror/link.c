@@ -202,6 +202,15 @@ static void judge_selectors(struct judge *judge, const struct link_resource *res
         judge_selector(judge, "spec.federatedServiceSelector", &resource->federated_service_selector);
 }
 
+/* Where mirrors would go by a mistaken name or namespace, nobody meant them to be. */
+static void judge_naming(struct judge *judge, const struct naming *naming, struct link *link)
+{
+    struct err error = {0};
+    link->naming = naming_copy(judge->arena, naming);
+    if (naming_check(naming, link->cluster_name, &error) != ERR_OK)
+        refuse(judge, "%s", error.text);
+}
+
 /* Anything but "true" is no: a mistake must not take endpoints away. */
 /* An annotation that is "true" or "false". */
 static bool judge_switch(struct judge *judge, const char *annotation, const char *text, bool otherwise)
@@ -247,6 +256,7 @@ enum err_code link_from_resource(struct arena *arena, const struct link_resource
     };
     judge_gateway(&judge, resource, link);
     judge_selectors(&judge, resource, link);
+    judge_naming(&judge, &resource->naming, link);
     link->warning = judge.warning;
     if (arena_failed(arena))
         return err_set(reterr, ERR_NOMEM, "out of memory");
@@ -288,9 +298,12 @@ enum err_code link_from_secret(struct arena *arena, const struct link_secret *se
     /* 2.8.0 demanded this annotation although its mirror never used the value: a Secret without it works here, with a word. */
     if (!is_given(secret->linkerd_namespace))
         warn(&judge, "annotation " L5D_SECRET_L5D_NS " is missing: Linkerd 2.8 itself would refuse this Secret");
+    judge_naming(&judge, &secret->naming, link);
     link->warning = judge.warning;
     if (arena_failed(arena))
         return err_set(reterr, ERR_NOMEM, "out of memory");
+    if (judge.fault.code != ERR_OK)
+        return err_set(reterr, judge.fault.code, "%s", judge.fault.text);
     *ret_link = link;
     return ERR_OK;
 }
@@ -362,7 +375,7 @@ bool link_equal(const struct link *a, const struct link *b)
            a->created_us == b->created_us && strcmp(a->cluster_name, b->cluster_name) == 0 &&
            strcmp(a->cluster_domain, b->cluster_domain) == 0 &&
            strcmp(a->credentials_secret, b->credentials_secret) == 0 && strcmp(a->warning, b->warning) == 0 &&
-           a->drain == b->drain && a->mirror_headless == b->mirror_headless &&
+           a->drain == b->drain && naming_equal(&a->naming, &b->naming) && a->mirror_headless == b->mirror_headless &&
            text_equal(a->allowed_labels, b->allowed_labels) &&
            text_equal(a->allowed_annotations, b->allowed_annotations) && selector_equal(&a->selector, &b->selector) &&
            selector_equal(&a->discovery_selector, &b->discovery_selector) &&
@@ -396,6 +409,7 @@ struct link *link_copy(const struct link *link)
     block->link.cluster_name = arena_strdup(arena, link->cluster_name);
     block->link.cluster_domain = arena_strdup(arena, link->cluster_domain);
     block->link.credentials_secret = arena_strdup(arena, link->credentials_secret);
+    block->link.naming = naming_copy(arena, &link->naming);
     block->link.selector = selector_copy(arena, &link->selector);
     block->link.discovery_selector = selector_copy(arena, &link->discovery_selector);
     block->link.federated_selector = selector_copy(arena, &link->federated_selector);

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/kv.h"
+#include "mirror/naming.h"
 #include "mirror/selector.h"
 
 enum link_kind {
@@ -40,6 +41,7 @@ struct link_resource {
     const char *selector_error;                       /* NULL, or the field and why it could not be read */
     const char *drain, *headless;                     /* annotations LINK_DRAIN and EXPORT_HEADLESS */
     const char *allowed_labels, *allowed_annotations; /* annotations LINK_ALLOWED_*: comma lists */
+    struct naming naming;
     const char *const *excluded_annotations;
     uint32_t excluded_annotation_count;
     const char *const *excluded_labels;
@@ -52,6 +54,7 @@ struct link_secret {
     int64_t created_us;
     const char *cluster_name, *cluster_domain, *linkerd_namespace; /* the three annotations */
     const char *drain;                                             /* annotation LINK_DRAIN */
+    struct naming naming;
 };
 
 enum { LINK_MAX_GATEWAY_ADDRESSES = 64 };
@@ -66,6 +69,7 @@ struct link {
     const char *cluster_domain;         /* "cluster.local" when absent */
     const char *credentials_secret;     /* name, in the link's namespace */
     bool drain;                         /* its mirrors are to be unready */
+    struct naming naming;               /* of its mirrors; checked */
     struct selector federated_selector; /* LINK_RESOURCE and LINK_LOCAL */
     /* LINK_RESOURCE only */
     struct selector selector, discovery_selector;

@@ -41,6 +41,10 @@
 /* EXPORT_HEADLESS on Links too: for all services of the link */
 /* on Links, credentials Secrets and gateway Services */
 #define LINK_DRAIN "svcmirror.io/drain"
+/* on Links and credentials Secrets */
+#define LINK_MIRROR_NAME "svcmirror.io/mirror-name"
+#define LINK_NAMESPACE_MAP "svcmirror.io/namespace-map"
+#define LINK_ALLOWED_NAMESPACES "svcmirror.io/allowed-namespaces"
 /* on Links */
 #define LINK_ALLOWED_LABELS "svcmirror.io/allowed-labels"
 #define LINK_ALLOWED_ANNOTATIONS "svcmirror.io/allowed-annotations"

@@ -38,18 +38,30 @@ static bool slice_is_ours(const struct slice *slice)
 
 /* ---- nothing claims the name ---- */
 
-/* Mirrors of hostnames are known from the target's slices; where these may not be read, those of services that are exported stay. */
-static bool is_listed(const struct world *world, const struct service *service, const char *cluster,
-                      bool services_listed)
+/* Whether a link's target is known well enough to say that it exports nothing of which the mirror was made. Mirrors of hostnames are known from the
+ * target's slices; where these may not be read, those of services that are exported stay. */
+static bool is_listed(const struct world_link *link, const struct service *service)
 {
-    if (!services_listed || kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) == NULL)
-        return services_listed;
-    for (const struct world_link *link = world_first_link(world); link != NULL; link = world_next_link(link))
-        if (link->declaration->kind == LINK_RESOURCE && strcmp(link->declaration->cluster_name, cluster) == 0 &&
-            (link->knowledge[WORLD_TARGET_SLICES] == WORLD_UNKNOWN ||
-             (target_endpoints_unreadable(link) && target_has_host(link, service))))
-            return false;
-    return true;
+    if (link->knowledge[WORLD_TARGET_SERVICES] != WORLD_LISTED)
+        return false;
+    return kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) == NULL || link->declaration->kind != LINK_RESOURCE ||
+           (link->knowledge[WORLD_TARGET_SLICES] != WORLD_UNKNOWN &&
+            !(target_endpoints_unreadable(link) && target_has_host(link, service)));
+}
+
+/* Why what a link's cluster does not account for goes; NULL: it must stay. */
+static const char *unclaimed_reason(const struct planner *planner, const char *cluster)
+{
+    const char *reason = "no longer exported";
+    for (const struct world_link *link = world_first_link(planner->world); link != NULL; link = world_next_link(link)) {
+        if (strcmp(link->declaration->cluster_name, cluster) != 0)
+            continue;
+        if (!is_listed(link, planner->mirror->service))
+            return NULL;
+        if (target_moved(link, planner->mirror))
+            reason = "its mirror has another name or namespace now";
+    }
+    return reason;
 }
 
 /* Also a mirror that others made, with endpoints that we made for it. */
@@ -67,16 +79,17 @@ static const char *orphan_reason(const struct planner *planner)
     const struct world *world = planner->world;
     const struct service *service = planner->mirror->service;
     const char *cluster = kv_get(&service->meta.labels, L5D_CLUSTER_NAME);
-    bool made_by_us = is_of_our_making(planner->mirror), listed = false;
-    if (cluster == NULL || world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED)
+    bool listed = false;
+    if (cluster == NULL || world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED || is_of_a_chart(service))
         return NULL;
-    if (is_of_a_chart(service) || is_made_of_unreadable(world, planner->mirror, cluster))
+    if (is_made_of_unreadable(world, planner->mirror, cluster))
         return NULL;
     if (cluster_is_linked(world, cluster, &listed))
-        return is_listed(world, service, cluster, listed) ? "no longer exported" : NULL;
+        return unclaimed_reason(planner, cluster);
     if (map_get(world->unlinked, cluster) != NULL)
         return "its link was removed";
-    return world->links_complete && (made_by_us || world->config.remove_unaccounted) ? "no link accounts for it" : NULL;
+    bool may_go = is_of_our_making(planner->mirror) || world->config.remove_unaccounted;
+    return world->links_complete && may_go ? "no link accounts for it" : NULL;
 }
 
 void plan_delete_service(struct planner *planner, const char *reason)
@@ -168,45 +181,11 @@ static const char *invalid_service(const struct planner *planner, const struct c
     return count == 0 ? "annotation " EXPORT_PORTS " names no port" : NULL;
 }
 
-static const char *invalid_name(const struct planner *planner, const char *name)
-{
-    if (text_is_dns1035_label(name))
-        return NULL;
-    return strlen(name) > 63
-               ? arena_printf(planner->arena,
-                              "the mirror's name %s would have %zu characters, and a Service name has at most 63: "
-                              "shorten the service's or the cluster's name",
-                              name, strlen(name))
-               : arena_printf(planner->arena, "the mirror's name %s is not a valid Service name", name);
-}
-
-/* A hostname's mirror names that of its service, without which it is not to be. */
-static const char *invalid_root(const struct planner *planner, const struct claim *claim)
-{
-    char namespace[OBJECT_KEY_BYTES];
-    const struct mirror *root = claim->service->claim->mirror;
-    const char *invalid = invalid_name(planner, object_key_split(root->key, namespace));
-    if (invalid != NULL || !root->foreign)
-        return invalid;
-    return arena_printf(planner->arena, "its service has no mirror: Service %s exists and is somebody else's",
-                        root->key);
-}
-
 static const char *invalid_reason(const struct planner *planner, const struct claim *claim)
 {
-    const char *namespace = claim->service != NULL && claim->kind != CLAIM_FEDERATED
-                                ? kv_get(&claim->service->service->meta.annotations, EXPORT_NAMESPACE)
-                                : NULL;
-    if (namespace != NULL && namespace[0] != '\0' && !text_is_dns1123_label(namespace))
-        return arena_printf(planner->arena, "annotation " EXPORT_NAMESPACE " \"%s\" is not a name of a namespace",
-                            namespace);
-    const char *invalid = invalid_name(planner, planner->name);
-    if (invalid == NULL && claim->kind == CLAIM_HOST)
-        invalid = invalid_root(planner, claim);
-    if (invalid != NULL)
+    const char *invalid = plan_invalid_name(planner, claim);
+    if (invalid != NULL || claim->kind == CLAIM_GATEWAY)
         return invalid;
-    if (claim->kind == CLAIM_GATEWAY)
-        return NULL;
     if (claim->link->declaration->kind == LINK_SECRET && !names_gateway(claim))
         return "annotations " L5D_GATEWAY_NAME " and " L5D_GATEWAY_NS " must name a Service and its namespace";
     return invalid_service(planner, claim);

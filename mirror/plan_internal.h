@@ -25,6 +25,10 @@ void plan_delete_service(struct planner *planner, const char *reason);
 /** Deletes all slices of the mirror that are ours. */
 void plan_delete_slices(struct planner *planner, const char *reason);
 
+/* plan_name.c */
+/** What stands in the way of the claim by the mirror's name and namespace; NULL when nothing does. */
+const char *plan_invalid_name(const struct planner *planner, const struct claim *claim);
+
 /* plan_federated.c */
 /** Plans the federated service of all members that claim the name. `first` is the first valid one, NULL when there is none. */
 void plan_federated(struct planner *planner, struct claim *first);

@@ -51,6 +51,8 @@ struct world_config {
     bool create_namespaces_for_secrets, create_namespaces_for_links;
     const char *
         cluster_name; /* of the source, for exports to named clusters; "" when nobody said; borrowed for the world's life */
+    const char *
+        allowed_namespaces; /* that services may choose for their mirrors, where the link does not say; borrowed likewise */
     bool write_endpoints;    /* v1 Endpoints instead of EndpointSlices; may change: world_set_write_endpoints() */
     bool remove_unaccounted; /* mirrors that others made for clusters that no link names go too */
     bool mirror_headless;    /* hostnames of headless services get mirrors of their own */

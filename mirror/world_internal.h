@@ -209,6 +209,15 @@ enum err_code target_mirror_changed(struct world *world, const struct service *s
 /** How much is known of the target's endpoints changed: so may have the hostnames. Needs no memory when they are listed. */
 enum err_code target_rehost(struct world_link *link) MUST_USE;
 
+/* world_target_names.c */
+/** The key of the service's own mirror. */
+void target_mirror_key(const struct world_link *link, const struct service *service, char key[OBJECT_KEY_BYTES]);
+/** The key of the mirror of one of its hostnames: by the link's template alone. */
+void target_host_key(const struct world_link *link, const struct service *service, const char *hostname,
+                     char key[OBJECT_KEY_BYTES]);
+/** Whether what the mirror was made of is exported still, and has its mirror elsewhere now. */
+bool target_moved(const struct world_link *link, const struct mirror *mirror);
+
 /* world_target_slices.c */
 void target_drop_slice(struct world_link *link, const char *key);
 void target_free_slice(struct target_slice *slice); /* takes NULL */

@@ -63,36 +63,12 @@ static enum err_code find_gateway(struct world_link *link, const struct service 
     return gateway_obtain(link, key, ret_gateway);
 }
 
-static const char *annotation_or(const struct service *service, const char *key, const char *otherwise)
-{
-    const char *value = kv_get(&service->meta.annotations, key);
-    return value != NULL && value[0] != '\0' ? value : otherwise;
-}
-
-/* "<name>-<suffix>" where the service's mirrors live. */
-static void suffixed_key(const struct service *service, const char *name, const char *suffix,
-                         char key[OBJECT_KEY_BYTES])
-{
-    char text[OBJECT_KEY_BYTES];
-    (void)snprintf(text, sizeof(text), "%s-%s", name, suffix);
-    object_key_format(key, annotation_or(service, EXPORT_NAMESPACE, service->meta.namespace), text);
-}
-
-static void mirror_key_of(const struct world_link *link, const struct service *service, char key[OBJECT_KEY_BYTES])
-{
-    const char *name = kv_get(&service->meta.annotations, EXPORT_NAME);
-    if (name != NULL && name[0] != '\0')
-        object_key_format(key, annotation_or(service, EXPORT_NAMESPACE, service->meta.namespace), name);
-    else
-        suffixed_key(service, service->meta.name, link->declaration->cluster_name, key);
-}
-
 /* A claim never stands without its gateway: that is found first. */
 static enum err_code claim_for(struct world_link *link, const char *key, struct target_service *entry)
 {
     char mirror_key[OBJECT_KEY_BYTES];
     struct world_gateway *gateway = NULL;
-    mirror_key_of(link, entry->service, mirror_key);
+    target_mirror_key(link, entry->service, mirror_key);
     TRY(find_gateway(link, entry->service, &gateway));
     struct claim *old = entry->claim;
     if (old == NULL || strcmp(old->mirror->key, mirror_key) != 0) {
@@ -186,7 +162,7 @@ static struct claim *new_host(struct world_link *link, const char *key, struct t
 {
     char mirror_key[OBJECT_KEY_BYTES];
     char *copy = mem_strdup(hostname);
-    suffixed_key(entry->service, hostname, link->declaration->cluster_name, mirror_key);
+    target_host_key(link, entry->service, hostname, mirror_key);
     struct claim *host = copy != NULL ? claim_new(CLAIM_HOST, link, key, mirror_key) : NULL;
     if (host == NULL) {
         mem_free(copy);
@@ -202,7 +178,7 @@ static struct claim *obtain_host(struct world_link *link, const char *key, struc
                                  struct claim **old, const char *hostname)
 {
     char mirror_key[OBJECT_KEY_BYTES];
-    suffixed_key(entry->service, hostname, link->declaration->cluster_name, mirror_key);
+    target_host_key(link, entry->service, hostname, mirror_key);
     struct claim *host = take_host(old, hostname);
     if (host != NULL && strcmp(host->mirror->key, mirror_key) != 0) {
         claim_free(host);
@@ -223,7 +199,7 @@ static struct target_service *origin_of(const struct world_link *link, const str
     struct target_service *entry = map_get(link->services, ret_origin->key);
     if (entry == NULL || !target_is_headless(link, entry))
         return NULL;
-    suffixed_key(entry->service, ret_origin->hostname, cluster, wanted);
+    target_host_key(link, entry->service, ret_origin->hostname, wanted);
     object_key_format(there, service->meta.namespace, service->meta.name);
     return strcmp(wanted, there) == 0 ? entry : NULL;
 }
@@ -460,16 +436,17 @@ static enum err_code put_service(struct world_link *link, const char *key, const
 
 /* ---- Services that are there and cannot be read ---- */
 
+/* What was made of it may go now. Where that is, a Service that cannot be read does not tell; its mirrors do. */
 static void readable_again(struct world_link *link, const char *key)
 {
-    char mirror_key[OBJECT_KEY_BYTES], namespace[OBJECT_KEY_BYTES];
+    struct origin origin;
     if (!map_remove(link->unreadable, key))
         return;
-    const struct service unread = {.meta = {.name = object_key_split(key, namespace), .namespace = namespace}};
-    mirror_key_of(link, &unread, mirror_key);
-    struct mirror *mirror = world_find_mirror(link->world, mirror_key);
-    if (mirror != NULL)
-        world_mark(mirror, false);
+    for (struct map_entry *at = map_first(link->world->mirrors); at != NULL; at = map_next(at)) {
+        struct mirror *mirror = map_value(at);
+        if (mirror->service != NULL && mirror_origin(mirror->service, &origin) && strcmp(origin.key, key) == 0)
+            world_mark(mirror, false);
+    }
 }
 
 enum err_code world_target_unreadable(struct world_link *link, const char *namespace, const char *name)

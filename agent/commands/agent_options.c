@@ -6,6 +6,7 @@
 #include "agent/admin/listener.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "mirror/naming.h"
 #include "mirror/selector.h"
 
 enum { SELECTOR_BYTES = 1 << 20 };
@@ -44,6 +45,11 @@ enum err_code agent_options_check_selector(const char *text, struct err *reterr)
     enum err_code code = selector_parse(&arena, text, &selector, reterr);
     arena_done(&arena);
     return code;
+}
+
+enum err_code agent_options_check_namespaces(const char *text, struct err *reterr)
+{
+    return naming_check_allowed(text, reterr);
 }
 
 static const char *const endpoints_apis[] = {
@@ -87,6 +93,7 @@ void agent_options_decide(const struct options *options, struct control_config *
     config->endpoints_api = endpoints_api_of(options_text(options, "endpoints-api"));
     config->remove_unaccounted = options_get(options, "remove-unaccounted-mirrors")->boolean;
     config->cluster_name = text_or_empty(options, "cluster-name");
+    config->allowed_namespaces = text_or_empty(options, "allowed-namespaces");
     config->federated_selector = text_or_empty(options, "federated-service-selector");
     config->excluded_annotations = text_or_empty(options, "excluded-annotations");
     config->excluded_labels = text_or_empty(options, "excluded-labels");

@@ -40,6 +40,11 @@
          .value_name = "NAME",                                                                                         \
          .help = "name of this cluster, for services that are exported to named clusters only",                        \
          .check = command_check_namespace},                                                                            \
+        {.name = "allowed-namespaces",                                                                                 \
+         .value_name = "NAME,...",                                                                                     \
+         .help = "namespaces that an exported service may choose for its mirror by annotation, where its link does "   \
+                 "not say: names, beginnings as in team-*, or *; default: none",                                       \
+         .check = agent_options_check_namespaces},                                                                     \
         {.name = "endpoints-api",                                                                                      \
          .value_name = "auto|endpointslice|endpoints",                                                                 \
          .fallback = "auto",                                                                                           \
@@ -62,6 +67,7 @@
 
 enum err_code agent_options_check_selector(const char *text, struct err *reterr);
 enum err_code agent_options_check_endpoints_api(const char *text, struct err *reterr);
+enum err_code agent_options_check_namespaces(const char *text, struct err *reterr);
 enum err_code agent_options_check_dns_servers(const char *text, struct err *reterr);
 /** Of --http-version. */
 bool agent_options_http2(const struct options *options);

@@ -142,6 +142,7 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
                                        .create_namespaces_for_secrets = config->create_namespaces_for_secrets,
                                        .create_namespaces_for_links = config->create_namespaces_for_links,
                                        .cluster_name = control->cluster_name,
+                                       .allowed_namespaces = control->allowed_namespaces,
                                        .mirror_headless = config->mirror_headless,
                                        .remove_unaccounted = config->remove_unaccounted,
                                        .move_endpoints = config->move_endpoints,
@@ -174,9 +175,10 @@ enum err_code control_new(const struct control_config *config, struct control **
     control->namespace = mem_strdup(config->namespace);
     control->instance = mem_strdup(config->instance);
     control->cluster_name = mem_strdup(config->cluster_name);
-    enum err_code code = control->namespace != NULL && control->instance != NULL && control->cluster_name != NULL
-                             ? start_parts(control, reterr)
-                             : no_memory(reterr);
+    control->allowed_namespaces = mem_strdup(config->allowed_namespaces);
+    bool copied = control->namespace != NULL && control->instance != NULL && control->cluster_name != NULL &&
+                  control->allowed_namespaces != NULL;
+    enum err_code code = copied ? start_parts(control, reterr) : no_memory(reterr);
     control->config.source = NULL;
     if (code != ERR_OK) {
         control_free(control);
@@ -251,6 +253,7 @@ void control_free(struct control *control)
     mem_free(control->namespace);
     mem_free(control->instance);
     mem_free(control->cluster_name);
+    mem_free(control->allowed_namespaces);
     mem_free(control);
 }
 

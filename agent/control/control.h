@@ -42,6 +42,8 @@ struct control_config {
     enum link_finalizer link_finalizer;
     bool remove_unaccounted;  /* mirrors that others made for clusters that no link names go too */
     const char *cluster_name; /* of the source, for exports to named clusters; "" when nobody said; copied */
+    const char
+        *allowed_namespaces; /* that services may choose for their mirrors, where the link does not say; copied */
     /* Of local members: comma lists, "": none; borrowed for control_new(). */
     const char *excluded_annotations, *excluded_labels;
     const char *only_link; /* NULL: all links; else only the Link resource of this name, "": none; borrowed */

@@ -58,6 +58,16 @@ static bool is_asked_about(const struct explain *explain, const struct link *lin
     return wanted == NULL || strcmp(wanted, link->name) == 0 || strcmp(wanted, link->cluster_name) == 0;
 }
 
+/* Where the link would have the service's mirror, for all that is known without asking the target. */
+static const char *templated_mirror(struct arena *texts, const struct link *link, const char *namespace,
+                                    const char *name)
+{
+    char mirror_namespace[OBJECT_KEY_BYTES], mirror_name[OBJECT_KEY_BYTES];
+    naming_namespace(&link->naming, namespace, mirror_namespace);
+    naming_name(&link->naming, link->cluster_name, namespace, name, mirror_name);
+    return object_key(texts, mirror_namespace, mirror_name);
+}
+
 static enum err_code add_subject(struct explain *explain, const struct link *link, const char *namespace,
                                  const char *name, struct subject **ret_subject)
 {
@@ -75,7 +85,7 @@ static enum err_code add_subject(struct explain *explain, const struct link *lin
     subject->explanation.link_name = arena_strdup(texts, link->name);
     subject->explanation.namespace = arena_strdup(texts, namespace);
     subject->explanation.name = arena_strdup(texts, name);
-    subject->explanation.mirror = arena_printf(texts, "%s/%s-%s", namespace, name, link->cluster_name);
+    subject->explanation.mirror = templated_mirror(texts, link, namespace, name);
     subject->explanation.mode = "";
     subject->explanation.exists = true;
     *explain->end = subject;
@@ -106,20 +116,19 @@ static enum err_code add_claim(struct explain *explain, const struct claim *clai
 }
 
 /* "web-east" may be the mirror of web of cluster east, though nothing claims the name yet. */
-static enum err_code add_guess(struct explain *explain, const struct link *link)
+static enum err_code add_guesses(struct explain *explain, const struct link *link)
 {
-    struct subject *subject = NULL;
-    const char *name = explain->config.name;
-    const char *suffix = arena_printf(&explain->texts, "-%s", link->cluster_name);
-    if (suffix == NULL)
-        return ERR_NOMEM;
-    if (!text_ends_with(name, suffix) || strlen(name) <= strlen(suffix))
-        return ERR_OK;
-    const char *service = arena_printf(&explain->texts, "%.*s", (int)(strlen(name) - strlen(suffix)), name);
-    if (service == NULL)
-        return ERR_NOMEM;
-    TRY(add_subject(explain, link, explain->config.namespace, service, &subject));
-    subject->guessed = true;
+    char namespace[OBJECT_KEY_BYTES], name[OBJECT_KEY_BYTES];
+    const struct explain_config *config = &explain->config;
+    for (uint32_t i = 0; naming_origin_namespace(&link->naming, config->namespace, i, namespace); i++) {
+        struct subject *subject = NULL;
+        bool is_itself = strcmp(namespace, config->namespace) == 0;
+        if (!naming_origin_name(&link->naming, link->cluster_name, namespace, config->name, name) ||
+            (is_itself && strcmp(name, config->name) == 0)) /* asked about as a service already */
+            continue;
+        TRY(add_subject(explain, link, namespace, name, &subject));
+        subject->guessed = true;
+    }
     return ERR_OK;
 }
 
@@ -144,7 +153,7 @@ static enum err_code add_service(struct explain *explain, struct world_link *wor
     if (any || link->kind == LINK_LOCAL)
         return ERR_OK;
     TRY(add_subject(explain, link, config->namespace, config->name, &subject));
-    return add_guess(explain, link);
+    return add_guesses(explain, link);
 }
 
 static bool is_linked(const struct explain *explain, const char *cluster)
@@ -287,6 +296,8 @@ static void explain_service(struct subject *subject, const struct link *link, co
     facts_add(facts, FACT_GOOD, "service", "Service %s/%s is in cluster %s", explanation->namespace, explanation->name,
               explanation->cluster);
     subject->now.exported = explain_export(facts, link, &service, subject->explain->config.control->cluster_name);
+    if (subject->now.exported && (subject->kind == CLAIM_SERVICE || subject->kind == CLAIM_HOST))
+        explain_naming(facts, link, &service);
 }
 
 static void explain_absence(struct subject *subject, const struct kube_failure *failure)

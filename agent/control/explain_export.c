@@ -129,13 +129,42 @@ static bool explain_export_to(struct facts *facts, const struct service *service
     return named;
 }
 
+static bool explain_ways(struct facts *facts, const struct link *link, const struct service *service)
+{
+    if (link->kind != LINK_SECRET)
+        return explain_selectors(facts, link, service);
+    bool name = explain_annotation(facts, link, service, L5D_GATEWAY_NAME, "the gateway's Service");
+    bool namespace = explain_annotation(facts, link, service, L5D_GATEWAY_NS, "the namespace of the gateway's Service");
+    return name && namespace;
+}
+
 bool explain_export(struct facts *facts, const struct link *link, const struct service *service,
                     const char *own_cluster)
 {
     bool here = explain_export_to(facts, service, own_cluster);
-    if (link->kind != LINK_SECRET)
-        return explain_selectors(facts, link, service) && here;
-    bool name = explain_annotation(facts, link, service, L5D_GATEWAY_NAME, "the gateway's Service");
-    bool namespace = explain_annotation(facts, link, service, L5D_GATEWAY_NS, "the namespace of the gateway's Service");
-    return name && namespace && here;
+    return explain_ways(facts, link, service) && here;
+}
+
+/* ---- where its mirror goes ---- */
+
+static void explain_annotated(struct facts *facts, const struct service *service, const char *annotation)
+{
+    const char *value = kv_get(&service->meta.annotations, annotation);
+    if (value != NULL && value[0] != '\0')
+        facts_add(facts, FACT_NOTE, "name", "annotation %s is \"%s\"", annotation, value);
+}
+
+void explain_naming(struct facts *facts, const struct link *link, const struct service *service)
+{
+    char namespace[OBJECT_KEY_BYTES];
+    const char *kind = link->kind == LINK_SECRET ? "Secret" : "Link";
+    const struct naming *naming = &link->naming;
+    naming_namespace(naming, service->meta.namespace, namespace);
+    if (naming->name != NULL && naming->name[0] != '\0')
+        facts_add(facts, FACT_NOTE, "name", "%s %s names mirrors \"%s\"", kind, link->name, naming->name);
+    if (strcmp(namespace, service->meta.namespace) != 0)
+        facts_add(facts, FACT_NOTE, "name", "%s %s has mirrors of namespace %s in namespace %s", kind, link->name,
+                  service->meta.namespace, namespace);
+    explain_annotated(facts, service, EXPORT_NAME);
+    explain_annotated(facts, service, EXPORT_NAMESPACE);
 }

@@ -9,3 +9,5 @@
  *  @return whether it is exported here, in whatever way. */
 bool explain_export(struct facts *facts, const struct link *link, const struct service *service,
                     const char *own_cluster);
+/** Adds what gives the service's own mirror another name or namespace than Linkerd would. */
+void explain_naming(struct facts *facts, const struct link *link, const struct service *service);

@@ -43,7 +43,7 @@ struct expiry {
 
 struct control {
     struct control_config config;
-    char *namespace, *instance, *cluster_name;
+    char *namespace, *instance, *cluster_name, *allowed_namespaces;
     struct instruments instruments;
     struct world *world;
     struct kube_client *client; /* of the source cluster */

@@ -147,6 +147,7 @@ enum err_code codec_link(struct arena *arena, const json_t *json, struct link_re
         .headless = kv_get(&meta.annotations, EXPORT_HEADLESS),
         .allowed_labels = kv_get(&meta.annotations, LINK_ALLOWED_LABELS),
         .allowed_annotations = kv_get(&meta.annotations, LINK_ALLOWED_ANNOTATIONS),
+        .naming = naming_of(&meta.annotations),
     };
     TRY(field_object(&decoder, json, "spec", &spec));
     TRY(get_link_texts(&decoder, spec, &link));
@@ -209,6 +210,7 @@ enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_
         .cluster_domain = kv_get(&meta.annotations, L5D_SECRET_CLUSTER_DOMAIN),
         .linkerd_namespace = kv_get(&meta.annotations, L5D_SECRET_L5D_NS),
         .drain = kv_get(&meta.annotations, LINK_DRAIN),
+        .naming = naming_of(&meta.annotations),
     };
     return ERR_OK;
 }

@@ -5,8 +5,10 @@ is pure, on objects as the API gives them. Where the document leaves something o
 """
 import base64
 import dataclasses
+import fnmatch
 import http.client
 import json
+import re
 
 MIRROR, MULTICLUSTER, OURS = "mirror.linkerd.io/", "multicluster.linkerd.io/", "svcmirror.io/"
 MIRRORED, CLUSTER, HEADLESS_ROOT = MIRROR + "mirrored-service", MIRROR + "cluster-name", MIRROR + "headless-mirror-svc-name"
@@ -26,6 +28,7 @@ class Options:
     """The agent's flags, as far as they decide what is mirrored."""
     namespace: str = "linkerd-multicluster"
     cluster_name: str = ""
+    allowed_namespaces: str = ""
     headless: bool = True
     move_endpoints: bool = True
     create_namespaces: bool | None = None  # None: for 2.8's links only
@@ -59,7 +62,7 @@ class Link:
     drained: bool
     spec: dict | None     # of a Link resource; None for a Secret of 2.8
     target: View | None   # None: it cannot be read, so nothing is known about its services
-    headless: str | None = None  # the annotation svcmirror.io/headless
+    marks: dict = dataclasses.field(default_factory=dict)  # our annotations, without their prefix
 
     @property
     def is_2_8(self):
@@ -159,13 +162,14 @@ def declared_links(world):
         if namespace == world.options.namespace and spec.get("targetClusterName"):
             domain, target = spec.get("targetClusterDomain") or "cluster.local", target_of(world, spec.get("clusterCredentialsSecret"))
             found.append(Link("link/" + name, obj["metadata"]["creationTimestamp"], name, spec["targetClusterName"], domain, is_drained(obj), spec, target,
-                              annotations_of(obj).get(OURS + "headless")))
+                              own_marks(obj)))
     for (namespace, name), obj in world.source.secrets.items():
         marks = annotations_of(obj)
         if (namespace == world.options.namespace and obj.get("type") == MIRROR + "remote-kubeconfig"
                 and marks.get(CLUSTER) and marks.get(MIRROR + "remote-cluster-domain")):
             domain, target = marks[MIRROR + "remote-cluster-domain"], target_of(world, name)
-            found.append(Link("secret/" + name, obj["metadata"]["creationTimestamp"], name, marks[CLUSTER], domain, is_drained(obj), None, target))
+            found.append(Link("secret/" + name, obj["metadata"]["creationTimestamp"], name, marks[CLUSTER], domain, is_drained(obj), None, target,
+                              own_marks(obj)))
     chosen = {}
     for link in sorted(found, key=lambda link: (link.is_2_8, link.order)):
         chosen.setdefault(link.cluster, link)
@@ -179,6 +183,10 @@ def target_of(world, secret_name):
         return world.targets.get(config["clusters"][0]["cluster"]["server"])
     except (KeyError, ValueError, IndexError):
         return None
+
+
+def own_marks(obj):
+    return {k.removeprefix(OURS): v for k, v in annotations_of(obj).items() if k.startswith(OURS)}
 
 
 def is_drained(obj):
@@ -281,18 +289,38 @@ def exported_ports(service):
     return [p for p in ports if {p.get("name"), str(p["port"])} & set(words(wanted))]
 
 
+def templated_name(link, namespace, name):
+    """svcmirror.io/mirror-name of the link, for a service or one of its hostnames."""
+    values = {"{name}": name, "{namespace}": namespace, "{cluster}": link.cluster}
+    return re.sub(r"{\w+}", lambda found: values[found[0]], link.marks.get("mirror-name") or "{name}-{cluster}")
+
+
+def mapped_namespace(link, namespace):
+    """svcmirror.io/namespace-map of the link"""
+    pairs = dict(pair.split("=") for pair in re.split(r"[, ]+", link.marks.get("namespace-map", "")) if pair)
+    return pairs.get(namespace, pairs.get("*", namespace))
+
+
 def mirror_key(link, service):
-    """svcmirror.io/export-name and export-namespace, else <service>-<cluster> in the same namespace."""
+    """svcmirror.io/export-name and export-namespace, else what the link makes of name and namespace."""
     namespace, name = key_of(service)
     marks = annotations_of(service)
-    return marks.get(OURS + "export-namespace", namespace), marks.get(OURS + "export-name", f"{name}-{link.cluster}")
+    return marks.get(OURS + "export-namespace", mapped_namespace(link, namespace)), marks.get(OURS + "export-name", templated_name(link, namespace, name))
+
+
+def may_be_there(world, link, service, mode):
+    """Whether the mirror's namespace is the link's, or one that the service may choose; by remote discovery it is the service's own."""
+    namespace, allowed = mirror_key(link, service)[0], link.marks.get("allowed-namespaces", world.options.allowed_namespaces)
+    if mode == "discovery" and namespace != service["metadata"]["namespace"]:
+        return False
+    return namespace == mapped_namespace(link, service["metadata"]["namespace"]) or any(fnmatch.fnmatchcase(namespace, p) for p in re.split(r"[, ]+", allowed))
 
 
 def wants_headless(world, link, service, existing):
     """With hostnames; once headless, for as long as nothing of the exported service is ready."""
     if link.is_2_8 or link.cluster in world.blind or not world.options.headless or not is_headless(service):
         return False
-    if "false" in (annotations_of(service).get(OURS + "headless"), link.headless):
+    if "false" in (annotations_of(service).get(OURS + "headless"), link.marks.get("headless")):
         return False
     if hostnames(link, service):
         return True
@@ -411,7 +439,7 @@ def headless_with_hostnames(world, link, service):
     reachable = not moves or any(is_alive(world, gateway, a) for a in gateway.addresses)
     endpoints = []
     for host, ready in sorted(hosts.items()):
-        address = address_of_hostname(world, (key[0], f"{host}-{link.cluster}"), key[1])
+        address = address_of_hostname(world, (key[0], templated_name(link, service["metadata"]["namespace"], host)), key[1])
         if address:
             endpoints.append({"addresses": [address], "hostname": host, "ready": ready and reachable and not drained})
     own_ports = [{"name": p.get("name") or "", "protocol": p.get("protocol", "TCP"), "port": p["port"],
@@ -420,8 +448,8 @@ def headless_with_hostnames(world, link, service):
     yield Claim(key, (1, *link.order), service_shape(labels, annotations_of_mirror(link, service, gateway), ports, True), {"ipv4": root}, link)
     for host, ready in sorted(hosts.items()):
         own = {MIRRORED: "true", CLUSTER: link.cluster, HEADLESS_ROOT: key[1]}
-        name, marks = f"{host}-{link.cluster}", {MIRROR + "remote-resource-version": service["metadata"]["resourceVersion"],
-                                                 MIRROR + "remote-svc-fq-name": fq_name(link, service, host)}
+        name, marks = templated_name(link, service["metadata"]["namespace"], host), {
+            MIRROR + "remote-resource-version": service["metadata"]["resourceVersion"], MIRROR + "remote-svc-fq-name": fq_name(link, service, host)}
         marks.update({k: v for k, v in annotations_of(service).items() if k == ALWAYS_CARRIED})
         slices = gateway_slices(world, gateway, slice_labels(own, name), slice_annotations(gateway, fq_name(link, service, host)),
                                 gateway_ports(ports, gateway), ready=ready, drained=drained, moves=moves)
@@ -493,6 +521,8 @@ def mirrors_of(world, link, service):
     if mode is None or is_invalid(service) or not exported_here(world, service) or exported_ports(service) is None:
         return ()
     key = mirror_key(link, service)
+    if not may_be_there(world, link, service, mode):
+        return ()
     if mode == "discovery":
         return by_remote_discovery(world, link, service)
     if wants_headless(world, link, service, world.source.services.get(key)):

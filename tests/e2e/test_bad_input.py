@@ -357,7 +357,8 @@ def test_a_gateway_that_returns_with_other_ports(source, east, good):
 
 @pytest.mark.parametrize("argv, words", [
     (["run", "--bogus"], "unknown flag --bogus"), (["run", "--log-level", "loud"], "loud"), (["bogus"], "unknown command"),
-    (["gateways", "-o", "xml"], "xml"), (["run", "--kubeconfig"], "needs a value"), (["gateways", "--wait", "soon"], "soon")])
+    (["gateways", "-o", "xml"], "xml"), (["run", "--kubeconfig"], "needs a value"), (["run", "--allowed-namespaces", "a,B"], '"B" is not a name of a namespace'),
+    (["gateways", "--wait", "soon"], "soon")])
 def test_bad_flags(lab, argv, words):
     result = lab.agent(name="flags").command(*argv)
     assert result.returncode == 2 and words in result.stderr and "--help` lists" in result.stderr

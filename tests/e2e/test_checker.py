@@ -34,9 +34,9 @@ def gateway(addresses=("203.0.113.7",), **annotations):
     return {**made, "status": {"loadBalancer": {"ingress": [{"ip": a} for a in addresses]}}}
 
 
-def secret(cluster, created="2026-01-01T00:00:00Z", link=False):
+def secret(cluster, created="2026-01-01T00:00:00Z", link=False, annotations=None):
     config = json.dumps({"clusters": [{"cluster": {"server": cluster}}]})
-    marks = {} if link else {MIRROR + "cluster-name": cluster, MIRROR + "remote-cluster-domain": "cluster.local"}
+    marks = {} if link else {MIRROR + "cluster-name": cluster, MIRROR + "remote-cluster-domain": "cluster.local", **(annotations or {})}
     return {"type": MIRROR + "remote-kubeconfig", "data": {"kubeconfig": base64.b64encode(config.encode()).decode()},
             "metadata": {"name": "credentials-" + cluster, "namespace": "linkerd-multicluster", "creationTimestamp": created, "annotations": marks}}
 
@@ -196,11 +196,38 @@ def test_federated():
     ({"export-name": "checkout", "export-namespace": "shared"}, "shared/checkout", [53, 80])])
 def test_finer_exports(annotations, found, ports):
     of = world({"east": [service(labels=EXPORTED, annotations={OURS + k: v for k, v in annotations.items()}, ports=[HTTP, DNS]), slice_of()]},
-               namespaces=("demo", "shared"), options=Options(cluster_name="west"))
+               namespaces=("demo", "shared"), options=Options(cluster_name="west", allowed_namespaces="shared"))
     mirrors = {f"{ns}/{name}": claim for (ns, name), claim in expected(of).items() if ns != "linkerd-multicluster"}
     assert list(mirrors) == ([found] if found else [])
     if found:
         assert [p["port"] for p in mirrors[found].service["ports"]] == ports and len(mirrors[found].slices["ipv4"]["ports"]) == len(ports)
+
+
+@pytest.mark.parametrize("on_link, on_service, allowed, found", [
+    ({"mirror-name": "{name}"}, {}, "", "demo/web"), ({"mirror-name": "{cluster}-{namespace}-{name}"}, {}, "", "demo/east-demo-web"),
+    ({"namespace-map": "demo=shared"}, {}, "", "shared/web-east"), ({"namespace-map": "a=b, *=shared"}, {}, "", "shared/web-east"),
+    ({"namespace-map": "a=shared"}, {}, "", "demo/web-east"), ({"mirror-name": "{name}"}, {"export-name": "x"}, "", "demo/x"),
+    ({}, {"export-namespace": "shared"}, "", None), ({}, {"export-namespace": "shared"}, "a, sha*", "shared/web-east"),
+    ({"allowed-namespaces": ""}, {"export-namespace": "shared"}, "*", None), ({"allowed-namespaces": "shared"}, {"export-namespace": "shared"}, "", "shared/web-east"),
+    ({"namespace-map": "demo=shared"}, {"export-namespace": "demo"}, "", None), ({}, {"export-namespace": "demo"}, "", "demo/web-east")])
+def test_names_and_namespaces(on_link, on_service, allowed, found):
+    marks = {OURS + k: v for k, v in on_link.items()}
+    exported = service(labels=EXPORTED, annotations={OURS + k: v for k, v in on_service.items()})
+    of = world({"east": [exported, slice_of()]}, [link("east", annotations=marks)], namespaces=("demo", "shared"), options=Options(allowed_namespaces=allowed))
+    assert [f"{ns}/{name}" for ns, name in expected(of) if ns != "linkerd-multicluster"] == ([found] if found else [])
+    both = world({"east": [service(annotations={**BY_2_8, **exported["metadata"]["annotations"]}), gateway()]},
+                 secrets=[secret("east", annotations=marks)], options=Options(allowed_namespaces=allowed))
+    assert [f"{ns}/{name}" for ns, name in expected(both) if ns != "linkerd-multicluster"] == ([found] if found else []), "of 2.8 too"
+
+
+def test_names_of_hostnames_and_remote_discovery():
+    host = service("db", labels=EXPORTED, clusterIP="None")
+    flat = service("flat", labels={MIRROR + "exported": "remote-discovery"})
+    objects = [host, slice_of("db", [("10.0.1.1", True, "db-0")]), flat]
+    of = world({"east": objects}, [link("east", annotations={OURS + "mirror-name": "{name}"})])
+    assert names(of) == ["db", "db-0", "flat"] and expected(of)["demo", "db-0"].service["labels"][MIRROR + "headless-mirror-svc-name"] == "db"
+    of = world({"east": objects}, [link("east", annotations={OURS + "namespace-map": "demo=shared"})], namespaces=("demo", "shared"))
+    assert names(of) == ["db-0-east", "db-east"], "Linkerd would look for the other one in namespace shared of the target"
 
 
 def test_whose_is_a_name():

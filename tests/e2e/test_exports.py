@@ -26,7 +26,7 @@ def test_ports_names_and_namespaces(source, east, agent):
         OURS + "export-ports": "http, 53", OURS + "export-name": "checkout", OURS + "export-namespace": "elsewhere"})
     flat = east.service("flat", ports=THREE, labels={"mirror.linkerd.io/exported": "remote-discovery"}, annotations={OURS + "export-ports": "443"})
     east.link_gen(source)
-    one = agent()
+    one = agent(flags=["--allowed-namespaces", "elsewhere,exports-*"])
     ready = [{"addresses": east.gateway.addresses, "conditions": {"ready": True}}]
 
     def is_mirrored(name, namespace, ports, of="web"):

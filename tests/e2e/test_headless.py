@@ -285,7 +285,7 @@ def test_what_people_change_is_followed_or_put_right(source, east, agent, demo):
     db(east)
     scale(east, 2)
     east.link_gen(source)
-    agent()
+    agent(flags=["--allowed-namespaces=elsewhere"])
     both = {"db-0": True, "db-1": True}
     wait_until(lambda: has_hosts(source, both), 10, "mirrored")
     # Of the source: each is made again, and the address of a hostname follows.

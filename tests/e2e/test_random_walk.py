@@ -20,8 +20,8 @@ from conftest import is_settled
 
 MIRROR, OURS = "mirror.linkerd.io/", "svcmirror.io/"
 
-# What walks make use of: "2.8", "link", "discovery", "headless", "federated", "finer", "drain", "adoption".
-MODES = set(os.environ.get("SVCMIRROR_WALK_MODES", "2.8,link,discovery,headless,federated,finer,drain,adoption").split(","))
+# What walks make use of: "2.8", "link", "discovery", "headless", "federated", "finer", "names", "drain", "adoption".
+MODES = set(os.environ.get("SVCMIRROR_WALK_MODES", "2.8,link,discovery,headless,federated,finer,names,drain,adoption").split(","))
 
 SEEDS = [int(s) for s in os.environ.get("SVCMIRROR_WALK_SEEDS", "1,2,3").split(",")]
 LENGTH = int(os.environ.get("SVCMIRROR_WALK_LENGTH", "100"))
@@ -59,6 +59,8 @@ LINKS = {
     "services only": {},  # credentials that may read nothing else
     "another selector": {"selector": {"matchLabels": None, "matchExpressions": [{"key": "tier", "operator": "Exists"}]}},
 }
+NAMES = [{"mirror-name": "{name}"}, {"mirror-name": "{cluster}-{namespace}-{name}"}, {"mirror-name": None}, {"allowed-namespaces": ""}, {"allowed-namespaces": None},
+         {"namespace-map": "walkN-a=walkN-b"}, {"namespace-map": "*=walkN-later"}, {"namespace-map": None}]  # N: the walk's number
 EDITS = {
     "labels": ("services", {"metadata": {"labels": {"stray": "x", "app": None}}}),
     "an annotation": ("services", {"metadata": {"annotations": {MIRROR + "remote-svc-fq-name": "wrong"}}}),
@@ -103,6 +105,8 @@ class Draw:
         WEIGHTS["local"] = 3
     if "drain" in MODES:
         WEIGHTS["drain"] = 2
+    if "names" in MODES:
+        WEIGHTS["names"] = 2
 
     def walk(self, length):
         namespace, ways = f"walk{self.seed}-{NAMESPACES[0]}", 2 * sorted(MODES & {"2.8", "link"})
@@ -210,6 +214,10 @@ class Draw:
     def local(self):
         return ("local", *self.place()[1:], self.one_of(["member", None, "delete"]), self.one_of(PORTS))
 
+    def names(self):
+        marks = {k: v and v.replace("N", str(self.seed)) for k, v in self.one_of(NAMES).items()}
+        return ("names", self.one_of(TARGETS), marks)
+
     def drain(self):
         return ("drain", self.one_of(TARGETS), self.one_of(["link", "gateway"]), self.one_of(["true", None]))
 
@@ -219,7 +227,7 @@ class Walk:
 
     def __init__(self, source, targets, agent):
         self.source, self.targets, self.agent = source, {t.name: t for t in targets}, agent
-        self.options = Options(cluster_name="lab" if "finer" in MODES else "", headless="headless" in MODES, adopts="adoption" in MODES)
+        self.options = Options(cluster_name="lab" if "finer" in MODES else "", allowed_namespaces="walk*" if "finer" in MODES else "", headless="headless" in MODES, adopts="adoption" in MODES)
         if "federated" not in MODES:
             self.options.federated_selector = None
         self.one, self.foreigners, self.blind = None, {}, set()
@@ -231,7 +239,7 @@ class Walk:
             target.gateway.start()
             for name in ("ambassador", "second"):
                 target.gateway_service(name, addresses=target.gateway.addresses[:1])
-        flags = ["--cluster-name", "lab"] if "finer" in MODES else []
+        flags = ["--cluster-name", "lab", "--allowed-namespaces", self.options.allowed_namespaces] if "finer" in MODES else []
         self.one = self.agent(ready=False, flags=flags)
 
     def do(self, step):
@@ -387,11 +395,19 @@ class Walk:
     def no_rival(self, target):
         self.source.api.delete("secrets", "rival-" + target, AGENT_NAMESPACE)
 
+    def names(self, target, marks):
+        self.mark(target, marks)
+
     def drain(self, target, what, value):
-        patch = {"metadata": {"annotations": {OURS + "drain": value}}}
         if what == "gateway":
-            self.patch(target, "ambassador", "ambassador", patch)
-        elif self.source.api.find("links", target, AGENT_NAMESPACE):
+            self.patch(target, "ambassador", "ambassador", {"metadata": {"annotations": {OURS + "drain": value}}})
+        else:
+            self.mark(target, {"drain": value})
+
+    def mark(self, target, marks):
+        """Annotations of the target's declaration."""
+        patch = {"metadata": {"annotations": {OURS + k: v for k, v in marks.items()}}}
+        if self.source.api.find("links", target, AGENT_NAMESPACE):
             self.source.api.patch("links", target, patch, AGENT_NAMESPACE)
         else:
             self.source.api.patch("secrets", f"cluster-credentials-{target}", patch, AGENT_NAMESPACE)

@@ -386,6 +386,7 @@ enum err_code bench_start(struct bench *bench)
                                           .namespace = "mc",
                                           .instance = "test",
                                           .cluster_name = "",
+                                          .allowed_namespaces = "",
                                           .federated_selector = "",
                                           .excluded_annotations = "",
                                           .excluded_labels = "",

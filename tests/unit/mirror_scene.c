@@ -410,6 +410,21 @@ static const struct link *judge(struct scene *scene, const struct link_resource 
     return link;
 }
 
+/* @return whether it is a word of that kind. */
+static bool read_naming_word(struct scene *scene, struct naming *naming, const char *word)
+{
+    struct arena *arena = &scene->arena;
+    if (text_starts_with(word, "name="))
+        naming->name = arena_strdup(arena, word + 5);
+    else if (text_starts_with(word, "map="))
+        naming->namespaces = arena_strdup(arena, word + 4);
+    else if (text_starts_with(word, "allow="))
+        naming->allowed = arena_strdup(arena, word + 6);
+    else
+        return false;
+    return true;
+}
+
 void scene_secret(struct scene *scene, int target, const char *words)
 {
     char text[256], *rest = NULL;
@@ -428,7 +443,7 @@ void scene_secret(struct scene *scene, int target, const char *words)
             secret.created_us = strtol(word + 4, NULL, 10);
         else if (text_starts_with(word, "domain="))
             secret.cluster_domain = arena_strdup(&scene->arena, word + 7);
-        else
+        else if (!read_naming_word(scene, &secret.naming, word))
             fail_msg("`%s` is no word of a Secret", word);
     }
     const struct link *link = NULL;
@@ -488,7 +503,7 @@ static void read_link_word(struct scene *scene, struct link_resource *resource, 
         annotation = arena_strdup(arena, word + 1);
         resource->excluded_annotations = &annotation;
         resource->excluded_annotation_count = 1;
-    } else
+    } else if (!read_naming_word(scene, &resource->naming, word))
         fail_msg("`%s` is no word of a Link", word);
 }
 

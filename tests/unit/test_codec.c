@@ -239,9 +239,16 @@ static void decodes_links(void **state)
     assert_string_equal(link.excluded_labels[1], "c");
     json_decref(json);
 
+    json = load("{\"metadata\":{\"name\":\"named\",\"annotations\":{\"svcmirror.io/mirror-name\":\"{name}\","
+                "\"svcmirror.io/namespace-map\":\"a=b\",\"svcmirror.io/allowed-namespaces\":\"c\"}}}");
+    assert_int_equal(codec_link(&arena, json, &link, &error), ERR_OK);
+    assert_true(naming_equal(&link.naming, &(struct naming){.name = "{name}", .namespaces = "a=b", .allowed = "c"}));
+    json_decref(json);
+
     json = load("{\"metadata\":{\"name\":\"bare\"}}");
     assert_int_equal(codec_link(&arena, json, &link, &error), ERR_OK);
     assert_null(link.target_cluster_name);
+    assert_true(naming_equal(&link.naming, &(struct naming){0}));
     assert_null(link.gateway_address);
     assert_false(link.has_probe_spec);
     assert_null(link.probe_period);
@@ -289,7 +296,8 @@ static void decodes_secrets(void **state)
     struct err error = {0};
     json_t *json =
         load("{\"metadata\":{\"name\":\"s\",\"namespace\":\"n\",\"annotations\":{"
-             "\"mirror.linkerd.io/cluster-name\":\"east\",\"mirror.linkerd.io/remote-cluster-domain\":\"c.l\"}},"
+             "\"mirror.linkerd.io/cluster-name\":\"east\",\"mirror.linkerd.io/remote-cluster-domain\":\"c.l\","
+             "\"svcmirror.io/mirror-name\":\"{name}\"}},"
              "\"type\":\"mirror.linkerd.io/remote-kubeconfig\",\"data\":{\"kubeconfig\":\"YTogMQ==\","
              "\"other\":\"*\"}}");
     arena_init(&arena, ARENA_BYTES);
@@ -300,6 +308,7 @@ static void decodes_secrets(void **state)
     assert_string_equal(secret.cluster_name, "east");
     assert_string_equal(secret.cluster_domain, "c.l");
     assert_null(secret.linkerd_namespace);
+    assert_string_equal(secret.naming.name, "{name}");
     json_decref(json);
 
     json = load("{\"metadata\":{\"name\":\"s\"}}");

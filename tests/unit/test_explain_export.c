@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "tests/unit/mirror_fixture.h"
 
 enum { ARENA_BYTES = 1 << 20 };
@@ -119,6 +120,30 @@ static void exports_to_named_clusters_only(void **state)
                  "+annotation mirror.linkerd.io/gateway-ns is \"edge\"\n");
 }
 
+static void what_gives_a_mirror_its_name_is_told(void **state)
+{
+    (void)state;
+    static const struct link plain = {.kind = LINK_RESOURCE, .name = "east", .cluster_name = "east"};
+    static const struct link named = {.kind = LINK_SECRET,
+                                      .name = "creds",
+                                      .cluster_name = "east",
+                                      .naming = {.name = "{name}", .namespaces = "shop=late"}};
+    struct facts facts;
+    facts_init(&facts);
+    explain_naming(&facts, &plain, service_of(&facts.arena, "shop/web"));
+    assert_int_equal(facts.count, 0);
+    explain_naming(&facts, &named,
+                   service_of(&facts.arena, "shop/web @svcmirror.io/export-name=x @svcmirror.io/export-namespace=y"));
+    static const char *const TEXTS[] = {"Secret creds names mirrors \"{name}\"",
+                                        "Secret creds has mirrors of namespace shop in namespace late",
+                                        "annotation svcmirror.io/export-name is \"x\"",
+                                        "annotation svcmirror.io/export-namespace is \"y\""};
+    assert_int_equal(facts.count, ARRAY_COUNT(TEXTS));
+    for (size_t i = 0; i < ARRAY_COUNT(TEXTS); i++)
+        assert_string_equal(facts.items[i].text, TEXTS[i]);
+    facts_done(&facts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +152,7 @@ int main(void)
         cmocka_unit_test(both_annotations_are_wanted),
         cmocka_unit_test(one_selector_of_several_is_enough),
         cmocka_unit_test(exports_to_named_clusters_only),
+        cmocka_unit_test(what_gives_a_mirror_its_name_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

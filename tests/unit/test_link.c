@@ -479,12 +479,48 @@ static void a_switch_is_true_or_false(void **state)
     }
 }
 
+/* A name or namespace that nobody meant is worse than a link that stays as it was. */
+static void naming_is_kept_or_refuses_the_declaration(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, ARENA_BYTES);
+    const struct naming good = {.name = "{name}", .namespaces = "a=b", .allowed = "c"},
+                        bad = {.name = "{cluster}-{name}"};
+    struct link_resource resource = good_link();
+    struct link_secret secret = {.namespace = "ns", .name = "creds", .cluster_name = "1a", .cluster_domain = "b"};
+    struct err error = {0};
+    const struct link *link = NULL;
+    resource.naming = secret.naming = good;
+    const struct link *one = judge(&arena, &resource);
+    assert_true(naming_equal(&one->naming, &good));
+    assert_int_equal(link_from_secret(&arena, &secret, &link, &error), ERR_OK);
+    assert_true(naming_equal(&link->naming, &good));
+    struct link *copy = link_copy(one);
+    assert_non_null(copy);
+    assert_true(link_equal(copy, one));
+    resource.naming.allowed = "d";
+    assert_false(link_equal(copy, judge(&arena, &resource)));
+    link_free(copy);
+    resource.naming = secret.naming = bad;
+    resource.target_cluster_name = "1a";
+    link = NULL;
+    assert_int_equal(link_from_resource(&arena, &resource, &link, &error), ERR_INVALID);
+    assert_non_null(strstr(error.text, "annotation svcmirror.io/mirror-name \"{cluster}-{name}\" makes \"1a-a\""));
+    error = (struct err){0};
+    assert_int_equal(link_from_secret(&arena, &secret, &link, &error), ERR_INVALID);
+    assert_non_null(strstr(error.text, "makes \"1a-a\""));
+    assert_null(link);
+    arena_done(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_complete_link_is_read_whole),
         cmocka_unit_test(what_is_absent_has_its_default),
         cmocka_unit_test(only_a_cluster_name_that_cannot_end_a_name_refuses_a_link),
+        cmocka_unit_test(naming_is_kept_or_refuses_the_declaration),
         cmocka_unit_test(gateway_addresses_are_split),
         cmocka_unit_test(gateway_addresses_have_a_maximum),
         cmocka_unit_test(odd_values_have_defined_consequences),

@@ -65,8 +65,11 @@ static const char *service_name(struct walk *walk)
     return arena_printf(&walk->scene.arena, "%s/%s", PICK(walk, namespaces), PICK(walk, names));
 }
 
+/* As the links' templates would have it. */
 static const char *mirror_name(struct walk *walk)
 {
+    if (one_in(walk, 3))
+        return service_name(walk);
     return arena_printf(&walk->scene.arena, "%s-%s", service_name(walk), PICK(walk, clusters));
 }
 
@@ -179,6 +182,16 @@ static bool is_taken(const struct walk *walk, int target, const char *cluster)
     return false;
 }
 
+/* Of a Secret or a Link: some of which would have each other's names. */
+static const char *naming_words(struct walk *walk)
+{
+    static const char *const templates[] = {
+        "", "", "", "name={name}", "name=a-{name}", "name={name}-{cluster}-{namespace}"};
+    static const char *const maps[] = {"", "", "", "map=shop=late", "map=late=shop,shop=late", "map=*=shop"};
+    static const char *const allowed[] = {"", "allow=", "allow=late", "allow=*"};
+    return arena_printf(&walk->scene.arena, "%s %s %s", PICK(walk, templates), PICK(walk, maps), PICK(walk, allowed));
+}
+
 static void step_links(struct walk *walk)
 {
     static const char *const gateways[] = {"",
@@ -209,13 +222,13 @@ static void step_links(struct walk *walk)
         return;
     }
     if (one_in(walk, 2)) {
-        const char *words = arena_printf(arena, "%s age=%u", cluster, below(walk, 5));
+        const char *words = arena_printf(arena, "%s age=%u %s", cluster, below(walk, 5), naming_words(walk));
         trace(walk, arena_printf(arena, "secret %d", target), words);
         scene_secret(&walk->scene, target, words);
         return;
     }
-    const char *words = arena_printf(arena, "%s age=%u %s %s %s", cluster, below(walk, 5), PICK(walk, gateways),
-                                     PICK(walk, probes), PICK(walk, more));
+    const char *words = arena_printf(arena, "%s age=%u %s %s %s %s", cluster, below(walk, 5), PICK(walk, gateways),
+                                     PICK(walk, probes), PICK(walk, more), naming_words(walk));
     trace(walk, arena_printf(arena, "link %d", target), words);
     scene_link(&walk->scene, target, words);
 }
@@ -402,16 +415,22 @@ static void take_step(struct walk *walk)
 
 /* ---- the end of a walk ---- */
 
+static void look_again_at(struct scene *scene, const char *key)
+{
+    struct mirror *mirror = world_find_mirror(scene->world, key);
+    if (mirror != NULL)
+        world_set_foreign(mirror, false);
+}
+
 /* The writer looks from time to time whether a foreign object is gone. */
 static void look_again(struct scene *scene)
 {
     for (size_t i = 0; i < ARRAY_COUNT(namespaces) * ARRAY_COUNT(names) * ARRAY_COUNT(clusters); i++) {
-        const char *key = arena_printf(&scene->arena, "%s/%s-%s", namespaces[i % ARRAY_COUNT(namespaces)],
-                                       names[i / ARRAY_COUNT(namespaces) % ARRAY_COUNT(names)],
-                                       clusters[i / ARRAY_COUNT(namespaces) / ARRAY_COUNT(names)]);
-        struct mirror *mirror = world_find_mirror(scene->world, key);
-        if (mirror != NULL)
-            world_set_foreign(mirror, false);
+        const char *namespace = namespaces[i % ARRAY_COUNT(namespaces)];
+        const char *name = names[i / ARRAY_COUNT(namespaces) % ARRAY_COUNT(names)];
+        const char *cluster = clusters[i / ARRAY_COUNT(namespaces) / ARRAY_COUNT(names)];
+        look_again_at(scene, arena_printf(&scene->arena, "%s/%s-%s", namespace, name, cluster));
+        look_again_at(scene, arena_printf(&scene->arena, "%s/%s", namespace, name));
     }
 }
 
@@ -713,6 +732,7 @@ static void take_walk(uint64_t seed)
     current = (struct walk){.seed = seed, .random = seed * 7919 + 1, .trace = getenv("WALK_TRACE") != NULL};
     scene_init(&current.scene);
     current.scene.config.create_namespaces_for_links = true;
+    current.scene.config.allowed_namespaces = one_in(&current, 2) ? "la*" : "";
     scene_restart(&current.scene);
     step_links(&current);
     for (current.step = 0; current.step < STEPS; current.step++) {

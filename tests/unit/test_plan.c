@@ -1062,7 +1062,7 @@ static void unreadable_endpoints_make_nothing_new_and_take_nothing_away(void **s
         const struct unreadable *row = &UNREADABLE[i / 2];
         static struct scene scene;
         scene_init(&scene);
-        scene_link(&scene, 0, LINK);
+        scene_link(&scene, 0, LINK " allow=late");
         scene_target(&scene, 0, DB);
         scene_target_slice(&scene, 0, DB_SLICE);
         scene_target(&scene, 0, "shop/late v=l1 headless p=pg:5432>5432");
@@ -1376,7 +1376,7 @@ static void exports_may_be_finer(void **state)
          "InvalidService: annotation svcmirror.io/export-namespace \"Bad_Name\" is not a name of a namespace"},
     };
     struct scene *scene = *state;
-    scene_link(scene, 0, LINK);
+    scene_link(scene, 0, LINK " allow=l5d-mc");
     scene_target_slice(scene, 0, WEB_SLICE);
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         scene_target(scene, 0, "shop/web v=s%zu p=dns:53>53/UDP p=http:80>8080 p=x:9>9 #~exported=true %s", i,

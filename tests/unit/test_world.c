@@ -783,7 +783,7 @@ static bool go_through(unsigned long n, size_t from, char *right[STEPS])
     scene->forbid = takes_away;
     scene->forbid_context = &ordeal;
     /* The declarations are made before anything fails. */
-    scene_link(scene, 1, "north gw=203.0.113.7 probe=4191");
+    scene_link(scene, 1, "north gw=203.0.113.7 probe=4191 name=far-{name} map=shop=l5d-mc");
     const struct link *north = scene->declarations[1];
     scene_link(scene, 1, "west gw=203.0.113.7,2001:db8::1 probe=4191 identity=new");
     const struct link *const declarations[2] = {scene->declarations[1], north};

@@ -1,0 +1,77 @@
+/* Whether a claim may have the name and the namespace that it wants. */
+#include <string.h>
+
+#include "mirror/names.h"
+#include "mirror/plan_internal.h"
+
+static const char *invalid_name(const struct planner *planner, const struct claim *claim, const char *name)
+{
+    if (text_is_dns1035_label(name))
+        return NULL;
+    if (strlen(name) <= 63)
+        return arena_printf(planner->arena, "the mirror's name %s is not a valid Service name", name);
+    bool templated = claim->link->declaration->naming.name != NULL;
+    return arena_printf(planner->arena,
+                        "the mirror's name %s would have %zu characters, and a Service name has at most 63: "
+                        "shorten the service's or the cluster's name%s",
+                        name, strlen(name), templated ? ", or the link's annotation " LINK_MIRROR_NAME : "");
+}
+
+/* A hostname's mirror names that of its service, without which it is not to be. */
+static const char *invalid_root(const struct planner *planner, const struct claim *claim)
+{
+    char namespace[OBJECT_KEY_BYTES];
+    const struct mirror *root = claim->service->claim->mirror;
+    const char *invalid = invalid_name(planner, claim, object_key_split(root->key, namespace));
+    if (invalid != NULL || !root->foreign)
+        return invalid;
+    return arena_printf(planner->arena, "its service has no mirror: Service %s exists and is somebody else's",
+                        root->key);
+}
+
+/* Whoever may annotate a service of the target is not asked where in this cluster mirrors may be: whoever declares the link is. */
+static const char *refused_namespace(const struct planner *planner, const struct claim *claim, const char *wish)
+{
+    const struct link *link = claim->link->declaration;
+    const char *kind = link->kind == LINK_SECRET ? "secret" : "link";
+    return arena_printf(
+        planner->arena,
+        "annotation " EXPORT_NAMESPACE " \"%s\" is not among the namespaces that services of cluster %s "
+        "may choose: take it off, or allow it in the source cluster by the annotation " LINK_ALLOWED_NAMESPACES
+        " of %s %s/%s",
+        wish, link->cluster_name, kind, link->namespace, link->name);
+}
+
+static const char *invalid_namespace(const struct planner *planner, const struct claim *claim)
+{
+    char mapped[OBJECT_KEY_BYTES];
+    const struct object_meta *meta = &claim->service->service->meta;
+    const struct naming *naming = &claim->link->declaration->naming;
+    const char *wish = kv_get(&meta->annotations, EXPORT_NAMESPACE),
+               *allowed = naming->allowed != NULL ? naming->allowed : planner->world->config.allowed_namespaces;
+    naming_namespace(naming, meta->namespace, mapped);
+    if (wish != NULL && wish[0] != '\0' && !text_is_dns1123_label(wish))
+        return arena_printf(planner->arena, "annotation " EXPORT_NAMESPACE " \"%s\" is not a name of a namespace",
+                            wish);
+    if (wish != NULL && wish[0] != '\0' && strcmp(wish, mapped) != 0 && !naming_allows(allowed, wish))
+        return refused_namespace(planner, claim, wish);
+    if (claim_is_discovery(claim) && strcmp(planner->namespace, meta->namespace) != 0)
+        return arena_printf(
+            planner->arena,
+            "by remote discovery Linkerd looks for the service in the namespace of its mirror, which "
+            "would be %s and has to be %s: mirror it through a gateway, or leave its namespace as it is",
+            planner->namespace, meta->namespace);
+    return NULL;
+}
+
+const char *plan_invalid_name(const struct planner *planner, const struct claim *claim)
+{
+    const char *invalid = NULL;
+    if (claim->kind == CLAIM_SERVICE || claim->kind == CLAIM_HOST)
+        invalid = invalid_namespace(planner, claim);
+    if (invalid == NULL)
+        invalid = invalid_name(planner, claim, planner->name);
+    if (invalid == NULL && claim->kind == CLAIM_HOST)
+        invalid = invalid_root(planner, claim);
+    return invalid;
+}
