@@ -73,6 +73,19 @@ static bool is_of_our_making(const struct mirror *mirror)
     return mirror->service->meta.made_by_us;
 }
 
+/* Somebody took the label off that says which cluster it is of: what we made goes when no cluster accounts for it. */
+static const char *unlabelled_reason(const struct planner *planner)
+{
+    const struct world *world = planner->world;
+    if (!world->links_complete || !is_of_our_making(planner->mirror) ||
+        is_made_of_unreadable(world, planner->mirror, NULL))
+        return NULL;
+    for (const struct world_link *link = world_first_link(world); link != NULL; link = world_next_link(link))
+        if (!is_listed(link, planner->mirror->service))
+            return NULL;
+    return "no link accounts for it";
+}
+
 /* NULL: it must stay. */
 static const char *orphan_reason(const struct planner *planner)
 {
@@ -80,8 +93,10 @@ static const char *orphan_reason(const struct planner *planner)
     const struct service *service = planner->mirror->service;
     const char *cluster = kv_get(&service->meta.labels, L5D_CLUSTER_NAME);
     bool listed = false;
-    if (cluster == NULL || world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED || is_of_a_chart(service))
+    if (world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED || is_of_a_chart(service))
         return NULL;
+    if (cluster == NULL)
+        return unlabelled_reason(planner);
     if (is_made_of_unreadable(world, planner->mirror, cluster))
         return NULL;
     if (cluster_is_linked(world, cluster, &listed))

@@ -99,13 +99,15 @@ bool is_federated(const struct service *service)
             kv_get(&service->meta.annotations, L5D_LOCAL_DISCOVERY) != NULL);
 }
 
-/* Any federated service may have a member of the cluster. */
+/* Any federated service may have a member of the cluster, and a mirror that names no cluster may have been made for it. */
 static void mark_cluster(struct world *world, const char *cluster_name)
 {
     for (struct map_entry *entry = map_first(world->mirrors); entry != NULL; entry = map_next(entry)) {
         struct mirror *mirror = map_value(entry);
-        const struct service *service = mirror->service;
-        if (service != NULL && (is_federated(service) || kv_has(&service->meta.labels, L5D_CLUSTER_NAME, cluster_name)))
+        if (mirror->service == NULL)
+            continue;
+        const char *cluster = kv_get(&mirror->service->meta.labels, L5D_CLUSTER_NAME);
+        if (cluster == NULL || strcmp(cluster, cluster_name) == 0)
             world_mark(mirror, false);
     }
 }
@@ -258,7 +260,8 @@ bool is_made_of_unreadable(const struct world *world, const struct mirror *mirro
     if (!mirror_origin(mirror->service, &origin))
         return false;
     for (const struct world_link *link = world_first_link(world); link != NULL; link = world_next_link(link))
-        if (strcmp(link->declaration->cluster_name, cluster_name) == 0 && target_is_unreadable(link, origin.key))
+        if ((cluster_name == NULL || strcmp(link->declaration->cluster_name, cluster_name) == 0) &&
+            target_is_unreadable(link, origin.key))
             return true;
     return false;
 }

@@ -158,7 +158,7 @@ struct origin {
 };
 /** @return whether it says so. */
 bool mirror_origin(const struct service *service, struct origin *ret_origin);
-/** Whether the exported service that the mirror was made of is there and cannot be read. */
+/** Whether the exported service that the mirror was made of is there and cannot be read. @param cluster_name  NULL: in any cluster. */
 bool is_made_of_unreadable(const struct world *world, const struct mirror *mirror, const char *cluster_name);
 /** A fact of a target that was not recorded for want of memory makes its collection unknown until it is listed again: nothing
  *  may be concluded from absence. (Of the source nothing is: there a write meets the API server's preconditions.)

@@ -575,9 +575,10 @@ def expected(world):
 
 
 def may_stay(world, obj):
-    """What nothing accounts for and is not ours to judge: of others, when no link of its cluster is there, and of targets that cannot be read."""
+    """What nothing accounts for and is not ours to judge: of others, when no link of its cluster is there, and of targets that cannot be read. Of which
+    cluster a mirror without that label was, only all targets together tell."""
     cluster = labels_of(obj).get(CLUSTER)
-    if any(link.cluster == cluster and not link.target for link in world.links):
+    if any(cluster in (link.cluster, None) and not link.target for link in world.links):
         return True
     return not written_by_us(obj) and not is_linked(world, cluster)
 

@@ -230,6 +230,14 @@ def test_names_of_hostnames_and_remote_discovery():
     assert names(of) == ["db-0-east", "db-east"], "Linkerd would look for the other one in namespace shared of the target"
 
 
+def test_a_mirror_that_forgot_its_cluster():
+    orphan = service("orphan", labels={MIRROR + "mirrored-service": "true"}, managers=[MANAGER])
+    others = service("orphan", labels={MIRROR + "mirrored-service": "true"})
+    assert list(compare(world({"east": []}, services=[orphan])))[-1] == "Service demo/orphan is too many"
+    assert not any("orphan" in line for line in compare(world({"east": []}, services=[others])))
+    assert not any("orphan" in line for line in compare(world({}, [link("east")], services=[orphan]))), "a target that cannot be read may account for it"
+
+
 def test_whose_is_a_name():
     targets = {cluster: [service(labels=EXPORTED, annotations={OURS + "export-name": "shop"})] for cluster in ("east", "north")}
     older = world(targets, [link("east", "2026-01-02T00:00:00Z"), link("north")])

@@ -1,4 +1,4 @@
-"""Names and namespaces of mirrors by annotations of their link, and which namespaces services may choose."""
+"""Names and namespaces of mirrors by annotations of their link, which namespaces services may choose, and a mirror that forgot its cluster."""
 import json
 
 import pytest
@@ -75,3 +75,14 @@ def test_names_and_namespaces_by_the_link(source, east, agent):
     assert told["message"] in json.dumps(why(one, source, "demo/web")["facts"]).replace('\\"', '"')
     on_link(allowed_namespaces="sha*")
     are("shared/web-east", "prod/db-east", "prod/db-0-east", "demo/both-federated")
+    # Somebody takes the label off; while no agent runs the service goes.
+    forget = {"metadata": {"labels": {MIRROR + "cluster-name": None}}}
+    source.api.patch("services", "web-east", forget, "shared")
+    are("shared/web-east", "prod/db-east", "prod/db-0-east", "demo/both-federated")
+    one.stop()
+    source.api.patch("services", "web-east", forget, "shared")
+    east.api.delete("services", "web", "demo")
+    planned = json.loads(one.command("plan", "-o", "json", "--kubeconfig", source.admin_kubeconfig).stdout)
+    assert ("delete", "Service", "shared", "web-east") in [(e["action"], e["kind"], e.get("namespace"), e["name"]) for e in planned]
+    one.start()
+    are("prod/db-east", "prod/db-0-east", "demo/both-federated")

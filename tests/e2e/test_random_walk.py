@@ -65,6 +65,7 @@ EDITS = {
     "labels": ("services", {"metadata": {"labels": {"stray": "x", "app": None}}}),
     "an annotation": ("services", {"metadata": {"annotations": {MIRROR + "remote-svc-fq-name": "wrong"}}}),
     "another cluster": ("services", {"metadata": {"labels": {MIRROR + "cluster-name": "other"}}}),
+    "no cluster": ("services", {"metadata": {"labels": {MIRROR + "cluster-name": None}}}),
     "no mirror label": ("services", {"metadata": {"labels": {MIRROR + "mirrored-service": None}}}),
     "ports": ("services", {"spec": {"ports": [{"name": "x", "port": 1}]}}),
     "a selector": ("services", {"spec": {"selector": {"app": "trap"}, "externalIPs": ["192.0.2.9"]}}),

@@ -250,7 +250,7 @@ static bool is_ours(const void *object) { return ((const struct service *)object
 static void edit_mirror(struct walk *walk)
 {
     struct cluster *source = &walk->scene.source;
-    static const char *const labels[] = {"#~cluster-name=east", "#~cluster-name=c", "#~cluster-name=nowhere"};
+    static const char *const labels[] = {"#~cluster-name=east", "#~cluster-name=c", "#~cluster-name=nowhere", ""};
     static const char *const ports[] = {"p=http:80>8080", "p=x:1>1"};
     const char *key = mirror_name(walk);
     const struct service *there = scene_service(&walk->scene, key);

@@ -1859,7 +1859,9 @@ static void orphans_go_only_when_it_is_certain_that_nobody_accounts_for_them(voi
         {"#~cluster-name=gone", true, false},       /* made by others: reported, not removed */
         {"#~cluster-name=east", true, true},        /* a cluster of ours: adopted and no longer exported */
         {"#~cluster-name=east ours", false, true},
-        {"ours", true, false}, /* of no cluster and no members: somebody's labels */
+        {"ours", true, true}, /* of no cluster any more */
+        {"ours", false, false},
+        {"", true, false}, /* somebody's label */
         {"ours @multicluster.linkerd.io/remote-discovery=web@gone", true, true},
         {"ours @multicluster.linkerd.io/remote-discovery=web@gone", false, false},
         {"@multicluster.linkerd.io/remote-discovery=web@gone", true, false},

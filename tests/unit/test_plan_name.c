@@ -1,5 +1,5 @@
 /* links: base mirror mirror_fixture.c mirror_scene.c */
-/* Names and namespaces of mirrors as links declare them and services ask for them. */
+/* Names and namespaces of mirrors as links declare them and services ask for them, and mirrors that forgot whose they are. */
 #include <stdio.h>
 #include <string.h>
 
@@ -326,6 +326,104 @@ static void remote_discovery_stays_in_its_namespace(void **state)
     assert_mirrors(scene, "Service shop/web-east p=80\n");
 }
 
+/* ---- mirrors that lost the label of their cluster ---- */
+
+static const struct service *orphan(struct scene *scene, const char *more)
+{
+    static unsigned count;
+    scene_source(scene, "shop/orphan uid=u%u p=80 #~mirrored-service=true %s", count++, more);
+    return scene_service(scene, "shop/orphan");
+}
+
+static void list_target(struct scene *scene, int target)
+{
+    assert_int_equal(scene_list(scene, &scene->target_feeds[target], KIND_SERVICE), ERR_OK);
+    assert_int_equal(scene_list(scene, &scene->target_feeds[target], KIND_SLICE), ERR_OK);
+}
+
+static void what_forgot_its_cluster_goes_when_no_cluster_accounts_for_it(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_link(scene, 1, "north gw=203.0.113.8");
+    orphan(scene, "ours");
+    scene_restart(scene);
+    for (enum object_kind kind = 0; kind < KINDS; kind++)
+        assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+    assert_string_equal(scene_plan(scene, true), "");
+    list_target(scene, 1);
+    assert_string_equal(scene_plan(scene, true), "");
+    while (world_pop(scene->world) != NULL) /* the news that completes the view marks it again */
+        continue;
+    list_target(scene, 0);
+    assert_string_equal(scene_plan(scene, true), "delete Service shop/orphan (no link accounts for it)\n");
+    scene_settle(scene);
+    assert_null(scene_service(scene, "shop/orphan"));
+}
+
+static void a_mirror_of_a_hostname_waits_for_the_endpoints_too(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    orphan(scene, "ours #~headless-mirror-svc-name=db-east");
+    scene_restart(scene);
+    for (enum object_kind kind = 0; kind < KINDS; kind++)
+        assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+    assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SERVICE), ERR_OK);
+    assert_string_equal(scene_plan(scene, true), "");
+    assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SLICE), ERR_OK);
+    scene_settle(scene);
+    assert_null(scene_service(scene, "shop/orphan"));
+}
+
+static void a_removed_link_leaves_nothing_that_forgot_its_cluster(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_link(scene, 1, "north gw=203.0.113.8"); /* never read */
+    orphan(scene, "ours");
+    scene_restart(scene);
+    for (enum object_kind kind = 0; kind < KINDS; kind++)
+        assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+    list_target(scene, 0);
+    while (world_pop(scene->world) != NULL)
+        continue;
+    scene_unlink(scene, 1);
+    scene_settle(scene);
+    assert_null(scene_service(scene, "shop/orphan"));
+}
+
+static void what_is_claimed_gets_its_label_back(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, WEB);
+    scene_settle(scene);
+    const char *uid = arena_strdup(&scene->arena, scene_service(scene, "shop/web-east")->meta.uid);
+    scene_source(scene, "shop/web-east uid=%s v=edit p=http:80>8080 ours #~mirrored-service=true", uid);
+    scene_settle(scene);
+    assert_string_equal(scene_service(scene, "shop/web-east")->meta.uid, uid);
+    assert_true(kv_has(&scene_service(scene, "shop/web-east")->meta.labels, "mirror.linkerd.io/cluster-name", "east"));
+}
+
+/* Of a service that is there and cannot be decoded nobody knows what it is exported as; read again, it accounts for what it does. */
+static void what_was_made_of_a_service_that_cannot_be_read_waits_for_it(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_settle(scene);
+    for (int labelled = 0; labelled < 2; labelled++) {
+        assert_int_equal(world_target_unreadable(scene->links[0], "shop", "web"), ERR_OK);
+        orphan(scene, labelled == 1 ? "ours #~cluster-name=east @~remote-svc-fq-name=web.shop.svc.cluster.local"
+                                    : "ours @~remote-svc-fq-name=web.shop.svc.cluster.local");
+        scene_settle(scene);
+        assert_non_null(scene_service(scene, "shop/orphan"));
+        scene_target(scene, 0, "shop/web v=r%d p=80", labelled);
+        scene_settle(scene);
+        assert_null(scene_service(scene, "shop/orphan"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +440,11 @@ int main(void)
         SCENE(a_refused_namespace_is_not_made),
         SCENE(hostnames_are_where_their_service_may_be),
         SCENE(remote_discovery_stays_in_its_namespace),
+        SCENE(what_forgot_its_cluster_goes_when_no_cluster_accounts_for_it),
+        SCENE(a_mirror_of_a_hostname_waits_for_the_endpoints_too),
+        SCENE(a_removed_link_leaves_nothing_that_forgot_its_cluster),
+        SCENE(what_is_claimed_gets_its_label_back),
+        SCENE(what_was_made_of_a_service_that_cannot_be_read_waits_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
