@@ -42,8 +42,9 @@
          .check = command_check_namespace},                                                                            \
         {.name = "allowed-namespaces",                                                                                 \
          .value_name = "NAME,...",                                                                                     \
+         .fallback = "*",                                                                                              \
          .help = "namespaces that an exported service may choose for its mirror by annotation, where its link does "   \
-                 "not say: names, beginnings as in team-*, or *; default: none",                                       \
+                 "not say: names, beginnings as in team-*; * is all, and \"\" none",                                   \
          .check = agent_options_check_namespaces},                                                                     \
         {.name = "endpoints-api",                                                                                      \
          .value_name = "auto|endpointslice|endpoints",                                                                 \

@@ -28,7 +28,7 @@ class Options:
     """The agent's flags, as far as they decide what is mirrored."""
     namespace: str = "linkerd-multicluster"
     cluster_name: str = ""
-    allowed_namespaces: str = ""
+    allowed_namespaces: str = "*"
     headless: bool = True
     move_endpoints: bool = True
     create_namespaces: bool | None = None  # None: for 2.8's links only

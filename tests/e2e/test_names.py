@@ -61,7 +61,7 @@ def test_names_and_namespaces_by_the_link(source, east, agent):
     on_link(mirror_name="{cluster}-{name}")
     are("demo/east-web", "demo/east-db", "demo/east-db-0", "demo/east-flat", "demo/both-federated")
     # Into another namespace, but for what Linkerd resolves by the namespace.
-    on_link(mirror_name=None, namespace_map="demo=prod")
+    on_link(mirror_name=None, namespace_map="demo=prod", allowed_namespaces="")
     are("prod/web-east", "prod/db-east", "prod/db-0-east", "demo/both-federated")
     [told] = [s for s in one.services() if s["name"] == "flat"]
     assert (told["reason"], "has to be demo" in told["message"]) == ("InvalidService", True)

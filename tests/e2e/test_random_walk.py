@@ -228,7 +228,7 @@ class Walk:
 
     def __init__(self, source, targets, agent):
         self.source, self.targets, self.agent = source, {t.name: t for t in targets}, agent
-        self.options = Options(cluster_name="lab" if "finer" in MODES else "", allowed_namespaces="walk*" if "finer" in MODES else "", headless="headless" in MODES, adopts="adoption" in MODES)
+        self.options = Options(cluster_name="lab" if "finer" in MODES else "", allowed_namespaces="walk*" if "finer" in MODES else "*", headless="headless" in MODES, adopts="adoption" in MODES)
         if "federated" not in MODES:
             self.options.federated_selector = None
         self.one, self.foreigners, self.blind = None, {}, set()
