@@ -6,6 +6,9 @@
 /* Of the retry period, as in client-go: candidates that found a Lease free do not all ask at once. */
 enum { JITTER_TENTHS = 12, CHANCES = 1024 };
 
+/* CREATE that exists, GET that is gone, CREATE once more: what goes on after that waits for the retry period like everything else. */
+enum { MISSES_AT_ONCE = 2 };
+
 void election_init(struct election *election, const struct election_config *config)
 {
     *election = (struct election){.config = config};
@@ -21,9 +24,14 @@ static bool holds(const struct election *election)
     return election->state == ELECTION_HOLDING || election->state == ELECTION_LEAVING;
 }
 
+/* Who edits the duration of a Lease that is ours makes the others wait less: then we may write less long, in the same measure. */
 static uint64_t deadline_ms(const struct election *election)
 {
-    return election->renewed_ms + election->config->renew_deadline_ms;
+    const struct election_config *config = election->config;
+    uint64_t others_ms = election->seen.duration_s * UINT64_C(1000), allowed_ms = config->renew_deadline_ms;
+    if (is_ours(election) && others_ms > 0 && others_ms < config->lease_ms)
+        allowed_ms = allowed_ms * others_ms / config->lease_ms;
+    return election->renewed_ms + allowed_ms;
 }
 
 /* ---- what is seen ---- */
@@ -48,8 +56,10 @@ static void keep(struct election *election, const struct lease_record *record, u
 
 void election_see(struct election *election, const struct lease_record *record, uint32_t chance, uint64_t now_ms)
 {
-    if (election->state == ELECTION_UNKNOWN || is_newer(record->version, election->seen.version))
-        keep(election, record, chance, now_ms);
+    if (election->state != ELECTION_UNKNOWN && !is_newer(record->version, election->seen.version))
+        return;
+    keep(election, record, chance, now_ms);
+    election->overtaken = election->asked != ELECTION_WAIT;
 }
 
 void election_miss(struct election *election, uint64_t now_ms)
@@ -96,8 +106,10 @@ static enum election_action due_action(const struct election *election, enum ele
         *ret_at_ms = election->next_ms;
         return ELECTION_RENEW;
     case ELECTION_LEAVING:
-        /* A renewal just sent is no reason to wait with giving it back. */
-        *ret_at_ms = busy || election->last == ELECTION_RELEASE ? election->next_ms : 0;
+        /* A renewal just sent is no reason to wait with giving it back; and a release that failed has little time to be tried again. */
+        *ret_at_ms = busy                                 ? election->next_ms
+                     : election->last == ELECTION_RELEASE ? election->sent_ms + election->config->retry_ms / 4
+                                                          : 0;
         return busy ? ELECTION_RENEW : ELECTION_RELEASE;
     case ELECTION_STANDBY:
         *ret_at_ms = wanted_at(election, wish, gone);
@@ -138,8 +150,17 @@ void election_sent(struct election *election, enum election_action action, uint6
 {
     election->asked = election->last = action;
     election->sent_ms = now_ms;
+    election->overtaken = false;
     election->releasing = election->releasing || action == ELECTION_RELEASE;
     election->next_ms = now_ms + election->config->retry_ms;
+}
+
+/* What was asked was no use, and what follows from that is asked next. */
+static void miss(struct election *election, uint64_t now_ms)
+{
+    if (election->misses < MISSES_AT_ONCE)
+        election->next_ms = now_ms;
+    election->misses++;
 }
 
 static void succeed(struct election *election, enum election_action action, const struct lease_record *record,
@@ -147,10 +168,14 @@ static void succeed(struct election *election, enum election_action action, cons
 {
     if (action == ELECTION_GET) {
         election->must_get = false;
-        election->next_ms = now_ms;
+        election->next_ms = election->misses <= MISSES_AT_ONCE ? now_ms : election->next_ms;
         keep(election, record, chance, now_ms);
         return;
     }
+    election->misses = 0;
+    /* The answer is late: the watch has shown what somebody made of the Lease after that. */
+    if (election->overtaken && is_newer(election->seen.version, record->version))
+        return;
     bool leaving = election->state == ELECTION_LEAVING;
     keep(election, record, chance, now_ms);
     if (!is_ours(election)) {
@@ -171,12 +196,12 @@ void election_answered(struct election *election, enum err_code code, const stru
         succeed(election, action, record, chance, now_ms);
     } else if (code == ERR_CONFLICT || code == ERR_EXISTS) {
         election->must_get = true;
-        election->next_ms = now_ms;
-    } else if (code == ERR_NOT_FOUND) {
+        miss(election, now_ms);
+    } else if (code == ERR_NOT_FOUND) { /* the Lease; or, of CREATE, its namespace */
         struct lease_record absent = {0};
         memcpy(absent.version, election->seen.version, sizeof(absent.version));
         election->must_get = false;
-        election->next_ms = now_ms;
+        miss(election, now_ms);
         keep(election, &absent, chance, now_ms);
     }
     /* Anything else is tried again after the retry period; a renewal until its deadline. */
@@ -195,10 +220,15 @@ void election_compose(const struct election *election, enum election_action acti
         return;
     }
     if (!is_ours(election)) {
-        ret_record->transitions = election->seen.exists ? election->seen.transitions + 1 : 0;
+        uint32_t before = election->seen.transitions;
+        ret_record->transitions = !election->seen.exists ? 0
+                                  : before < INT32_MAX   ? before + 1
+                                                         : INT32_MAX; /* an int32 */
         (void)snprintf(ret_record->holder, sizeof(ret_record->holder), "%s", election->config->identity);
-        (void)snprintf(ret_record->acquired, sizeof(ret_record->acquired), "%s", time);
+        ret_record->acquired[0] = '\0';
     }
+    if (ret_record->acquired[0] == '\0') /* or somebody took it off, and the server refuses "" */
+        (void)snprintf(ret_record->acquired, sizeof(ret_record->acquired), "%s", time);
     ret_record->duration_s = (uint32_t)((election->config->lease_ms + 999) / 1000);
 }
 

@@ -55,9 +55,11 @@ struct election {
     uint64_t renewed_ms; /* HOLDING, LEAVING: when the renewal that counts was sent */
     uint64_t sent_ms;    /* of what is under way */
     uint64_t next_ms;    /* nothing is sent before, but a GET that is needed */
+    uint32_t misses;     /* conflicts and the like, since a write last succeeded */
     uint32_t chance;     /* how long a Lease must stay free, as 1/1024 of the jitter */
     bool releasing;      /* LEAVING: a release was sent, and may have reached the server whatever came of it */
     bool must_get;       /* what is seen is known to be old */
+    bool overtaken;      /* the watch has shown something since what is under way was sent */
 };
 
 /** @param config  borrowed. */

@@ -266,6 +266,78 @@ static void what_a_watch_shows_late_is_passed_over(void **state)
     PLAY(steps);
 }
 
+static void what_people_do_to_a_lease_that_is_held(void **state)
+{
+    (void)state;
+    /* Emptied, and taken by another, while the answer to a renewal is on its way: an answer from before makes nobody a holder. */
+    static const struct step late[] = {
+        {1000, MISS, NOW_, STANDBY, .action = ELECTION_CREATE},
+        {1020, ANSWER, MINE("10"), NOW_, HOLDING, .action = W, .again_ms = 3000},
+        {3000, NOTHING, NOW_, HOLDING, .action = ELECTION_RENEW},
+        {3500, SEE, ITS("13"), NOW_, STANDBY, .action = W, .again_ms = NEVER},
+        {7000, ANSWER, MINE("11"), NOW_, STANDBY, .action = W, .again_ms = 18500},
+    };
+    PLAY(late);
+    /* Its own effect seen first is no such thing. */
+    static const struct step own[] = {
+        {1000, MISS, NOW_, STANDBY, .action = ELECTION_CREATE},
+        {1010, SEE, MINE("10"), NOW_, STANDBY, .action = W, .again_ms = NEVER},
+        {1020, ANSWER, MINE("10"), NOW_, HOLDING, .action = W, .again_ms = 3000},
+    };
+    PLAY(own);
+    /* Shortened: the others wait 6 s now in place of 15, so that writing ends after 4 in place of 10, until it is renewed. */
+    static const struct step shortened[] = {
+        {1000, MISS, NOW_, STANDBY, .action = ELECTION_CREATE},
+        {1020, ANSWER, MINE("10"), NOW_, HOLDING, .action = W, .again_ms = 3000},
+        {1500, SEE, .version = "11", .holder = "me", .duration_s = 6, NOW_, HOLDING, .action = W, .again_ms = 3000},
+        {3000, NOTHING, NOW_, HOLDING, .action = ELECTION_RENEW},
+        {4999, NOTHING, NOW_, HOLDING, .action = W, .again_ms = 5000},
+        {5000, NOTHING, NOW_, STANDBY, .action = W, .again_ms = NEVER},
+        {5010, ANSWER, MINE("12"), NOW_, HOLDING, .action = ELECTION_RENEW},
+    };
+    PLAY(shortened);
+    /* So much that it is over already: taken anew at once. */
+    static const struct step over[] = {
+        {1000, MISS, NOW_, STANDBY, .action = ELECTION_CREATE},
+        {1020, ANSWER, MINE("10"), NOW_, HOLDING, .action = W, .again_ms = 3000},
+        {2500, SEE, .version = "11", .holder = "me", .duration_s = 1, NOW_, STANDBY, .action = W, .again_ms = 3000},
+        {3000, NOTHING, NOW_, STANDBY, .action = ELECTION_TAKE},
+        {3010, ANSWER, MINE("12"), NOW_, HOLDING, .action = W, .again_ms = 5000},
+    };
+    PLAY(over);
+}
+
+/* A namespace that is not there, a webhook that always sees a conflict: no more than two at once. */
+static void what_never_succeeds_is_asked_once_a_retry_period(void **state)
+{
+    (void)state;
+    static const struct step absent[] = {
+        {1000, MISS, NOW_, STANDBY, .action = ELECTION_CREATE},
+        {1010, FAIL, .code = ERR_NOT_FOUND, NOW_, STANDBY, .action = ELECTION_CREATE},
+        {1020, FAIL, .code = ERR_NOT_FOUND, NOW_, STANDBY, .action = ELECTION_CREATE},
+        {1030, FAIL, .code = ERR_NOT_FOUND, NOW_, STANDBY, .action = W, .again_ms = 3020},
+        {3020, NOTHING, NOW_, STANDBY, .action = ELECTION_CREATE},
+        {3030, FAIL, .code = ERR_NOT_FOUND, NOW_, STANDBY, .action = W, .again_ms = 5020},
+    };
+    PLAY(absent);
+    static const struct step contested[] = {
+        {1000, SEE, .version = "9", NOW_, STANDBY, .action = ELECTION_TAKE},
+        {1010, FAIL, .code = ERR_CONFLICT, NOW_, STANDBY, .action = ELECTION_GET},
+        {1020, ANSWER, .version = "10", NOW_, STANDBY, .action = ELECTION_TAKE},
+        {1030, FAIL, .code = ERR_CONFLICT, NOW_, STANDBY, .action = ELECTION_GET},
+        {1040, ANSWER, .version = "11", NOW_, STANDBY, .action = ELECTION_TAKE},
+        {1050, FAIL, .code = ERR_CONFLICT, NOW_, STANDBY, .action = W, .again_ms = 3040},
+        {3040, NOTHING, NOW_, STANDBY, .action = ELECTION_GET},
+        {3050, ANSWER, .version = "12", NOW_, STANDBY, .action = W, .again_ms = 5040},
+        {5040, NOTHING, NOW_, STANDBY, .action = ELECTION_TAKE},
+        {5050, ANSWER, MINE("13"), NOW_, HOLDING, .action = W, .again_ms = 7040},
+        /* From here on once more at once. */
+        {7040, NOTHING, NOW_, HOLDING, .action = ELECTION_RENEW},
+        {7050, FAIL, .code = ERR_CONFLICT, NOW_, HOLDING, .action = ELECTION_GET},
+    };
+    PLAY(contested);
+}
+
 static void it_is_given_back_when_the_writes_have_ended(void **state)
 {
     (void)state;
@@ -278,9 +350,9 @@ static void it_is_given_back_when_the_writes_have_ended(void **state)
         {3020, NOTHING, LATER, RELEASING, .action = ELECTION_RELEASE},
         {3030, FAIL, .code = ERR_CONFLICT, LATER, RELEASING, .action = ELECTION_GET},
         {3040, ANSWER, MINE("12"), LATER, RELEASING, .action = ELECTION_RELEASE},
-        {3050, FAIL, .code = ERR_SERVER, LATER, RELEASING, .action = W, .again_ms = 5040},
-        {5040, NOTHING, LATER, RELEASING, .action = ELECTION_RELEASE},
-        {5050, ANSWER, .version = "13", .duration_s = 1, LATER, STANDBY, .action = W, .again_ms = 7050},
+        {3050, FAIL, .code = ERR_SERVER, LATER, RELEASING, .action = W, .again_ms = 3540},
+        {3540, NOTHING, LATER, RELEASING, .action = ELECTION_RELEASE},
+        {3550, ANSWER, .version = "13", .duration_s = 1, LATER, STANDBY, .action = W, .again_ms = 5550},
     };
     PLAY(steps);
 }
@@ -321,6 +393,25 @@ static void what_is_written(void **state)
           .duration_s = 15,
           .transitions = 4,
           .acquired = "A",
+          .renewed = "T"}},
+        /* Edited by hand: without acquireTime, and with as many transitions as the API's int32 can hold. */
+        {ELECTION_RENEW,
+         {.exists = true, .version = "6", .holder = "me", .duration_s = 15, .transitions = 4},
+         {.exists = true,
+          .version = "6",
+          .holder = "me",
+          .duration_s = 15,
+          .transitions = 4,
+          .acquired = "T",
+          .renewed = "T"}},
+        {ELECTION_TAKE,
+         {.exists = true, .version = "5", .holder = "it", .duration_s = 30, .transitions = INT32_MAX, .acquired = "A"},
+         {.exists = true,
+          .version = "5",
+          .holder = "me",
+          .duration_s = 15,
+          .transitions = INT32_MAX,
+          .acquired = "T",
           .renewed = "T"}},
         {ELECTION_RELEASE,
          {.exists = true, .version = "7", .holder = "me", .duration_s = 15, .transitions = 4, .acquired = "A"},
@@ -460,6 +551,8 @@ int main(void)
         cmocka_unit_test(a_process_that_was_stopped_does_not_write_on),
         cmocka_unit_test(a_lease_taken_by_another_is_lost_at_once),
         cmocka_unit_test(what_a_watch_shows_late_is_passed_over),
+        cmocka_unit_test(what_people_do_to_a_lease_that_is_held),
+        cmocka_unit_test(what_never_succeeds_is_asked_once_a_retry_period),
         cmocka_unit_test(it_is_given_back_when_the_writes_have_ended),
         cmocka_unit_test(what_is_written),
         cmocka_unit_test(no_two_ever_hold_it),
