@@ -43,8 +43,9 @@ struct tenure {
     uint32_t wanted;                        /* by how many links, usually one */
     uint32_t in_flight;                     /* writes under way */
     uint32_t generation;
-    bool failing; /* its last request failed, which was told */
-    bool lingers; /* no link wants it any more, and it is held all the same */
+    bool failing;   /* its last request failed, which was told */
+    bool lingers;   /* no link wants it any more, and it is held all the same */
+    bool elsewhere; /* somebody else was seen to hold it */
 };
 
 struct leases {
@@ -62,14 +63,16 @@ struct leases {
     struct loop_timer *tick;
     struct strbuf body;
     uint64_t candidates_hash, settled_ms; /* who counts, and since when that stands */
+    uint64_t denied_ms;                   /* since when the right to Leases is missing; ELECTION_NEVER: it is not */
     uint32_t generation;
     enum err_code watch_told; /* the failure of the watch that was told last */
     struct err problem;       /* why a Lease could not be written for want of a right */
     bool listed, changed, stopping;
-    bool won;     /* a Lease was held once */
-    bool alone;   /* the right to Leases is missing, and was from the start: written as if nobody else did */
-    bool ready;   /* our caches are filled; from then on for good */
-    bool decided; /* every link has had a holder, since that */
+    bool granted;      /* a Lease was written once */
+    bool alone;        /* the right to Leases is missing, and was from the start: written as if nobody else did */
+    bool ready;        /* our caches are filled; from then on for good */
+    bool decided;      /* every link has had a holder, since that */
+    bool sweep_denied; /* which was told */
 };
 
 static uint64_t now_ms(const struct leases *leases) { return loop_precise_us(leases->control->config.loop) / 1000; }
@@ -84,7 +87,9 @@ static void note_change(struct leases *leases)
 
 static bool is_gone(const struct tenure *tenure)
 {
-    return tenure->election.seen.exists && identity_is_gone(tenure->leases->identity, tenure->election.seen.holder);
+    const struct lease_record *seen = &tenure->election.seen;
+    return seen->exists && strcmp(seen->holder, tenure->leases->election.identity) != 0 &&
+           identity_is_gone(tenure->leases->identity, seen->holder);
 }
 
 static bool is_self(const struct tenure *tenure) { return tenure == &tenure->leases->self; }
@@ -131,7 +136,6 @@ static void tell_state(struct tenure *tenure)
     note_change(tenure->leases);
     bool had = before == ELECTION_HOLDING || before == ELECTION_LEAVING, has = now == ELECTION_HOLDING;
     if (has && !had) {
-        tenure->leases->won = true;
         tenure->holder_told[0] = '\0';
         metric_add(metric_get(transitions, tenure->cluster), 1);
         log_info("lease_won", "this replica writes these mirrors from now on", "cluster", tenure->cluster, "lease",
@@ -139,7 +143,7 @@ static void tell_state(struct tenure *tenure)
         begin_work(tenure);
     } else if (had && now == ELECTION_STANDBY) {
         metric_add(metric_get(transitions, tenure->cluster), 1);
-        if (before == ELECTION_LEAVING)
+        if (before == ELECTION_LEAVING && strcmp(tenure->election.seen.holder, tenure->leases->election.identity) != 0)
             log_info("lease_released", "another replica may write these mirrors from now on", "cluster",
                      tenure->cluster, "lease", tenure->name, NULL);
         else
@@ -160,10 +164,33 @@ static void consider_lingering(struct tenure *tenure)
         begin_work(tenure->leases->local);
 }
 
-/* Where Leases were never to be had there can be no second replica that relies on them; where the right was lost later there may be. */
-static void consider_alone(struct leases *leases, bool forbidden)
+/* Who may not write Leases but sees them waits for those that others hold. */
+static void consider_elsewhere(struct tenure *tenure)
 {
-    bool alone = forbidden && !leases->won && (!leases->listed || leases->alone || leases->problem.code != ERR_OK);
+    bool elsewhere = election_is_elsewhere(&tenure->election, is_gone(tenure), now_ms(tenure->leases));
+    bool was_elsewhere = tenure->elsewhere;
+    tenure->elsewhere = elsewhere;
+    if (was_elsewhere && !elsewhere && tenure->leases->alone)
+        begin_work(tenure);
+}
+
+/* Where Leases were never to be had there can be no second replica that relies on them; where the right was lost later there may be. */
+static bool may_be_alone(const struct leases *leases)
+{
+    return !leases->granted && (!leases->listed || leases->alone || leases->problem.code != ERR_OK);
+}
+
+/* An API server that has just started refuses what it has not read the roles for yet: a right is missing when it is for a retry period. */
+static void consider_alone(struct leases *leases, bool denied)
+{
+    bool may_be = denied && may_be_alone(leases);
+    if (may_be && leases->denied_ms == ELECTION_NEVER) {
+        leases->denied_ms = now_ms(leases);
+        loop_timer_start(leases->tick, leases->election.retry_ms);
+    } else if (!may_be) {
+        leases->denied_ms = ELECTION_NEVER;
+    }
+    bool alone = may_be && now_ms(leases) >= leases->denied_ms + leases->election.retry_ms;
     if (leases->alone == alone)
         return;
     leases->alone = alone;
@@ -172,6 +199,9 @@ static void consider_alone(struct leases *leases, bool forbidden)
     note_change(leases);
 }
 
+#define ALONE_MESSAGE(verb)                                                                                            \
+    "Leases may not be " verb                                                                                          \
+    ": when that stays so, what nobody is seen to hold is written as if this replica were alone"
 #define ALONE_REMEDY                                                                                                   \
     "grant get, list, watch, create, patch and delete on leases in coordination.k8s.io, or run a single replica with " \
     "--leader-elect=false"
@@ -185,8 +215,7 @@ static void tell_result(struct tenure *tenure, const struct kube_failure *failur
     bool forbidden = code == ERR_FORBIDDEN;
     if (forbidden && leases->problem.code == ERR_OK)
         log_error("lease_forbidden",
-                  leases->won ? "Leases may not be written any more, so nothing else is"
-                              : "Leases may not be written: mirrors are written as if this replica were alone",
+                  leases->granted ? "Leases may not be written any more, so nothing else is" : ALONE_MESSAGE("written"),
                   "error", failure->error.text, "remedy", ALONE_REMEDY, NULL);
     else if (code != ERR_OK && !forbidden && !tenure->failing)
         log_warn("lease_write_failed", "a Lease could not be written and is tried again", "lease", tenure->name,
@@ -196,6 +225,7 @@ static void tell_result(struct tenure *tenure, const struct kube_failure *failur
         leases->problem = failure->error;
     else if (code == ERR_OK)
         leases->problem = (struct err){0};
+    leases->granted = leases->granted || (code == ERR_OK && tenure->election.asked != ELECTION_GET);
     if (forbidden || code == ERR_OK)
         consider_alone(leases, forbidden);
 }
@@ -209,7 +239,10 @@ static void on_answered(struct kube_request *request, json_t *object, const stru
     struct tenure *tenure = request->context;
     struct lease lease;
     lease_decode(object, &lease);
-    enum err_code code = failure != NULL ? failure->error.code : object != NULL ? ERR_OK : ERR_PROTOCOL;
+    /* Without a resourceVersion it is no Lease, and the next write of it would not be conditional. */
+    enum err_code code = failure != NULL                   ? failure->error.code
+                         : lease.record.version[0] != '\0' ? ERR_OK
+                                                           : ERR_PROTOCOL;
     tell_result(tenure, failure);
     election_answered(&tenure->election, code, code == ERR_OK ? &lease.record : NULL, chance(), now_ms(tenure->leases));
     pump(tenure);
@@ -275,6 +308,7 @@ static void pump(struct tenure *tenure)
         action = election_next(&tenure->election, tenure->wish, is_gone(tenure), tenure->in_flight > 0, now, &at_ms);
         tell_state(tenure);
         consider_lingering(tenure);
+        consider_elsewhere(tenure);
         if (action != ELECTION_WAIT)
             send(tenure, action);
     } while (action != ELECTION_WAIT);
@@ -357,6 +391,17 @@ static bool is_served_by(struct leases *leases, const struct tenure *tenure, con
     return of_link(leases, link) == tenure;
 }
 
+/* By cluster, because a Link's Lease is named after the Link. */
+static struct tenure *find_lingering(const struct leases *leases, const char *cluster)
+{
+    for (struct map_entry *at = map_first(leases->tenures); at != NULL; at = map_next(at)) {
+        struct tenure *tenure = map_value(at);
+        if (tenure->lingers && strcmp(tenure->cluster, cluster) == 0)
+            return tenure;
+    }
+    return NULL;
+}
+
 /* A mirror that nothing claims belongs to the link of the cluster that it is labelled with, as it did while it was claimed. */
 static struct tenure *of_unclaimed(const struct leases *leases, const struct mirror *mirror)
 {
@@ -368,10 +413,8 @@ static struct tenure *of_unclaimed(const struct leases *leases, const struct mir
          target = links_next(target))
         if (strcmp(target_link(target)->cluster_name, cluster) == 0)
             return of_link(leases, target_link(target));
-    char name[NAME_BYTES];
-    name_of(&(const struct link){.kind = LINK_SECRET, .cluster_name = cluster != NULL ? cluster : ""}, name);
-    struct tenure *lingering = map_get(leases->tenures, name);
-    return lingering != NULL && lingering->lingers ? lingering : of_link(leases, NULL);
+    struct tenure *lingering = cluster != NULL ? find_lingering(leases, cluster) : NULL;
+    return lingering != NULL ? lingering : of_link(leases, NULL);
 }
 
 static struct tenure *of_mirror(const struct leases *leases, const struct mirror *mirror)
@@ -403,13 +446,13 @@ static enum err_code on_object(void *context, enum change change, json_t *json)
     struct lease lease;
     lease_decode(json, &lease);
     lease.record.exists = change != CHANGE_DELETED;
+    if (strcmp(lease.name, leases->self_name) == 0) {
+        leases->self.generation = leases->generation;
+        election_see(&leases->self.election, &lease.record, chance(), now_ms(leases));
+        pump(&leases->self);
+        return ERR_OK;
+    }
     if (lease.is_replica) {
-        if (strcmp(lease.name, leases->self_name) == 0) {
-            leases->self.generation = leases->generation;
-            election_see(&leases->self.election, &lease.record, chance(), now_ms(leases));
-            pump(&leases->self);
-            return ERR_OK;
-        }
         note_change(leases);
         return replicas_see(leases->replicas, &lease, now_ms(leases));
     }
@@ -468,8 +511,8 @@ static void on_state(void *context, const struct list_watch_state *state)
     consider_alone(leases, denied || (leases->alone && code != ERR_OK));
     if (denied)
         log_error("leases_forbidden",
-                  leases->alone ? "Leases may not be read: mirrors are written as if this replica were alone"
-                                : "Leases may not be read any more: what is held is kept as long as that may be",
+                  may_be_alone(leases) ? ALONE_MESSAGE("read")
+                                       : "Leases may not be read any more: what is held is kept as long as that may be",
                   "error", state->error.text, "remedy", ALONE_REMEDY, NULL);
     else if (code != ERR_OK)
         log_warn("lease_watch_failed", "watching the Leases failed and is tried again", "error", state->error.text,
@@ -619,22 +662,38 @@ static enum err_code decide(struct leases *leases)
     return ERR_OK;
 }
 
+/* A Lease that is gone, of no link. */
+static bool is_forgettable(const struct tenure *tenure)
+{
+    const struct election *election = &tenure->election;
+    return tenure->wanted == 0 && tenure->in_flight == 0 && election->state == ELECTION_STANDBY &&
+           election->asked == ELECTION_WAIT && !election->seen.exists && !election->must_get;
+}
+
 static void pump_all(struct leases *leases)
 {
-    for (struct map_entry *at = map_first(leases->tenures); at != NULL; at = map_next(at)) {
+    for (struct map_entry *at = map_first(leases->tenures), *next; at != NULL; at = next) {
         struct tenure *tenure = map_value(at);
+        next = map_next(at);
         if (tenure->wanted == 0 || leases->stopping)
             set_wish(tenure, SHARES_FREE, 0);
         pump(tenure);
+        if (is_forgettable(tenure))
+            (void)map_remove(leases->tenures, map_key(at));
     }
     pump(&leases->self);
 }
 
 static void on_swept(struct kube_request *request, json_t *object, const struct kube_failure *failure)
 {
+    struct leases *leases = request->context;
     (void)object;
-    (void)failure; /* another replica did it, or the next tick will */
-    note_change(request->context);
+    bool denied = failure != NULL && failure->error.code == ERR_FORBIDDEN;
+    if (denied && !leases->sweep_denied)
+        log_warn("lease_delete_refused", "the Lease of a replica that ended cannot be taken away, and is tried again",
+                 "error", failure->error.text, "remedy", "grant delete on leases in coordination.k8s.io", NULL);
+    leases->sweep_denied = denied; /* any other failure: another replica did it, or the next tick will */
+    note_change(leases);
 }
 
 static void sweep(struct leases *leases, const char *name, const char *version)
@@ -688,6 +747,8 @@ static void on_tick(void *context)
     const char *version = NULL, *leftover = replicas_leftover(leases->replicas, now_ms(leases), &version);
     if (leftover != NULL)
         sweep(leases, leftover, version);
+    if (leases->denied_ms != ELECTION_NEVER)
+        consider_alone(leases, true);
     note_change(leases);
     loop_timer_start(leases->tick, leases->election.retry_ms);
 }
@@ -777,6 +838,7 @@ enum err_code leases_new(struct control *control, struct leases **ret_leases)
     if (leases == NULL)
         return ERR_NOMEM;
     leases->control = control;
+    leases->denied_ms = ELECTION_NEVER;
     enum err_code code = fill(leases);
     if (code != ERR_OK) {
         leases_free(leases);
@@ -872,9 +934,16 @@ bool leases_ready(const struct leases *leases, struct strbuf *why)
     return false;
 }
 
+/* Alone: what others are seen to hold is theirs all the same. */
+static bool may_alone(const struct leases *leases, const struct tenure *tenure)
+{
+    return leases->alone &&
+           (tenure == NULL || !election_is_elsewhere(&tenure->election, is_gone(tenure), now_ms(leases)));
+}
+
 static bool may_begin(const struct leases *leases, const struct tenure *tenure)
 {
-    return leases->alone || (tenure != NULL && election_may_begin(&tenure->election, now_ms(leases)));
+    return may_alone(leases, tenure) || (tenure != NULL && election_may_begin(&tenure->election, now_ms(leases)));
 }
 
 bool leases_may_write(struct leases *leases, const struct mirror *mirror)
@@ -912,7 +981,8 @@ struct tenure *leases_begin_status(struct leases *leases, const struct link *lin
 
 bool tenure_may_send(const struct tenure *tenure)
 {
-    return tenure == NULL || tenure->leases->alone || election_may_send(&tenure->election, now_ms(tenure->leases));
+    return tenure == NULL || may_alone(tenure->leases, tenure) ||
+           election_may_send(&tenure->election, now_ms(tenure->leases));
 }
 
 void tenure_end(struct tenure *tenure)

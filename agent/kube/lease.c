@@ -54,6 +54,14 @@ static void write_spec(struct strbuf *body, const struct lease_record *record)
     strbuf_append(body, "}}");
 }
 
+static void write_labels(struct strbuf *body, const struct lease *lease)
+{
+    strbuf_append(body, ",\"labels\":{\"app.kubernetes.io/name\":\"svcmirror\"");
+    if (lease->is_replica)
+        strbuf_append(body, ",\"" LEASE_REPLICA_LABEL "\":\"true\"");
+    strbuf_append(body, "}");
+}
+
 static void write_ready(struct strbuf *body, const struct lease *lease)
 {
     if (lease->is_replica)
@@ -67,10 +75,7 @@ void lease_write_create(struct strbuf *body, const char *namespace, const struct
     codec_write_string(body, lease->name);
     strbuf_append(body, ",\"namespace\":");
     codec_write_string(body, namespace);
-    strbuf_append(body, ",\"labels\":{\"app.kubernetes.io/name\":\"svcmirror\"");
-    if (lease->is_replica)
-        strbuf_append(body, ",\"" LEASE_REPLICA_LABEL "\":\"true\"");
-    strbuf_append(body, "}");
+    write_labels(body, lease);
     write_ready(body, lease);
     strbuf_append(body, "},");
     write_spec(body, &lease->record);
@@ -80,6 +85,8 @@ void lease_write_patch(struct strbuf *body, const struct lease *lease)
 {
     strbuf_append(body, "{\"metadata\":{\"resourceVersion\":");
     codec_write_string(body, lease->record.version);
+    if (lease->is_replica)
+        write_labels(body, lease); /* the others find it by them */
     write_ready(body, lease);
     strbuf_append(body, "},");
     write_spec(body, &lease->record);

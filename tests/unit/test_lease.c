@@ -87,7 +87,8 @@ static void what_is_written(void **state)
     strbuf_clear(&body);
     lease_write_patch(&body, &lease);
     assert_string_equal(strbuf_text(&body),
-                        "{\"metadata\":{\"resourceVersion\":\"5\",\"annotations\":{\"svcmirror.io/ready\":\"false\"}},"
+                        "{\"metadata\":{\"resourceVersion\":\"5\",\"labels\":{\"app.kubernetes.io/name\":\"svcmirror\","
+                        "\"svcmirror.io/replica\":\"true\"},\"annotations\":{\"svcmirror.io/ready\":\"false\"}},"
                         "\"spec\":{\"holderIdentity\":null,\"leaseDurationSeconds\":15,\"leaseTransitions\":2,"
                         "\"acquireTime\":\"A\",\"renewTime\":\"R\"}}");
     lease.is_ready = true;

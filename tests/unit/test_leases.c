@@ -10,6 +10,13 @@
 #include "base/mem.h"
 #include "tests/unit/control_bench.h"
 #include "tests/unit/fake_http.h"
+#include "tests/unit/sweep.h"
+#ifdef SWEEP_CHECKS_LEAKS
+size_t __sanitizer_get_current_allocated_bytes(void); /* of a header that gcc does not bring */
+#define ALLOCATED_BYTES() __sanitizer_get_current_allocated_bytes()
+#else
+#define ALLOCATED_BYTES() ((size_t)0) /* not known: nothing is shown without the sanitizer */
+#endif
 
 #define BENCH_LEASES "/apis/coordination.k8s.io/v1/namespaces/mc/leases?"
 #define EXPORTED(name)                                                                                                 \
@@ -32,8 +39,8 @@ struct server {
         unsigned version;
     } leases[MAX_LEASES];
     unsigned count, version;
-    int status; /* writes of Leases are refused with it; 0: not */
-    unsigned lease_writes, mirror_writes, deletes;
+    int status;                                                /* writes of Leases are refused with it; 0: not */
+    unsigned lease_writes, mirror_writes, deletes, relabelled; /* relabelled: patches with a replica's label */
     char first_writes[256]; /* what was written, in order: "L" a Lease, "M" a mirror's object */
 };
 
@@ -94,6 +101,7 @@ static void write_lease(struct server *server, struct http_call *call)
         (void)snprintf(name, sizeof(name), "%s", json_string_value(json_object_get(meta, "name")));
     unsigned at = find(server, name);
     const char *version = json_string_value(json_object_get(meta, "resourceVersion"));
+    server->relabelled += !creates && json_object_get(json_object_get(meta, "labels"), "svcmirror.io/replica") ? 1 : 0;
     char now[16];
     (void)snprintf(now, sizeof(now), "%u", at < server->count ? server->leases[at].version : 0);
     if (creates && at < server->count)
@@ -121,19 +129,48 @@ static bool on_write(struct bench *bench, struct http_call *call)
     return false;
 }
 
-static void open_bench(struct bench *bench, struct server *server, const char *leases)
+/* @param status  of the list of Leases. @param write_status  of writes of Leases that are refused. */
+static void open_bench_with(struct bench *bench, struct server *server, const char *leases, int status,
+                            int write_status)
 {
     bench_init(bench, false);
     memset(server, 0, sizeof(*server));
     bench->leader_elect = true;
     bench->on_write = on_write;
     bench->context = server;
-    (void)bench_serve(bench, BENCH_LEASES, "Lease", leases);
+    bench_serve(bench, BENCH_LEASES, "Lease", leases)->status = status;
+    server->status = write_status;
     (void)bench_serve(bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
     (void)bench_serve(bench, BENCH_SERVICES, "Service", EXPORTED("web"));
     (void)bench_serve(bench, "/api/v1/namespaces?", "Namespace",
                       "{\"kind\":\"Namespace\",\"metadata\":{\"name\":\"demo\"}}");
     assert_int_equal(bench_start(bench), ERR_OK);
+}
+
+static void open_bench(struct bench *bench, struct server *server, const char *leases)
+{
+    open_bench_with(bench, server, leases, 200, 0);
+}
+
+/* The API server has that Lease, as somebody wrote it, and its watch tells so. */
+static void write_by_hand(struct bench *bench, struct server *server, const char *name, const char *type,
+                          const char *spec)
+{
+    char lease[1024];
+    unsigned at = find(server, name);
+    assert_true(at < MAX_LEASES);
+    server->count += at == server->count ? 1 : 0;
+    (void)snprintf(server->leases[at].name, sizeof(server->leases[at].name), "%s", name);
+    server->leases[at].version = ++server->version;
+    (void)snprintf(lease, sizeof(lease),
+                   "{\"kind\":\"Lease\",\"metadata\":{\"namespace\":\"mc\",\"name\":\"%s\",\"resourceVersion\":"
+                   "\"%u\"},\"spec\":{%s}}",
+                   name, server->version, spec);
+    if (strcmp(type, "DELETED") == 0) {
+        server->leases[at] = server->leases[--server->count];
+        server->leases[server->count] = (__typeof__(server->leases[0])){0};
+    }
+    bench_tell(bench, BENCH_LEASES, type, lease);
 }
 
 static const char *holder(struct server *server, const char *name)
@@ -225,31 +262,13 @@ static void without_the_right_it_writes_as_if_alone(void **state)
     (void)state;
     struct bench bench;
     struct server server;
-    bench_init(&bench, false);
-    memset(&server, 0, sizeof(server));
-    bench.leader_elect = true;
-    bench.on_write = on_write;
-    bench.context = &server;
-    bench_serve(&bench, BENCH_LEASES, "Lease", "")->status = 404; /* as a cluster without Leases */
-    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
-    (void)bench_serve(&bench, BENCH_SERVICES, "Service", EXPORTED("web"));
-    (void)bench_serve(&bench, "/api/v1/namespaces?", "Namespace",
-                      "{\"kind\":\"Namespace\",\"metadata\":{\"name\":\"demo\"}}");
-    assert_int_equal(bench_start(&bench), ERR_OK);
+    open_bench_with(&bench, &server, "", 404, 0); /* as a cluster without Leases */
+    assert_int_equal(server.mirror_writes, 0);
+    bench_advance(&bench, 2500);
     assert_true(server.mirror_writes > 0);
     bench_done(&bench);
 
-    bench_init(&bench, false);
-    memset(&server, 0, sizeof(server));
-    bench.leader_elect = true;
-    bench.on_write = on_write;
-    bench.context = &server;
-    bench_serve(&bench, BENCH_LEASES, "Lease", "")->status = 403;
-    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
-    (void)bench_serve(&bench, BENCH_SERVICES, "Service", EXPORTED("web"));
-    (void)bench_serve(&bench, "/api/v1/namespaces?", "Namespace",
-                      "{\"kind\":\"Namespace\",\"metadata\":{\"name\":\"demo\"}}");
-    assert_int_equal(bench_start(&bench), ERR_OK);
+    open_bench_with(&bench, &server, "", 403, 0);
     bench_advance(&bench, 20000);
     assert_int_equal(server.lease_writes, 0);
     assert_true(server.mirror_writes > 0);
@@ -260,6 +279,7 @@ static void without_the_right_it_writes_as_if_alone(void **state)
     server.status = 403;
     bench_advance(&bench, 60000);
     assert_true(server.lease_writes > 0);
+    assert_true(bench_metric(&bench, "svcmirror_leases_readable") == 1);
     assert_string_equal(bench_not_ready(&bench), "");
     /* All of it, and then it is missing again: now others may rely on it. */
     server.status = 0;
@@ -273,6 +293,141 @@ static void without_the_right_it_writes_as_if_alone(void **state)
     bench_advance(&bench, 5000);
     assert_int_equal(server.mirror_writes, before);
     assert_non_null(strstr(bench_not_ready(&bench), "leader election: "));
+    bench_done(&bench);
+}
+
+/* As by an API server that has not read its roles yet. */
+static void a_right_that_is_missing_for_a_moment_makes_nobody_alone(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    open_bench_with(&bench, &server, LEASE(EAST, "5", HELD("replica-2")), 403, 0);
+    bench_advance(&bench, 500);
+    assert_non_null(strstr(bench_not_ready(&bench), "leader election: "));
+    bench_serve(&bench, BENCH_LEASES, "Lease", LEASE(EAST, "5", HELD("replica-2")))->status = 200;
+    bench_advance(&bench, 5000);
+    assert_true(bench_metric(&bench, "svcmirror_leases_readable") == 1);
+    assert_int_equal(server.mirror_writes, 0);
+    bench_done(&bench);
+}
+
+/* Leases may be read and not written: Linkerd's own is respected as long as it is held. */
+static void alone_it_leaves_to_others_what_they_hold(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    open_bench_with(&bench, &server, LEASE(EAST, "5", HELD("linkerd-controller-east")), 200, 403);
+    bench_advance(&bench, 10000);
+    assert_string_equal(bench_not_ready(&bench), "");
+    assert_int_equal(server.mirror_writes, 0);
+    bench_advance(&bench, 10000); /* it was not renewed for its whole duration */
+    assert_true(server.mirror_writes > 0);
+    bench_done(&bench);
+}
+
+static void what_people_do_to_leases(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    char own[256], spec[512];
+    open_bench(&bench, &server, "");
+    bench_advance(&bench, 5000);
+    assert_true(held(&bench) == 1);
+    (void)snprintf(own, sizeof(own), "%s", holder(&server, EAST));
+    /* Given to somebody else: no write from then on, until that one is outlived. */
+    write_by_hand(&bench, &server, EAST, "MODIFIED", HELD("somebody") "\"leaseDurationSeconds\":15");
+    assert_true(held(&bench) == 0);
+    unsigned before = server.mirror_writes;
+    bench_tell(&bench, BENCH_SERVICES, "ADDED", EXPORTED("meanwhile"));
+    bench_advance(&bench, 14000);
+    assert_int_equal(server.mirror_writes, before);
+    bench_advance(&bench, 4000);
+    assert_true(held(&bench) == 1);
+    assert_true(server.mirror_writes > before);
+    /* Deleted: made again at once, or by the next renewal. */
+    write_by_hand(&bench, &server, EAST, "DELETED", "");
+    bench_advance(&bench, 2500);
+    assert_string_equal(holder(&server, EAST), own);
+    assert_true(held(&bench) == 1);
+    /* Robbed of all but its holder. */
+    (void)snprintf(spec, sizeof(spec), "\"holderIdentity\":\"%s\"", own);
+    write_by_hand(&bench, &server, EAST, "MODIFIED", spec);
+    bench_advance(&bench, 2500);
+    const char *body = server.leases[find(&server, EAST)].body;
+    assert_null(strstr(body, "\"acquireTime\":\"\""));
+    assert_non_null(strstr(body, "\"leaseDurationSeconds\":15"));
+    assert_true(held(&bench) == 1);
+    /* Our own Lease without its label, by which the others know it. */
+    char name[128];
+    unsigned self = 0;
+    while (strncmp(server.leases[self].name, "svcmirror-", 10) != 0)
+        assert_true(++self < server.count);
+    (void)snprintf(name, sizeof(name), "%s", server.leases[self].name);
+    server.relabelled = 0;
+    write_by_hand(&bench, &server, name, "MODIFIED", spec);
+    bench_advance(&bench, 2500);
+    assert_true(server.relabelled > 0);
+    assert_string_equal(holder(&server, name), own);
+    bench_done(&bench);
+}
+
+/* The mirror's Link has a Lease by its own name, which is not the cluster's. */
+static void mirrors_of_a_link_that_is_gone_are_left_to_its_holder(void **state)
+{
+    (void)state;
+    static const char mirror[] =
+        "{\"kind\":\"Service\",\"metadata\":{\"namespace\":\"demo\",\"name\":\"old-east\",\"uid\":\"u\","
+        "\"resourceVersion\":\"3\",\"labels\":{\"mirror.linkerd.io/mirrored-service\":\"true\","
+        "\"mirror.linkerd.io/cluster-name\":\"east\"},\"managedFields\":[{\"manager\":\"svcmirror\"}]},"
+        "\"spec\":{\"ports\":[{\"port\":80}]}}";
+    static const char link[] =
+        "{\"kind\":\"Link\",\"metadata\":{\"namespace\":\"mc\",\"name\":\"link-1\",\"uid\":\"u\",\"resourceVersion\":"
+        "\"7\"},\"spec\":{\"targetClusterName\":\"east\",\"targetClusterDomain\":\"cluster.local\","
+        "\"clusterCredentialsSecret\":\"a\",\"selector\":{\"matchLabels\":{\"exported\":\"yes\"}}}}";
+    struct bench bench;
+    struct server server;
+    bench_init(&bench, true);
+    memset(&server, 0, sizeof(server));
+    bench.leader_elect = true;
+    bench.on_write = on_write;
+    bench.context = &server;
+    (void)bench_serve(&bench, BENCH_LEASES, "Lease",
+                      LEASE("service-mirror-write-link-1", "5", HELD("linkerd-controller-link-1")));
+    (void)bench_serve(&bench, BENCH_LINKS, "Link", link);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "", NULL, 0));
+    (void)bench_serve(&bench, BENCH_EXPORTED, "Service", "");
+    (void)bench_serve(&bench, BENCH_MIRRORS, "Service", mirror);
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 5000);
+    bench_tell(&bench, BENCH_LINKS, "DELETED", link);
+    bench_advance(&bench, 7000);
+    assert_int_equal(server.mirror_writes, 0);
+    bench_advance(&bench, 6000); /* its holder is outlived: whoever has what belongs to no single link clears up */
+    assert_true(server.mirror_writes > 0);
+    bench_done(&bench);
+}
+
+/* Names of Leases come and go with links for years. */
+static void what_is_gone_is_forgotten(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    size_t before = 0;
+    open_bench(&bench, &server, "");
+    bench_advance(&bench, 5000);
+    for (unsigned i = 0; i < 3000; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof(name), "service-mirror-write-c%u", i);
+        write_by_hand(&bench, &server, name, "ADDED", HELD("somebody") "\"leaseDurationSeconds\":15");
+        write_by_hand(&bench, &server, name, "DELETED", HELD("somebody") "\"leaseDurationSeconds\":15");
+        if (i == 1000)
+            before = ALLOCATED_BYTES();
+    }
+    assert_true(ALLOCATED_BYTES() < before + (256 << 10));
     bench_done(&bench);
 }
 
@@ -352,6 +507,11 @@ int main(void)
         cmocka_unit_test(while_another_holds_it_nothing_is_written_and_nothing_told),
         cmocka_unit_test(a_lease_that_cannot_be_renewed_stops_the_writes),
         cmocka_unit_test(without_the_right_it_writes_as_if_alone),
+        cmocka_unit_test(a_right_that_is_missing_for_a_moment_makes_nobody_alone),
+        cmocka_unit_test(alone_it_leaves_to_others_what_they_hold),
+        cmocka_unit_test(what_people_do_to_leases),
+        cmocka_unit_test(mirrors_of_a_link_that_is_gone_are_left_to_its_holder),
+        cmocka_unit_test(what_is_gone_is_forgotten),
         cmocka_unit_test(at_the_end_everything_is_given_back),
         cmocka_unit_test(a_link_that_goes_gives_its_lease_back),
         cmocka_unit_test(one_link_has_one_lease),
