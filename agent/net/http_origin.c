@@ -355,13 +355,19 @@ CURL *http_origin_take_handle(struct http_origin *origin)
     return origin->idle_count > 0 ? origin->idle[--origin->idle_count] : curl_easy_init();
 }
 
+/* curl 7.88 keeps the buffer of a transfer on a shared connection, and of one that ended while it waited for a connection, and then takes no
+ * CURLOPT_BUFFERSIZE for the handle. */
+static bool is_reusable(CURL *easy)
+{
+    return curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)HTTP_READ_BYTES) == CURLE_OK;
+}
+
 void http_origin_return_handle(struct http_origin *origin, CURL *easy)
 {
     if (easy == NULL)
         return;
     curl_easy_reset(easy);
-    /* After a transfer on a shared connection curl 7.88 keeps the handle's buffer, and then takes no CURLOPT_BUFFERSIZE for it. */
-    if (origin->idle_count < HTTP_IDLE_HANDLES && !origin->http2)
+    if (origin->idle_count < HTTP_IDLE_HANDLES && is_reusable(easy))
         origin->idle[origin->idle_count++] = easy;
     else
         curl_easy_cleanup(easy);

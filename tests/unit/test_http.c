@@ -569,6 +569,30 @@ static void watches_leave_the_others_their_connections(void **state)
     http_bench_done(&bench);
 }
 
+/* curl 7.88 keeps the buffer of a transfer that ends while it waits for a connection: such a handle is of no use any more. */
+static void calls_that_waited_in_vain_spoil_nothing(void **state)
+{
+    (void)state;
+    struct http_bench bench;
+    struct asked asked[MANY] = {0}, one = {.call.timeout_ms = 5000};
+    http_bench_init(&bench);
+    bench.origin = http_bench_origin(&bench, &(struct http_origin_config){.base_url = bench.url, .max_connections = 1});
+    bench.server.on_request = no_answer;
+    for (size_t i = 0; i < MANY; i++) {
+        asked[i].call.timeout_ms = 100;
+        http_bench_start(&bench, &asked[i], "/p");
+    }
+    http_bench_await(&bench, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        assert_int_equal(asked[i].error.code, ERR_TIMEOUT);
+    bench.server.on_request = NULL;
+    for (size_t i = 0; i < MANY; i++) {
+        http_bench_ask(&bench, &one, "/p");
+        http_bench_expect_ok(&one, 200, "hello");
+    }
+    http_bench_done(&bench);
+}
+
 static void origins_share_nothing(void **state)
 {
     (void)state;
@@ -923,6 +947,7 @@ int main(void)
         cmocka_unit_test(silence_ends_a_call_and_every_byte_counts),
         cmocka_unit_test(calls_share_connections_up_to_the_limit),
         cmocka_unit_test(watches_leave_the_others_their_connections),
+        cmocka_unit_test(calls_that_waited_in_vain_spoil_nothing),
         cmocka_unit_test(origins_share_nothing),
         cmocka_unit_test(a_kept_connection_that_died_is_replaced),
         cmocka_unit_test(a_request_may_be_held_back_when_it_is_about_to_be_sent),
