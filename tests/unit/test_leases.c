@@ -1,5 +1,5 @@
 /* links: agent_control agent_kube agent_observe mirror health base fake_loop.c fake_http.c control_bench.c */
-/* agent/control/leases.c: the whole control with an API server's Leases, in virtual time. */
+/* agent/control/leases*.c and tenure.c: the whole control with an API server's Leases, in virtual time. */
 #include "agent/control/leases.h"
 
 #include <jansson.h>
