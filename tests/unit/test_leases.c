@@ -35,9 +35,11 @@ enum { MAX_LEASES = 8 };
 /* What the API server has of Leases, and what became of writes. */
 struct server {
     struct {
-        char name[128], holder[256], body[2048];
+        char name[128], holder[256], body[2048], path[256];
         unsigned version;
     } leases[MAX_LEASES];
+    struct bench *bench; /* that lists them again, and asks for single ones; NULL: that finds nothing */
+    char items[MAX_LEASES * 600];
     unsigned count, version;
     int status;                                                /* writes of Leases are refused with it; 0: not */
     unsigned lease_writes, mirror_writes, deletes, relabelled; /* relabelled: patches with a replica's label */
@@ -56,7 +58,33 @@ static unsigned find(struct server *server, const char *name)
     unsigned i = 0;
     while (i < server->count && strcmp(server->leases[i].name, name) != 0)
         i++;
+    for (unsigned gone = 0; i == MAX_LEASES && gone < MAX_LEASES; gone++)
+        i = server->leases[gone].version == 0 ? gone : i;
     return i;
+}
+
+static void serve_all(struct server *server)
+{
+    size_t length = 0;
+    server->items[0] = '\0';
+    for (unsigned i = 0; i < server->count; i++)
+        if (server->leases[i].version > 0)
+            length += (size_t)snprintf(server->items + length, sizeof(server->items) - length, "%s%s",
+                                       length > 0 ? "," : "", server->leases[i].body);
+    (void)bench_serve(server->bench, BENCH_LEASES, "Lease", server->items);
+}
+
+static void serve_one(struct server *server, unsigned at)
+{
+    char name[128];
+    if (server->bench == NULL)
+        return;
+    (void)snprintf(name, sizeof(name), "%s", server->leases[at].name);
+    (void)snprintf(server->leases[at].path, sizeof(server->leases[at].path),
+                   "/apis/coordination.k8s.io/v1/namespaces/mc/leases/%s", name);
+    bench_serve(server->bench, server->leases[at].path, NULL, server->leases[at].body)->status =
+        server->leases[at].version > 0 ? 200 : 404;
+    serve_all(server);
 }
 
 static void put(struct server *server, const char *name, struct http_call *call, const json_t *body)
@@ -74,6 +102,7 @@ static void put(struct server *server, const char *name, struct http_call *call,
                    "{\"kind\":\"Lease\",\"metadata\":{\"name\":\"%s\",\"resourceVersion\":\"%u\"},\"spec\":%s}", name,
                    server->version, text);
     free(text);
+    serve_one(server, at);
     fake_http_answer(call, 200, server->leases[at].body);
 }
 
@@ -104,8 +133,11 @@ static void write_lease(struct server *server, struct http_call *call)
     server->relabelled += !creates && json_object_get(json_object_get(meta, "labels"), "svcmirror.io/replica") ? 1 : 0;
     char now[16];
     (void)snprintf(now, sizeof(now), "%u", at < server->count ? server->leases[at].version : 0);
-    if (creates && at < server->count)
+    bool exists = at < server->count && server->leases[at].version > 0;
+    if (creates && exists)
         fake_http_answer(call, 409, "{\"kind\":\"Status\",\"reason\":\"AlreadyExists\"}");
+    else if (!creates && !exists)
+        fake_http_answer(call, 404, "{\"kind\":\"Status\",\"reason\":\"NotFound\"}");
     else if (!creates && (version == NULL || strcmp(version, now) != 0))
         fake_http_answer(call, 409, "{\"kind\":\"Status\",\"reason\":\"Conflict\"}");
     else
@@ -152,25 +184,30 @@ static void open_bench(struct bench *bench, struct server *server, const char *l
     open_bench_with(bench, server, leases, 200, 0);
 }
 
+/* A watch that has ended lists again. */
+static void tell(struct bench *bench, const char *path, const char *type, const char *object)
+{
+    for (unsigned i = 0; i < BENCH_LISTINGS; i++)
+        if (bench->listings[i].path != NULL && strcmp(bench->listings[i].path, path) == 0 &&
+            bench->listings[i].watch->transfer != NULL)
+            bench_tell(bench, path, type, object);
+}
+
 /* The API server has that Lease, as somebody wrote it, and its watch tells so. */
 static void write_by_hand(struct bench *bench, struct server *server, const char *name, const char *type,
                           const char *spec)
 {
-    char lease[1024];
     unsigned at = find(server, name);
     assert_true(at < MAX_LEASES);
     server->count += at == server->count ? 1 : 0;
     (void)snprintf(server->leases[at].name, sizeof(server->leases[at].name), "%s", name);
-    server->leases[at].version = ++server->version;
-    (void)snprintf(lease, sizeof(lease),
+    (void)snprintf(server->leases[at].body, sizeof(server->leases[at].body),
                    "{\"kind\":\"Lease\",\"metadata\":{\"namespace\":\"mc\",\"name\":\"%s\",\"resourceVersion\":"
                    "\"%u\"},\"spec\":{%s}}",
-                   name, server->version, spec);
-    if (strcmp(type, "DELETED") == 0) {
-        server->leases[at] = server->leases[--server->count];
-        server->leases[server->count] = (__typeof__(server->leases[0])){0};
-    }
-    bench_tell(bench, BENCH_LEASES, type, lease);
+                   name, ++server->version, spec);
+    server->leases[at].version = strcmp(type, "DELETED") != 0 ? server->version : 0;
+    serve_one(server, at);
+    tell(bench, BENCH_LEASES, type, server->leases[at].body);
 }
 
 static const char *holder(struct server *server, const char *name)
@@ -500,6 +537,121 @@ static void one_link_has_one_lease(void **state)
     bench_done(&bench);
 }
 
+/* ---- want of memory ---- */
+
+static void given_to_another_and_back(struct bench *bench, struct server *server)
+{
+    write_by_hand(bench, server, EAST, "MODIFIED", HELD("somebody") "\"leaseDurationSeconds\":15");
+    write_by_hand(bench, server, EAST, "MODIFIED", "\"leaseDurationSeconds\":1");
+}
+
+static void deleted(struct bench *bench, struct server *server) { write_by_hand(bench, server, EAST, "DELETED", ""); }
+
+static void renewed(struct bench *bench, struct server *server)
+{
+    (void)server;
+    bench_advance(bench, 2500);
+}
+
+static void listed_again(struct bench *bench, struct server *server)
+{
+    serve_all(server);
+    (void)fake_http_data(bench_serve(bench, BENCH_LEASES, "Lease", server->items)->watch,
+                         "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\"}}\n");
+    bench_advance(bench, 3000);
+}
+
+static void another_appears(struct bench *bench, struct server *server)
+{
+    (void)server;
+    bench_tell(
+        bench, BENCH_LEASES, "ADDED",
+        "{\"kind\":\"Lease\",\"metadata\":{\"namespace\":\"mc\",\"name\":\"svcmirror-other\",\"resourceVersion\":"
+        "\"900\",\"labels\":{\"svcmirror.io/replica\":\"true\"}},\"spec\":{\"holderIdentity\":\"other\","
+        "\"leaseDurationSeconds\":15}}");
+    tell(bench, BENCH_LEASES, "ADDED", LEASE("service-mirror-write-west", "901", HELD("other")));
+}
+
+static void the_link_goes_and_comes_back(struct bench *bench, struct server *server)
+{
+    (void)server;
+    tell(bench, BENCH_SECRETS, "DELETED", bench_secret("a", "east", NULL, 0));
+    tell(bench, BENCH_SECRETS, "ADDED", bench_secret("a", "east", NULL, 0));
+}
+
+/* Whatever allocation fails meanwhile: in the end the Lease is ours, is renewed, and what is exported is written. */
+static void no_failed_allocation_is_for_ever(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        void (*happens)(struct bench *bench, struct server *server);
+    } rows[] = {
+        {"renewed", renewed},
+        {"given to another and back", given_to_another_and_back},
+        {"deleted", deleted},
+        {"listed again", listed_again},
+        {"another appears", another_appears},
+        {"the link goes and comes back", the_link_goes_and_comes_back},
+    };
+    for (unsigned row = 0; row < ARRAY_COUNT(rows); row++) {
+        bool failed = true;
+        for (unsigned long n = 1; failed; n++) {
+            struct bench bench;
+            struct server server;
+            open_bench(&bench, &server, "");
+            server.bench = &bench; /* answers get lost, and then it is asked what is there */
+            bench_advance(&bench, 5000);
+            unsigned long before = mem_allocation_count();
+            mem_fail_at(n);
+            rows[row].happens(&bench, &server);
+            mem_fail_at(0);
+            failed = mem_allocation_count() - before >= n;
+            /* Somebody's record may be seen for its duration, and a watch may wait before it lists again. */
+            bench_advance(&bench, 50000);
+            unsigned writes = server.mirror_writes, renewals = server.lease_writes;
+            bench_tell(&bench, BENCH_SERVICES, "ADDED", EXPORTED("late"));
+            bench_advance(&bench, 6000);
+            if (held(&bench) != 1 || strncmp(holder(&server, EAST), "test_", 5) != 0 ||
+                server.mirror_writes == writes || server.lease_writes < renewals + 2)
+                fail_msg("%s: after allocation %lu failed it is held by \"%s\" (%.0f), %u writes, %u renewals",
+                         rows[row].name, n, holder(&server, EAST), held(&bench), server.mirror_writes - writes,
+                         server.lease_writes - renewals);
+            bench_done(&bench);
+        }
+    }
+}
+
+/* An agent that cannot begin says so; one that began ends in its time. */
+static void want_of_memory_at_the_start_and_at_the_end(void **state)
+{
+    (void)state;
+    bool failed = true;
+    for (unsigned long n = 1; failed; n++) {
+        struct bench bench;
+        struct server server;
+        bool stopped = false;
+        bench_init(&bench, false);
+        memset(&server, 0, sizeof(server));
+        bench.leader_elect = true;
+        bench.on_write = on_write;
+        bench.context = &server;
+        (void)bench_serve(&bench, BENCH_LEASES, "Lease", LEASE("service-mirror-write-west", "5", HELD("other")));
+        unsigned long before = mem_allocation_count();
+        mem_fail_at(n);
+        enum err_code code = bench_start(&bench);
+        if (code == ERR_OK) {
+            bench_advance(&bench, 3000);
+            control_stop(bench.control, on_stopped, &stopped);
+            bench_advance(&bench, 2500);
+        }
+        mem_fail_at(0);
+        failed = mem_allocation_count() - before >= n;
+        assert_int_equal(code, stopped ? ERR_OK : ERR_NOMEM);
+        bench_done(&bench);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +667,8 @@ int main(void)
         cmocka_unit_test(at_the_end_everything_is_given_back),
         cmocka_unit_test(a_link_that_goes_gives_its_lease_back),
         cmocka_unit_test(one_link_has_one_lease),
+        cmocka_unit_test(no_failed_allocation_is_for_ever),
+        cmocka_unit_test(want_of_memory_at_the_start_and_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
