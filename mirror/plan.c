@@ -157,7 +157,8 @@ static void plan_orphan(struct planner *planner)
         if (reason != NULL)
             plan_delete_service(planner, reason);
         else
-            planner->plan->unaccounted = is_of_no_link(planner);
+            plan_unlisted(planner);
+        planner->plan->unaccounted = reason == NULL && is_of_no_link(planner);
         return;
     }
     if (planner->world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED)

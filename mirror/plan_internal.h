@@ -29,6 +29,10 @@ void plan_delete_slices(struct planner *planner, const char *reason);
 /** What stands in the way of the claim by the mirror's name and namespace; NULL when nothing does. */
 const char *plan_invalid_name(const struct planner *planner, const struct claim *claim);
 
+/* plan_unlisted.c */
+/** Of a mirror that nothing claims: keeps its readiness right when it is of a Link whose target has not been read yet. */
+void plan_unlisted(struct planner *planner);
+
 /* plan_federated.c */
 /** Plans the federated service of all members that claim the name. `first` is the first valid one, NULL when there is none. */
 void plan_federated(struct planner *planner, struct claim *first);

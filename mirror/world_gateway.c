@@ -176,10 +176,27 @@ void gateway_collect(struct world_gateway *gateway)
     gateway_remove(gateway);
 }
 
+bool world_link_is_unlisted(const struct world_link *link)
+{
+    return link->declaration->kind == LINK_RESOURCE && link->knowledge[WORLD_TARGET_SERVICES] == WORLD_UNKNOWN;
+}
+
+static void mark_unclaimed(struct world_link *link, bool urgent)
+{
+    for (struct map_entry *at = map_first(link->world->mirrors); at != NULL; at = map_next(at)) {
+        struct mirror *mirror = map_value(at);
+        if (mirror->claims == NULL && mirror->service != NULL &&
+            kv_has(&mirror->service->meta.labels, L5D_CLUSTER_NAME, link->declaration->cluster_name))
+            world_mark(mirror, urgent);
+    }
+}
+
 void gateway_mark(struct world_gateway *gateway, bool urgent)
 {
     if (gateway->claim != NULL)
         world_mark(gateway->claim->mirror, urgent);
+    if (world_link_is_unlisted(gateway->link))
+        mark_unclaimed(gateway->link, urgent);
     if (gateway->references == 0)
         return;
     for (struct claim *claim = world_first_claim(gateway->link); claim != NULL; claim = world_next_claim(claim))

@@ -129,14 +129,15 @@ enum err_code codec_service(struct arena *arena, const json_t *json, struct serv
 
 /* ---- EndpointSlice ---- */
 
-/* Whether there is anything but what we write: one address, conditions.ready, a hostname. Anything else leads traffic elsewhere, or tells of a pod. */
+/* Whether there is anything but what we write: one address, conditions ready and serving, a hostname. Anything else leads traffic elsewhere, or tells of a pod. */
 static bool is_regular(const json_t *endpoint)
 {
     const json_t *conditions = json_object_get(endpoint, "conditions");
     size_t known = (json_object_get(endpoint, "addresses") != NULL) + (conditions != NULL) +
                    (json_object_get(endpoint, "hostname") != NULL);
     return json_object_size(endpoint) == known && json_array_size(json_object_get(endpoint, "addresses")) == 1 &&
-           json_object_size(conditions) == (json_object_get(conditions, "ready") != NULL);
+           json_object_size(conditions) == (size_t)(json_object_get(conditions, "ready") != NULL) +
+                                               json_is_true(json_object_get(conditions, "serving"));
 }
 
 static enum err_code get_endpoint(const struct decoder *decoder, const json_t *json, struct slice_endpoint *endpoint)

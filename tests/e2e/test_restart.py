@@ -89,3 +89,36 @@ def test_sigterm_ends_within_five_seconds_with_0(source, east, agent):
     assert one.process.stop() == 0
     assert time.monotonic() - began < 5
     assert one.logs("stopped")
+
+
+@pytest.mark.usefixtures("link_crd")
+def test_an_agent_that_began_without_a_target_follows_its_gateway(source, east, agent):
+    """What is exported there it does not know; that the gateway is dead it does."""
+    source.ensure_namespace("demo")
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    first = agent()
+    mirrored = lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses
+    wait_until(mirrored, 10, "mirrored")
+    first.stop()
+    before = source.slices("web-east", "demo")[0]
+    uid = source.api.get("services", "web-east", "demo")["metadata"]["uid"]
+    east.kube_apiserver.kill()
+    try:
+        second = agent(ready=False)
+        wait_until(lambda: any(g["alive"] for g in second.gateways()), 10, "the gateway is probed")
+        east.gateway.stop()
+        wait_until(lambda: source.ready_addresses("web-east", "demo") == [], 6, "the endpoints are unready")
+        after = source.slices("web-east", "demo")[0]
+        assert {**after["metadata"], "resourceVersion": 0, "generation": 0, "managedFields": 0} == {
+            **before["metadata"], "resourceVersion": 0, "generation": 0, "managedFields": 0}
+        assert after["ports"] == before["ports"] and [e["addresses"] for e in after["endpoints"]] == [e["addresses"] for e in before["endpoints"]]
+        east.gateway.start()
+        wait_until(mirrored, 6, "the gateway is back")
+    finally:
+        east.start_apiserver()
+        wait_until(east._ready, 60, "the target's API server is back")
+    assert source.api.get("services", "web-east", "demo")["metadata"]["uid"] == uid
+    east.export_labelled("late")
+    wait_until(lambda: source.ready_addresses("late-east", "demo") == east.gateway.addresses, 60, "from here on all is as ever")
