@@ -7,7 +7,7 @@
  *   target.c    one link's client and watches -> world
  *   gateways.c  the world's gateways -> names resolved, probes, liveness -> world
  *   expiry.c    the ends of certificates and tokens -> log, Events
- *   leases.c    who of the replicas writes what (election.c, shares.c, replicas.c: pure; identity.c)
+ *   leases*.c   who of the replicas writes what (tenure.c; election.c, shares.c, replicas.c: pure; identity.c)
  *   writer.c    marked mirrors -> plans -> writes, one at a time per mirror
  *   status.c    claims' states -> Link status
  *   snapshot.c  all of it -> what the admin server shows

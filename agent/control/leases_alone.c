@@ -29,18 +29,12 @@ void leases_consider_alone(struct leases *leases, bool denied)
     leases_note_change(leases);
 }
 
-#define LEASES_ALONE_MESSAGE(verb)                                                                                     \
-    "Leases may not be " verb                                                                                          \
-    ": when that stays so, what nobody is seen to hold is written as if this replica were alone"
-#define LEASES_ALONE_REMEDY                                                                                            \
-    "grant get, list, watch, create, patch and delete on leases in coordination.k8s.io, or run a single replica with " \
-    "--leader-elect=false"
-
 void leases_note_result(struct tenure *tenure, const struct kube_failure *failure)
 {
     struct leases *leases = tenure->leases;
     enum err_code code = failure != NULL ? failure->error.code : ERR_OK;
-    if (code == ERR_CONFLICT || code == ERR_EXISTS || code == ERR_NOT_FOUND)
+    bool creates = tenure->election.asked == ELECTION_CREATE; /* what is not there then is the namespace */
+    if (code == ERR_CONFLICT || code == ERR_EXISTS || (code == ERR_NOT_FOUND && !creates))
         return; /* somebody was faster: that is how it works */
     bool forbidden = code == ERR_FORBIDDEN;
     if (forbidden && leases->problem.code == ERR_OK)
