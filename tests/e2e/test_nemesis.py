@@ -5,6 +5,7 @@ A run is drawn from its seed before anything happens; one that fails prints what
 
     SVCMIRROR_NEMESIS_SEEDS=7,8    other seeds
     SVCMIRROR_NEMESIS_FAULTS=40    faults of a run
+    SVCMIRROR_NEMESIS_STALL_S=60   how long API servers stand still in the test of that
 """
 import json
 import os
@@ -12,12 +13,14 @@ import random
 import time
 
 import pytest
+from cluster.api import write_file
 from cluster.checker import Options, differences
 from cluster.wait import wait_until
 from test_api_servers import compact
 
 SEEDS = [int(s) for s in os.environ.get("SVCMIRROR_NEMESIS_SEEDS", "1").split(",")]
 FAULTS = int(os.environ.get("SVCMIRROR_NEMESIS_FAULTS", "10"))
+STALL_S = float(os.environ.get("SVCMIRROR_NEMESIS_STALL_S", "8"))
 NAMESPACE, PILLAR = "storm", "pillar"  # the pillar is never touched: neither may its mirror be
 REST_S = 60        # the longest back-off of a watch that failed for as long as a fault lasts here, and then some
 DEAD_S, BACK_S = 4, 4  # a gateway process ends, and answers again, at a period of 3 s and on a busy machine
@@ -195,3 +198,95 @@ def test_whatever_fails_in_the_end_all_is_right(source, east, north, agent, seed
         twice = [a for a, b in zip(entries, entries[1:]) if ours(a) and ours(b) and a["verb"] == "update" and content(a) == content(b)]
         assert not twice, f"{resource} {name} was written twice: {twice[0]}"
     print(f"\nseed {seed}: {len(done)} faults, {sum(ours(e) for entries in writes.values() for e in entries)} writes")
+
+
+FLOW = """
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: PriorityLevelConfiguration
+metadata: {name: narrow}
+spec: {type: Limited, limited: {nominalConcurrencyShares: 1, lendablePercent: 0, borrowingLimitPercent: 0, limitResponse: {type: Reject}}}
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: FlowSchema
+metadata: {name: narrow}
+spec:
+  priorityLevelConfiguration: {name: narrow}
+  matchingPrecedence: 2
+  rules:
+  - subjects: [{kind: ServiceAccount, serviceAccount: {name: throttled, namespace: default}}]
+    resourceRules: [{apiGroups: ["*"], resources: ["*"], verbs: ["*"], clusterScope: true, namespaces: ["*"]}]
+"""
+
+
+@pytest.mark.usefixtures("link_crd")
+def test_an_api_server_that_throttles_us_gets_all_in_the_end(source, east, agent):
+    """By its own priority and fairness: a few requests at a time, and 429 with Retry-After to the others."""
+    east.gateway.start()
+    east.link(source)
+    source.ensure_namespace(NAMESPACE)
+    path = write_file(source.token_kubeconfig(source.service_account("throttled", [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}])), ".kubeconfig")
+    applied = source.kubectl("apply", "-f", "-", input=FLOW)
+    assert applied.returncode == 0, applied.stderr
+    try:
+        one = agent(kubeconfig=path)
+        before = len(source.writes("svcmirror"))
+        for number in range(40):
+            east.export_labelled(f"s{number}", NAMESPACE)
+        wait_until(lambda: not differences(source, [east], options=Options()), 90, "all is mirrored", 0.5)
+        east.gateway.stop()
+        wait_until(lambda: not any(source.ready_addresses(f"s{n}-east", NAMESPACE) for n in range(40)), 60, "and unready", 0.5)
+        writes = source.writes("svcmirror")[before:]
+        refused = [w for w in writes if w["responseStatus"]["code"] == 429]
+        assert refused, "nothing was refused"
+        for (resource, _, name), entries in by_object([w for w in writes if w["verb"] != "patch"]).items():
+            assert [e["verb"] for e in entries].count("create") <= 1, f"{resource} {name} was made twice"
+            assert "delete" not in [e["verb"] for e in entries], f"{resource} {name} was deleted without cause"
+        print(f"\n{len(refused)} of {len(writes)} writes were refused; {[k for k in one.metrics() if '429' in k][:3]}")
+    finally:
+        source.kubectl("delete", "-f", "-", input=FLOW)
+
+
+@pytest.mark.usefixtures("link_crd")
+def test_api_servers_that_stand_still(source, east, north, agent):
+    """SIGSTOP: connections stay open and nothing comes. A target's stall holds up neither the other target nor readiness; the source's stall is made up for."""
+    for target in (east, north):
+        target.gateway.start()
+        target.export_labelled(PILLAR, NAMESPACE)
+        target.link(source)
+    source.ensure_namespace(NAMESPACE)
+    one = agent()
+    storm = Storm(source, (east, north), one)
+    ready = lambda target, name=PILLAR: source.ready_addresses(f"{name}-{target.name}", NAMESPACE) == target.gateway.addresses
+    wait_until(lambda: ready(east) and ready(north), 15, "mirrored")
+    uids = [source.api.get("services", f"{PILLAR}-{t.name}", NAMESPACE)["metadata"]["uid"] for t in (east, north)]
+
+    def stall(cluster, meanwhile):
+        began = time.monotonic()
+        cluster.kube_apiserver.freeze()
+        try:
+            meanwhile()
+            while time.monotonic() < began + STALL_S:
+                time.sleep(0.05)
+        finally:
+            cluster.kube_apiserver.thaw()
+
+    def while_east_stands_still():
+        east.gateway.stop()
+        wait_until(lambda: source.ready_addresses(f"{PILLAR}-east", NAMESPACE) == [], DEAD_S, "readiness goes on")
+        east.gateway.start()
+        wait_until(lambda: ready(east), BACK_S, "and back")
+        north.export_labelled("meanwhile", NAMESPACE)
+        wait_until(lambda: ready(north, "meanwhile"), 5, "the other target is followed")
+
+    def while_the_source_stands_still():
+        north.api.delete("services", "meanwhile", NAMESPACE)
+        east.export_labelled("later", NAMESPACE)
+        east.gateway.stop()
+
+    stall(east, while_east_stands_still)
+    storm.rest()
+    stall(source, while_the_source_stands_still)
+    wait_until(lambda: source.ready_addresses(f"{PILLAR}-east", NAMESPACE) == [], 45, "what the probes found meanwhile is written")
+    east.gateway.start()
+    storm.rest()
+    assert [source.api.get("services", f"{PILLAR}-{t.name}", NAMESPACE)["metadata"]["uid"] for t in (east, north)] == uids
