@@ -353,6 +353,33 @@ bool text_ip_may_be_endpoint(enum ip_family family, const char *canonical)
     return !unspecified_or_loopback && !link_local;
 }
 
+static bool prefix_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
+{
+    unsigned whole = bits / 8, rest = bits % 8;
+    if (memcmp(a, b, whole) != 0)
+        return false;
+    return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
+}
+
+bool text_cidr_covers(const char *cidr, const char *address)
+{
+    char network[TEXT_IP_BYTES];
+    const char *slash = strchr(cidr, '/');
+    size_t length = slash != NULL ? (size_t)(slash - cidr) : sizeof(network);
+    uint8_t a[16], b[16];
+    if (length >= sizeof(network))
+        return false;
+    memcpy(network, cidr, length);
+    network[length] = '\0';
+    int family = strchr(network, ':') != NULL ? AF_INET6 : AF_INET;
+    uint64_t bits = 0;
+    struct err error = {0};
+    if (text_parse_u64(slash + 1, 0, family == AF_INET6 ? 128 : 32, "prefix", &bits, &error) != ERR_OK)
+        return false;
+    return inet_pton(family, network, a) == 1 && inet_pton(family, address, b) == 1 &&
+           prefix_equal(a, b, (unsigned)bits);
+}
+
 /* --- names --- */
 
 enum { LABEL_MAX_BYTES = 63, SUBDOMAIN_MAX_BYTES = 253 };

@@ -37,6 +37,9 @@ enum ip_family text_parse_ip(const char *text, char ret_canonical[TEXT_IP_BYTES]
  *  ValidateEndpointIP. */
 bool text_ip_may_be_endpoint(enum ip_family family, const char *canonical);
 
+/** Whether the range "10.96.0.0/16" or "fd00:96::/112" holds the literal address. What is no range holds none. */
+bool text_cidr_covers(const char *cidr, const char *address);
+
 /** RFC 1035 label (Service names: a-z, 0-9, -, starts with a letter, at most 63 bytes). */
 bool text_is_dns1035_label(const char *text);
 /** RFC 1123 label (a-z, 0-9, -, at most 63 bytes). */

@@ -1,38 +1,11 @@
 #include "agent/net/proxy.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/text.h"
-
-static bool prefix_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
-{
-    unsigned whole = bits / 8, rest = bits % 8;
-    if (memcmp(a, b, whole) != 0)
-        return false;
-    return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
-}
-
-static bool cidr_covers(const char *cidr, const char *host)
-{
-    char network[TEXT_IP_BYTES];
-    const char *slash = strchr(cidr, '/');
-    size_t length = (size_t)(slash - cidr);
-    uint8_t a[16], b[16];
-    if (length >= sizeof(network))
-        return false;
-    memcpy(network, cidr, length);
-    network[length] = '\0';
-    int family = strchr(network, ':') != NULL ? AF_INET6 : AF_INET;
-    uint64_t bits = 0;
-    struct err error = {0};
-    if (text_parse_u64(slash + 1, 0, family == AF_INET6 ? 128 : 32, "prefix", &bits, &error) != ERR_OK)
-        return false;
-    return inet_pton(family, network, a) == 1 && inet_pton(family, host, b) == 1 && prefix_equal(a, b, (unsigned)bits);
-}
 
 /* "example.com" covers itself and everything below it, ".example.com" only what is below. */
 static bool domain_covers(const char *domain, const char *host)
@@ -73,7 +46,7 @@ static bool entry_covers(char *entry, const char *host, uint16_t port)
     if (strcmp(entry, "*") == 0)
         return true;
     if (strchr(entry, '/') != NULL)
-        return cidr_covers(entry, host);
+        return text_cidr_covers(entry, host);
     /* An IPv6 address alone is full of colons that lead no port. */
     if (text_parse_ip(entry, canonical) == IP_NONE && !cut_port(&entry, port))
         return false;

@@ -459,10 +459,35 @@ static void addresses_that_cannot_be_endpoints(void **state)
     assert_false(text_ip_may_be_endpoint(IP_NONE, "gw.example"));
 }
 
+static void ranges_hold_addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *cidr, *address;
+        bool covers;
+    } CASES[] = {
+        {"10.96.0.0/16", "10.96.0.1", true},   {"10.96.0.0/16", "10.96.255.255", true},
+        {"10.96.0.0/16", "10.97.0.0", false},  {"10.96.0.0/12", "10.111.1.1", true},
+        {"10.96.0.0/12", "10.112.0.0", false}, {"10.96.0.7/32", "10.96.0.7", true},
+        {"10.96.0.7/32", "10.96.0.8", false},  {"0.0.0.0/0", "203.0.113.7", true},
+        {"fd00:96::/112", "fd00:96::7", true}, {"fd00:96::/112", "fd00:97::7", false},
+        {"fd00:96::/112", "10.96.0.1", false}, {"10.96.0.0/16", "fd00::1", false},
+        {"::/0", "2001:db8::1", true},         {"10.96.0.0/33", "10.96.0.1", false},
+        {"10.96.0.0/-1", "10.96.0.1", false},  {"10.96.0.0/", "10.96.0.1", false},
+        {"10.96.0.0", "10.96.0.0", false},     {"", "10.96.0.1", false},
+        {"/16", "10.96.0.1", false},           {"x/16", "10.96.0.1", false},
+        {"10.96.0.0/16", "gw.example", false}, {"10.96.0.0/16", "", false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++)
+        if (text_cidr_covers(CASES[i].cidr, CASES[i].address) != CASES[i].covers)
+            fail_msg("%s in %s", CASES[i].address, CASES[i].cidr);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_are_read_word_by_word),
+        cmocka_unit_test(ranges_hold_addresses),
         cmocka_unit_test(request_paths_are_judged),
         cmocka_unit_test(addresses_that_cannot_be_endpoints),
         cmocka_unit_test(whole_numbers),
