@@ -130,6 +130,11 @@ static void judge_endpoints(struct arena *arena, const struct claim *claim, enum
         desired->endpoints = ENDPOINTS_NONE;
         if (claim->link->declaration->drain)
             desired->remark = "annotation " LINK_DRAIN " has no effect: the service is resolved in the target itself";
+    } else if (gateway->spec.unread) {
+        desired->pending = true;
+        desired->remark = arena_printf(arena, "gateway Service %s/%s of the target is not listed yet",
+                                       gateway->spec.namespace, gateway->spec.name);
+        desired->endpoints = ENDPOINTS_KEEP;
     } else if (gateway->spec.problem[0] != '\0') {
         desired->remark = gateway->spec.problem;
         desired->endpoints = ENDPOINTS_EMPTY;

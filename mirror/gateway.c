@@ -27,8 +27,12 @@ static const struct service_port *port_named(const struct service *service, cons
 
 bool gateway_is_declared(const struct service *service)
 {
-    return kv_get(&service->meta.annotations, L5D_MULTICLUSTER_GATEWAY) != NULL ||
-           port_named(service, L5D_GATEWAY_PORT_NAME) != NULL;
+    return kv_get(&service->meta.annotations, L5D_MULTICLUSTER_GATEWAY) != NULL;
+}
+
+bool gateway_is_possible(const struct service *service)
+{
+    return gateway_is_declared(service) || port_named(service, L5D_GATEWAY_PORT_NAME) != NULL;
 }
 
 static void add_warning(struct arena *arena, struct gateway_spec *spec, const char *text)
@@ -38,10 +42,15 @@ static void add_warning(struct arena *arena, struct gateway_spec *spec, const ch
         spec->warning = "";
 }
 
-static void read_period(struct arena *arena, const struct service *service, struct gateway_spec *spec)
+/* In what follows `given` is what a Link tells in the Service's place: of that the Service's own does not count, right or wrong. */
+
+static uint32_t given_or(uint32_t given, uint32_t otherwise) { return given != 0 ? given : otherwise; }
+
+static void read_period(struct arena *arena, const struct service *service, const struct probe_spec *given,
+                        struct gateway_spec *spec)
 {
-    const char *text = kv_get(&service->meta.annotations, L5D_PROBE_PERIOD);
-    uint64_t ms = SERVICE_PERIOD_MS;
+    const char *text = given->period_ms == 0 ? kv_get(&service->meta.annotations, L5D_PROBE_PERIOD) : NULL;
+    uint64_t ms = given_or(given->period_ms, SERVICE_PERIOD_MS);
     struct err error = {0};
     if (text != NULL &&
         (text_parse_period_ms(text, &ms, &error) != ERR_OK || ms < MIN_PERIOD_MS || ms > MAX_PERIOD_MS)) {
@@ -55,10 +64,12 @@ static void read_period(struct arena *arena, const struct service *service, stru
     spec->probe.period_ms = (uint32_t)ms;
 }
 
-static void read_bounds(struct arena *arena, const struct service *service, struct gateway_spec *spec)
+static void read_bounds(struct arena *arena, const struct service *service, const struct probe_spec *given,
+                        struct gateway_spec *spec)
 {
-    const char *timeout = kv_get(&service->meta.annotations, PROBE_TIMEOUT);
-    const char *threshold = kv_get(&service->meta.annotations, PROBE_FAILURE_THRESHOLD);
+    const struct kv_list *annotations = &service->meta.annotations;
+    const char *timeout = given->timeout_ms == 0 ? kv_get(annotations, PROBE_TIMEOUT) : NULL;
+    const char *threshold = given->failure_threshold == 0 ? kv_get(annotations, PROBE_FAILURE_THRESHOLD) : NULL;
     uint64_t value = 0;
     struct err error = {0};
     if (timeout != NULL && text_parse_period_ms(timeout, &value, &error) == ERR_OK && value > 0 && value <= 600 * 1000)
@@ -77,16 +88,25 @@ static void read_bounds(struct arena *arena, const struct service *service, stru
                                  threshold));
 }
 
-static void read_probe(struct arena *arena, const struct service *service, struct gateway_spec *spec)
+static void read_probe(struct arena *arena, const struct service *service, const struct probe_spec *given,
+                       struct gateway_spec *spec)
 {
     const struct service_port *port = port_named(service, L5D_PROBE_PORT_NAME);
     const char *path = kv_get(&service->meta.annotations, L5D_PROBE_PATH);
-    spec->probe = (struct probe_spec){.path = path != NULL ? path : "",
-                                      .timeout_ms = SERVICE_TIMEOUT_MS,
-                                      .failure_threshold = SERVICE_THRESHOLD};
-    read_period(arena, service, spec);
-    read_bounds(arena, service, spec);
-    if (port == NULL)
+    spec->probe = (struct probe_spec){.path = given->path[0] != '\0' ? given->path
+                                              : path != NULL         ? path
+                                                                     : "",
+                                      .port = port != NULL && given->port == 0 ? port->port : given->port,
+                                      .timeout_ms = given_or(given->timeout_ms, SERVICE_TIMEOUT_MS),
+                                      .failure_threshold = given_or(given->failure_threshold, SERVICE_THRESHOLD)};
+    read_period(arena, service, given, spec);
+    read_bounds(arena, service, given, spec);
+}
+
+/* What is missing for it to be probed. */
+static void judge_probing(struct arena *arena, struct gateway_spec *spec)
+{
+    if (spec->probe.port == 0)
         add_warning(arena, spec,
                     "the gateway Service has no port named " L5D_PROBE_PORT_NAME
                     ": it is not probed and counts as alive");
@@ -101,8 +121,8 @@ static void read_probe(struct arena *arena, const struct service *service, struc
                          " \"%s\" cannot be requested (visible ASCII without #, at most %d): the gateway is not "
                          "probed and counts as alive",
                          spec->probe.path, TEXT_REQUEST_PATH_MAX));
-    spec->probe.port = port != NULL ? port->port : 0;
-    spec->probe.enabled = port != NULL && spec->probe.path[0] != '\0' && text_is_request_path(spec->probe.path);
+    spec->probe.enabled =
+        spec->probe.port != 0 && spec->probe.path[0] != '\0' && text_is_request_path(spec->probe.path);
 }
 
 static void read_addresses(struct arena *arena, const struct service *service, struct gateway_spec *spec)
@@ -128,12 +148,15 @@ static const char *format_period(struct arena *arena, uint32_t period_ms)
     return arena_strdup(arena, text);
 }
 
-struct gateway_spec gateway_from_service(struct arena *arena, const struct service *service)
+/* What the Service says, not judged yet. */
+static struct gateway_spec read_service(struct arena *arena, const struct service *service,
+                                        const struct probe_spec *given)
 {
     const struct service_port *port = port_named(service, L5D_GATEWAY_PORT_NAME);
     const char *identity = kv_get(&service->meta.annotations, L5D_GATEWAY_IDENTITY);
     struct gateway_spec spec = {
         .exists = true,
+        .declared = gateway_is_declared(service),
         .namespace = service->meta.namespace,
         .name = service->meta.name,
         .resource_version = service->meta.resource_version,
@@ -143,26 +166,79 @@ struct gateway_spec gateway_from_service(struct arena *arena, const struct servi
         .problem = "",
         .warning = "",
     };
-    read_probe(arena, service, &spec);
+    read_probe(arena, service, given, &spec);
     read_addresses(arena, service, &spec);
-    spec.probe_period_text = format_period(arena, spec.probe.period_ms);
-    if (port == NULL)
-        spec.problem =
+    return spec;
+}
+
+static void judge_spec(struct arena *arena, struct gateway_spec *spec)
+{
+    judge_probing(arena, spec);
+    spec->probe_period_text = format_period(arena, spec->probe.period_ms);
+    if (spec->port == 0)
+        spec->problem =
             arena_printf(arena,
                          "gateway Service %s/%s has no port named " L5D_GATEWAY_PORT_NAME ": name its port 4143 so",
-                         spec.namespace, spec.name);
-    else if (spec.address_count == 0)
-        spec.problem =
+                         spec->namespace, spec->name);
+    else if (spec->address_count == 0)
+        spec->problem =
             arena_printf(arena,
                          "gateway Service %s/%s has no load balancer address (status.loadBalancer.ingress is empty)",
-                         spec.namespace, spec.name);
+                         spec->namespace, spec->name);
+}
+
+struct gateway_spec gateway_from_service(struct arena *arena, const struct service *service)
+{
+    static const struct probe_spec nothing = {.path = ""};
+    struct gateway_spec spec = read_service(arena, service, &nothing);
+    if (!spec.declared)
+        add_warning(arena, &spec,
+                    "the gateway Service has no annotation " L5D_MULTICLUSTER_GATEWAY
+                    ": it has no mirror of its own, and Linkerd 2.8 itself would not follow its changes");
+    judge_spec(arena, &spec);
     return spec;
+}
+
+struct gateway_spec gateway_from_both(struct arena *arena, const struct link *link, const struct service *service)
+{
+    struct gateway_spec spec = read_service(arena, service, &link->probe);
+    spec.declared = true;
+    spec.resource_version = ""; /* mirrors of Links do not tell it: what else changes in the Service concerns nobody */
+    if (link->gateway_address_count > 0) {
+        spec.addresses = link->gateway_addresses;
+        spec.address_count = link->gateway_address_count;
+    }
+    if (link->gateway_port != 0)
+        spec.port = link->gateway_port;
+    if (link->gateway_identity[0] != '\0')
+        spec.identity = link->gateway_identity;
+    judge_spec(arena, &spec);
+    return spec;
+}
+
+struct gateway_spec gateway_unread(struct arena *arena, const struct link *link)
+{
+    char namespace[OBJECT_KEY_BYTES];
+    const char *name = object_key_split(link->gateway_service, namespace);
+    return (struct gateway_spec){
+        .unread = true,
+        .declared = true,
+        .namespace = arena_strdup(arena, namespace),
+        .name = name,
+        .resource_version = "",
+        .identity = "",
+        .probe = {.path = ""},
+        .probe_period_text = "",
+        .problem = "",
+        .warning = "",
+    };
 }
 
 struct gateway_spec gateway_from_link(struct arena *arena, const struct link *link)
 {
     return (struct gateway_spec){
         .exists = link->has_gateway,
+        .declared = true,
         .namespace = link->namespace,
         .name = link->name,
         .resource_version = "",
@@ -225,9 +301,10 @@ bool gateway_probing_equal(const struct gateway_spec *a, const struct gateway_sp
 
 bool gateway_spec_equal(const struct gateway_spec *a, const struct gateway_spec *b)
 {
-    return a->exists == b->exists && a->drain == b->drain && gateway_probing_equal(a, b) && a->port == b->port &&
-           strcmp(a->identity, b->identity) == 0 && strcmp(a->resource_version, b->resource_version) == 0 &&
-           strcmp(a->problem, b->problem) == 0 && strcmp(a->warning, b->warning) == 0;
+    return a->exists == b->exists && a->unread == b->unread && a->declared == b->declared && a->drain == b->drain &&
+           gateway_probing_equal(a, b) && a->port == b->port && strcmp(a->identity, b->identity) == 0 &&
+           strcmp(a->resource_version, b->resource_version) == 0 && strcmp(a->problem, b->problem) == 0 &&
+           strcmp(a->warning, b->warning) == 0;
 }
 
 struct gateway_spec gateway_spec_copy(struct arena *arena, const struct gateway_spec *spec)

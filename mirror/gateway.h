@@ -13,7 +13,9 @@
 /** One gateway as declared. Texts are borrowed from the Service or Link it was made from, or in the arena. */
 struct gateway_spec {
     bool exists;                  /* false: nothing declares it (any more); `problem` says what is missing */
-    const char *namespace, *name; /* of the gateway Service; the Link's for LINK_RESOURCE */
+    bool unread;                  /* the Service that a Link names was not listed yet: nothing else is known */
+    bool declared;                /* a Link names it, or the Service says of itself that it is a gateway */
+    const char *namespace, *name; /* of the gateway Service; the Link's for a Link that names no Service */
     const char *resource_version; /* of the gateway Service, "" for Links */
     const char *const *addresses; /* literals or host names; may be empty: no load balancer address yet */
     uint32_t address_count;
@@ -27,14 +29,20 @@ struct gateway_spec {
     const char *warning; /* what is odd but works, "" when nothing */
 };
 
-/** Whether a Service of a target says of itself that it is a gateway. */
+/** Whether a Service of a target says of itself that it is a gateway, by 2.8's annotation. Only such a one has a mirror of its own. */
 bool gateway_is_declared(const struct service *service);
+/** Whether it can be one that exported services name: it is declared, or has the port. */
+bool gateway_is_possible(const struct service *service);
 
 /** Reads a gateway Service: ports by the names mc-gateway and mc-probe, annotations, load balancer addresses. Faults leave `problem` or `warning`.
  *  Failures are the arena's. */
 struct gateway_spec gateway_from_service(struct arena *arena, const struct service *service);
-/** The gateway that a Link names. */
+/** The gateway that a Link's own fields tell. */
 struct gateway_spec gateway_from_link(struct arena *arena, const struct link *link);
+/** The gateway whose Service a Link names: what the Link gives itself counts, each field alone, and for the rest the Service. */
+struct gateway_spec gateway_from_both(struct arena *arena, const struct link *link, const struct service *service);
+/** The same before the Service was listed. */
+struct gateway_spec gateway_unread(struct arena *arena, const struct link *link);
 /** The gateway "namespace/name" that is not there. */
 struct gateway_spec gateway_missing(struct arena *arena, const char *namespace, const char *name);
 /** Makes `spec` say so in place, for when there is no memory to say it better. */

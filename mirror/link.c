@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "mirror/names.h"
+#include "mirror/object.h"
 
 enum {
     DEFAULT_PERIOD_MS = 3000,   /* Linkerd's chart: gateway.probe.seconds */
@@ -77,7 +78,10 @@ static uint32_t judge_duration(struct judge *judge, const char *field, const cha
     uint64_t ms = 0;
     struct err error = {0};
     if (text_parse_period_ms(text, &ms, &error) != ERR_OK || ms == 0) {
-        warn(judge, "%s \"%s\" is not a positive duration: %u ms is used", field, text, otherwise);
+        if (otherwise != 0)
+            warn(judge, "%s \"%s\" is not a positive duration: %u ms is used", field, text, otherwise);
+        else
+            warn(judge, "%s \"%s\" is not a positive duration: the gateway Service's is used", field, text);
         return otherwise;
     }
     if (ms < min || ms > max) {
@@ -88,38 +92,46 @@ static uint32_t judge_duration(struct judge *judge, const char *field, const cha
     return (uint32_t)ms;
 }
 
-static uint32_t judge_threshold(struct judge *judge, const char *field, const char *text)
+static uint32_t judge_threshold(struct judge *judge, const char *field, const char *text, uint32_t otherwise)
 {
-    uint64_t threshold = DEFAULT_THRESHOLD;
+    uint64_t threshold = otherwise;
     struct err error = {0};
-    if (is_given(text) && text_parse_u64(text, 1, 100, field, &threshold, &error) != ERR_OK)
-        warn(judge, "%s \"%s\" is not a number from 1 to 100: %d is used", field, text, DEFAULT_THRESHOLD);
-    return (uint32_t)threshold;
+    if (!is_given(text) || text_parse_u64(text, 1, 100, field, &threshold, &error) == ERR_OK)
+        return (uint32_t)threshold;
+    if (otherwise != 0)
+        warn(judge, "%s \"%s\" is not a number from 1 to 100: %u is used", field, text, otherwise);
+    else
+        warn(judge, "%s \"%s\" is not a number from 1 to 100: the gateway Service's is used", field, text);
+    return otherwise;
 }
 
-static struct probe_spec judge_probe(struct judge *judge, const struct link_resource *resource)
+/* `alone`: no gateway Service tells what is not given. */
+static struct probe_spec judge_probe(struct judge *judge, const struct link_resource *resource, bool alone)
 {
-    struct probe_spec probe = {.path = "",
-                               .period_ms = DEFAULT_PERIOD_MS,
-                               .failure_threshold = DEFAULT_THRESHOLD,
-                               .timeout_ms = DEFAULT_TIMEOUT_MS};
-    if (!resource->has_probe_spec || !is_given(resource->probe_path))
+    struct probe_spec probe = {.path = ""};
+    if (alone)
+        probe = (struct probe_spec){.path = "",
+                                    .period_ms = DEFAULT_PERIOD_MS,
+                                    .failure_threshold = DEFAULT_THRESHOLD,
+                                    .timeout_ms = DEFAULT_TIMEOUT_MS};
+    if (!resource->has_probe_spec || (alone && !is_given(resource->probe_path)))
         return probe;
-    probe.path = arena_strdup(judge->arena, resource->probe_path);
+    probe.path = arena_strdup(judge->arena, text_or(resource->probe_path, ""));
     if (!text_is_request_path(probe.path))
         refuse(
             judge,
             "spec.probeSpec.path \"%s\" cannot be requested: use visible ASCII characters, at most %d, and no #, e.g. "
             "\"/ready\"",
             resource->probe_path, TEXT_REQUEST_PATH_MAX);
-    probe.port = judge_port(judge, "spec.probeSpec.port", resource->probe_port, "4191");
-    probe.period_ms = judge_duration(judge, "spec.probeSpec.period", resource->probe_period, DEFAULT_PERIOD_MS,
+    if (alone || is_given(resource->probe_port))
+        probe.port = judge_port(judge, "spec.probeSpec.port", resource->probe_port, "4191");
+    probe.period_ms = judge_duration(judge, "spec.probeSpec.period", resource->probe_period, probe.period_ms,
                                      MIN_PERIOD_MS, MAX_PERIOD_MS);
     probe.timeout_ms =
-        judge_duration(judge, "spec.probeSpec.timeout", resource->probe_timeout, DEFAULT_TIMEOUT_MS, 1, MAX_TIMEOUT_MS);
-    probe.failure_threshold =
-        judge_threshold(judge, "spec.probeSpec.failureThreshold", resource->probe_failure_threshold);
-    probe.enabled = probe.port != 0;
+        judge_duration(judge, "spec.probeSpec.timeout", resource->probe_timeout, probe.timeout_ms, 1, MAX_TIMEOUT_MS);
+    probe.failure_threshold = judge_threshold(judge, "spec.probeSpec.failureThreshold",
+                                              resource->probe_failure_threshold, probe.failure_threshold);
+    probe.enabled = alone && probe.port != 0;
     return probe;
 }
 
@@ -143,14 +155,31 @@ static void split_addresses(struct judge *judge, const char *list, struct link *
     link->gateway_address_count = count;
 }
 
+static const char *judge_gateway_service(struct judge *judge, const char *text)
+{
+    char namespace[OBJECT_KEY_BYTES];
+    if (!is_given(text))
+        return NULL;
+    const char *name = strlen(text) < OBJECT_KEY_BYTES ? object_key_split(text, namespace) : "";
+    if (!text_is_dns1123_label(name) || !text_is_dns1123_label(namespace))
+        refuse(judge,
+               "annotation " LINK_GATEWAY
+               " \"%.100s\" does not name a Service: write its namespace and name in the target cluster, e.g. "
+               "\"ambassador/ambassador\"",
+               text);
+    return arena_strdup(judge->arena, text);
+}
+
 static void judge_gateway(struct judge *judge, const struct link_resource *resource, struct link *link)
 {
+    link->gateway_service = judge_gateway_service(judge, resource->gateway);
+    bool alone = link->gateway_service == NULL, has_address = is_given(resource->gateway_address);
     link->gateway_identity = arena_strdup(judge->arena, text_or(resource->gateway_identity, ""));
-    link->probe = judge_probe(judge, resource);
-    if (!is_given(resource->gateway_address))
-        return;
-    split_addresses(judge, resource->gateway_address, link);
-    link->gateway_port = judge_port(judge, "spec.gatewayPort", resource->gateway_port, "4143");
+    link->probe = judge_probe(judge, resource, alone);
+    if (has_address)
+        split_addresses(judge, resource->gateway_address, link);
+    if (alone ? has_address : is_given(resource->gateway_port))
+        link->gateway_port = judge_port(judge, "spec.gatewayPort", resource->gateway_port, "4143");
     link->has_gateway = link->gateway_port != 0 && link->gateway_address_count > 0;
 }
 
@@ -379,7 +408,8 @@ bool link_equal(const struct link *a, const struct link *b)
            text_equal(a->allowed_labels, b->allowed_labels) &&
            text_equal(a->allowed_annotations, b->allowed_annotations) && selector_equal(&a->selector, &b->selector) &&
            selector_equal(&a->discovery_selector, &b->discovery_selector) &&
-           selector_equal(&a->federated_selector, &b->federated_selector) && a->has_gateway == b->has_gateway &&
+           selector_equal(&a->federated_selector, &b->federated_selector) &&
+           text_equal(a->gateway_service, b->gateway_service) && a->has_gateway == b->has_gateway &&
            a->gateway_port == b->gateway_port && strcmp(a->gateway_identity, b->gateway_identity) == 0 &&
            probe_equal(&a->probe, &b->probe) &&
            lists_equal(a->gateway_addresses, a->gateway_address_count, b->gateway_addresses,
@@ -413,6 +443,7 @@ struct link *link_copy(const struct link *link)
     block->link.selector = selector_copy(arena, &link->selector);
     block->link.discovery_selector = selector_copy(arena, &link->discovery_selector);
     block->link.federated_selector = selector_copy(arena, &link->federated_selector);
+    block->link.gateway_service = copy_optional(arena, link->gateway_service);
     block->link.gateway_addresses = copy_list(arena, link->gateway_addresses, link->gateway_address_count);
     block->link.gateway_identity = arena_strdup(arena, link->gateway_identity);
     block->link.probe.path = arena_strdup(arena, link->probe.path);

@@ -17,7 +17,8 @@ enum link_kind {
     LINK_LOCAL,    /* the source cluster itself: local members of federated services */
 };
 
-/** spec.probeSpec, or the gateway Service's annotations. Validated: every number in range. */
+/** spec.probeSpec, or the gateway Service's annotations. Validated: every number in range. Of a Link beside whose fields a gateway Service
+ *  tells, "" and 0 stand for what the Link does not give. */
 struct probe_spec {
     bool enabled;     /* false: the gateway counts as alive without probes */
     const char *path; /* as declared, "" when absent */
@@ -40,6 +41,7 @@ struct link_resource {
     struct selector remote_discovery_selector, federated_service_selector;
     const char *selector_error;                       /* NULL, or the field and why it could not be read */
     const char *drain, *headless;                     /* annotations LINK_DRAIN and EXPORT_HEADLESS */
+    const char *gateway;                              /* annotation LINK_GATEWAY */
     const char *allowed_labels, *allowed_annotations; /* annotations LINK_ALLOWED_*: comma lists */
     struct naming naming;
     const char *const *excluded_annotations;
@@ -73,11 +75,13 @@ struct link {
     struct selector federated_selector; /* LINK_RESOURCE and LINK_LOCAL */
     /* LINK_RESOURCE only */
     struct selector selector, discovery_selector;
-    bool mirror_headless;                 /* hostnames get mirrors, where the agent makes such at all */
-    bool has_gateway;                     /* gatewayAddress was given */
+    bool mirror_headless; /* hostnames get mirrors, where the agent makes such at all */
+    /* "namespace/name" of the Service in the target that tells of the gateway whatever the fields below leave open; NULL when they alone do. */
+    const char *gateway_service;
+    bool has_gateway;                     /* gatewayAddress and gatewayPort were given */
     const char *const *gateway_addresses; /* literals or host names, as declared, without empties */
     uint32_t gateway_address_count;
-    uint16_t gateway_port;
+    uint16_t gateway_port;        /* 0 when none */
     const char *gateway_identity; /* "" when none */
     struct probe_spec probe;
     const char *const *excluded_annotations;

@@ -48,6 +48,7 @@
 /* on Links */
 #define LINK_ALLOWED_LABELS "svcmirror.io/allowed-labels"
 #define LINK_ALLOWED_ANNOTATIONS "svcmirror.io/allowed-annotations"
+#define LINK_GATEWAY "svcmirror.io/gateway"
 
 /* on gateway Services in the target */
 #define L5D_MULTICLUSTER_GATEWAY "mirror.linkerd.io/multicluster-gateway"

@@ -39,10 +39,13 @@ static bool slice_is_ours(const struct slice *slice)
 /* ---- nothing claims the name ---- */
 
 /* Whether a link's target is known well enough to say that it exports nothing of which the mirror was made. Mirrors of hostnames are known from the
- * target's slices; where these may not be read, those of services that are exported stay. */
+ * target's slices; where these may not be read, those of services that are exported stay. A gateway's own mirror is known from the Service that the
+ * Link names. */
 static bool is_listed(const struct world_link *link, const struct service *service)
 {
     if (link->knowledge[WORLD_TARGET_SERVICES] != WORLD_LISTED)
+        return false;
+    if (kv_get(&service->meta.labels, L5D_MIRRORED_GATEWAY) != NULL && gateway_is_unread(link))
         return false;
     return kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) == NULL || link->declaration->kind != LINK_RESOURCE ||
            (link->knowledge[WORLD_TARGET_SLICES] != WORLD_UNKNOWN &&

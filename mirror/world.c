@@ -31,6 +31,7 @@ static void free_link(void *value)
     map_free(link->endpoints);
     map_free(link->gateways);
     map_free(link->unreadable);
+    mem_free(link->named.service);
     link_free(link->declaration);
     mem_free(link);
 }
@@ -147,15 +148,26 @@ static enum err_code redeclare(struct world_link *link, const struct link *decla
     if (copy == NULL)
         return ERR_NOMEM;
     struct link *old = link->declaration;
+    const struct named_gateway old_named = link->named;
+    const enum world_knowledge old_knowledge = link->knowledge[WORLD_TARGET_GATEWAY];
     link->declaration = copy;
+    bool other_gateway = !text_equal(old->gateway_service, copy->gateway_service);
+    if (other_gateway) {
+        link->named = (struct named_gateway){NULL, 0, false};
+        link->knowledge[WORLD_TARGET_GATEWAY] = WORLD_UNKNOWN;
+    }
     if (apply_declaration(link) != ERR_OK) {
         /* Back to what was, as far as that goes without memory; the caller declares it again. */
         link->declaration = old;
+        link->named = old_named;
+        link->knowledge[WORLD_TARGET_GATEWAY] = old_knowledge;
         link_free(copy);
         enum err_code ignored = apply_declaration(link);
         (void)ignored;
         return ERR_NOMEM;
     }
+    if (other_gateway)
+        mem_free(old_named.service);
     if (strcmp(old->cluster_name, copy->cluster_name) != 0)
         world_note_unlinked(link->world, old->cluster_name);
     link_free(old);

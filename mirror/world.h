@@ -31,6 +31,7 @@ enum world_collection {
     WORLD_SOURCE_ENDPOINTS,  /* v1 Endpoints labelled like mirrors, where these are written */
     WORLD_TARGET_SERVICES,   /* of one link */
     WORLD_TARGET_SLICES,     /* of one link; or its v1 Endpoints, where it serves no slices */
+    WORLD_TARGET_GATEWAY,    /* of one link: the one Service that it names as its gateway */
     WORLD_COLLECTIONS
 };
 
@@ -107,6 +108,11 @@ enum err_code world_source_namespace(struct world *world, enum world_change chan
 enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service)
     MUST_USE;
 enum err_code world_target_slice(struct world_link *link, enum world_change change, const struct slice *slice) MUST_USE;
+/** The Service that the Link names as its gateway; any other is passed over. */
+enum err_code world_target_gateway(struct world_link *link, enum world_change change, const struct service *service)
+    MUST_USE;
+/** It is there and cannot be decoded: what is known of it stays, and it is not taken for gone. */
+enum err_code world_target_gateway_unreadable(struct world_link *link) MUST_USE;
 
 /** An object of the target that is there and cannot be decoded: what is known of it stays, and its mirror is not taken for
  *  unexported. */

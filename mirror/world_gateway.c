@@ -45,22 +45,55 @@ enum err_code gateway_obtain(struct world_link *link, const char *key, struct wo
     return ERR_OK;
 }
 
-static const struct service *declaring_service(const struct world_gateway *gateway)
+/* The Service of the target that is the gateway, NULL when there is none. */
+static const struct service *service_of(const struct world_gateway *gateway)
 {
+    if (gateway->link->declaration->kind == LINK_RESOURCE)
+        return gateway->link->named.service;
     const struct target_service *service = map_get(gateway->link->services, gateway->key);
-    return service != NULL && gateway_is_declared(service->service) ? service->service : NULL;
+    return service != NULL && gateway_is_possible(service->service) ? service->service : NULL;
+}
+
+/* Whether it is known if the Service that a Link names is there. */
+static bool is_known(const struct world_link *link)
+{
+    return link->named.service != NULL ||
+           (link->knowledge[WORLD_TARGET_GATEWAY] == WORLD_LISTED && !link->named.unreadable);
+}
+
+static struct gateway_spec read_link(const struct world_link *link, struct arena *arena)
+{
+    const struct link *declaration = link->declaration;
+    char namespace[OBJECT_KEY_BYTES];
+    if (declaration->gateway_service == NULL)
+        return gateway_from_link(arena, declaration);
+    if (link->named.service != NULL)
+        return gateway_from_both(arena, declaration, link->named.service);
+    if (!is_known(link))
+        return gateway_unread(arena, declaration);
+    const char *name = object_key_split(declaration->gateway_service, namespace);
+    struct gateway_spec spec = gateway_missing(arena, arena_strdup(arena, namespace), name);
+    spec.declared = true;
+    return spec;
 }
 
 static struct gateway_spec read_declaration(struct world_gateway *gateway, struct arena *arena)
 {
     if (gateway->link->declaration->kind == LINK_RESOURCE)
-        return gateway_from_link(arena, gateway->link->declaration);
-    const struct service *service = declaring_service(gateway);
+        return read_link(gateway->link, arena);
+    const struct service *service = service_of(gateway);
     if (service != NULL)
         return gateway_from_service(arena, service);
     char namespace[OBJECT_KEY_BYTES];
     const char *name = object_key_split(gateway->key, namespace);
     return gateway_missing(arena, arena_strdup(arena, namespace), arena_strdup(arena, name));
+}
+
+/* Whether it stays although nothing names it. */
+static bool is_declared(const struct world_gateway *gateway)
+{
+    const struct service *service = service_of(gateway);
+    return gateway->link->declaration->kind == LINK_RESOURCE || (service != NULL && gateway_is_declared(service));
 }
 
 /* "<gateway>-<cluster>" as 2.8 named it; "probe-<link>" as today's chart does. */
@@ -84,10 +117,10 @@ static void drop_claim(struct world_gateway *gateway)
     claim_free(TAKE(gateway->claim));
 }
 
-/* A gateway that exists and is probed has a mirror of its own, whose readiness is the verdict. */
+/* A gateway that exists, is declared as one and probed has a mirror of its own, whose readiness is the verdict. */
 static enum err_code refresh_claim(struct world_gateway *gateway)
 {
-    bool wanted = gateway->spec.exists && gateway->spec.probe.enabled;
+    bool wanted = gateway->spec.exists && gateway->spec.declared && gateway->spec.probe.enabled;
     if (!wanted) {
         drop_claim(gateway);
         return ERR_OK;
@@ -110,7 +143,7 @@ static enum err_code refresh_claim(struct world_gateway *gateway)
 
 static bool was_read(const struct world_gateway *gateway)
 {
-    return gateway->spec.exists || gateway->spec.problem[0] != '\0';
+    return gateway->spec.exists || gateway->spec.unread || gateway->spec.problem[0] != '\0';
 }
 
 /* Reads the declaration into `kept`. */
@@ -124,6 +157,15 @@ static enum err_code read_spec(struct world_gateway *gateway, struct arena *kept
     bool failed = arena_failed(&scratch) || arena_failed(kept);
     arena_done(&scratch);
     return failed ? ERR_NOMEM : ERR_OK;
+}
+
+/* Whether a Service was the gateway, or should be, and is not there. */
+static bool is_gone(const struct world_gateway *gateway)
+{
+    const struct world_link *link = gateway->link;
+    if (link->declaration->kind == LINK_RESOURCE && (link->declaration->gateway_service == NULL || !is_known(link)))
+        return false;
+    return service_of(gateway) == NULL;
 }
 
 static enum err_code settle(struct world_gateway *gateway)
@@ -141,8 +183,7 @@ enum err_code gateway_refresh(struct world_gateway *gateway)
     arena_init(&kept, SPEC_BYTES);
     if (read_spec(gateway, &kept, &fresh) != ERR_OK) {
         arena_done(&kept);
-        if (gateway->link->declaration->kind == LINK_RESOURCE || declaring_service(gateway) != NULL ||
-            !was_read(gateway))
+        if (!is_gone(gateway) || !was_read(gateway))
             return ERR_NOMEM;
         gateway_spec_lose(&gateway->spec);
         return settle(gateway);
@@ -170,10 +211,51 @@ void gateway_remove(struct world_gateway *gateway)
 
 void gateway_collect(struct world_gateway *gateway)
 {
-    if (gateway->references > 0 || gateway->link->declaration->kind == LINK_RESOURCE ||
-        declaring_service(gateway) != NULL)
+    if (gateway->references == 0 && !is_declared(gateway))
+        gateway_remove(gateway);
+}
+
+/* ---- the Service that a Link names ---- */
+
+enum err_code world_target_gateway(struct world_link *link, enum world_change change, const struct service *service)
+{
+    char key[OBJECT_KEY_BYTES];
+    const char *named = link->declaration->gateway_service;
+    object_key_format(key, service->meta.namespace, service->meta.name);
+    if (named == NULL || strcmp(key, named) != 0)
+        return ERR_OK;
+    struct service *copy = change == WORLD_PUT ? service_copy(service) : NULL;
+    if (change == WORLD_PUT && copy == NULL)
+        return note_result(link, WORLD_TARGET_GATEWAY, ERR_NOMEM);
+    mem_free(link->named.service);
+    link->named = (struct named_gateway){copy, link->generation[WORLD_TARGET_GATEWAY], false};
+    return note_result(link, WORLD_TARGET_GATEWAY, gateway_refresh(map_get(link->gateways, "")));
+}
+
+enum err_code world_target_gateway_unreadable(struct world_link *link)
+{
+    if (link->declaration->gateway_service == NULL)
+        return ERR_OK;
+    link->named.generation = link->generation[WORLD_TARGET_GATEWAY];
+    link->named.unreadable = true;
+    return note_result(link, WORLD_TARGET_GATEWAY, gateway_refresh(map_get(link->gateways, "")));
+}
+
+void gateway_sweep(struct world_link *link)
+{
+    if (link->declaration->gateway_service == NULL)
         return;
-    gateway_remove(gateway);
+    if (link->named.generation != link->generation[WORLD_TARGET_GATEWAY]) {
+        mem_free(link->named.service);
+        link->named = (struct named_gateway){NULL, 0, false};
+    }
+    enum err_code never = gateway_refresh(map_get(link->gateways, "")); /* an end is noted even without memory */
+    (void)never;
+}
+
+bool gateway_is_unread(const struct world_link *link)
+{
+    return link->declaration->gateway_service != NULL && !is_known(link);
 }
 
 bool world_link_is_unlisted(const struct world_link *link)

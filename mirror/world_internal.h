@@ -123,14 +123,22 @@ struct world_gateway {
     void *context;
 };
 
+/** The Service that a Link names as its gateway, as the target has it. */
+struct named_gateway {
+    struct service *service; /* NULL: not there, or not known */
+    uint32_t generation;
+    bool unreadable; /* it is there, and could not be decoded */
+};
+
 struct world_link {
     struct world *world;
     const char *id; /* the map's copy */
     struct link *declaration;
-    struct map *services;          /* "ns/name" -> struct target_service: exported ones and gateways only */
-    struct map *slices;            /* "ns/slice" -> struct target_slice */
-    struct map *endpoints;         /* "ns/service" -> struct endpoint_summary */
-    struct map *gateways;          /* key -> struct world_gateway */
+    struct map *services;  /* "ns/name" -> struct target_service: exported ones and gateways only */
+    struct map *slices;    /* "ns/slice" -> struct target_slice */
+    struct map *endpoints; /* "ns/service" -> struct endpoint_summary */
+    struct map *gateways;  /* key -> struct world_gateway */
+    struct named_gateway named;
     struct map *unreadable;        /* "ns/name" of a Service that could not be decoded -> uint32_t, its generation */
     bool stale[WORLD_COLLECTIONS]; /* listed once, and not readable any more */
     uint64_t claims_version;       /* raised whenever a claim of a service comes or goes */
@@ -190,6 +198,10 @@ enum err_code gateway_refresh(struct world_gateway *gateway) MUST_USE;
 void gateway_collect(struct world_gateway *gateway); /* frees it when neither declared nor named */
 void gateway_remove(struct world_gateway *gateway);
 void gateway_mark(struct world_gateway *gateway, bool urgent);
+/** The Service that a Link names was not named again since world_begin(): it is gone. */
+void gateway_sweep(struct world_link *link);
+/** Whether the link names a gateway of which nobody knows yet whether it is there. */
+bool gateway_is_unread(const struct world_link *link);
 
 /* world_target.c */
 /** Makes the claims of an entry's hostnames what the target's slices say. */

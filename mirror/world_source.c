@@ -301,6 +301,8 @@ size_t world_collection_size(const struct world *world, const struct world_link 
         return map_count(link->services);
     case WORLD_TARGET_SLICES:
         return map_count(link->slices);
+    case WORLD_TARGET_GATEWAY:
+        return link->named.service != NULL ? 1 : 0;
     case WORLD_COLLECTIONS:
         break;
     }

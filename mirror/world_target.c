@@ -49,7 +49,7 @@ static bool is_member(const struct world_link *link, const struct service *servi
 
 static bool is_gateway(const struct link *link, const struct service *service)
 {
-    return link->kind == LINK_SECRET && gateway_is_declared(service);
+    return link->kind == LINK_SECRET && gateway_is_possible(service);
 }
 
 /* ---- exported services ---- */
@@ -362,10 +362,15 @@ static bool is_wanted(const struct world_link *link, const struct service *servi
     return is_exported(link, service) || is_member(link, service) || is_gateway(link->declaration, service);
 }
 
-static enum err_code gateway_declared(struct world_link *link, const char *key)
+/* One that does not say so of itself is no gateway until an exported service names it. */
+static enum err_code gateway_declared(struct world_link *link, const char *key, const struct service *service)
 {
     struct world_gateway *gateway = map_get(link->gateways, key);
-    return gateway != NULL ? gateway_refresh(gateway) : gateway_obtain(link, key, &gateway);
+    if (gateway == NULL)
+        return gateway_is_declared(service) ? gateway_obtain(link, key, &gateway) : ERR_OK;
+    TRY(gateway_refresh(gateway));
+    gateway_collect(gateway);
+    return ERR_OK;
 }
 
 static void gateway_undeclared(struct world_link *link, const char *key)
@@ -425,7 +430,7 @@ static enum err_code put_service(struct world_link *link, const char *key, const
     entry->generation = link->generation[WORLD_TARGET_SERVICES];
     enum err_code code = consider(link, map_seek(link->services, key));
     if (code == ERR_OK && gateway)
-        code = gateway_declared(link, key);
+        code = gateway_declared(link, key, copy);
     if (code == ERR_OK && was_gateway && !gateway)
         gateway_undeclared(link, key);
     /* Half an entry would pass for known when the same version is listed again. */
@@ -519,6 +524,10 @@ void target_sweep(struct world_link *link, enum world_collection collection)
 {
     if (collection == WORLD_TARGET_SERVICES)
         sweep_unreadable(link);
+    if (collection == WORLD_TARGET_GATEWAY) {
+        gateway_sweep(link);
+        return;
+    }
     struct map *map = collection == WORLD_TARGET_SERVICES ? link->services : link->slices;
     for (struct map_entry *at = map_first(map), *next; at != NULL; at = next) {
         next = map_next(at);

@@ -112,20 +112,64 @@ static void explain_probe(struct facts *facts, const struct gateway_info *info)
         facts_add(facts, FACT_NOTE, "gateway", "it declares no probe, and counts as alive");
 }
 
+/* "spec.gatewayAddress, spec.gatewayPort": what the Link gives in the place of its gateway Service's; "" when nothing. */
+static void list_given(const struct link *link, struct strbuf *list)
+{
+    const struct {
+        bool given;
+        const char *field;
+    } fields[] = {{link->gateway_address_count > 0, "gatewayAddress"},
+                  {link->gateway_port != 0, "gatewayPort"},
+                  {link->gateway_identity[0] != '\0', "gatewayIdentity"},
+                  {link->probe.path[0] != '\0', "probeSpec.path"},
+                  {link->probe.port != 0, "probeSpec.port"},
+                  {link->probe.period_ms != 0, "probeSpec.period"},
+                  {link->probe.timeout_ms != 0, "probeSpec.timeout"},
+                  {link->probe.failure_threshold != 0, "probeSpec.failureThreshold"}};
+    for (size_t i = 0; i < ARRAY_COUNT(fields); i++)
+        if (fields[i].given)
+            strbuf_printf(list, "%sspec.%s", list->length > 0 ? ", " : "", fields[i].field);
+}
+
+static void explain_declaration(struct facts *facts, const struct link *link, const struct gateway_info *info)
+{
+    if (link->kind != LINK_RESOURCE) {
+        facts_add(facts, FACT_GOOD, "gateway", "Service %s/%s is the gateway, on port %u", info->namespace, info->name,
+                  info->port);
+        return;
+    }
+    if (link->gateway_service == NULL) {
+        facts_add(facts, FACT_GOOD, "gateway", "Link %s names the gateway, on port %u", info->name, info->port);
+        return;
+    }
+    struct strbuf given;
+    strbuf_init(&given, 512);
+    list_given(link, &given);
+    facts_add(facts, FACT_GOOD, "gateway",
+              "Service %s/%s is the gateway, by annotation " LINK_GATEWAY " of Link %s, on port %u", info->namespace,
+              info->name, link->name, info->port);
+    if (given.length > 0)
+        facts_add(facts, FACT_NOTE, "gateway", "the Link itself gives %s, which go before what the Service says",
+                  strbuf_text(&given));
+    strbuf_done(&given);
+}
+
 static void explain_gateway(struct facts *facts, const struct world_gateway *gateway)
 {
     struct gateway_info info = {0};
+    const struct gateway_spec *spec = world_gateway_spec(gateway);
     gateways_describe(gateway, &info);
+    if (spec->unread) {
+        facts_add(facts, FACT_BAD, "gateway", "Service %s/%s, which is to be the gateway, is not listed yet",
+                  info.namespace, info.name);
+        return;
+    }
     bool usable = info.exists && info.problem[0] == '\0';
     if (!usable) {
         facts_add(facts, FACT_BAD, "gateway", "%s", info.problem);
         return;
     }
-    if (world_link_declaration(world_gateway_link(gateway))->kind == LINK_RESOURCE)
-        facts_add(facts, FACT_GOOD, "gateway", "Link %s names the gateway, on port %u", info.name, info.port);
-    else
-        facts_add(facts, FACT_GOOD, "gateway", "Service %s/%s is the gateway, on port %u", info.namespace, info.name,
-                  info.port);
+    explain_declaration(facts, world_link_declaration(world_gateway_link(gateway)), &info);
     if (info.warning[0] != '\0')
         facts_add(facts, FACT_NOTE, "gateway", "%s", info.warning);
     explain_probe(facts, &info);

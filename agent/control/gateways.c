@@ -162,6 +162,9 @@ static bool sync_names(struct gateway *gateway, const struct gateway_spec *spec)
     return complete;
 }
 
+/* Whether its declaration is known: what it was before stays in use until it is. */
+static bool is_read(const struct gateway *gateway) { return !world_gateway_spec(gateway->world_gateway)->unread; }
+
 /* Whether all is known that an earlier run wrote of addresses. */
 static bool are_mirrors_known(const struct world *world)
 {
@@ -207,6 +210,8 @@ static bool is_lost(const struct gateway *gateway)
 
 static enum verdict verdict_of(const struct gateway *gateway)
 {
+    if (!is_read(gateway))
+        return VERDICT_UNKNOWN;
     if (!is_complete(gateway) || is_lost(gateway))
         return VERDICT_DEAD;
     if (!world_gateway_spec(gateway->world_gateway)->probe.enabled)
@@ -453,7 +458,7 @@ static enum err_code sync_probes(struct gateway *gateway, const char *const *add
 static enum err_code settle_addresses(struct gateway *gateway)
 {
     const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
-    if (!all_answered(gateway))
+    if (!is_read(gateway) || !all_answered(gateway))
         return ERR_OK;
     struct arena *scratch = &gateway->gateways->scratch;
     arena_reset(scratch);
@@ -481,14 +486,23 @@ static enum err_code settle_addresses(struct gateway *gateway)
 
 /* ---- can it be used? ---- */
 
+/* Whether a Link is all that tells of the gateway. */
+static bool is_of_link_alone(const struct gateway *gateway)
+{
+    const struct link *link = declaration_of(gateway);
+    return link->kind == LINK_RESOURCE && link->gateway_service == NULL;
+}
+
 /* Whether the question can be answered: a gateway that was not listed yet is not missing, and a Link may have none as long as no
  * service needs it. */
 static bool is_judgeable(const struct gateway *gateway)
 {
     if (world_gateway_spec(gateway->world_gateway)->exists)
         return all_answered(gateway);
-    if (declaration_of(gateway)->kind == LINK_RESOURCE)
+    if (is_of_link_alone(gateway))
         return world_gateway_service_count(gateway->world_gateway) > 0;
+    if (declaration_of(gateway)->kind == LINK_RESOURCE)
+        return is_read(gateway);
     return world_knowledge(gateway->gateways->control->world, world_gateway_link(gateway->world_gateway),
                            WORLD_TARGET_SERVICES) == WORLD_LISTED;
 }
@@ -501,7 +515,7 @@ static const char *find_fault(const struct gateway *gateway, char note[NOTE_BYTE
     note[0] = '\0';
     if (spec->problem[0] != '\0') {
         (void)snprintf(note, NOTE_BYTES, "cluster %s: %s", gateway->cluster_name, spec->problem);
-        return spec->exists || declaration_of(gateway)->kind == LINK_RESOURCE ? "GatewayUnusable" : "GatewayNotFound";
+        return spec->exists || is_of_link_alone(gateway) ? "GatewayUnusable" : "GatewayNotFound";
     }
     if (name == NULL)
         return NULL;
@@ -629,6 +643,8 @@ void gateways_changed(struct gateways *gateways, struct world_gateway *world_gat
 static enum err_code read_declaration(struct gateway *gateway)
 {
     const struct gateway_spec *spec = world_gateway_spec(gateway->world_gateway);
+    if (strcmp(gateway->key_name, spec->name) != 0 || strcmp(gateway->namespace, spec->namespace) != 0)
+        forget_series(gateway); /* its Link names a Service now, or another one, or none any more */
     (void)snprintf(gateway->cluster_name, sizeof(gateway->cluster_name), "%s", declaration_of(gateway)->cluster_name);
     (void)snprintf(gateway->namespace, sizeof(gateway->namespace), "%s", spec->namespace);
     (void)snprintf(gateway->key_name, sizeof(gateway->key_name), "%s", spec->name);
@@ -817,7 +833,9 @@ void gateways_describe(const struct world_gateway *world_gateway, struct gateway
         describe_probes(gateway, info);
     else if (is_complete(gateway))
         describe_unprobed(world_gateway, info);
-    if (is_lost(gateway)) {
+    if (!is_read(gateway)) {
+        info->advice = "the gateway's Service is not listed yet: the link's problem tells why";
+    } else if (is_lost(gateway)) {
         info->reason = probe_reason_name(REASON_RESOLVE_FAILED);
         info->advice = unresolved_name(gateway)->error.text;
     } else if (!is_complete(gateway)) {

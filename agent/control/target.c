@@ -29,6 +29,8 @@ struct followed {
 static const struct followed services = {WORLD_TARGET_SERVICES, "services", "Service", "/api/v1/services"};
 static const struct followed slices = {WORLD_TARGET_SLICES, "endpointslices", "EndpointSlice",
                                        "/apis/discovery.k8s.io/v1/endpointslices"};
+/* The one Service that a Link names as its gateway, besides: it need not be one that the Link selects. */
+static const struct followed gateway = {WORLD_TARGET_GATEWAY, "services", "Service", NULL};
 /* Of a target that serves no EndpointSlices, in their place. */
 static const struct followed endpoints = {WORLD_TARGET_SLICES, "endpoints", "Endpoints", "/api/v1/endpoints"};
 
@@ -51,7 +53,7 @@ struct target {
     struct expiry expiry;
     const char *oddity; /* of the kubeconfig in use, "" when none; constant */
     struct err problem; /* of declaration or credentials */
-    struct target_watch services, slices, endpoints;
+    struct target_watch services, slices, endpoints, gateway;
     struct arena scratch;
     uint64_t claims_version; /* of the world's link, when its status was marked last */
     struct target *next;
@@ -95,9 +97,10 @@ static enum err_code take(struct target_watch *watch, enum world_change change, 
     struct target *target = watch->target;
     struct service service;
     struct slice slice;
-    if (watch->what == &services) {
+    if (watch->what == &services || watch->what == &gateway) {
         TRY(codec_service(&target->scratch, json, &service, error));
-        return world_target_service(target->world_link, change, &service);
+        return watch->what == &services ? world_target_service(target->world_link, change, &service)
+                                        : world_target_gateway(target->world_link, change, &service);
     }
     TRY(watch->what == &slices ? codec_slice(&target->scratch, json, &slice, error)
                                : codec_endpoints(&target->scratch, json, &slice, error));
@@ -116,6 +119,9 @@ static enum err_code on_object(void *context, enum change change, json_t *json)
                  "cluster", cluster_name(target), "error", error.text, NULL);
         if (watch->what == &services && change != CHANGE_DELETED)
             code = keep_unreadable(target, json);
+        if (watch->what == &gateway && change != CHANGE_DELETED &&
+            world_target_gateway_unreadable(target->world_link) != ERR_OK)
+            code = ERR_NOMEM;
     }
     note_claims(target);
     return code;
@@ -152,7 +158,8 @@ static void tell_watch_recovery(struct target_watch *watch)
     watch->kinds = 0;
     watch->told = ERR_OK;
     log_info("target_watch_recovered", "watching the target works again", "cluster", cluster_name(target), NULL);
-    if (!target->services.in_trouble && !target->slices.in_trouble && !target->endpoints.in_trouble)
+    if (!target->services.in_trouble && !target->slices.in_trouble && !target->endpoints.in_trouble &&
+        !target->gateway.in_trouble)
         links_emit(target->control, target_link(target), false, "TargetReachable", "watching the target works again");
 }
 
@@ -200,22 +207,44 @@ static void on_state(void *context, const struct list_watch_state *state)
         world_set_unavailable(target->control->world, target->world_link, WORLD_TARGET_SLICES);
 }
 
+static enum err_code start_watch_of(struct target *target, struct target_watch *watch, const struct followed *what,
+                                    const struct list_watch_config *place)
+{
+    struct list_watch_config config = *place;
+    struct err ignored = {0};
+    /* A trouble that was told is still to be told the end of. */
+    *watch = (struct target_watch){.target = target, .what = what, .in_trouble = watch->in_trouble};
+    config.resource = what->resource;
+    config.kind = what->kind;
+    config.on_object = on_object;
+    config.on_begin = on_begin;
+    config.on_end = on_end;
+    config.on_state = on_state;
+    config.context = watch;
+    return list_watch_new(target->control->config.loop, target->client, &config, &watch->list_watch, &ignored);
+}
+
 static enum err_code start_watch(struct target *target, struct target_watch *watch, const struct followed *what,
                                  const char *selector)
 {
-    /* A trouble that was told is still to be told the end of. */
-    *watch = (struct target_watch){.target = target, .what = what, .in_trouble = watch->in_trouble};
-    const struct list_watch_config config = {.resource = what->resource,
-                                             .kind = what->kind,
-                                             .path = what->path,
-                                             .label_selector = selector,
-                                             .on_object = on_object,
-                                             .on_begin = on_begin,
-                                             .on_end = on_end,
-                                             .on_state = on_state,
-                                             .context = watch};
-    struct err ignored = {0};
-    return list_watch_new(target->control->config.loop, target->client, &config, &watch->list_watch, &ignored);
+    const struct list_watch_config place = {.path = what->path, .label_selector = selector};
+    return start_watch_of(target, watch, what, &place);
+}
+
+/* The name as a field selector: whoever may read this one Service alone may watch it so, by the rules of RBAC's resourceNames. */
+static enum err_code watch_gateway(struct target *target)
+{
+    char namespace[OBJECT_KEY_BYTES], path[OBJECT_KEY_BYTES + 64], field[OBJECT_KEY_BYTES + 16];
+    list_watch_free(TAKE(target->gateway.list_watch));
+    if (target_link(target)->gateway_service == NULL)
+        target->gateway = (struct target_watch){0}; /* its trouble is over with it */
+    if (target_link(target)->gateway_service == NULL || target->client == NULL)
+        return ERR_OK;
+    const char *name = object_key_split(target_link(target)->gateway_service, namespace);
+    (void)snprintf(path, sizeof(path), "/api/v1/namespaces/%s/services", namespace);
+    (void)snprintf(field, sizeof(field), "metadata.name=%s", name);
+    const struct list_watch_config place = {.path = path, .field_selector = field};
+    return start_watch_of(target, &target->gateway, &gateway, &place);
 }
 
 /* Its slices are asked for on, until it serves them. */
@@ -235,6 +264,7 @@ static void stop_watches(struct target *target)
     list_watch_free(TAKE(target->services.list_watch));
     list_watch_free(TAKE(target->slices.list_watch));
     list_watch_free(TAKE(target->endpoints.list_watch));
+    list_watch_free(TAKE(target->gateway.list_watch));
 }
 
 /* The label selector of the watch that sees everything that the link selects: its one selector, if it has no other, else none, and all Services come.
@@ -274,18 +304,22 @@ static enum err_code start_watches(struct target *target)
         selector = L5D_EXPORTED "=svcmirror.nothing";
     }
     TRY(start_watch(target, &target->services, &services, selector));
+    TRY(watch_gateway(target));
     return start_watch(target, &target->slices, &slices, NULL);
 }
 
-/* On ERR_NOMEM nothing is watched, and the same credentials, given again, are taken for new ones. */
-static enum err_code restart_watches(struct target *target)
+/* For want of memory nothing is watched, and the same credentials, given again, are taken for new ones. @return ERR_NOMEM. */
+static enum err_code give_up_watching(struct target *target)
 {
-    stop_watches(target);
-    if (target->client == NULL || start_watches(target) == ERR_OK)
-        return ERR_OK;
     stop_watches(target);
     mem_free(TAKE(target->kubeconfig));
     return ERR_NOMEM;
+}
+
+static enum err_code restart_watches(struct target *target)
+{
+    stop_watches(target);
+    return target->client == NULL || start_watches(target) == ERR_OK ? ERR_OK : give_up_watching(target);
 }
 
 /* ---- credentials ---- */
@@ -475,10 +509,13 @@ enum err_code target_declare(struct target *target, const struct link *link)
     bool same_selection = selector_equal(&old->selector, &link->selector) &&
                           selector_equal(&old->discovery_selector, &link->discovery_selector) &&
                           selector_equal(&old->federated_selector, &link->federated_selector);
+    bool same_gateway = text_equal(old->gateway_service, link->gateway_service);
     TRY(world_put_link(target->control->world, link, &target->world_link));
     statuses_mark(target->control->statuses, target->world_link);
-    if (same_selection)
+    if (same_selection && same_gateway)
         return ERR_OK;
+    if (same_selection)
+        return watch_gateway(target) == ERR_OK ? ERR_OK : give_up_watching(target);
     world_set_unknown(target->world_link, WORLD_TARGET_SERVICES); /* what only the new selection has was never listed */
     return restart_watches(target);
 }
@@ -502,16 +539,24 @@ bool target_synced(const struct target *target)
     return state != NULL && state->synced;
 }
 
+static bool has_answered(const struct list_watch_state *state)
+{
+    return state != NULL && (state->synced || state->error.code != ERR_OK);
+}
+
 bool target_settled(const struct target *target)
 {
-    const struct list_watch_state *state = state_of(&target->services);
-    return target->problem.code != ERR_OK || (state != NULL && (state->synced || state->error.code != ERR_OK));
+    if (target->problem.code != ERR_OK)
+        return true;
+    return has_answered(state_of(&target->services)) &&
+           (target_link(target)->gateway_service == NULL || has_answered(state_of(&target->gateway)));
 }
 
 const char *target_problem(const struct target *target)
 {
     const struct target_watch *of_slices = target->endpoints.list_watch != NULL ? &target->endpoints : &target->slices;
-    const struct list_watch_state *states[] = {state_of(&target->services), state_of(of_slices)};
+    const struct list_watch_state *states[] = {state_of(&target->services), state_of(&target->gateway),
+                                               state_of(of_slices)};
     if (target->problem.code != ERR_OK)
         return target->problem.text;
     for (size_t i = 0; i < ARRAY_COUNT(states); i++)

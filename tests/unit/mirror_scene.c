@@ -394,8 +394,9 @@ static void declare(struct scene *scene, int target, const struct link *link)
     const struct link *old = scene->declarations[target];
     if (old != NULL && strcmp(old->id, link->id) != 0)
         scene_unlink(scene, target);
-    /* Another selector is another watch. */
-    if (old != NULL && !selector_equal(&old->selector, &link->selector))
+    /* Another selector, or another gateway, is another watch. */
+    if (old != NULL &&
+        (!selector_equal(&old->selector, &link->selector) || !text_equal(old->gateway_service, link->gateway_service)))
         scene->target_feeds[target].listed[KIND_SERVICE] = false;
     scene->declarations[target] = link;
     assert_int_equal(scene_declare(scene, target), ERR_OK);
@@ -475,7 +476,10 @@ static void read_link_word(struct scene *scene, struct link_resource *resource, 
         resource->gateway_port = value;
     else if (text_starts_with(word, "identity="))
         resource->gateway_identity = value;
-    else if (text_starts_with(word, "probe=")) {
+    else if (text_starts_with(word, "ref=")) {
+        resource->gateway = value;
+        resource->gateway_port = NULL;
+    } else if (text_starts_with(word, "probe=")) {
         resource->has_probe_spec = true;
         resource->probe_path = "/ready";
         resource->probe_port = value;
@@ -588,6 +592,8 @@ static enum err_code tell(struct scene *scene, const struct feed *feed, enum obj
     struct world_link *link = link_of(scene, feed);
     if (kind == KIND_NAMESPACE)
         return world_source_namespace(scene->world, what, object);
+    if (link != NULL && kind == KIND_SERVICE)
+        TRY(world_target_gateway(link, what, object));
     if (link != NULL)
         return kind == KIND_SERVICE ? world_target_service(link, what, object) : world_target_slice(link, what, object);
     if (!is_mirror(meta_of(kind, object)))
@@ -596,13 +602,23 @@ static enum err_code tell(struct scene *scene, const struct feed *feed, enum obj
                                 : world_source_slice(scene->world, what, object);
 }
 
+/* The gateway that a Link names has a watch of its own, which here keeps step with that of the Services. */
+static bool is_with_gateway(const struct feed *feed, enum object_kind kind)
+{
+    return feed->target >= 0 && kind == KIND_SERVICE;
+}
+
 enum err_code scene_list(struct scene *scene, struct feed *feed, enum object_kind kind)
 {
     world_begin(scene->world, link_of(scene, feed), collection_of(feed, kind));
+    if (is_with_gateway(feed, kind))
+        world_begin(scene->world, link_of(scene, feed), WORLD_TARGET_GATEWAY);
     for (struct map_entry *at = map_first(feed->cluster->objects[kind]); at != NULL; at = map_next(at))
         if (feed->target >= 0 || kind == KIND_NAMESPACE || is_mirror(meta_of(kind, map_value(at))))
             TRY(tell(scene, feed, kind, WORLD_PUT, map_value(at)));
     world_end(scene->world, link_of(scene, feed), collection_of(feed, kind));
+    if (is_with_gateway(feed, kind))
+        world_end(scene->world, link_of(scene, feed), WORLD_TARGET_GATEWAY);
     feed->seen[kind] = feed->cluster->log_count[kind];
     feed->listed[kind] = true;
     return ERR_OK;

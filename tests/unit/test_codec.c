@@ -249,10 +249,16 @@ static void decodes_links(void **state)
     assert_int_equal(codec_link(&arena, json, &link, &error), ERR_OK);
     assert_null(link.target_cluster_name);
     assert_true(naming_equal(&link.naming, &(struct naming){0}));
+    assert_null(link.gateway);
     assert_null(link.gateway_address);
     assert_false(link.has_probe_spec);
     assert_null(link.probe_period);
     assert_true(selector_is_empty(&link.selector));
+    json_decref(json);
+
+    json = load("{\"metadata\":{\"name\":\"l\",\"annotations\":{\"svcmirror.io/gateway\":\"a/g\"}}}");
+    assert_int_equal(codec_link(&arena, json, &link, &error), ERR_OK);
+    assert_string_equal(link.gateway, "a/g");
     json_decref(json);
     arena_done(&arena);
 }

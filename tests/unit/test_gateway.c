@@ -12,7 +12,8 @@ enum { ARENA_BYTES = 1 << 20 };
 /* The gateway Service of the integration document, complete. */
 #define PORTS " p=mc-gateway:4143>4143 p=mc-probe:80>8080"
 #define PATH " @~probe-path=-/ambassador/ready"
-#define PERIOD " @~probe-period=3"
+#define MARK " @~multicluster-gateway=true"
+#define PERIOD MARK " @~probe-period=3"
 #define GATEWAY "ambassador/ambassador v=7 lb=203.0.113.7" PORTS PATH PERIOD
 
 static const char *addresses_of(struct arena *arena, const struct gateway_spec *spec)
@@ -27,35 +28,41 @@ static const char *addresses_of(struct arena *arena, const struct gateway_spec *
 static const char *spec_words(struct arena *arena, const struct gateway_spec *spec)
 {
     return arena_printf(arena, "%s %s/%s v=%s [%s]:%u id=%s probe %s %s:%u every %s (%u ms) %u times %u ms; %s; %s",
-                        spec->exists ? "exists" : "missing", spec->namespace, spec->name, spec->resource_version,
-                        addresses_of(arena, spec), spec->port, spec->identity, spec->probe.enabled ? "on" : "off",
-                        spec->probe.path, spec->probe.port, spec->probe_period_text, spec->probe.period_ms,
-                        spec->probe.failure_threshold, spec->probe.timeout_ms, spec->problem, spec->warning);
+                        spec->unread   ? "unread"
+                        : spec->exists ? "exists"
+                                       : "missing",
+                        spec->namespace, spec->name, spec->resource_version, addresses_of(arena, spec), spec->port,
+                        spec->identity, spec->probe.enabled ? "on" : "off", spec->probe.path, spec->probe.port,
+                        spec->probe_period_text, spec->probe.period_ms, spec->probe.failure_threshold,
+                        spec->probe.timeout_ms, spec->problem, spec->warning);
 }
 
-static void a_service_declares_itself_by_annotation_or_port(void **state)
+static void a_service_declares_itself_by_annotation_alone(void **state)
 {
     (void)state;
     static const struct {
         const char *service;
-        bool declared;
+        bool declared, possible;
     } CASES[] = {
-        {"a/b", false},
-        {"a/b p=http:4143", false},
-        {"a/b p=mc-probe:80", false},
-        {"a/b p=mc-gateway:4143", true},
-        {"a/b p=mc-gateway:1", true},
-        {"a/b @~multicluster-gateway=true", true},
-        {"a/b @~multicluster-gateway=false", true}, /* 2.8 asks for the key alone */
-        {"a/b @~multicluster-gateway=", true},
-        {"a/b @~gateway-identity=x @~probe-path=/x", false},
-        {"a/b #~multicluster-gateway=true", false},
+        {"a/b", false, false},
+        {"a/b p=http:4143", false, false},
+        {"a/b p=mc-probe:80", false, false},
+        {"a/b p=mc-gateway:4143", false, true},
+        {"a/b p=mc-gateway:1", false, true},
+        {"a/b @~multicluster-gateway=true", true, true},
+        {"a/b @~multicluster-gateway=false", true, true}, /* 2.8 asks for the key alone */
+        {"a/b @~multicluster-gateway=", true, true},
+        {"a/b @~multicluster-gateway=true p=mc-gateway:1", true, true},
+        {"a/b @~gateway-identity=x @~probe-path=/x", false, false},
+        {"a/b #~multicluster-gateway=true", false, false},
     };
     struct arena arena;
     arena_init(&arena, ARENA_BYTES);
-    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++)
-        if (gateway_is_declared(service_of(&arena, "%s", CASES[i].service)) != CASES[i].declared)
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        const struct service *service = service_of(&arena, "%s", CASES[i].service);
+        if (gateway_is_declared(service) != CASES[i].declared || gateway_is_possible(service) != CASES[i].possible)
             fail_msg("%s", CASES[i].service);
+    }
     arena_done(&arena);
 }
 
@@ -78,12 +85,16 @@ static void gateway_services_are_read(void **state)
         {"a/g v=1" PORTS PATH PERIOD,
          "exists a/g v=1 []:4143 id= probe on -/ambassador/ready:80 every 3 (3000 ms) 3 times 5000 ms; gateway Service "
          "a/g has no load balancer address (status.loadBalancer.ingress is empty); "},
-        {"a/g v=1 lb=1.1.1.1 @~multicluster-gateway=true p=mc-probe:80" PATH PERIOD,
+        {"a/g v=1 lb=1.1.1.1 p=mc-probe:80" PATH PERIOD,
          "exists a/g v=1 [1.1.1.1]:0 id= probe on -/ambassador/ready:80 every 3 (3000 ms) 3 times 5000 ms; gateway "
          "Service a/g has no port named mc-gateway: name its port 4143 so; "},
         {"a/g v=1 lb=1.1.1.1 p=mc-gateway:4143" PATH PERIOD,
          "exists a/g v=1 [1.1.1.1]:4143 id= probe off -/ambassador/ready:0 every 3 (3000 ms) 3 times 5000 ms; ; the "
          "gateway Service has no port named mc-probe: it is not probed and counts as alive"},
+        {"a/g v=1 lb=1.1.1.1" PORTS PATH " @~probe-period=3",
+         "exists a/g v=1 [1.1.1.1]:4143 id= probe on -/ambassador/ready:80 every 3 (3000 ms) 3 times 5000 ms; ; the "
+         "gateway Service has no annotation mirror.linkerd.io/multicluster-gateway: it has no mirror of its own, and "
+         "Linkerd 2.8 itself would not follow its changes"},
         {"a/g v=1 lb=1.1.1.1" PORTS PERIOD,
          "exists a/g v=1 [1.1.1.1]:4143 id= probe off :80 every 3 (3000 ms) 3 times 5000 ms; ; the gateway Service has "
          "no annotation mirror.linkerd.io/probe-path: it is not probed and counts as alive"},
@@ -118,7 +129,7 @@ static void periods_are_seconds_or_durations_within_bounds(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         const char *period = CASES[i].period;
         const struct service *service =
-            service_of(&arena, "a/g lb=1.1.1.1" PORTS PATH "%s%s", period != NULL ? " @~probe-period=" : "",
+            service_of(&arena, "a/g lb=1.1.1.1" PORTS PATH MARK "%s%s", period != NULL ? " @~probe-period=" : "",
                        period != NULL ? period : "");
         struct gateway_spec spec = gateway_from_service(&arena, service);
         assert_int_equal(spec.probe.period_ms, CASES[i].ms);
@@ -223,6 +234,82 @@ static void links_name_their_gateway(void **state)
     arena_done(&arena);
 }
 
+static const struct link *link_of(struct arena *arena, const struct link_resource *fields)
+{
+    struct link_resource resource = *fields;
+    const struct link *link = NULL;
+    struct err error = {0};
+    resource.namespace = "l5d-mc";
+    resource.name = resource.target_cluster_name = "east";
+    resource.gateway = "a/g";
+    resource.has_probe_spec = true;
+    if (link_from_resource(arena, &resource, &link, &error) != ERR_OK)
+        fail_msg("%s", error.text);
+    return link;
+}
+
+/* What the Link gives counts, each field by itself, and the Service's own is then not even looked at. */
+static void a_link_and_the_service_that_it_names_tell_together(void **state)
+{
+    (void)state;
+    static const struct {
+        struct link_resource link;
+        const char *service, *spec;
+    } CASES[] = {
+        {{0},
+         "a/g v=9 lb=1.1.1.1 lb=gw.example @~gateway-identity=gw.id" PORTS PATH PERIOD,
+         "exists a/g v= [1.1.1.1 gw.example]:4143 id=gw.id probe on -/ambassador/ready:80 every 3 (3000 ms) 3 times "
+         "5000 ms; ; "},
+        /* empty is absent, and 2.8's mark is not needed: the Link says that it is a gateway */
+        {{.gateway_address = "", .gateway_port = "", .gateway_identity = "", .probe_path = "", .probe_period = ""},
+         "a/g v=9 lb=1.1.1.1" PORTS PATH " @~probe-period=7",
+         "exists a/g v= [1.1.1.1]:4143 id= probe on -/ambassador/ready:80 every 7 (7000 ms) 3 times 5000 ms; ; "},
+        {{.gateway_address = "203.0.113.7,203.0.113.8"},
+         "a/g lb=1.1.1.1" PORTS PATH PERIOD,
+         "exists a/g v= [203.0.113.7 203.0.113.8]:4143 id= probe on -/ambassador/ready:80 every 3 (3000 ms) 3 times "
+         "5000 ms; ; "},
+        {{.gateway_port = "5143"},
+         "a/g lb=1.1.1.1" PORTS PATH PERIOD,
+         "exists a/g v= [1.1.1.1]:5143 id= probe on -/ambassador/ready:80 every 3 (3000 ms) 3 times 5000 ms; ; "},
+        {{.gateway_identity = "own.id"},
+         "a/g lb=1.1.1.1 @~gateway-identity=gw.id" PORTS PATH PERIOD,
+         "exists a/g v= [1.1.1.1]:4143 id=own.id probe on -/ambassador/ready:80 every 3 (3000 ms) 3 times 5000 ms; ; "},
+        {{.probe_path = "/own",
+          .probe_port = "81",
+          .probe_period = "9s",
+          .probe_failure_threshold = "2",
+          .probe_timeout = "1s"},
+         "a/g lb=1.1.1.1 @~probe-failure-threshold=x @~probe-timeout=x @~probe-period=x p=mc-gateway:4143",
+         "exists a/g v= [1.1.1.1]:4143 id= probe on /own:81 every 9 (9000 ms) 2 times 1000 ms; ; "},
+        {{.probe_timeout = "30s", .probe_failure_threshold = "3"}, /* the CRD's defaults, beside an empty probeSpec */
+         "a/g lb=1.1.1.1 @~probe-failure-threshold=7 @~probe-timeout=2s" PORTS PATH PERIOD,
+         "exists a/g v= [1.1.1.1]:4143 id= probe on -/ambassador/ready:80 every 3 (3000 ms) 3 times 30000 ms; ; "},
+        /* what both lack is missing */
+        {{.gateway_port = "5143"},
+         "a/g" PATH PERIOD,
+         "exists a/g v= []:5143 id= probe off -/ambassador/ready:0 every 3 (3000 ms) 3 times 5000 ms; gateway Service "
+         "a/g has no load balancer address (status.loadBalancer.ingress is empty); the gateway Service has no port "
+         "named mc-probe: it is not probed and counts as alive"},
+        {{.gateway_address = "203.0.113.7"},
+         "a/g p=mc-probe:80" PATH PERIOD,
+         "exists a/g v= [203.0.113.7]:0 id= probe on -/ambassador/ready:80 every 3 (3000 ms) 3 times 5000 ms; gateway "
+         "Service a/g has no port named mc-gateway: name its port 4143 so; "},
+    };
+    struct arena arena;
+    arena_init(&arena, ARENA_BYTES);
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct gateway_spec spec =
+            gateway_from_both(&arena, link_of(&arena, &CASES[i].link), service_of(&arena, "%s", CASES[i].service));
+        assert_string_equal(spec_words(&arena, &spec), CASES[i].spec);
+        assert_true(spec.declared);
+    }
+    const struct link_resource nothing = {.namespace = NULL};
+    struct gateway_spec spec = gateway_unread(&arena, link_of(&arena, &nothing));
+    assert_string_equal(spec_words(&arena, &spec),
+                        "unread a/g v= []:0 id= probe off :0 every  (0 ms) 0 times 0 ms; ; ");
+    arena_done(&arena);
+}
+
 /* Each differs from GATEWAY in one thing. */
 static void every_difference_is_seen(void **state)
 {
@@ -235,6 +322,7 @@ static void every_difference_is_seen(void **state)
         {GATEWAY " #app=x @note=y", true, true}, /* not of interest, but comes with another version in practice */
         {"ambassador/ambassador v=8 lb=203.0.113.7" PORTS PATH PERIOD, false, true},
         {GATEWAY " @~gateway-identity=x", false, true},
+        {"ambassador/ambassador v=7 lb=203.0.113.7" PORTS PATH " @~probe-period=3", false, true},
         {"ambassador/ambassador v=7 lb=203.0.113.8" PORTS PATH PERIOD, false, false},
         {"ambassador/ambassador v=7 lb=203.0.113.7 lb=203.0.113.8" PORTS PATH PERIOD, false, false},
         {"ambassador/ambassador v=7" PORTS PATH PERIOD, false, false},
@@ -242,7 +330,7 @@ static void every_difference_is_seen(void **state)
         {"ambassador/ambassador v=7 lb=203.0.113.7 p=mc-gateway:4143 p=mc-probe:81" PATH PERIOD, false, false},
         {"ambassador/ambassador v=7 lb=203.0.113.7 p=mc-gateway:4143" PATH PERIOD, false, false},
         {"ambassador/ambassador v=7 lb=203.0.113.7 @~probe-path=/x" PORTS PERIOD, false, false},
-        {"ambassador/ambassador v=7 lb=203.0.113.7" PORTS PATH " @~probe-period=4", false, false},
+        {"ambassador/ambassador v=7 lb=203.0.113.7" PORTS PATH MARK " @~probe-period=4", false, false},
         {GATEWAY " @~probe-timeout=9s", false, false},
         {GATEWAY " @~probe-failure-threshold=9", false, false},
     };
@@ -289,13 +377,14 @@ static void allocations_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_service_declares_itself_by_annotation_or_port),
+        cmocka_unit_test(a_service_declares_itself_by_annotation_alone),
         cmocka_unit_test(gateway_services_are_read),
         cmocka_unit_test(periods_are_seconds_or_durations_within_bounds),
         cmocka_unit_test(thresholds_and_timeouts_are_honoured_within_bounds),
         cmocka_unit_test(addresses_have_a_maximum),
         cmocka_unit_test(a_gateway_that_is_missing_says_which),
         cmocka_unit_test(links_name_their_gateway),
+        cmocka_unit_test(a_link_and_the_service_that_it_names_tell_together),
         cmocka_unit_test(every_difference_is_seen),
         cmocka_unit_test(allocations_may_fail),
     };

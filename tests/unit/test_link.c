@@ -242,6 +242,76 @@ static void warnings_are_joined(void **state)
     arena_done(&arena);
 }
 
+/* The fields that are beside such a Service are given or not, each by itself; the Service tells of those that are not. */
+static void a_gateway_service_may_be_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *gateway, *address, *port, *path, *probe_port, *period, *threshold, *outcome;
+    } CASES[] = {
+        {"ambassador/ambassador", NULL, NULL, NULL, NULL, NULL, NULL,
+         "ambassador/ambassador no []:0 probe :0 0 ms 0 times; "},
+        {"a/g", "", "", "", "", "", "", "a/g no []:0 probe :0 0 ms 0 times; "},
+        {"a/g", "203.0.113.7", NULL, NULL, NULL, NULL, NULL, "a/g no [203.0.113.7]:0 probe :0 0 ms 0 times; "},
+        {"a/g", NULL, "4144", NULL, "81", NULL, "5", "a/g no []:4144 probe :81 0 ms 5 times; "},
+        {"a/g", "203.0.113.7", "4144", "/x", NULL, "9s", NULL,
+         "a/g yes [203.0.113.7]:4144 probe /x:0 9000 ms 0 times; "},
+        {"a/g", NULL, NULL, NULL, NULL, "x", "0",
+         "a/g no []:0 probe :0 0 ms 0 times; spec.probeSpec.period \"x\" is not a positive duration: the gateway "
+         "Service's is used; spec.probeSpec.failureThreshold \"0\" is not a number from 1 to 100: the gateway "
+         "Service's "
+         "is used"},
+        {"", "203.0.113.7", "4143", "/x", "80", NULL, NULL, "- yes [203.0.113.7]:4143 probe /x:80 3000 ms 3 times; "},
+        {"a/g", NULL, "0", NULL, NULL, NULL, NULL,
+         "spec.gatewayPort \"0\" is not a port: set it to a number from 1 to 65535, e.g. \"4143\""},
+        {"a/g", NULL, NULL, NULL, "x", NULL, NULL,
+         "spec.probeSpec.port \"x\" is not a port: set it to a number from 1 to 65535, e.g. \"4191\""},
+#define NAMES_NONE(text)                                                                                               \
+    {text,                                                                                                             \
+     NULL,                                                                                                             \
+     NULL,                                                                                                             \
+     NULL,                                                                                                             \
+     NULL,                                                                                                             \
+     NULL,                                                                                                             \
+     NULL,                                                                                                             \
+     "annotation svcmirror.io/gateway \"" text                                                                         \
+     "\" does not name a Service: write its namespace and name in the target cluster, e.g. \"ambassador/ambassador\""}
+        NAMES_NONE("ambassador"),
+        NAMES_NONE("a/b/c"),
+        NAMES_NONE("/g"),
+        NAMES_NONE("a/"),
+        NAMES_NONE("A/g"),
+        NAMES_NONE("a/g "),
+#undef NAMES_NONE
+    };
+    struct arena arena;
+    arena_init(&arena, ARENA_BYTES);
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        const struct link_resource resource = {.namespace = "ns",
+                                               .name = "l",
+                                               .target_cluster_name = "west",
+                                               .gateway = CASES[i].gateway,
+                                               .gateway_address = CASES[i].address,
+                                               .gateway_port = CASES[i].port,
+                                               .has_probe_spec = true,
+                                               .probe_path = CASES[i].path,
+                                               .probe_port = CASES[i].probe_port,
+                                               .probe_period = CASES[i].period,
+                                               .probe_failure_threshold = CASES[i].threshold};
+        const struct link *link = NULL;
+        struct err error = {0};
+        const char *outcome = error.text;
+        if (link_from_resource(&arena, &resource, &link, &error) == ERR_OK)
+            outcome = arena_printf(&arena, "%s %s [%s]:%u probe %s:%u %u ms %u times; %s",
+                                   link->gateway_service != NULL ? link->gateway_service : "-",
+                                   link->has_gateway ? "yes" : "no", addresses_of(&arena, link), link->gateway_port,
+                                   link->probe.path, link->probe.port, link->probe.period_ms,
+                                   link->probe.failure_threshold, link->warning);
+        assert_string_equal(outcome, CASES[i].outcome);
+    }
+    arena_done(&arena);
+}
+
 /* Instead of these there is no value that would not take something away that the mistake was not about. */
 static void what_has_no_safe_value_refuses_the_link(void **state)
 {
@@ -348,7 +418,7 @@ static void every_difference_that_matters_is_seen(void **state)
     (void)state;
     static const char *const list[] = {"a", "b"};
     static const struct selector_requirement other = {"x", SELECTOR_EXISTS, NULL, 0};
-    struct link_resource variants[24];
+    struct link_resource variants[26];
     size_t count = 0;
     for (size_t i = 0; i < ARRAY_COUNT(variants); i++)
         variants[i] = good_link();
@@ -363,6 +433,8 @@ static void every_difference_that_matters_is_seen(void **state)
     variants[count++].gateway_address = NULL;
     variants[count++].gateway_port = "4144";
     variants[count++].gateway_identity = "other";
+    variants[count++].gateway = "a/g";
+    variants[count++].gateway = "a/h";
     variants[count++].has_probe_spec = false;
     variants[count++].probe_path = "/x";
     variants[count++].probe_port = "1";
@@ -405,6 +477,7 @@ static void a_copy_stands_on_its_own(void **state)
     struct link_resource resource = good_link();
     resource.gateway_address = "203.0.113.7,gw.example";
     resource.probe_period = "x";
+    resource.gateway = "a/g";
     resource.excluded_labels = list;
     resource.excluded_label_count = 2;
     const struct link *link = judge(&arena, &resource);
@@ -413,6 +486,7 @@ static void a_copy_stands_on_its_own(void **state)
     arena_done(&arena);
     assert_string_equal(link_words(&fresh, copy), before);
     assert_string_equal(copy->excluded_labels[1], "b");
+    assert_string_equal(copy->gateway_service, "a/g");
     link_free(copy);
     link_free(NULL);
     arena_done(&fresh);
@@ -427,6 +501,7 @@ static enum err_code judge_and_copy(void *context)
     resource.gateway_address = "203.0.113.7,gw.example";
     resource.probe_period = "x";
     resource.probe_timeout = "x";
+    resource.gateway = "a/g";
     resource.cluster_credentials_secret = NULL;
     resource.excluded_labels = list;
     resource.excluded_label_count = 2;
@@ -524,6 +599,7 @@ int main(void)
         cmocka_unit_test(gateway_addresses_are_split),
         cmocka_unit_test(gateway_addresses_have_a_maximum),
         cmocka_unit_test(odd_values_have_defined_consequences),
+        cmocka_unit_test(a_gateway_service_may_be_named),
         cmocka_unit_test(what_has_no_safe_value_refuses_the_link),
         cmocka_unit_test(warnings_are_joined),
         cmocka_unit_test(a_switch_is_true_or_false),

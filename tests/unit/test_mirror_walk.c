@@ -108,9 +108,9 @@ static void put_gateway(struct walk *walk, int target)
                                          "lb=one.example",
                                          "lb=two.example lb=2001:db8::1",
                                          "lb=2001:db8::1"};
-    static const char *const ports[] = {"p=mc-gateway:4143 p=mc-probe:80",
+    static const char *const ports[] = {"@~multicluster-gateway=true p=mc-gateway:4143 p=mc-probe:80",
                                         "p=mc-gateway:4143 p=mc-probe:80",
-                                        "p=mc-gateway:5000 p=mc-probe:81",
+                                        "@~multicluster-gateway=true p=mc-gateway:5000 p=mc-probe:81",
                                         "p=mc-gateway:4143",
                                         "p=mc-probe:80",
                                         "@~multicluster-gateway=true p=mc-probe:80"};
@@ -199,7 +199,10 @@ static void step_links(struct walk *walk)
                                            "gw=203.0.113.1,one.example",
                                            "gw=2001:db8::1",
                                            "gw=two.example,203.0.113.2",
-                                           "gw=203.0.113.1 port=4144"};
+                                           "gw=203.0.113.1 port=4144",
+                                           "ref=gws/gw",
+                                           "ref=other/gw identity=id",
+                                           "ref=gws/gw gw=203.0.113.2 port=4144"};
     static const char *const probes[] = {"probe=4191", "probe=4191", ""};
     static const char *const more[] = {"", "", "drain", "domain=x.local", "identity=id", "-#team", "select=team=a"};
     int target = (int)below(walk, SCENE_TARGETS);
@@ -695,6 +698,10 @@ static void assert_order_does_not_matter(struct walk *walk)
                 continue;
             world_begin(scene->world, i < 0 ? NULL : scene->links[i], collection);
             world_end(scene->world, i < 0 ? NULL : scene->links[i], collection);
+            if (collection == WORLD_TARGET_SERVICES) {
+                world_begin(scene->world, scene->links[i], WORLD_TARGET_GATEWAY);
+                world_end(scene->world, scene->links[i], WORLD_TARGET_GATEWAY);
+            }
             feed->listed[kind] = true;
         }
     for (unsigned i = 0; i < 4 * SOME; i++) {

@@ -311,7 +311,9 @@ static void host_names_count_once_they_resolve(void **state)
 {
     struct scene *scene = *state;
     scene_secret(scene, 0, "east");
-    scene_target(scene, 0, "ambassador/ambassador v=g1 lb=gw.example p=mc-gateway:4143 p=mc-probe:80 @~probe-path=/x");
+    scene_target(scene, 0,
+                 "ambassador/ambassador v=g1 lb=gw.example p=mc-gateway:4143 p=mc-probe:80 @~probe-path=/x "
+                 "@~multicluster-gateway=true");
     scene_target(scene, 0, QOTM);
     scene_settle(scene);
     assert_string_equal(scene_dump(scene, true), "Service l5d-mc/ambassador-east p=mc-probe:80>80\n"
@@ -1791,7 +1793,9 @@ static void of_two_gateways_of_one_name_the_first_by_namespace_is_shown(void **s
     for (int order = 0; order < 2; order++) {
         scene_secret(scene, 0, "east");
         for (int i = 0; i < 2; i++)
-            scene_target(scene, 0, "ns%d/gw v=%d%d lb=203.0.113.%d p=mc-gateway:4143 p=mc-probe:80%d @~probe-path=/x",
+            scene_target(scene, 0,
+                         "ns%d/gw v=%d%d lb=203.0.113.%d p=mc-gateway:4143 p=mc-probe:80%d @~probe-path=/x "
+                         "@~multicluster-gateway=true",
                          order == 0 ? i : 1 - i, order, i, order == 0 ? i : 1 - i, order == 0 ? i : 1 - i);
         scene_restart(scene);
         for (enum object_kind kind = 0; kind < KINDS; kind++)

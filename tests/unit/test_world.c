@@ -9,7 +9,7 @@
 #include "tests/unit/mirror_scene.h"
 #include "tests/unit/sweep.h"
 
-#define GATEWAY "gws/gw v=g1 lb=203.0.113.7 p=mc-gateway:4143 p=mc-probe:80 @~probe-path=/x"
+#define GATEWAY "gws/gw v=g1 lb=203.0.113.7 p=mc-gateway:4143 p=mc-probe:80 @~probe-path=/x @~multicluster-gateway=true"
 #define EXPORTED "@~gateway-name=gw @~gateway-ns=gws"
 #define LINK "east gw=203.0.113.7 probe=4191"
 #define MIRROR "#~mirrored-service=true #~cluster-name=east"
@@ -456,9 +456,9 @@ static void gateways_are_announced_and_taken_back(void **state)
     assert_string_equal(take_told(&told), " +gws/gw");
     put_target(scene, GATEWAY);
     assert_string_equal(take_told(&told), "");
-    put_target(scene, "gws/gw v=g2 lb=203.0.113.7 p=mc-gateway:4143");
+    put_target(scene, "gws/gw v=g2 lb=203.0.113.7 p=mc-gateway:4143 @~multicluster-gateway=true");
     assert_string_equal(take_told(&told), " +gws/gw");
-    put_target(scene, "other/gw v=1 p=mc-gateway:4143");
+    put_target(scene, "other/gw v=1 p=mc-gateway:4143 @~multicluster-gateway=true");
     assert_string_equal(take_told(&told), " +other/gw");
     put_target(scene, "a/web v=2 p=80 @~gateway-name=gw @~gateway-ns=other");
     put_target(scene, "a/api v=2 p=80 @~gateway-name=gw @~gateway-ns=nowhere");
@@ -642,6 +642,12 @@ static const struct change script[] = {
     {1, KIND_SERVICE, NULL, "north gw=203.0.113.7 probe=4191", false, true},
     {0, KIND_SERVICE, "gws/gw", NULL, true, true},
     {0, KIND_SERVICE, GATEWAY, NULL, false, false},
+    {1, KIND_SERVICE, GATEWAY, NULL, false, false},
+    {1, KIND_SERVICE, NULL, "north ref=gws/gw", false, true},
+    {1, KIND_SERVICE, "gws/gw v=g2 lb=203.0.113.7 p=mc-gateway:5143 p=mc-probe:81 @~probe-path=/y", NULL, false, false},
+    {1, KIND_SERVICE, "gws/gw", NULL, true, true},
+    {1, KIND_SERVICE, GATEWAY, NULL, false, false},
+    {1, KIND_SERVICE, NULL, "north ref=gws/gw gw=203.0.113.7", false, true},
     {0, KIND_SERVICE, "shop/a v=3 p=80 @~gateway-name=self @~gateway-ns=gws", NULL, false, true},
     {0, KIND_SERVICE, "late/b v=2 p=80", NULL, false, true},
     {1, KIND_SLICE, "shop/web-1", NULL, true, true},
