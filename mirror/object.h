@@ -105,6 +105,13 @@ struct namespace_object {
     bool terminating; /* status.phase Terminating or deletionTimestamp set */
 };
 
+/** A ServiceCIDR: where the cluster takes ClusterIPs from. */
+struct service_cidr {
+    struct object_meta meta;
+    const char *const *ranges; /* spec.cidrs: "10.96.0.0/16" */
+    uint32_t range_count;
+};
+
 /** Copies into one new block (mem_free() releases it); NULL when out of memory. */
 struct service *service_copy(const struct service *service) MUST_USE;
 struct slice *slice_copy(const struct slice *slice) MUST_USE;

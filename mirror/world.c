@@ -46,9 +46,10 @@ struct world *world_new(const struct world_config *config)
     world->mirrors = map_new(free_mirror);
     world->slices = map_new(free_source_slice);
     world->namespaces = map_new(mem_free);
+    world->cidrs = map_new(mem_free);
     world->unlinked = map_new(NULL);
     if (world->links == NULL || world->mirrors == NULL || world->slices == NULL || world->namespaces == NULL ||
-        world->unlinked == NULL) {
+        world->cidrs == NULL || world->unlinked == NULL) {
         world_free(world);
         return NULL;
     }
@@ -66,6 +67,7 @@ void world_free(struct world *world)
     map_free(world->slices);
     map_free(world->mirrors);
     map_free(world->namespaces);
+    map_free(world->cidrs);
     map_free(world->unlinked);
     mem_free(world);
 }
@@ -301,10 +303,13 @@ void world_begin(struct world *world, struct world_link *link, enum world_collec
 }
 
 /* A collection that becomes known may allow deletes or settle readiness. */
-static void knowledge_changed(struct world *world, struct world_link *link)
+static void knowledge_changed(struct world *world, struct world_link *link, enum world_collection collection)
 {
     if (link == NULL) {
-        mark_where(world, NULL);
+        if (collection == WORLD_SOURCE_CIDRS || collection == WORLD_SOURCE_SERVICES)
+            world->cidrs_version++;
+        if (collection != WORLD_SOURCE_CIDRS) /* no plan depends on them */
+            mark_where(world, NULL);
         return;
     }
     mark_cluster(world, link->declaration->cluster_name);
@@ -339,7 +344,7 @@ void world_set_unavailable(struct world *world, struct world_link *link, enum wo
             enum err_code ignored = target_rehost(link);
             (void)ignored;
         }
-        knowledge_changed(world, link);
+        knowledge_changed(world, link, collection);
     }
     if (*knowledge != WORLD_UNKNOWN)
         return;
@@ -348,7 +353,7 @@ void world_set_unavailable(struct world *world, struct world_link *link, enum wo
         *knowledge = WORLD_UNKNOWN; /* the next failure to read it comes here again */
         return;
     }
-    knowledge_changed(world, link);
+    knowledge_changed(world, link, collection);
 }
 
 static void source_listed(struct world *world, enum world_collection collection)
@@ -357,7 +362,7 @@ static void source_listed(struct world *world, enum world_collection collection)
     if (world->knowledge[collection] == WORLD_LISTED)
         return;
     world->knowledge[collection] = WORLD_LISTED;
-    knowledge_changed(world, NULL);
+    knowledge_changed(world, NULL, collection);
 }
 
 void world_end(struct world *world, struct world_link *link, enum world_collection collection)
@@ -376,5 +381,5 @@ void world_end(struct world *world, struct world_link *link, enum world_collecti
         enum err_code never = target_rehost(link);
         (void)never;
     }
-    knowledge_changed(world, link);
+    knowledge_changed(world, link, collection);
 }

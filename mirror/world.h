@@ -29,6 +29,7 @@ enum world_collection {
     WORLD_SOURCE_SLICES,     /* likewise */
     WORLD_SOURCE_NAMESPACES, /* all */
     WORLD_SOURCE_ENDPOINTS,  /* v1 Endpoints labelled like mirrors, where these are written */
+    WORLD_SOURCE_CIDRS,      /* ServiceCIDRs, where the cluster serves such */
     WORLD_TARGET_SERVICES,   /* of one link */
     WORLD_TARGET_SLICES,     /* of one link; or its v1 Endpoints, where it serves no slices */
     WORLD_TARGET_GATEWAY,    /* of one link: the one Service that it names as its gateway */
@@ -105,6 +106,8 @@ enum err_code world_source_service(struct world *world, enum world_change change
 enum err_code world_source_slice(struct world *world, enum world_change change, const struct slice *slice) MUST_USE;
 enum err_code world_source_namespace(struct world *world, enum world_change change,
                                      const struct namespace_object *namespace) MUST_USE;
+enum err_code world_source_cidr(struct world *world, enum world_change change, const struct service_cidr *cidr)
+    MUST_USE;
 enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service)
     MUST_USE;
 enum err_code world_target_slice(struct world_link *link, enum world_change change, const struct slice *slice) MUST_USE;
@@ -164,6 +167,13 @@ struct world_address {
     enum world_liveness liveness;
 };
 const struct world_address *world_gateway_addresses(const struct world_gateway *gateway, uint32_t *ret_count);
+
+/** Looks for an address of the gateway that is a ClusterIP of the source cluster itself: in its ServiceCIDRs or, where these cannot be read, that of a
+ *  Service that the world knows. It works for nothing that is not translated twice, but somebody may know better: it is for people to judge.
+ *  @param[out] ret_text  which one, why, and what to do; "" when there is none, or the ServiceCIDRs are not listed yet. @return whether there is. */
+bool world_gateway_local_address(const struct world_gateway *gateway, char *ret_text, size_t bytes);
+/** A number that changes when that answer may, though the gateway's addresses stay. */
+uint64_t world_cidrs_version(const struct world *world);
 
 /* ---- claims: exported services and gateways, and how their mirrors fare ---- */
 

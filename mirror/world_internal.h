@@ -55,11 +55,13 @@ struct world {
     struct map *mirrors;    /* "ns/name" -> struct mirror */
     struct map *slices;     /* "ns/slice" -> struct source_slice */
     struct map *namespaces; /* name -> struct source_namespace */
+    struct map *cidrs;      /* name -> struct source_cidr */
     struct map *unlinked;   /* cluster names whose link was removed in this run -> the world */
     struct mirror_queue urgent, normal;
     size_t queued, unaccounted;
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
     uint32_t generation[WORLD_COLLECTIONS];
+    uint64_t cidrs_version;
     bool links_complete;
     world_seen_fn on_seen;
     void *seen_context;
@@ -175,6 +177,9 @@ enum err_code note_result(struct world_link *link, enum world_collection collect
 
 /** The key of a slice; of Endpoints another, for both may have one name. */
 void slice_key_format(const struct slice *slice, char key[OBJECT_KEY_BYTES]);
+
+/* world_cidr.c */
+void cidrs_sweep(struct world *world);
 
 /* world_source.c, world_target.c: what was not put since world_begin() is gone */
 void source_sweep(struct world *world, enum world_collection collection);

@@ -268,6 +268,8 @@ void source_sweep(struct world *world, enum world_collection collection)
         sweep_slices(world, collection);
     else if (collection == WORLD_SOURCE_NAMESPACES)
         sweep_namespaces(world);
+    else if (collection == WORLD_SOURCE_CIDRS)
+        cidrs_sweep(world);
 }
 
 enum world_namespace world_namespace_state(const struct world *world, const char *name)
@@ -297,6 +299,8 @@ size_t world_collection_size(const struct world *world, const struct world_link 
         return map_count(world->slices);
     case WORLD_SOURCE_NAMESPACES:
         return map_count(world->namespaces);
+    case WORLD_SOURCE_CIDRS:
+        return map_count(world->cidrs);
     case WORLD_TARGET_SERVICES:
         return map_count(link->services);
     case WORLD_TARGET_SLICES:

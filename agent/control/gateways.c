@@ -40,7 +40,8 @@ struct gateway {
     int64_t verdict_since_us;
     const char *fault; /* the reason told last why it cannot be used; NULL: it can, or nobody knows yet */
     bool judged;       /* once at least */
-    char fault_note[NOTE_BYTES], warning_note[NOTE_BYTES]; /* what was told last, "" when nothing */
+    char fault_note[NOTE_BYTES], warning_note[NOTE_BYTES],
+        local_note[NOTE_BYTES]; /* what was told last, "" when nothing */
     struct gateway *next, *previous;
     char cluster_name[64], namespace[254], key_name[254]; /* for metrics after the world forgot it */
 };
@@ -50,6 +51,7 @@ struct gateways {
     struct gateway *first;
     struct arena scratch;
     char warning[NOTE_BYTES]; /* of the gateway that was described last */
+    uint64_t cidrs_version;   /* of the world, when local addresses were looked for last */
     bool missed;              /* a gateway of the world has none here, for want of memory */
 };
 
@@ -575,6 +577,23 @@ static void tell_warning(struct gateway *gateway, const struct gateway_spec *spe
     links_emit(gateway->gateways->control, declaration_of(gateway), true, "GatewayMisconfigured", note);
 }
 
+/* Once for each wording. */
+static void tell_local_address(struct gateway *gateway)
+{
+    char note[NOTE_BYTES];
+    bool is_local = world_gateway_local_address(gateway->world_gateway, note, sizeof(note));
+    if (strcmp(gateway->local_note, note) == 0)
+        return;
+    (void)snprintf(gateway->local_note, sizeof(gateway->local_note), "%s", note);
+    if (!is_local)
+        return;
+    log_warn("gateway_address_local", note, "cluster", gateway->cluster_name, "ns", gateway->namespace, "gateway",
+             gateway->key_name, NULL);
+    (void)snprintf(note, sizeof(note), "cluster %s: gateway %s/%s: %.400s", gateway->cluster_name, gateway->namespace,
+                   gateway->key_name, gateway->local_note);
+    links_emit(gateway->gateways->control, declaration_of(gateway), true, "GatewayAddressLocal", note);
+}
+
 /* ---- gateways come and go ---- */
 
 static void forget_series(struct gateway *gateway)
@@ -671,6 +690,7 @@ static bool catch_up(struct gateway *gateway)
         gateway->changed = read_declaration(gateway) != ERR_OK;
     if (gateway->addresses_changed) {
         gateway->addresses_changed = settle_addresses(gateway) != ERR_OK;
+        tell_local_address(gateway);
         judge_together(gateway);
     }
     if (gateway->unjudged)
@@ -683,8 +703,13 @@ bool gateways_turn(struct gateways *gateways)
     bool failed = false;
     if (gateways->missed)
         find_missed(gateways);
-    for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next)
+    uint64_t cidrs_version = world_cidrs_version(gateways->control->world);
+    for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next) {
         failed = catch_up(gateway) || failed;
+        if (gateways->cidrs_version != cidrs_version)
+            tell_local_address(gateway);
+    }
+    gateways->cidrs_version = cidrs_version;
     if (failed)
         control_turn_again(gateways->control);
     return false;
@@ -715,7 +740,8 @@ void gateways_free(struct gateways *gateways)
 
 static bool has_warning(const struct gateway *gateway)
 {
-    return world_gateway_spec(gateway->world_gateway)->warning[0] != '\0' || odd_address(gateway) != NULL;
+    return world_gateway_spec(gateway->world_gateway)->warning[0] != '\0' || gateway->local_note[0] != '\0' ||
+           odd_address(gateway) != NULL;
 }
 
 void gateways_collect(struct gateways *gateways)
@@ -791,16 +817,21 @@ static void describe_unprobed(const struct world_gateway *world_gateway, struct 
                                           .detail = ""};
 }
 
-/* What is odd about the declaration, and about the answers of the first address that gives such. */
+static const char *separator_after(const char *text) { return text[0] != '\0' ? "; " : ""; }
+
+/* What is odd about the declaration, about an address, and about the answers of the first address that gives such. */
 static const char *describe_warning(const struct gateway *gateway)
 {
     const char *declared = world_gateway_spec(gateway->world_gateway)->warning;
     const struct gateway_address *odd = odd_address(gateway);
-    if (odd == NULL)
+    if (odd == NULL && gateway->local_note[0] == '\0')
         return declared;
     char *text = gateway->gateways->warning;
-    (void)snprintf(text, NOTE_BYTES, "%.500s%saddress %s: %s", declared, declared[0] != '\0' ? "; " : "", odd->ip,
-                   probe_reason_advice(odd->news.reason));
+    int length = snprintf(text, NOTE_BYTES, "%.300s%s%.400s", declared,
+                          gateway->local_note[0] != '\0' ? separator_after(declared) : "", gateway->local_note);
+    if (odd != NULL)
+        (void)snprintf(text + length, NOTE_BYTES - (size_t)length, "%saddress %s: %s", separator_after(text), odd->ip,
+                       probe_reason_advice(odd->news.reason));
     return text;
 }
 

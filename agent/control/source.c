@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "mirror/names.h"
 
-enum { DECODE_BYTES = 8 << 20, WATCHES = 4 };
+enum { DECODE_BYTES = 8 << 20, WATCHES = 5 };
 
 struct source_watch {
     struct source *source;
@@ -29,6 +29,7 @@ static enum err_code take(struct source_watch *watch, enum world_change change, 
     struct service service;
     struct slice slice;
     struct namespace_object namespace;
+    struct service_cidr cidr;
     switch (watch->collection) {
     case WORLD_SOURCE_SERVICES:
         TRY(codec_service(arena, json, &service, error));
@@ -39,6 +40,9 @@ static enum err_code take(struct source_watch *watch, enum world_change change, 
     case WORLD_SOURCE_ENDPOINTS:
         TRY(codec_endpoints(arena, json, &slice, error));
         return world_source_slice(world, change, &slice);
+    case WORLD_SOURCE_CIDRS:
+        TRY(codec_service_cidr(arena, json, &cidr, error));
+        return world_source_cidr(world, change, &cidr);
     default:
         TRY(codec_namespace(arena, json, &namespace, error));
         return world_source_namespace(world, change, &namespace);
@@ -66,7 +70,8 @@ static void on_begin(void *context)
 static const char *const resource_names[] = {[WORLD_SOURCE_SERVICES] = "services",
                                              [WORLD_SOURCE_SLICES] = "endpointslices",
                                              [WORLD_SOURCE_NAMESPACES] = "namespaces",
-                                             [WORLD_SOURCE_ENDPOINTS] = "endpoints"};
+                                             [WORLD_SOURCE_ENDPOINTS] = "endpoints",
+                                             [WORLD_SOURCE_CIDRS] = "servicecidrs"};
 
 static void on_end(void *context)
 {
@@ -92,9 +97,28 @@ static void consider_endpoints(const struct source_watch *watch, enum err_code c
         world_set_unavailable(control->world, NULL, watch->collection);
 }
 
+/* They serve a warning only: without them it is given for the addresses of known Services. */
+static void do_without_cidrs(struct source_watch *watch, const struct err *error)
+{
+    if (error->code != ERR_NOT_FOUND && error->code != ERR_FORBIDDEN)
+        return;
+    if (!watch->told)
+        log_info("service_cidrs_unknown",
+                 "the cluster does not tell its ServiceCIDRs: of gateways' addresses only ClusterIPs of mirrors are "
+                 "warned of",
+                 "reason", error->text, NULL);
+    watch->told = true;
+    world_set_unavailable(watch->source->control->world, NULL, WORLD_SOURCE_CIDRS);
+}
+
 static void on_state(void *context, const struct list_watch_state *state)
 {
     struct source_watch *watch = context;
+    if (watch->collection == WORLD_SOURCE_CIDRS) {
+        if (!state->healthy)
+            do_without_cidrs(watch, &state->error);
+        return;
+    }
     if (state->healthy) {
         if (watch->told)
             log_info("source_watch_recovered", "watching the source cluster works again", NULL);
@@ -147,6 +171,9 @@ enum err_code source_new(struct control *control, struct source **ret_source)
         code = start(source, 2, WORLD_SOURCE_NAMESPACES, "namespaces", "Namespace", "/api/v1/namespaces", NULL);
     if (code == ERR_OK)
         code = start(source, 3, WORLD_SOURCE_ENDPOINTS, "endpoints", "Endpoints", "/api/v1/endpoints", mirrors);
+    if (code == ERR_OK)
+        code = start(source, 4, WORLD_SOURCE_CIDRS, "servicecidrs", "ServiceCIDR",
+                     "/apis/networking.k8s.io/v1/servicecidrs", NULL);
     if (code != ERR_OK) {
         source_free(source);
         return code;
@@ -171,11 +198,12 @@ bool source_ready(const struct source *source, struct strbuf *why)
     bool ready = true;
     for (unsigned i = 0; i < WATCHES; i++) {
         const struct list_watch_state *state = list_watch_state(source->watches[i].list_watch);
-        /* Old Endpoints that are to go are no part of the agent's readiness. */
-        bool beside = source->watches[i].collection == WORLD_SOURCE_ENDPOINTS &&
-                      !world_writes_endpoints(source->control->world) && state->error.code != ERR_OK;
-        if (state->synced || beside ||
-            world_knowledge(source->control->world, NULL, source->watches[i].collection) == WORLD_UNAVAILABLE)
+        /* Old Endpoints that are to go are no part of the agent's readiness, nor is what serves a warning. */
+        enum world_collection collection = source->watches[i].collection;
+        bool beside = (collection == WORLD_SOURCE_CIDRS ||
+                       (collection == WORLD_SOURCE_ENDPOINTS && !world_writes_endpoints(source->control->world))) &&
+                      state->error.code != ERR_OK;
+        if (state->synced || beside || world_knowledge(source->control->world, NULL, collection) == WORLD_UNAVAILABLE)
             continue;
         ready = false;
         strbuf_printf(why, "source cluster: %s\n", state->error.code != ERR_OK ? state->error.text : "not listed yet");
@@ -187,7 +215,7 @@ const struct err *source_failure(const struct source *source)
 {
     for (unsigned i = 0; i < WATCHES; i++) {
         const struct list_watch_state *state = list_watch_state(source->watches[i].list_watch);
-        if (!state->synced && state->error.code != ERR_OK &&
+        if (!state->synced && state->error.code != ERR_OK && source->watches[i].collection != WORLD_SOURCE_CIDRS &&
             world_knowledge(source->control->world, NULL, source->watches[i].collection) != WORLD_UNAVAILABLE)
             return &state->error;
     }

@@ -300,3 +300,18 @@ enum err_code codec_namespace(struct arena *arena, const json_t *json, struct na
     *ret_namespace = namespace;
     return ERR_OK;
 }
+
+/* ---- ServiceCIDR ---- */
+
+enum err_code codec_service_cidr(struct arena *arena, const json_t *json, struct service_cidr *ret_cidr,
+                                 struct err *reterr)
+{
+    struct decoder decoder;
+    struct service_cidr cidr = {0};
+    json_t *spec = NULL;
+    TRY(field_begin(&decoder, arena, json, "ServiceCIDR", &cidr.meta, reterr));
+    TRY(field_object(&decoder, json, "spec", &spec));
+    TRY(field_texts(&decoder, spec, "cidrs", &cidr.ranges, &cidr.range_count));
+    *ret_cidr = cidr;
+    return ERR_OK;
+}

@@ -19,6 +19,9 @@ enum err_code codec_endpoints(struct arena *arena, const json_t *json, struct sl
     MUST_USE;
 enum err_code codec_namespace(struct arena *arena, const json_t *json, struct namespace_object *ret_namespace,
                               struct err *reterr) MUST_USE;
+/** Of networking.k8s.io. */
+enum err_code codec_service_cidr(struct arena *arena, const json_t *json, struct service_cidr *ret_cidr,
+                                 struct err *reterr) MUST_USE;
 enum err_code codec_link(struct arena *arena, const json_t *json, struct link_resource *ret_link, struct err *reterr)
     MUST_USE;
 /** A credentials Secret: `ret_kubeconfig` is data.kubeconfig decoded from base64, in the arena (NULL when the key is absent); it

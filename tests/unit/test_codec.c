@@ -206,6 +206,27 @@ static void decodes_namespaces(void **state)
     }
 }
 
+static void decodes_service_cidrs(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct service_cidr cidr;
+    struct err error = {0};
+    json_t *json =
+        load("{\"metadata\":{\"name\":\"kubernetes\"},\"spec\":{\"cidrs\":[\"10.96.0.0/16\",\"fd00::/112\"]}}");
+    arena_init(&arena, ARENA_BYTES);
+    assert_int_equal(codec_service_cidr(&arena, json, &cidr, &error), ERR_OK);
+    assert_string_equal(cidr.meta.name, "kubernetes");
+    assert_int_equal(cidr.range_count, 2);
+    assert_string_equal(cidr.ranges[1], "fd00::/112");
+    json_decref(json);
+    json = load("{\"metadata\":{\"name\":\"k\"},\"spec\":{\"cidrs\":[7]}}");
+    assert_int_equal(codec_service_cidr(&arena, json, &cidr, &error), ERR_INVALID);
+    assert_non_null(strstr(error.text, "ServiceCIDR k"));
+    json_decref(json);
+    arena_done(&arena);
+}
+
 static void decodes_links(void **state)
 {
     (void)state;
@@ -808,6 +829,7 @@ int main(void)
         cmocka_unit_test(fills_in_what_the_api_defaults),
         cmocka_unit_test(decodes_metadata_of_any_kind),
         cmocka_unit_test(decodes_namespaces),
+        cmocka_unit_test(decodes_service_cidrs),
         cmocka_unit_test(decodes_links),
         cmocka_unit_test(endpoints_read_back_as_they_were_written),
         cmocka_unit_test(turns_off_selectors_that_cannot_be_read),

@@ -374,6 +374,177 @@ static void another_body_is_a_warning(void **state)
     bench_done(&bench);
 }
 
+/* ---- gateways whose Service a Link names ---- */
+
+#define NAMED "/api/v1/namespaces/demo/services?fieldSelector=metadata.name%3Dgw"
+#define LINK(annotation, spec)                                                                                         \
+    "{\"metadata\":{\"namespace\":\"mc\",\"name\":\"east\",\"uid\":\"u\",\"annotations\":{" annotation                 \
+    "}},\"spec\":{\"targetClusterName\":\"east\",\"targetClusterDomain\":\"cluster.local\","                           \
+    "\"clusterCredentialsSecret\":\"a\",\"selector\":{\"matchLabels\":{\"exported\":\"yes\"}}" spec "}}"
+#define BY_NAME "\"svcmirror.io/gateway\":\"demo/gw\""
+#define LABELLED                                                                                                       \
+    "{\"metadata\":{\"namespace\":\"demo\",\"name\":\"web\",\"resourceVersion\":\"1\",\"labels\":{\"exported\":"       \
+    "\"yes\"}},\"spec\":{\"ports\":[{\"port\":80}]}}"
+
+/* A Link that names demo/gw. @param gateway  what its own watch lists. */
+static struct bench_listing *open_link(struct bench *bench, const char *link, const char *gateway)
+{
+    bench_init(bench, true);
+    (void)bench_serve(bench, BENCH_LINKS, "Link", link);
+    (void)bench_serve(bench, BENCH_SECRETS, "Secret", bench_secret("a", "", NULL, 0));
+    (void)bench_serve(bench, BENCH_EXPORTED, "Service", LABELLED);
+    return bench_serve(bench, NAMED, "Service", gateway);
+}
+
+static void a_gateway_that_a_link_names_is_followed_live(void **state)
+{
+    (void)state;
+    struct bench bench;
+    (void)open_link(&bench, LINK(BY_NAME, ""), "");
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_int_equal(bench_event_count(&bench, "GatewayNotFound"), 1);
+    assert_string_equal(bench_event(&bench, "GatewayNotFound")->regarding, "east");
+    assert_string_equal(bench_gateway(&bench).reason, "GatewayNotFound");
+    assert_string_equal(bench_gateway(&bench).name, "gw");
+    assert_true(bench_metric(&bench, usable) == 0);
+    bench_probes_see("10.0.0.1", &ok);
+    bench_tell(&bench, NAMED, "ADDED", good);
+    bench_advance(&bench, 4000);
+    assert_int_equal(bench_event_count(&bench, "GatewayUsable"), 1);
+    assert_string_equal(bench_gateway(&bench).verdict, "alive");
+    assert_int_equal(bench_gateway(&bench).port, 4143);
+    assert_true(bench_metric(&bench, usable) == 1);
+    assert_true(bench_metric(&bench, "gateway_alive" LABELS) == 1);
+    bench_probes_see("10.0.0.2", &ok);
+    bench_tell(&bench, NAMED, "MODIFIED",
+               GATEWAY("10", "", "{\"name\":\"mc-gateway\",\"port\":5143}," PROBE_PORT, "{\"ip\":\"10.0.0.2\"}"));
+    bench_advance(&bench, 4000);
+    assert_int_equal(bench_gateway(&bench).port, 5143);
+    assert_string_equal(bench_gateway(&bench).addresses[0].ip, "10.0.0.2");
+    assert_string_equal(bench_gateway(&bench).verdict, "alive");
+    bench_tell(&bench, NAMED, "DELETED", good);
+    bench_advance(&bench, 31000); /* what is told again is counted up after half a minute */
+    assert_int_equal(bench_event_count(&bench, "GatewayNotFound") + bench_event(&bench, "GatewayNotFound")->repeats, 2);
+    assert_string_equal(bench_gateway(&bench).verdict, "dead");
+    bench_done(&bench);
+}
+
+/* Whoever may not read it knows nothing of it: that is told, and it is neither missing nor dead. */
+static void one_that_may_not_be_read_is_not_missing(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct bench_listing *named = open_link(&bench, LINK(BY_NAME, ""), good);
+    named->status = 403;
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 5000);
+    assert_int_equal(bench_event_count(&bench, "TargetAccessDenied"), 1);
+    assert_int_equal(bench_event_count(&bench, "GatewayNotFound"), 0);
+    assert_non_null(strstr(bench_problem(&bench), "services"));
+    assert_string_equal(bench_gateway(&bench).verdict, "unknown");
+    assert_string_equal(bench_not_ready(&bench), ""); /* what can be known is */
+    named->status = 200;
+    bench_probes_see("10.0.0.1", &ok);
+    bench_advance(&bench, 61000);
+    assert_int_equal(bench_event_count(&bench, "TargetReachable"), 1);
+    assert_string_equal(bench_problem(&bench), "");
+    assert_string_equal(bench_gateway(&bench).verdict, "alive");
+    bench_done(&bench);
+}
+
+/* Each way it is another gateway, with series of its own. */
+static void a_link_comes_to_name_a_gateway_and_ceases_to(void **state)
+{
+    (void)state;
+    static const char of_link[] =
+        "gateway_enabled{target_cluster_name=\"east\",gateway_namespace=\"mc\",gateway_name=\"east\"}";
+    static const char spelt[] = LINK("", ",\"gatewayAddress\":\"10.0.0.9\",\"gatewayPort\":\"4143\",\"probeSpec\":{"
+                                         "\"path\":\"/ready\",\"port\":\"4191\"}");
+    struct bench bench;
+    (void)open_link(&bench, spelt, good);
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_true(bench_metric(&bench, of_link) == 1);
+    assert_string_equal(bench_gateway(&bench).addresses[0].ip, "10.0.0.9");
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", LINK(BY_NAME, ""));
+    bench_advance(&bench, 100);
+    assert_true(bench_metric(&bench, of_link) == -1);
+    assert_true(bench_metric(&bench, "gateway_enabled" LABELS) == 1);
+    assert_string_equal(bench_gateway(&bench).addresses[0].ip, "10.0.0.1");
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", LINK(BY_NAME, ",\"gatewayAddress\":\"10.0.0.8\""));
+    bench_advance(&bench, 100);
+    assert_string_equal(bench_gateway(&bench).addresses[0].ip, "10.0.0.8");
+    assert_int_equal(bench_gateway(&bench).port, 4143);
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", spelt);
+    bench_advance(&bench, 100);
+    assert_true(bench_metric(&bench, of_link) == 1);
+    assert_true(bench_metric(&bench, "gateway_enabled" LABELS) == -1);
+    assert_string_equal(bench_gateway(&bench).addresses[0].ip, "10.0.0.9");
+    bench_done(&bench);
+}
+
+/* ---- addresses of the source cluster's own ---- */
+
+#define CIDRS "/apis/networking.k8s.io/v1/servicecidrs?"
+#define CIDR(name, range) "{\"metadata\":{\"name\":\"" name "\"},\"spec\":{\"cidrs\":[\"" range "\"]}}"
+
+static void an_address_of_the_source_cluster_is_a_warning(void **state)
+{
+    (void)state;
+    static const char warning[] = "svcmirror_gateway_warning" LABELS;
+    struct bench bench;
+    bench_init(&bench, false);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+    (void)bench_serve(&bench, BENCH_SERVICES, "Service", EXPORTED("web"));
+    (void)bench_serve(&bench, CIDRS, "ServiceCIDR", CIDR("kubernetes", "10.96.0.0/16"));
+    bench_probes_see("10.0.0.1", &ok);
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_tell(&bench, BENCH_SERVICES, "ADDED", good);
+    assert_true(bench_metric(&bench, warning) == 0);
+    /* A range is added. */
+    bench_tell(&bench, CIDRS, "ADDED", CIDR("more", "10.0.0.0/24"));
+    bench_advance(&bench, 4000);
+    assert_int_equal(bench_event_count(&bench, "GatewayAddressLocal"), 1);
+    assert_string_equal(bench_event(&bench, "GatewayAddressLocal")->type, "Warning");
+    assert_non_null(strstr(bench_event(&bench, "GatewayAddressLocal")->note, "address 10.0.0.1 is one of this"));
+    assert_non_null(strstr(bench_gateway(&bench).warning, "ServiceCIDR more, 10.0.0.0/24"));
+    assert_true(bench_metric(&bench, warning) == 1);
+    assert_string_equal(bench_gateway(&bench).verdict, "alive"); /* it is no refusal */
+    bench_tell(&bench, BENCH_SERVICES, "MODIFIED",
+               GATEWAY("10", "", "{\"name\":\"mc-gateway\",\"port\":5143}," PROBE_PORT, "{\"ip\":\"10.0.0.1\"}"));
+    bench_advance(&bench, 31000);
+    assert_int_equal(bench_event(&bench, "GatewayAddressLocal")->repeats, 0);
+    /* The gateway moves: into another range, and out. */
+    bench_tell(&bench, BENCH_SERVICES, "MODIFIED",
+               GATEWAY("11", PERIOD("soon"), GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.96.7.7\"}"));
+    assert_string_equal(bench_gateway(&bench).addresses[0].ip, "10.96.7.7");
+    assert_non_null(strstr(bench_gateway(&bench).warning, "3s is used; address 10.96.7.7 is"));
+    bench_tell(&bench, BENCH_SERVICES, "MODIFIED",
+               GATEWAY("12", "", GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.1.0.1\"}"));
+    assert_string_equal(bench_gateway(&bench).warning, "");
+    assert_true(bench_metric(&bench, warning) == 0);
+    bench_done(&bench);
+}
+
+/* Nobody can tell: neither the agent nor its readiness waits. */
+static void a_cluster_that_tells_no_ranges_is_done_without(void **state)
+{
+    (void)state;
+    static const int answers[] = {403, 404, 500};
+    for (size_t i = 0; i < ARRAY_COUNT(answers); i++) {
+        struct bench bench;
+        bench_init(&bench, false);
+        (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+        (void)bench_serve(&bench, BENCH_SERVICES, "Service",
+                          EXPORTED("web") "," GATEWAY("9", "", GATEWAY_PORT "," PROBE_PORT, "{\"ip\":\"10.0.0.1\"}"));
+        bench_serve(&bench, CIDRS, "ServiceCIDR", "")->status = answers[i];
+        assert_int_equal(bench_start(&bench), ERR_OK);
+        bench_advance(&bench, 1000);
+        assert_string_equal(bench_not_ready(&bench), "");
+        assert_string_equal(bench_gateway(&bench).warning, "");
+        bench_done(&bench);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +559,11 @@ int main(void)
         cmocka_unit_test(a_verdict_is_as_old_as_its_last_change),
         cmocka_unit_test(a_dead_address_with_another_reason_is_told),
         cmocka_unit_test(another_body_is_a_warning),
+        cmocka_unit_test(a_gateway_that_a_link_names_is_followed_live),
+        cmocka_unit_test(one_that_may_not_be_read_is_not_missing),
+        cmocka_unit_test(a_link_comes_to_name_a_gateway_and_ceases_to),
+        cmocka_unit_test(an_address_of_the_source_cluster_is_a_warning),
+        cmocka_unit_test(a_cluster_that_tells_no_ranges_is_done_without),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
