@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "mirror/names.h"
+#include "mirror/object.h"
 
 enum { KEY_BYTES = 800 };
 
@@ -18,6 +19,7 @@ struct gateway_records {
     const char *namespace;
     struct map *gateways; /* mirror Service's name -> json_t */
     struct map *slices;   /* Service's name -> json_t, array of addresses */
+    struct map *mirrored; /* cluster -> json_t, array of the addresses that its mirrors lead to */
     struct map *counts;   /* -> struct count */
 };
 
@@ -31,8 +33,9 @@ struct gateway_records *gateway_records_new(const char *namespace)
     *records = (struct gateway_records){.namespace = namespace,
                                         .gateways = map_new(free_json),
                                         .slices = map_new(free_json),
+                                        .mirrored = map_new(free_json),
                                         .counts = map_new(mem_free)};
-    if (records->gateways != NULL && records->slices != NULL && records->counts != NULL)
+    if (records->gateways != NULL && records->slices != NULL && records->mirrored != NULL && records->counts != NULL)
         return records;
     gateway_records_free(records);
     return NULL;
@@ -44,6 +47,7 @@ void gateway_records_free(struct gateway_records *records)
         return;
     map_free(records->gateways);
     map_free(records->slices);
+    map_free(records->mirrored);
     map_free(records->counts);
     mem_free(records);
 }
@@ -87,6 +91,19 @@ static enum err_code put_json(struct map *map, const char *key, json_t *value)
     return ERR_NOMEM;
 }
 
+static bool is_made_by_us(const json_t *object)
+{
+    const json_t *entries = json_object_get(json_object_get(object, "metadata"), "managedFields"), *entry = NULL;
+    size_t index = 0;
+    json_array_foreach(entries, index, entry)
+    {
+        const char *manager = json_string_value(json_object_get(entry, "manager"));
+        if (manager != NULL && strcmp(manager, OBJECT_FIELD_MANAGER) == 0)
+            return true;
+    }
+    return false;
+}
+
 enum err_code gateway_records_take_service(void *context, const json_t *service)
 {
     struct gateway_records *records = context;
@@ -94,9 +111,11 @@ enum err_code gateway_records_take_service(void *context, const json_t *service)
         return count_mirror(records, service);
     if (strcmp(object_meta_text(service, "namespace"), records->namespace) != 0)
         return ERR_OK; /* of another agent */
-    json_t *gateway = json_pack("{s:s, s:s, s:s}", "cluster", meta_entry(service, "labels", L5D_CLUSTER_NAME),
+    const char *name = meta_entry(service, "annotations", L5D_MIRRORED_GATEWAY_REMOTE_NAME);
+    bool of_a_chart = name[0] == '\0' && !is_made_by_us(service); /* mirror/: is_of_a_chart() */
+    json_t *gateway = json_pack("{s:s, s:s, s:s, s:b}", "cluster", meta_entry(service, "labels", L5D_CLUSTER_NAME),
                                 "namespace", meta_entry(service, "annotations", L5D_MIRRORED_GATEWAY_REMOTE_NAMESPACE),
-                                "name", meta_entry(service, "annotations", L5D_MIRRORED_GATEWAY_REMOTE_NAME));
+                                "name", name, "ofAChart", of_a_chart ? 1 : 0);
     return put_json(records->gateways, object_meta_text(service, "name"), gateway);
 }
 
@@ -123,6 +142,52 @@ enum err_code gateway_records_take_slice(void *context, const json_t *slice)
         TRY(put_json(records->slices, service, addresses));
     }
     json_array_foreach(endpoints, index, endpoint) TRY(take_endpoint(addresses, endpoint));
+    return ERR_OK;
+}
+
+static bool is_of_a_chart(const json_t *gateway) { return json_is_true(json_object_get(gateway, "ofAChart")); }
+
+bool gateway_records_need_mirrors(const struct gateway_records *records)
+{
+    for (const struct map_entry *at = map_first(records->gateways); at != NULL; at = map_next(at))
+        if (is_of_a_chart(map_value(at)))
+            return true;
+    return false;
+}
+
+/* An address that one mirror has ready is alive: that another has not says that this one is drained, or its pods are not ready. */
+static enum err_code merge_endpoint(json_t *addresses, const json_t *endpoint)
+{
+    json_t *address = NULL;
+    size_t index = 0;
+    const char *ip = json_string_value(json_array_get(json_object_get(endpoint, "addresses"), 0));
+    if (ip == NULL ||
+        json_object_get(endpoint, "hostname") != NULL) /* of a headless mirror: other mirrors' addresses */
+        return ERR_OK;
+    json_array_foreach(addresses, index, address)
+    {
+        if (strcmp(json_string_value(json_object_get(address, "ip")), ip) != 0)
+            continue;
+        bool ready = !json_is_false(json_object_get(json_object_get(endpoint, "conditions"), "ready"));
+        return !ready || json_object_set_new(address, "verdict", json_string("alive")) == 0 ? ERR_OK : ERR_NOMEM;
+    }
+    return take_endpoint(addresses, endpoint);
+}
+
+enum err_code gateway_records_take_mirror_slice(void *context, const json_t *slice)
+{
+    struct gateway_records *records = context;
+    const char *cluster = meta_entry(slice, "labels", L5D_CLUSTER_NAME);
+    const json_t *endpoints = json_object_get(slice, "endpoints"), *endpoint = NULL;
+    json_t *addresses = map_get(records->mirrored, cluster);
+    size_t index = 0;
+    if (meta_entry(slice, "labels", L5D_MIRRORED_GATEWAY)[0] != '\0')
+        return ERR_OK;
+    if (addresses == NULL) {
+        addresses = json_array();
+        TRY(put_json(records->mirrored, cluster, addresses));
+    }
+    json_array_foreach(endpoints, index, endpoint) TRY(merge_endpoint(addresses, endpoint));
     return ERR_OK;
 }
 
@@ -162,7 +227,9 @@ static json_t *make_entry(const struct gateway_records *records, const char *ser
     const char *cluster = json_string_value(json_object_get(gateway, "cluster"));
     const char *namespace = json_string_value(json_object_get(gateway, "namespace"));
     const char *name = json_string_value(json_object_get(gateway, "name"));
-    json_t *addresses = map_get(records->slices, service), *none = NULL;
+    json_t *addresses =
+        is_of_a_chart(gateway) ? map_get(records->mirrored, cluster) : map_get(records->slices, service);
+    json_t *none = NULL;
     if (addresses == NULL)
         addresses = none = json_array();
     const char *verdict = verdict_of(addresses);
@@ -175,10 +242,24 @@ static json_t *make_entry(const struct gateway_records *records, const char *ser
     return entry;
 }
 
+/* A gateway that has a mirror of its own, besides what Linkerd's charts made for it, is told once. */
+static bool is_told_otherwise(const struct gateway_records *records, const json_t *gateway)
+{
+    const char *cluster = json_string_value(json_object_get(gateway, "cluster"));
+    for (const struct map_entry *at = map_first(records->gateways); at != NULL && is_of_a_chart(gateway);
+         at = map_next(at))
+        if (!is_of_a_chart(map_value(at)) &&
+            strcmp(json_string_value(json_object_get(map_value(at), "cluster")), cluster) == 0)
+            return true;
+    return false;
+}
+
 json_t *gateway_records_json(const struct gateway_records *records)
 {
     json_t *gateways = json_array();
     for (const struct map_entry *at = map_first(records->gateways); at != NULL && gateways != NULL; at = map_next(at)) {
+        if (is_told_otherwise(records, map_value(at)))
+            continue;
         json_t *entry = make_entry(records, map_key(at), map_value(at));
         if (entry != NULL && json_array_append_new(gateways, entry) == 0)
             continue;
@@ -200,6 +281,10 @@ enum err_code gateway_records_read(struct cluster *cluster, const char *namespac
     if (code == ERR_OK)
         code = cluster_each(cluster, &RESOURCE_ENDPOINT_SLICE, namespace, NULL, gateway_records_take_slice, records,
                             reterr);
+    if (code == ERR_OK && gateway_records_need_mirrors(records))
+        code = cluster_each(cluster, &RESOURCE_ENDPOINT_SLICE, NULL,
+                            L5D_MIRRORED_SERVICE "=true," K8S_MANAGED_BY "=" SLICE_MANAGED_BY,
+                            gateway_records_take_mirror_slice, records, reterr);
     if (code == ERR_OK)
         gateways = gateway_records_json(records);
     if (code == ERR_OK && gateways == NULL)

@@ -135,8 +135,8 @@ def mirror(name, cluster, gateway_name=None, **more):
     return {"metadata": {"name": name, "namespace": "default", "labels": labels, **more}}
 
 
-def gateway_mirror(name, cluster, remote=None, namespace="linkerd-multicluster"):
-    one = mirror(name, cluster, namespace=namespace)
+def gateway_mirror(name, cluster, remote=None, namespace="linkerd-multicluster", manager="svcmirror"):
+    one = mirror(name, cluster, namespace=namespace, managedFields=[{"manager": manager}])
     one["metadata"]["labels"]["mirror.linkerd.io/mirrored-gateway"] = "true"
     if remote:
         one["metadata"]["annotations"] = {"mirror.linkerd.io/mirrored-gateway-remote-name": remote,
@@ -164,7 +164,7 @@ class FromTheApi(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.proxy = status_object(404, "NotFound", 'services "svcmirror" not found')
-        self.services = self.SERVICES
+        self.services, self.mirror_slices = self.SERVICES, []
         self.server = Server(self.answer)
 
     def tearDown(self):
@@ -181,6 +181,9 @@ class FromTheApi(unittest.TestCase):
             begin = int(query.get("continue", "0 +/=").split(" ")[0])  # pages of three, whatever the limit
             token = {"continue": f"{begin + 3} +/="} if begin + 3 < len(self.services) else {}
             return 200, {"kind": "ServiceList", "metadata": token, "items": self.services[begin:begin + 3]}
+        if path == "/apis/discovery.k8s.io/v1/endpointslices":
+            assert query["labelSelector"] == "mirror.linkerd.io/mirrored-service=true,endpointslice.kubernetes.io/managed-by=svcmirror"
+            return 200, {"kind": "EndpointSliceList", "metadata": {}, "items": self.mirror_slices}
         if path == "/apis/discovery.k8s.io/v1/namespaces/linkerd-multicluster/endpointslices":
             return 200, {"kind": "EndpointSliceList", "metadata": {}, "items": self.SLICES}
         return status_object(404, "NotFound", path)
@@ -208,6 +211,29 @@ class FromTheApi(unittest.TestCase):
             "clusterName": "east", "alive": True, "numberOfServices": 2, "latency": None, "verdict": "alive", "reason": None, "since": None,
             "gatewayNamespace": "ambassador", "gatewayName": "ambassador",
             "addresses": [{"ip": "192.0.2.0", "verdict": "dead"}, {"ip": "192.0.2.0", "verdict": "dead"}, {"ip": "192.0.2.1", "verdict": "alive"}]})
+
+    def test_where_a_chart_has_the_name_the_mirrors_tell(self):
+        """Linkerd's own Service for probing has endpoints that are always ready."""
+        chart = [gateway_mirror("probe-west", "west", manager="helm"), mirror("web-west", "west"), mirror("db-0-west", "west")]
+
+        def piece(cluster, *endpoints, **labels):
+            return {"metadata": {"name": "x", "labels": {"mirror.linkerd.io/cluster-name": cluster, **labels}},
+                    "endpoints": [{"addresses": [ip], "conditions": {"ready": ready}, **more} for ip, ready, more in endpoints]}
+        hostname = ("10.96.0.9", True, {"hostname": "db-0"})
+        for pieces, verdict, addresses in [
+                ([], "unknown", {}), ([piece("west")], "unknown", {}), ([piece("west", hostname)], "unknown", {}),
+                ([piece("west", ("192.0.2.1", False, {}))], "dead", {"192.0.2.1": "dead"}),
+                ([piece("west", ("192.0.2.1", False, {})), piece("west", ("192.0.2.1", True, {}), ("192.0.2.2", False, {}))], "alive",
+                 {"192.0.2.1": "alive", "192.0.2.2": "dead"}),
+                ([piece("west", ("192.0.2.1", False, {})), piece("east", ("192.0.2.1", True, {}))], "dead", {"192.0.2.1": "dead"}),
+                ([piece("west", ("192.0.2.1", True, {}), **{"mirror.linkerd.io/mirrored-gateway": "true"})], "unknown", {})]:
+            self.services, self.mirror_slices = chart, pieces
+            [entry] = json.loads(self.ask("-o", "json").stdout)
+            self.assertEqual((entry["clusterName"], entry["verdict"], entry["numberOfServices"]), ("west", verdict, 2))
+            self.assertEqual({a["ip"]: a["verdict"] for a in entry["addresses"]}, addresses)
+        self.services = chart + [gateway_mirror("probe-gateway-west", "west")]
+        [entry] = json.loads(self.ask("-o", "json").stdout)
+        self.assertEqual(entry["verdict"], "alive", "one that has a mirror of its own is told by that")
 
     def test_its_table(self):
         self.assertEqual(self.ask().stdout, "CLUSTER  ALIVE    NUM_SVC  LATENCY\n"
