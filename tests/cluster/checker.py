@@ -69,6 +69,11 @@ class Link:
         return self.spec is None
 
     @property
+    def gateway(self):
+        """namespace/name of the gateway's Service in the target, where a Link names it."""
+        return None if self.is_2_8 else self.marks.get("gateway")
+
+    @property
     def order(self):
         return self.created, self.id
 
@@ -194,13 +199,27 @@ def is_drained(obj):
 
 
 def gateway_of_link(world, link):
-    """The gateway that a Link spells out."""
+    """The gateway that a Link spells out, or whose Service it names."""
+    if link.gateway:
+        return gateway_named_by_link(world, link)
+    if not link.spec.get("gatewayAddress"):
+        return Gateway(identity=link.spec.get("gatewayIdentity") or "")
+    return Gateway(None, link.name, **spelt_out(world, link))
+
+
+def gateway_named_by_link(world, link):
+    """What the Link spells out goes before what the Service says, each field alone. Without the Service there is no gateway."""
+    found = gateway_of_service(world, link.target.services.get(tuple(link.gateway.split("/"))))
+    return dataclasses.replace(found, **spelt_out(world, link)) if found.name else found
+
+
+def spelt_out(world, link):
+    """The fields of a Gateway that the Link itself gives."""
     spec, probe = link.spec, link.spec.get("probeSpec") or {}
-    if not spec.get("gatewayAddress"):
-        return Gateway(identity=spec.get("gatewayIdentity") or "")
-    addresses = [a for word in words(spec["gatewayAddress"]) for a in ([word] if is_address(word) else world.resolve(word))]
-    return Gateway(None, link.name, None, sorted(set(addresses)), int(spec.get("gatewayPort") or 0) or None, spec.get("gatewayIdentity") or "",
-                   int(probe.get("port") or 0) or None, probe.get("path") or "", seconds(probe.get("period") or ""))
+    addresses = [a for word in words(spec.get("gatewayAddress") or "") for a in ([word] if is_address(word) else world.resolve(word))]
+    given = {"addresses": sorted(set(addresses)), "port": int(spec.get("gatewayPort") or 0), "identity": spec.get("gatewayIdentity"),
+             "probe_port": int(probe.get("port") or 0), "probe_path": probe.get("path"), "probe_period": seconds(probe.get("period") or "")}
+    return {field: value for field, value in given.items() if value}
 
 
 def gateway_of_service(world, service):
@@ -435,7 +454,8 @@ def by_remote_discovery(world, link, service):
 
 def headless_with_hostnames(world, link, service):
     key, ports, gateway, hosts = mirror_key(link, service), exported_ports(service), gateway_of_link(world, link), hostnames(link, service)
-    labels, drained, moves = labels_of_mirror(link, service, gateway, "gateway"), link.drained, world.options.move_endpoints
+    labels, moves = labels_of_mirror(link, service, gateway, "gateway"), world.options.move_endpoints
+    drained = link.drained or gateway.drained
     reachable = not moves or any(is_alive(world, gateway, a) for a in gateway.addresses)
     endpoints = []
     for host, ready in sorted(hosts.items()):
@@ -477,8 +497,9 @@ def gateway_mirrors(world, link):
             continue
         annotations = {}
         if link.is_2_8:
-            annotations = {MIRROR + "remote-gateway-resource-version": gateway.version, MIRROR + "mirrored-gateway-remote-name": gateway.name,
-                           MIRROR + "mirrored-gateway-remote-namespace": gateway.namespace}
+            annotations[MIRROR + "remote-gateway-resource-version"] = gateway.version
+        if link.is_2_8 or link.gateway:
+            annotations.update({MIRROR + "mirrored-gateway-remote-name": gateway.name, MIRROR + "mirrored-gateway-remote-namespace": gateway.namespace})
         annotations.update({MIRROR + "mirrored-gateway-probe-path": gateway.probe_path, MIRROR + "mirrored-gateway-probe-period": gateway.probe_period})
         port = {"name": "mc-probe", "protocol": "TCP", "port": gateway.probe_port}
         slices = gateway_slices(world, gateway, slice_labels(labels, name), slice_annotations(gateway), [port])

@@ -117,7 +117,7 @@ class Target(Cluster):
             "metadata": {"name": f"cluster-credentials-{name}", "namespace": AGENT_NAMESPACE},
             "data": {"kubeconfig": base64.b64encode((kubeconfig or self.reader_kubeconfig()).encode()).decode()}})
 
-    def link(self, source, name=None, kubeconfig=None, **spec):
+    def link(self, source, name=None, kubeconfig=None, annotations=None, **spec):
         """A Link resource with its credentials Secret; `spec` fields replace the usual ones, None removes one."""
         name = name or self.name
         self.link_credentials(source, name, kubeconfig)
@@ -126,9 +126,15 @@ class Target(Cluster):
                   "gatewayIdentity": "linkerd-gateway.linkerd-multicluster.serviceaccount.identity.linkerd.cluster.local",
                   "probeSpec": {"path": "/-/ambassador/ready", "port": "8080", "period": "3s", "failureThreshold": "3", "timeout": "30s"},
                   "selector": {"matchLabels": {"mirror.linkerd.io/exported": "true"}}, **spec}
-        body = {"apiVersion": f"multicluster.linkerd.io/{self.link_api_version}", "kind": "Link", "metadata": {"name": name, "namespace": AGENT_NAMESPACE},
+        body = {"apiVersion": f"multicluster.linkerd.io/{self.link_api_version}", "kind": "Link",
+                "metadata": {"name": name, "namespace": AGENT_NAMESPACE, **({"annotations": annotations} if annotations else {})},
                 "spec": {k: v for k, v in wanted.items() if v is not None}}
         return source.api.apply("links", body)
+
+    def link_by_name(self, source, gateway="ambassador/ambassador", **spec):
+        """A Link that names its gateway's Service, and gives nothing of the gateway itself but what `spec` has."""
+        nothing = {"gatewayAddress": None, "gatewayPort": None, "gatewayIdentity": None, "probeSpec": None}
+        return self.link(source, annotations={"svcmirror.io/gateway": gateway}, **{**nothing, **spec})
 
     def link_gen(self, source, gateway=True):
         """The Link as `linkerd multicluster link-gen --cluster-name <name>` writes it: three selectors, and without a gateway nothing that needs one."""

@@ -91,6 +91,44 @@ def test_through_the_gateway_that_a_service_of_2_8_names():
     assert ("linkerd-multicluster", "gw-east") in expected(of)
 
 
+BY_NAME = {OURS + "gateway": "edge/gw"}
+
+
+def named(**spec):
+    """A Link that names edge/gw and gives nothing itself but this."""
+    nothing = {"gatewayAddress": "", "gatewayPort": None, "gatewayIdentity": "", "probeSpec": {}}
+    return [link("east", annotations=BY_NAME, **{**nothing, **spec})]
+
+
+@pytest.mark.parametrize("given, addresses, port, identity", [
+    ({}, ["203.0.113.9"], 4143, "id"), ({"gatewayAddress": "203.0.113.7"}, ["203.0.113.7"], 4143, "id"), ({"gatewayPort": "1"}, ["203.0.113.9"], 1, "id"),
+    ({"gatewayIdentity": "own"}, ["203.0.113.9"], 4143, "own")])
+def test_through_the_gateway_whose_service_a_link_names(given, addresses, port, identity):
+    of = world({"east": [service(labels=EXPORTED), slice_of(), gateway(["203.0.113.9"])]}, links=named(**given))
+    [piece] = expected(of)["demo", "web-east"].slices.values()
+    assert piece["endpoints"] == [{"addresses": [a], "ready": True} for a in addresses]
+    assert piece["ports"] == [{"name": "http", "protocol": "TCP", "port": port}] and piece["annotations"][MIRROR + "remote-gateway-identity"] == identity
+    mirror = expected(of)["linkerd-multicluster", "probe-east"]
+    assert mirror.service["annotations"] == {
+        MIRROR + "mirrored-gateway-remote-name": "gw", MIRROR + "mirrored-gateway-remote-namespace": "edge",
+        MIRROR + "mirrored-gateway-probe-path": "/ready", MIRROR + "mirrored-gateway-probe-period": "3"}
+    assert mirror.service["ports"][0]["port"] == 4191
+
+
+def test_a_gateway_that_a_link_names_and_that_is_not_there():
+    of = world({"east": [service(labels=EXPORTED), slice_of()]}, links=named(gatewayAddress="203.0.113.7"))
+    assert expected(of)["demo", "web-east"].slices["ipv4"]["endpoints"] == []
+    assert ("linkerd-multicluster", "probe-east") not in expected(of)
+
+
+def test_of_2_8_only_a_service_with_the_annotation_has_a_gateway_mirror():
+    plain = gateway()
+    del plain["metadata"]["annotations"][MIRROR + "multicluster-gateway"]
+    of = world({"east": [service(annotations=BY_2_8), plain]}, secrets=[secret("east")])
+    assert ("linkerd-multicluster", "gw-east") not in expected(of)
+    assert expected(of)["demo", "web-east"].slices["ipv4"]["endpoints"] == [{"addresses": ["203.0.113.7"], "ready": True}]
+
+
 @pytest.mark.parametrize("selector, yes", [
     (None, False), ({}, False), ({"matchLabels": {}}, False), ({"matchLabels": {"a": "1"}}, True), ({"matchLabels": {"a": "2"}}, False),
     ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}, True),

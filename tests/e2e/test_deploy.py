@@ -310,6 +310,7 @@ def test_the_rights_are_no_more_than_the_agent_uses():
     slices = "discovery.k8s.io", "endpointslices"
     assert granted(everywhere) == (
         {("", "endpoints", v) for v in (*read, "create", "update", "patch", "delete")} | {("", "services", v) for v in (*read, "create", "patch", "delete")} | {(*slices, v) for v in (*read, "create", "update", "patch", "delete")} |
+        {("networking.k8s.io", "servicecidrs", v) for v in read} |
         {("", "namespaces", v) for v in (*read, "create")} | {("events.k8s.io", "events", v) for v in ("create", "patch")})
     assert granted(namespaced) == (
         {("", "secrets", v) for v in read} | {("multicluster.linkerd.io", "links", v) for v in (*read, "patch")} |

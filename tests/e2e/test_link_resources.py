@@ -2,7 +2,7 @@
 import pytest
 from cluster.expected import DISCOVERY, link_status, made_from, of_cluster, service, status_entry, whole
 from cluster.gateway import RawServer
-from cluster.target import AGENT_NAMESPACE
+from cluster.target import AGENT_NAMESPACE, GATEWAY_IDENTITY
 from cluster.wait import wait_until
 
 MIRROR = "mirror.linkerd.io/"
@@ -378,6 +378,11 @@ def test_older_versions_of_the_link(source, east, agent, demo, version):
         east.link(source)
         agent()
         wait_until(lambda: ready(source) == east.gateway.addresses, 10, "mirrored")
+        east.gateway_service()
+        source.api.patch("links", "east", {"metadata": {"annotations": {"svcmirror.io/gateway": "ambassador/ambassador"}},
+                                           "spec": {"gatewayAddress": "", "gatewayPort": None, "gatewayIdentity": "", "probeSpec": None}}, AGENT_NAMESPACE)
+        wait_until(lambda: [s["metadata"]["annotations"][MIRROR + "remote-gateway-identity"] for s in source.slices("web-east", "demo")] == [GATEWAY_IDENTITY],
+                   10, "by a gateway that it names, too")
         source.api.delete("links", "east", AGENT_NAMESPACE)
     finally:
         api.RESOURCES["links"] = old

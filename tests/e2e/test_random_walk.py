@@ -55,6 +55,8 @@ LINKS = {
     "plain": {}, "first address": {"gatewayAddress": "{0}"}, "a dead address": {"gatewayAddress": "{0},{dead}"},
     "both families": {"gatewayAddress": "{0},{six}"}, "another port": {"gatewayPort": "5143"}, "another identity": {"gatewayIdentity": "other"},
     "no gateway": {"gatewayAddress": None, "gatewayPort": None, "probeSpec": None},
+    "a gateway by name": {"gatewayAddress": None, "gatewayPort": None, "gatewayIdentity": None, "probeSpec": None},
+    "a gateway by name, another port": {"gatewayAddress": None, "gatewayPort": "5143", "gatewayIdentity": None, "probeSpec": None},
     "exclusions": {"excludedLabels": ["foo.io/*", "app"], "excludedAnnotations": ["example.com/*", "config.linkerd.io/*"]},
     "services only": {},  # credentials that may read nothing else
     "another selector": {"selector": {"matchLabels": None, "matchExpressions": [{"key": "tier", "operator": "Exists"}]}},
@@ -383,7 +385,8 @@ class Walk:
         one.link(self.source, kubeconfig=kubeconfig, **{k: v for k, v in spec.items() if v is not None})
         gone = {k: None for k, v in spec.items() if v is None}
         gone["selector"] = {k: v for k, v in spec["selector"].items()}
-        api.patch("links", target, {"spec": gone}, AGENT_NAMESPACE)
+        name = "ambassador/ambassador" if "by name" in variant else None
+        api.patch("links", target, {"spec": gone, "metadata": {"annotations": {OURS + "gateway": name}}}, AGENT_NAMESPACE)
 
     def unlink(self, target):
         self.source.api.delete("links", target, AGENT_NAMESPACE)
