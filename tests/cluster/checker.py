@@ -460,7 +460,7 @@ def headless_with_hostnames(world, link, service):
     endpoints = []
     for host, ready in sorted(hosts.items()):
         address = address_of_hostname(world, (key[0], templated_name(link, service["metadata"]["namespace"], host)), key[1])
-        if address:
+        if address and gateway.addresses:  # a gateway that cannot be used leaves no endpoint
             endpoints.append({"addresses": [address], "hostname": host, "ready": ready and reachable and not drained})
     own_ports = [{"name": p.get("name") or "", "protocol": p.get("protocol", "TCP"), "port": p["port"],
                   **({"appProtocol": p["appProtocol"]} if p.get("appProtocol") else {})} for p in ports]

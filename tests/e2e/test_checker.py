@@ -202,6 +202,14 @@ def test_headless_with_hostnames():
 ITS = "db.demo.svc.cluster.local"  # what the mirror that is there was made of
 
 
+def test_without_a_gateway_a_headless_mirror_has_no_endpoints():
+    ours = {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east", MIRROR + "headless-mirror-svc-name": "db-east"}
+    of = world({"east": [service("db", labels=EXPORTED, clusterIP="None"), slice_of("db", [("10.0.1.1", True, "db-0")])]},
+               links=[link("east", gatewayAddress="")], services=[service("db-0-east", labels=ours, clusterIP="10.96.0.5")])
+    assert expected(of)["demo", "db-east"].service["headless"] is True
+    assert [expected(of)["demo", name].slices["ipv4"]["endpoints"] for name in ("db-east", "db-0-east")] == [[], []]
+
+
 @pytest.mark.parametrize("endpoints, existing, annotations, options, headless", [
     ([("10.0.1.1", True, None)], None, {}, {}, False), ([("10.0.1.1", True, "db-0")], None, {}, {}, True),
     ([], ITS, {}, {}, True), ([], None, {}, {}, False), ([], "other.demo.svc.cluster.local", {}, {}, False),
