@@ -260,7 +260,9 @@ bool gateway_is_unread(const struct world_link *link)
 
 bool world_link_is_unlisted(const struct world_link *link)
 {
-    return link->declaration->kind == LINK_RESOURCE && link->knowledge[WORLD_TARGET_SERVICES] == WORLD_UNKNOWN;
+    const struct link *declaration = link->declaration;
+    return declaration->kind == LINK_RESOURCE && declaration->gateway_service == NULL &&
+           link->knowledge[WORLD_TARGET_SERVICES] == WORLD_UNKNOWN;
 }
 
 static void mark_unclaimed(struct world_link *link, bool urgent)

@@ -241,5 +241,6 @@ void target_free_slice(struct target_slice *slice); /* takes NULL */
 const struct endpoint_summary *target_endpoints(const struct world_link *link, const char *service_key);
 /** Whether the target's endpoints cannot be read, or not any more. */
 bool target_endpoints_unreadable(const struct world_link *link);
-/** Whether its gateway is known, as a Link's is, and what is exported is not: mirrors that nothing claims follow the gateway. */
+/** Whether its gateway is known, as that of a Link by its own fields is, and what is exported is not: mirrors that nothing claims follow the
+ *  gateway. */
 bool world_link_is_unlisted(const struct world_link *link);
