@@ -302,10 +302,11 @@ static void put_histogram(struct strbuf *text, const struct metric_series *serie
     put_sample(text, series, "_count", NULL, (double)series->count);
 }
 
+static const char *const types[] = {
+    [METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram"};
+
 static void put_family(struct strbuf *text, const struct metric *metric)
 {
-    static const char *const types[] = {
-        [METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram"};
     if (map_count(metric->series) == 0)
         return; /* nothing is known of it yet: no 0 is claimed */
     strbuf_printf(text, "# HELP %s ", metric->name);
@@ -326,4 +327,15 @@ void metrics_write(struct metrics *metrics, struct strbuf *text)
         metrics->collectors[i].fn(metrics->collectors[i].context);
     for (struct map_entry *at = map_first(metrics->families); at != NULL; at = map_next(at))
         put_family(text, map_value(at));
+}
+
+void metrics_write_reference(struct metrics *metrics, struct strbuf *text)
+{
+    for (struct map_entry *at = map_first(metrics->families); at != NULL; at = map_next(at)) {
+        const struct metric *metric = map_value(at);
+        strbuf_printf(text, "| `%s` | %s | %s", metric->name, types[metric->type], metric->label_count == 0 ? "-" : "");
+        for (unsigned i = 0; i < metric->label_count; i++)
+            strbuf_printf(text, "%s`%s`", i > 0 ? ", " : "", metric->labels[i]);
+        strbuf_printf(text, " | %s |\n", metric->help);
+    }
 }

@@ -37,3 +37,5 @@ typedef void (*metrics_collect_fn)(void *context);
 enum err_code metrics_on_collect(struct metrics *metrics, metrics_collect_fn fn, void *context) MUST_USE;
 /** Appends the exposition: families by name, series by label values, HELP and TYPE lines; labels escaped. */
 void metrics_write(struct metrics *metrics, struct strbuf *text);
+/** Appends one row of a Markdown table for each family, whether it has series or not: name, type, labels, help. What docs/metrics.md holds. */
+void metrics_write_reference(struct metrics *metrics, struct strbuf *text);
