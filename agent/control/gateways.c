@@ -747,6 +747,9 @@ static bool has_warning(const struct gateway *gateway)
 void gateways_collect(struct gateways *gateways)
 {
     const struct instruments *instruments = &gateways->control->instruments;
+    /* All before any is set: gateways of several clusters have the same name. */
+    for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next)
+        metrics_forget(instruments->registry, instruments->address_alive, "gateway_name", gateway->key_name);
     for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next) {
         bool probed = world_gateway_spec(gateway->world_gateway)->probe.enabled;
         const char *cluster = gateway->cluster_name, *namespace = gateway->namespace, *name = gateway->key_name;
@@ -755,7 +758,6 @@ void gateways_collect(struct gateways *gateways)
         metric_set(metric_get(instruments->gateway_warning, cluster, namespace, name), has_warning(gateway));
         if (gateway->judged)
             metric_set(metric_get(instruments->gateway_usable, cluster, namespace, name), gateway->fault == NULL);
-        metrics_forget(instruments->registry, instruments->address_alive, "gateway_name", name);
         for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next)
             if (address->machine.verdict != VERDICT_UNKNOWN)
                 metric_set(metric_get(instruments->address_alive, cluster, namespace, name, address->ip),

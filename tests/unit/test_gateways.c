@@ -24,6 +24,11 @@
 
 #define LABELS "{target_cluster_name=\"east\",gateway_namespace=\"demo\",gateway_name=\"gw\"}"
 
+#define ADDRESS_ALIVE(namespace)                                                                                       \
+    "svcmirror_gateway_address_alive{target_cluster_name=\"east\",gateway_namespace=\"" namespace "\",gateway_name="   \
+                                                                                                  "\"gw\",address="    \
+                                                                                                  "\"10.0.0.1\"}"
+
 static const char usable[] = "svcmirror_gateway_usable" LABELS;
 static const struct probe_observation ok = {.end = PROBE_ANSWERED, .status = 200, .latency_us = 1500};
 static const struct probe_observation refused = {.end = PROBE_REFUSED};
@@ -292,6 +297,34 @@ static void a_verdict_is_as_old_as_its_last_change(void **state)
     bench_done(&bench);
 }
 
+/* Clusters name their gateways alike: `ambassador` is in all of them. */
+static void gateways_of_one_name_have_their_own_addresses(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, false);
+    bench_probes_see("10.0.0.1", &ok);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+    (void)bench_serve(
+        &bench, BENCH_SERVICES, "Service",
+        GATEWAY(
+            "9", "", GATEWAY_PORT "," PROBE_PORT,
+            "{\"ip\":\"10.0.0.1\"}") ","
+                                     "{\"kind\":\"Service\",\"metadata\":{\"namespace\":\"other\",\"name\":\"gw\","
+                                     "\"resourceVersion\":\"9\","
+                                     "\"annotations\":{\"mirror.linkerd.io/multicluster-gateway\":\"true\","
+                                     "\"mirror.linkerd.io/probe-path\":\"/ready\"}},\"spec\":{\"ports\":[" GATEWAY_PORT
+                                     "," PROBE_PORT
+                                     "]},\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":\"10.0.0.1\"}]}}}");
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 10000);
+    for (unsigned collection = 0; collection < 2; collection++) {
+        assert_true(bench_metric(&bench, ADDRESS_ALIVE("demo")) == 1);
+        assert_true(bench_metric(&bench, ADDRESS_ALIVE("other")) == 1);
+    }
+    bench_done(&bench);
+}
+
 /* ---- reasons ---- */
 
 static void probed(struct bench *bench, const struct probe_observation *answer)
@@ -557,6 +590,7 @@ int main(void)
         cmocka_unit_test(a_warning_is_told_once_for_each_text),
         cmocka_unit_test(a_gateway_that_is_not_there_is_not_alive),
         cmocka_unit_test(a_verdict_is_as_old_as_its_last_change),
+        cmocka_unit_test(gateways_of_one_name_have_their_own_addresses),
         cmocka_unit_test(a_dead_address_with_another_reason_is_told),
         cmocka_unit_test(another_body_is_a_warning),
         cmocka_unit_test(a_gateway_that_a_link_names_is_followed_live),
