@@ -41,3 +41,8 @@ uint32_t latency_percentile_us(const struct latency *latency, uint32_t permille)
         rank = latency->window_count;
     return sorted[rank > 0 ? rank - 1 : 0];
 }
+
+uint32_t latency_sample_us(const struct latency *latency, uint32_t index)
+{
+    return latency->window_us[(latency->window_next + LATENCY_WINDOW - latency->window_count + index) % LATENCY_WINDOW];
+}

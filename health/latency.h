@@ -22,3 +22,5 @@ struct latency {
 void latency_add(struct latency *latency, uint32_t us);
 /** @param permille  500 for the median, 950, 990. @return microseconds, 0 when there is no sample. */
 uint32_t latency_percentile_us(const struct latency *latency, uint32_t permille);
+/** @param index  0 is the oldest sample of the window; must be less than window_count. */
+uint32_t latency_sample_us(const struct latency *latency, uint32_t index);

@@ -2,8 +2,11 @@
 
 #include <string.h>
 
+#include "agent/admin/assets.h"
 #include "agent/admin/json_writer.h"
 #include "agent/admin/page.h"
+#include "agent/admin/service_query.h"
+#include "base/text.h"
 
 enum { WHY_BYTES = 64 << 10 };
 
@@ -14,7 +17,8 @@ enum { WHY_BYTES = 64 << 10 };
 /* A walk over one of the source's lists that keeps what the query names. */
 struct listing {
     struct json_writer writer;
-    const char *cluster, *namespace, *mirrored; /* of the query; NULL: all */
+    const char *cluster;           /* of the query; NULL: all */
+    struct service_query services; /* of the query, for services */
 };
 
 static struct listing begin_listing(const struct admin_request *request, struct admin_response *response)
@@ -22,8 +26,7 @@ static struct listing begin_listing(const struct admin_request *request, struct 
     response->content_type = JSON_TYPE;
     struct listing listing = {.writer = {.text = &response->body},
                               .cluster = admin_request_query(request, "cluster"),
-                              .namespace = admin_request_query(request, "namespace"),
-                              .mirrored = admin_request_query(request, "mirrored")};
+                              .services = service_query_parse(request)};
     json_writer_open(&listing.writer, NULL, '[');
     return listing;
 }
@@ -178,8 +181,7 @@ static void write_service(void *context, const struct service_info *info)
 {
     struct listing *listing = context;
     struct json_writer *writer = &listing->writer;
-    if (!wanted(listing->cluster, info->cluster) || !wanted(listing->namespace, info->namespace) ||
-        !wanted(listing->mirrored, info->mirrored ? "true" : "false"))
+    if (!service_query_matches(&listing->services, info))
         return;
     begin_record(writer);
     json_writer_text(writer, "clusterName", info->cluster);
@@ -263,6 +265,44 @@ static void serve_services(void *context, const struct admin_request *request, s
     end_listing(&listing);
 }
 
+static void serve_asset(struct admin_response *response, const char *content_type, const char *text)
+{
+    response->content_type = content_type;
+    strbuf_append(&response->body, text);
+}
+
+static void serve_style(void *context, const struct admin_request *request, struct admin_response *response)
+{
+    (void)context;
+    (void)request;
+    serve_asset(response, "text/css; charset=utf-8", asset_page_css);
+}
+
+static void serve_script(void *context, const struct admin_request *request, struct admin_response *response)
+{
+    (void)context;
+    (void)request;
+    serve_asset(response, "text/javascript; charset=utf-8", asset_page_js);
+}
+
+static void serve_icon(void *context, const struct admin_request *request, struct admin_response *response)
+{
+    (void)context;
+    (void)request;
+    serve_asset(response, "image/svg+xml", asset_icon_svg);
+}
+
+/* @return the number of the page that is asked for; the first when it is none. */
+static uint32_t page_number(const struct admin_request *request)
+{
+    const char *text = admin_request_query(request, "page");
+    uint64_t number = 0;
+    struct err ignored = {0};
+    if (text == NULL || text_parse_u64(text, 1, UINT32_MAX, "page", &number, &ignored) != ERR_OK)
+        return 1;
+    return (uint32_t)number;
+}
+
 static void serve_page(void *context, const struct admin_request *request, struct admin_response *response)
 {
     const struct routes_context *routes_context = context;
@@ -270,12 +310,17 @@ static void serve_page(void *context, const struct admin_request *request, struc
     response->html = true;
     const struct page page = {.source = routes_context->source,
                               .now_us = loop_wall_us(routes_context->loop),
-                              .refresh = admin_request_query(request, "refresh") != NULL};
+                              .refresh = admin_request_query(request, "refresh") != NULL,
+                              .services = service_query_parse(request),
+                              .number = page_number(request)};
     page_write(&page, &response->body);
 }
 
 const struct admin_route routes[] = {
     {"/", serve_page},
+    {"/page.css", serve_style},
+    {"/page.js", serve_script},
+    {"/icon.svg", serve_icon},
     {"/metrics", serve_metrics},
     {"/live", serve_live},
     {"/ready", serve_ready},

@@ -57,9 +57,10 @@ void admin_response_error(struct admin_response *response, unsigned status, cons
 
 static bool add_headers(struct MHD_Response *response, const struct admin_response *answer)
 {
-    /* Names of services and clusters come from elsewhere: whatever they hold, nothing is run, fetched or framed. */
-    const char *policy = answer->html ? "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-                                        "form-action 'none'; frame-ancestors 'none'"
+    /* Names of services and clusters come from elsewhere: whatever they hold, nothing of it is run, fetched or framed. */
+    const char *policy = answer->html ? "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+                                        "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+                                        "require-trusted-types-for 'script'; trusted-types 'none'"
                                       : "default-src 'none'; frame-ancestors 'none'";
     const struct {
         const char *name, *value;

@@ -18,7 +18,8 @@ const char *admin_request_query(const struct admin_request *request, const char 
 struct admin_response {
     unsigned status;
     const char *content_type;
-    bool html; /* gets the Content-Security-Policy of a page with its own styles instead of the one of data */
+    bool
+        html; /* gets the Content-Security-Policy of a page with style and script of this server instead of the one of data */
     struct strbuf body;
 };
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/strbuf.h"
+#include "health/latency.h"
 
 enum { SNAPSHOT_MAX_ADDRESSES = 64 };
 
@@ -15,6 +16,7 @@ struct gateway_address_info {
     int64_t since_us, last_probe_us; /* wall clock, 0: never */
     uint32_t latency_us, p50_us, p95_us, p99_us;
     uint64_t probes, failures;
+    const struct latency *latency; /* of good probes, NULL when it is not probed */
 };
 
 struct gateway_info {

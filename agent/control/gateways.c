@@ -784,6 +784,7 @@ static void describe_address(const struct gateway_address *address, struct gatew
         .p99_us = latency_percentile_us(&address->latency, 990),
         .probes = address->machine.probes_total,
         .failures = address->machine.failures_total,
+        .latency = &address->latency,
     };
 }
 

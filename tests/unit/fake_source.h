@@ -19,6 +19,8 @@ static inline bool fake_ready(void *context, struct strbuf *why)
     return fake_is_ready;
 }
 
+static const struct latency fake_latency = {.window_us = {1900, 2500, 2345}, .window_count = 3, .window_next = 3};
+
 static inline void fake_each_gateway(void *context, gateway_info_fn fn, void *fn_context)
 {
     (void)context;
@@ -58,7 +60,8 @@ static inline void fake_each_gateway(void *context, gateway_info_fn fn, void *fn
                         .p50_us = 2100,
                         .p95_us = 3900,
                         .p99_us = 12000,
-                        .probes = 31261},
+                        .probes = 31261,
+                        .latency = &fake_latency},
                        {.ip = "2001:db8::10",
                         .verdict = "dead",
                         .reason = "ConnectionRefused",

@@ -70,6 +70,20 @@ static void percentiles_forget_what_left_the_window(void **state)
     assert_int_equal(latency_percentile_us(&latency, 1000), 20);
 }
 
+static void samples_from_old_to_new(void **state)
+{
+    (void)state;
+    struct latency latency = {0};
+    for (uint32_t us = 1; us <= 3; us++)
+        latency_add(&latency, us);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(latency_sample_us(&latency, i), i + 1);
+    for (uint32_t us = 4; us <= 2 * LATENCY_WINDOW + 5; us++)
+        latency_add(&latency, us);
+    for (uint32_t i = 0; i < LATENCY_WINDOW; i++)
+        assert_int_equal(latency_sample_us(&latency, i), LATENCY_WINDOW + 6 + i);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -77,6 +91,7 @@ int main(void)
         cmocka_unit_test(a_sample_counts_in_the_bucket_that_it_does_not_exceed),
         cmocka_unit_test(percentiles_are_samples_by_nearest_rank),
         cmocka_unit_test(percentiles_forget_what_left_the_window),
+        cmocka_unit_test(samples_from_old_to_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

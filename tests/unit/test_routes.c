@@ -101,6 +101,42 @@ static void the_page(void **state)
     assert_get("/", "200 OK", "text/html; charset=utf-8", NULL);
 }
 
+static void what_the_page_needs(void **state)
+{
+    (void)state;
+    assert_get("/page.css", "200 OK", "text/css; charset=utf-8", NULL);
+    assert_get("/page.js", "200 OK", "text/javascript; charset=utf-8", NULL);
+    assert_get("/icon.svg", "200 OK", "image/svg+xml", NULL);
+    char *reply = admin_client_get(context.loop, server, "/page.js");
+    assert_non_null(strstr(admin_client_body(reply), "\"use strict\";"));
+    const char *end = reply + strlen(reply) - strlen("})();\n");
+    assert_string_equal(end, "})();\n"); /* whole */
+    mem_free(reply);
+}
+
+/* What the address asks for reaches the page. */
+static void the_page_of_a_query(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *shown, *hidden;
+    } CASES[] = {
+        {"/?q=CART+east", "shop/cart-east", "default/qotm-east"},
+        {"/?q=not%20ours", "default/web-west", "lab/x-west"},
+        {"/?mirrored=true", "shop/cart-east", "lab/x-west"},
+        {"/?mirrored=&q=", "shop/cart-east", "No service"},
+        {"/?namespace=lab", "service west lab/x", "service west default/web"},
+        {"/?page=2", "page.css", "page 1 of"},
+        {"/?page=x&refresh", "http-equiv", "page 1 of"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        char *reply = admin_client_get(context.loop, server, CASES[i].path);
+        if (strstr(reply, CASES[i].shown) == NULL || strstr(reply, CASES[i].hidden) != NULL)
+            fail_msg("%s: %s", CASES[i].path, reply);
+        mem_free(reply);
+    }
+}
+
 static void gateways_whole(void **state)
 {
     (void)state;
@@ -192,6 +228,10 @@ static void lists_are_filtered(void **state)
         {"/api/v1/services?mirrored=false", 2},
         {"/api/v1/services?mirrored=true&namespace=lab", 0},
         {"/api/v1/services?unknown=1", 4},
+        {"/api/v1/services?mirrored=&cluster=", 4},
+        {"/api/v1/services?q=QOTM", 1},
+        {"/api/v1/services?q=shop/ca+east", 1},
+        {"/api/v1/services?q=east&namespace=shop", 1},
     };
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         json_t *list = get_json(CASES[i].path);
@@ -217,9 +257,17 @@ static void lists_before_the_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED(probes_of_the_pod), SERVED(the_exposition),           SERVED(the_page),
-        SERVED(gateways_whole),    SERVED(linkerds_keys_come_first), SERVED(links_whole),
-        SERVED(services_whole),    SERVED(lists_are_filtered),       SERVED(lists_before_the_start),
+        SERVED(probes_of_the_pod),
+        SERVED(the_exposition),
+        SERVED(the_page),
+        SERVED(what_the_page_needs),
+        SERVED(the_page_of_a_query),
+        SERVED(gateways_whole),
+        SERVED(linkerds_keys_come_first),
+        SERVED(links_whole),
+        SERVED(services_whole),
+        SERVED(lists_are_filtered),
+        SERVED(lists_before_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,8 +131,9 @@ static void a_page_may_have_styles_and_nothing_else(void **state)
     char *reply = admin_client_get(loop, server, "/page");
     assert_non_null(strstr(reply, "Content-Type: text/html; charset=utf-8\r\n"));
     assert_non_null(strstr(reply,
-                           "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-                           "form-action 'none'; frame-ancestors 'none'\r\n"));
+                           "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
+                           "connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+                           "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'\r\n"));
     mem_free(reply);
 }
 
