@@ -23,6 +23,24 @@ install_packages() {
         { tail -5 "$cache/apt.log" >&2; exit 1; }
 }
 
+# What some tests need and the others do not: where it cannot be had, these are skipped and say why. Of Prometheus only the programs are taken,
+# because its package would start a service.
+get_optional_packages() {
+    if ! command -v promtool >/dev/null && [ ! -x "$cache/prometheus/usr/bin/promtool" ]; then
+        say "fetching prometheus"
+        mkdir -p "$cache/prometheus"
+        [ "$(id -u)" != 0 ] || apt-get update -qq >&2
+        (cd "$cache/prometheus" && apt-get download -qq prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb) >"$cache/apt.log" 2>&1 ||
+            say "it cannot be had: tests of the alerts and of the dashboard are skipped"
+    fi
+    [ ! -d "$cache/prometheus" ] || export PATH="$PATH:$cache/prometheus/usr/bin"
+    if ! command -v chromium >/dev/null; then
+        say "installing chromium"
+        [ "$(id -u)" = 0 ] && apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >"$cache/apt.log" 2>&1 ||
+            say "it cannot be had (root: apt-get install chromium): tests of the status page in a browser are skipped"
+    fi
+}
+
 has_go() { command -v go >/dev/null && go version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])'; }
 
 # A virtual environment by the content of what it holds; sets `python`. Go comes as a package where no new enough one is installed.
