@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/admin/page_internal.h"
 
@@ -7,7 +8,8 @@ struct writing {
     uint32_t rows;
 };
 
-/* Who writes the mirrors, by the link's Lease. Without election that is whoever runs. */
+/* Who writes the mirrors, by the link's Lease. Without election that is whoever runs. An identity is `<pod>_<what makes it unique>`, as
+ * Kubernetes' own components have it: people know the pod. */
 static void cell_holder(struct html *html, const struct link_info *info)
 {
     bool is_named = info->holder != NULL && info->holder[0] != '\0';
@@ -15,8 +17,12 @@ static void cell_holder(struct html *html, const struct link_info *info)
         html_cell_state(html, info->held ? "good" : "wait", info->held ? "this replica" : "nobody yet");
         return;
     }
-    html_put(html, "<td><code>");
+    char pod[256];
+    (void)snprintf(pod, sizeof(pod), "%.*s", (int)strcspn(info->holder, "_"), info->holder);
+    html_put(html, "<td class=\"t\"><code title=\"");
     html_text(html, info->holder);
+    html_put(html, "\">");
+    html_text(html, pod);
     html_put(html, info->held ? "</code><br><span class=\"soft\">this replica</span></td>" : "</code></td>");
 }
 
@@ -30,7 +36,17 @@ static void put_target(struct html *html, const struct link_info *info)
     cell_holder(html, info);
     html_cell_time(html, info->credentials_expire_us);
     html_cell_ratio(html, info->mirrored, info->exported);
-    html_cell_reason(html, info->problem, info->warning);
+}
+
+/* What is wrong has a line of its own, so that it can be read. */
+static void put_remark(struct html *html, const char *word, const char *text)
+{
+    if (text == NULL || text[0] == '\0')
+        return;
+    strbuf_printf(html->text,
+                  "<tr class=\"sub\"><th scope=\"row\" class=\"soft\">%s</th><td class=\"why\" colspan=\"7\">", word);
+    html_text(html, text);
+    html_put(html, "</td></tr>");
 }
 
 static void put_link(void *context, const struct link_info *info)
@@ -42,15 +58,18 @@ static void put_link(void *context, const struct link_info *info)
         return;
     (void)snprintf(declaration, sizeof(declaration), "%s %s", info->kind, info->name);
     html_begin_rows(html, "link", info->cluster, NULL, NULL, declaration);
-    html_cell(html, declaration);
+    html_put(html, "<td class=\"t\">");
+    html_text(html, declaration);
+    html_put(html, "</td>");
     if (info->refused) {
         html_cell_state(html, "bad", "refused");
-        html_put(html, "<td></td><td></td><td></td><td></td><td></td>");
-        html_cell_reason(html, info->problem, NULL);
+        html_put(html, "<td colspan=\"5\"></td>");
     } else {
         put_target(html, info);
     }
     html_put(html, "</tr>");
+    put_remark(html, "problem", info->problem);
+    put_remark(html, "warning", info->warning);
     html_end_rows(html);
 }
 
@@ -64,7 +83,7 @@ void page_links_write(struct html *html, const struct admin_source *source, cons
     } else {
         html_begin_table(html, "links-table",
                          "Each target's API server, how fresh its data is, and who writes its mirrors",
-                         "Cluster|Declared by|API|Data|Last event|Written by|Credentials expire|#Mirrored|Problem");
+                         "Cluster|Declared by|API|Data|Last event|Written by|Credentials expire|#Mirrored");
         source->each_link(source->context, put_link, &writing);
         html_end_table(html);
         page_cut_write(html, writing.rows, "api/v1/links");
