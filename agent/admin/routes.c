@@ -14,19 +14,16 @@ enum { WHY_BYTES = 64 << 10 };
 
 /* ---- what of the list is asked for ---- */
 
-/* A walk over one of the source's lists that keeps what the query names. */
+/* A walk over one of the source's lists that keeps what the query names: of gateways and links, its cluster alone. */
 struct listing {
     struct json_writer writer;
-    const char *cluster;           /* of the query; NULL: all */
-    struct service_query services; /* of the query, for services */
+    struct service_query query;
 };
 
 static struct listing begin_listing(const struct admin_request *request, struct admin_response *response)
 {
     response->content_type = JSON_TYPE;
-    struct listing listing = {.writer = {.text = &response->body},
-                              .cluster = admin_request_query(request, "cluster"),
-                              .services = service_query_parse(request)};
+    struct listing listing = {.writer = {.text = &response->body}, .query = service_query_parse(request)};
     json_writer_open(&listing.writer, NULL, '[');
     return listing;
 }
@@ -99,7 +96,7 @@ static void write_gateway(void *context, const struct gateway_info *info)
 {
     struct listing *listing = context;
     struct json_writer *writer = &listing->writer;
-    if (!wanted(listing->cluster, info->cluster))
+    if (!wanted(listing->query.cluster, info->cluster))
         return;
     begin_record(writer);
     write_linkerd_keys(writer, info);
@@ -162,7 +159,7 @@ static void write_link(void *context, const struct link_info *info)
 {
     struct listing *listing = context;
     struct json_writer *writer = &listing->writer;
-    if (!wanted(listing->cluster, info->cluster))
+    if (!wanted(listing->query.cluster, info->cluster))
         return;
     begin_record(writer);
     json_writer_text(writer, "clusterName", info->cluster);
@@ -181,7 +178,7 @@ static void write_service(void *context, const struct service_info *info)
 {
     struct listing *listing = context;
     struct json_writer *writer = &listing->writer;
-    if (!service_query_matches(&listing->services, info))
+    if (!service_query_matches(&listing->query, info))
         return;
     begin_record(writer);
     json_writer_text(writer, "clusterName", info->cluster);

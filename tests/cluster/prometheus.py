@@ -27,10 +27,10 @@ class Prometheus:
             subprocess.run(["sed", "-n", r"/^spec:/,$ s/^  //p", RULES], stdout=file, check=True)
         config = os.path.join(self.folder, "prometheus.yaml")
         with open(config, "w", encoding="utf-8") as file:
-            # The labels that a PodMonitor gives.
+            targets = [{"targets": [agent], "labels": {"namespace": "linkerd-multicluster", "pod": pod, "container": "svcmirror"}}  # as a PodMonitor gives them
+                       for pod, agent in agents.items()]
             json.dump({"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "rule_files": ["svcmirror.rules.yaml"],
-                       "scrape_configs": [{"job_name": "linkerd-multicluster/svcmirror", "static_configs": [
-                           {"targets": [agent], "labels": {"namespace": "linkerd-multicluster", "pod": pod, "container": "svcmirror"}} for pod, agent in agents.items()]}]}, file)
+                       "scrape_configs": [{"job_name": "linkerd-multicluster/svcmirror", "static_configs": targets}]}, file)
         self.process = Process("prometheus", [prometheus(), "--config.file", config, "--storage.tsdb.path", os.path.join(self.folder, "data"),
                                               "--web.listen-address", address, "--log.level", "warn"], self.folder)
 

@@ -46,7 +46,8 @@ class Text(unittest.TestCase):
 
     def test_each_metric_exists(self):
         known = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/metrics.md").read_text(encoding="utf-8"), re.M))
-        asked = set(re.findall(r"\b((?:svcmirror|gateway|process)_\w+?)(?:_bucket)?(?=[\[{) ])", "\n".join(re.findall(r"expr: (?:\|\n)?(.*?)\n      (?:for|labels)", self.text, re.S))))
+        expressions = "\n".join(re.findall(r"expr: (?:\|\n)?(.*?)\n      (?:for|labels)", self.text, re.S))
+        asked = set(re.findall(r"\b((?:svcmirror|gateway|process)_\w+?)(?:_bucket)?(?=[\[{) ])", expressions))
         asked -= {"gateway_namespace", "gateway_name"}
         self.assertGreater(len(asked), 15)
         self.assertLessEqual(asked, known)
@@ -62,10 +63,15 @@ class Firing(unittest.TestCase):
 
     def judge(self, cases, every):
         """Runs (alert, shows, series, when, firing) and returns what promtool has to object."""
-        tests = [{"name": f"{alert}: {shows}", "interval": every, "input_series": [{"series": name, "values": values} for name, values in series.items()],
-                  "promql_expr_test": [{"expr": f'ALERTS{{alertname="{alert}",alertstate="firing"}}', "eval_time": when, "exp_samples": [
-                      {"labels": "ALERTS{" + ",".join(f'{k}="{v}"' for k, v in {**labels, "alertname": alert, "alertstate": "firing", "severity": self.severity(alert)}.items()) + "}",
-                       "value": 1} for labels in firing]}]} for alert, shows, series, when, firing in cases]
+        def sample(alert, labels):
+            all_labels = {**labels, "alertname": alert, "alertstate": "firing", "severity": self.severity(alert)}
+            return {"labels": "ALERTS{" + ",".join(f'{name}="{value}"' for name, value in all_labels.items()) + "}", "value": 1}
+
+        tests = [{"name": f"{alert}: {shows}", "interval": every,
+                  "input_series": [{"series": name, "values": values} for name, values in series.items()],
+                  "promql_expr_test": [{"expr": f'ALERTS{{alertname="{alert}",alertstate="firing"}}', "eval_time": when,
+                                        "exp_samples": [sample(alert, labels) for labels in firing]}]}
+                 for alert, shows, series, when, firing in cases]
         path = pathlib.Path(self.folder.name) / "test.yaml"
         path.write_text(json.dumps({"rule_files": ["svcmirror.rules.yaml"], "evaluation_interval": every, "tests": tests}), encoding="utf-8")
         return promtool("test", "rules", path.name, folder=self.folder.name)

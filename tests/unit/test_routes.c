@@ -221,6 +221,7 @@ static void lists_are_filtered(void **state)
         {"/api/v1/gateways?cluster=west", 2},
         {"/api/v1/gateways?cluster=east", 1},
         {"/api/v1/gateways?cluster=nowhere", 0},
+        {"/api/v1/gateways?cluster=", 3},
         {"/api/v1/links?cluster=west", 1},
         {"/api/v1/services?cluster=east", 2},
         {"/api/v1/services?namespace=default", 2},

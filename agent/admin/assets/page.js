@@ -103,7 +103,10 @@
   }
 
   function onFailure() {
-    live.dataset.since = live.dataset.since || clock();
+    if (!live.dataset.since) {
+      live.dataset.since = clock();
+      news.textContent = `${clock()} the agent does not answer`;
+    }
     setLive(false, `no answer from the agent since ${live.dataset.since}; this is what it said before`);
   }
 
@@ -149,7 +152,7 @@
     const query = new URLSearchParams();
     for (const [name, value] of new FormData(form))
       if (value !== "") query.append(name, value);
-    history.replaceState(null, "", query.size > 0 ? `?${query}` : location.pathname);
+    history.replaceState(null, "", query.toString() ? `?${query}` : location.pathname);
     ask();
   }
 
