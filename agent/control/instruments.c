@@ -60,8 +60,8 @@ static const struct definition definitions[] = {
      "resolve.",
      gateway_labels, NULL, 0},
     {FIELD(gateway_warning), METRIC_GAUGE, "svcmirror_gateway_warning",
-     "1 while the gateway's declaration is not understood in part, or an alive address answers with another body "
-     "(OKOtherBody), else 0.",
+     "1 while the gateway's declaration is not understood in part, an address of it is one of the source cluster's own "
+     "for Services, or an alive address answers with another body (OKOtherBody), else 0.",
      gateway_labels, NULL, 0},
     {FIELD(address_alive), METRIC_GAUGE, "svcmirror_gateway_address_alive",
      "1 while the address is alive, 0 while dead.", address_labels, NULL, 0},
