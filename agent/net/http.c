@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 
+enum { IDLE_LATE_MS = 100 }; /* later than this a timer is when the process stood still */
+
 struct http *http_new(struct loop *loop, struct dns *dns, struct err *reterr)
 {
     struct http *http = curl_loop_global_init() ? NEW(struct http) : NULL;
@@ -114,7 +116,7 @@ static void on_finished(struct curl_transfer *base, CURLcode result)
 {
     struct http_transfer *transfer = (struct http_transfer *)base;
     http_receive_facts(transfer);
-    if (transfer->error.code == ERR_OK && result != CURLE_OK)
+    if (transfer->error.code == ERR_OK && result != CURLE_OK && !transfer->is_cut)
         http_error_describe(transfer, result, &transfer->error);
     tell_head(transfer);
     if (transfer->inbox.length == 0) {
@@ -138,10 +140,22 @@ static void on_deadline(void *context)
     http_finish(transfer, &error);
 }
 
+/* A process that stood still (stopped, suspended, short of CPU) heard nothing itself, whatever came. */
+static bool is_late(const struct http_transfer *transfer)
+{
+    uint64_t silent_ms = loop_now_ms(transfer->origin->http->loop) - transfer->heard_ms;
+    return silent_ms > (uint64_t)transfer->call->idle_timeout_ms + IDLE_LATE_MS;
+}
+
 static void on_idle(void *context)
 {
     struct http_transfer *transfer = context;
     struct err error = {0};
+    if (!transfer->forgiven && is_late(transfer)) {
+        http_receive_restart_idle(transfer);
+        transfer->forgiven = true;
+        return;
+    }
     http_receive_facts(transfer);
     (void)err_set(&error, ERR_TIMEOUT, "%s: nothing received for %u ms", transfer->origin->base_url,
                   transfer->call->idle_timeout_ms);
@@ -213,8 +227,7 @@ static void attach(struct http_transfer *transfer)
     struct http_origin *origin = transfer->origin;
     if (call->timeout_ms > 0)
         loop_timer_start(transfer->deadline, call->timeout_ms);
-    if (call->idle_timeout_ms > 0)
-        loop_timer_start(transfer->idle, call->idle_timeout_ms);
+    http_receive_restart_idle(transfer);
     call->origin = origin;
     call->transfer = transfer;
     call->previous = NULL;

@@ -50,6 +50,8 @@ enum err_code http_origin_new(struct http *http, const struct http_origin_config
 /** Cancels its calls without calling back. Takes NULL. */
 void http_origin_free(struct http_origin *origin);
 const char *http_origin_url(const struct http_origin *origin);
+/** As http_origin_config.max_connections. */
+void http_origin_limit_connections(struct http_origin *origin, uint32_t max_connections);
 
 enum { HTTP_MAX_HEADERS = 8 };
 
@@ -64,8 +66,9 @@ struct http_call {
     uint32_t idle_timeout_ms; /* no byte received for so long ends the call with ERR_TIMEOUT; 0: none */
     size_t max_body_bytes;    /* over it the call fails with ERR_LIMIT; 0: 16 MiB. Not applied when on_data is set */
     /* Streaming: called for each piece of a 2xx body instead of collecting it, at the end of the turn in which it arrives or, when that
-     * turn has had its 64 KiB for all calls together, of a later one; meanwhile the peer waits, and that is no silence of it. A code
-     * other than ERR_OK ends the call with that code. May http_cancel() and free the call: then it must return ERR_CANCELLED. */
+     * turn has had its 64 KiB for all calls together, or its time, of a later one; meanwhile the peer waits, and that is no silence of it.
+     * Each origin has the same share of it, whatever it sends. A code other than ERR_OK ends the call with that code. May http_cancel() and free
+     * the call: then it must return ERR_CANCELLED. */
     enum err_code (*on_data)(struct http_call *call, const char *data, size_t bytes, struct err *reterr);
     /* Asked when the connection stands and the request is about to be sent, as often as that happens; may be NULL. When it says no, nothing is
      * sent and the call ends with ERR_CANCELLED. Must not cancel the call, nor start one. */
@@ -77,8 +80,9 @@ struct http_call {
     void *context;
 
     /* -- result, valid in on_done -- */
-    int status;         /* HTTP status; 0 when none was received; set before the first on_data */
-    struct strbuf body; /* collected body (also of non-2xx answers in streaming calls, up to 64 KiB) */
+    int status; /* HTTP status; 0 when none was received; set before the first on_data */
+    struct strbuf
+        body; /* collected body (also of non-2xx answers in streaming calls, whose first 64 KiB are all of it) */
     char content_type[64];
     int64_t retry_after_ms; /* -1 when absent */
     char warning[256];      /* first Warning header, "" when none (RFC 7234 299) */

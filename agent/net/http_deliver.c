@@ -1,17 +1,46 @@
-/* What a streaming call received reaches its owner here, and only here: at the end of a turn, so much in one turn and no more, the calls
- * one after another. A call whose inbox is full is not read meanwhile: what the peer sends waits in the kernel, and the peer with it. So a
- * list of any size neither holds the loop nor piles up in memory. */
+/* What a streaming call received reaches its owner here, and only here: at the end of a turn, so much in one turn and no more. A call whose
+ * inbox is full is not read meanwhile: what the peer sends waits in the kernel, and the peer with it. So a list of any size neither holds the
+ * loop nor piles up in memory.
+ *
+ * The origins take turns, whatever the number of their calls, and the calls of one origin among themselves: a piece each. What a piece takes its
+ * owner, in time, is counted: an origin whose pieces take more than a share sits out the rounds that it was ahead (deficit round robin). So a
+ * server that sends as fast as it can, or what is dear to decode, takes its share of the loop and nothing of another's. */
 #include <string.h>
 
 #include "agent/net/http_internal.h"
 
+/* ---- who waits ---- */
+
+static void append_origin(struct http_origin *origin)
+{
+    struct http *http = origin->http;
+    origin->next_waiting = NULL;
+    *http->waiting_end = origin;
+    http->waiting_end = &origin->next_waiting;
+}
+
+static void remove_origin(struct http_origin *origin)
+{
+    struct http *http = origin->http;
+    struct http_origin **at = &http->waiting;
+    while (*at != origin)
+        at = &(*at)->next_waiting;
+    *at = origin->next_waiting;
+    if (http->waiting_end == &origin->next_waiting)
+        http->waiting_end = at;
+}
+
 static void append(struct http_transfer *transfer)
 {
-    struct http *http = transfer->origin->http;
+    struct http_origin *origin = transfer->origin;
+    if (origin->waiting == NULL) {
+        origin->waiting_end = &origin->waiting;
+        append_origin(origin);
+    }
     transfer->is_waiting = true;
     transfer->next_waiting = NULL;
-    *http->waiting_end = transfer;
-    http->waiting_end = &transfer->next_waiting;
+    *origin->waiting_end = transfer;
+    origin->waiting_end = &transfer->next_waiting;
 }
 
 void http_deliver_soon(struct http_transfer *transfer)
@@ -25,17 +54,27 @@ void http_deliver_soon(struct http_transfer *transfer)
 
 void http_deliver_forget(struct http_transfer *transfer)
 {
-    struct http *http = transfer->origin->http;
+    struct http_origin *origin = transfer->origin;
     if (!transfer->is_waiting)
         return;
-    struct http_transfer **at = &http->waiting;
+    struct http_transfer **at = &origin->waiting;
     while (*at != transfer)
         at = &(*at)->next_waiting;
     *at = transfer->next_waiting;
-    if (http->waiting_end == &transfer->next_waiting)
-        http->waiting_end = at;
+    if (origin->waiting_end == &transfer->next_waiting)
+        origin->waiting_end = at;
     transfer->is_waiting = false;
+    if (origin->waiting == NULL)
+        remove_origin(origin);
 }
+
+void http_deliver_forget_origin(struct http_origin *origin)
+{
+    if (origin->http->served == origin)
+        origin->http->served = NULL;
+}
+
+/* ---- one piece ---- */
 
 static size_t undelivered(const struct http_transfer *transfer) { return transfer->inbox.length - transfer->delivered; }
 
@@ -77,9 +116,8 @@ static void settle(struct http_transfer *transfer)
 }
 
 /* @return how many bytes were handed over. */
-static size_t deliver_one(struct http *http, size_t most)
+static size_t deliver_one(struct http_transfer *transfer, size_t most)
 {
-    struct http_transfer *transfer = http->waiting;
     struct err error = {0};
     size_t bytes = undelivered(transfer) < most ? undelivered(transfer) : most;
     http_deliver_forget(transfer);
@@ -95,10 +133,48 @@ static size_t deliver_one(struct http *http, size_t most)
     return bytes;
 }
 
+/* ---- the turn ---- */
+
+static void pass(struct http_origin *origin)
+{
+    remove_origin(origin);
+    append_origin(origin);
+}
+
+static void charge(struct http_origin *origin, uint64_t took_us)
+{
+    origin->debt_us += took_us > HTTP_SHARE_US ? took_us - HTTP_SHARE_US : 0;
+    if (origin->debt_us > HTTP_DEBT_US)
+        origin->debt_us = HTTP_DEBT_US;
+}
+
+/* The first of the origins has its turn, or sits it out. Its owner may free it meanwhile. @return how many bytes were handed over. */
+static size_t serve(struct http *http, size_t most)
+{
+    struct http_origin *origin = http->waiting;
+    if (origin->debt_us >= HTTP_SHARE_US) {
+        origin->debt_us -= HTTP_SHARE_US;
+        pass(origin);
+        return 0;
+    }
+    uint64_t began_us = loop_precise_us(http->loop);
+    http->served = origin;
+    pass(origin);
+    size_t bytes = deliver_one(origin->waiting, most);
+    if (http->served != NULL)
+        charge(http->served, loop_precise_us(http->loop) - began_us);
+    http->served = NULL;
+    return bytes;
+}
+
 bool http_deliver_turn(void *context)
 {
     struct http *http = context;
-    for (size_t left = HTTP_TURN_BYTES; left > 0 && http->waiting != NULL;)
-        left -= deliver_one(http, left < HTTP_PIECE_BYTES ? left : HTTP_PIECE_BYTES);
+    uint64_t began_us = loop_precise_us(http->loop);
+    for (size_t left = HTTP_TURN_BYTES; left > 0 && http->waiting != NULL;) {
+        left -= serve(http, left < HTTP_PIECE_BYTES ? left : HTTP_PIECE_BYTES);
+        if (loop_precise_us(http->loop) - began_us >= HTTP_TURN_US)
+            break;
+    }
     return http->waiting != NULL;
 }

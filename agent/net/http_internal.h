@@ -10,12 +10,16 @@
 #include "agent/net/http.h"
 
 enum {
+    HTTP_HEAD_BYTES = 256 << 10,      /* of an answer's headers, and of 1xx before it and trailers after it */
     HTTP_ERROR_BODY_BYTES = 64 << 10, /* of a streaming call's non-2xx answer */
     HTTP_INBOX_BYTES = 64 << 10,      /* received by a streaming call and not handed over yet; then it is not read */
     HTTP_READ_BYTES = 4 << 10,  /* read at once; decompressed this is 100 KiB of a list: what curl keeps while paused */
     HTTP_TURN_BYTES = 64 << 10, /* what one turn hands over to streaming calls, all together: some 50 objects */
-    HTTP_PIECE_BYTES = 16 << 10, /* and to one of them before it is another's turn */
-    HTTP_BODY_BYTES = 16 << 20,  /* when the call says nothing */
+    HTTP_TURN_US = 4000,        /* and no more of it once that took so long */
+    HTTP_PIECE_BYTES = 16 << 10, /* and to one origin before it is another's turn */
+    HTTP_SHARE_US = 1000,        /* of an origin's piece; what takes longer is made up for by rounds without one */
+    HTTP_DEBT_US = 64 * HTTP_SHARE_US, /* at most: a process that stood still is not an origin's fault */
+    HTTP_BODY_BYTES = 16 << 20,        /* when the call says nothing */
     HTTP_URL_BYTES = 64 << 10,
     HTTP_IDLE_HANDLES = 16, /* easy handles kept for reuse by an origin */
 };
@@ -24,8 +28,9 @@ struct http {
     struct loop *loop;
     struct dns *dns; /* NULL: origins must be literal addresses */
     bool http2;      /* wanted, for who makes origins */
-    /* What they received is not handed over yet; the first is next. */
-    struct http_transfer *waiting, **waiting_end;
+    /* Something of theirs is not handed over yet; the first is next. */
+    struct http_origin *waiting, **waiting_end;
+    struct http_origin *served; /* while a piece of it is handed over; NULL once it is freed */
 };
 
 struct http_origin {
@@ -48,6 +53,9 @@ struct http_origin {
     uint32_t max_connections; /* for calls with a deadline */
     uint32_t in_flight, lasting;
     struct http_call *calls;
+    struct http_transfer *waiting, **waiting_end; /* what they received is not handed over yet; the first is next */
+    struct http_origin *next_waiting;
+    uint64_t debt_us; /* what its pieces took beyond its shares */
     CURL *idle[HTTP_IDLE_HANDLES];
     unsigned idle_count;
 };
@@ -61,15 +69,20 @@ struct http_transfer {
     struct dns_query query;
     struct strbuf inbox; /* received */
     size_t delivered;    /* of these, handed over */
+    size_t head_bytes;
+    uint64_t heard_ms; /* silence counts from here */
     struct http_transfer *next_waiting;
     struct err error; /* ours, stronger than curl's; once it is over, how it ended */
     char curl_error[CURL_ERROR_SIZE];
     char tried[160]; /* the first addresses that curl was given for resolve_host, for messages */
     bool lasting;    /* without a deadline */
     bool head_complete, head_told;
-    bool is_waiting; /* in http->waiting */
+    bool is_waiting; /* in origin->waiting */
     bool is_paused;  /* curl keeps what did not fit into the inbox, and reads no more */
     bool is_over;    /* nothing comes any more */
+    bool
+        forgiven; /* silence was over in time once, and the loop too late to tell whose that was; nothing was heard since */
+    bool is_cut; /* an error page was longer than anybody reads: answered all the same */
 };
 
 /** Ends the call. @param error  copied, may be the transfer's own; ERR_OK in it for a call that worked.
@@ -94,12 +107,14 @@ size_t http_receive_body(char *data, size_t size, size_t count, void *context);
 /** Takes over status and peer from curl. */
 void http_receive_facts(struct http_transfer *transfer);
 /** Silence counts from now; not while something waits to be handed over. */
-void http_receive_restart_idle(const struct http_transfer *transfer);
+void http_receive_restart_idle(struct http_transfer *transfer);
 
 /** Something may have been received; its owner gets it at the end of this turn or in a later one. */
 void http_deliver_soon(struct http_transfer *transfer);
 /** Nothing more is handed over; idempotent. */
 void http_deliver_forget(struct http_transfer *transfer);
+/** The origin, which has no calls any more, is freed. */
+void http_deliver_forget_origin(struct http_origin *origin);
 /** The hook that hands over; `http` is the engine. @return whether something is left for another turn. */
 bool http_deliver_turn(void *http);
 

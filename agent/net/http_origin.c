@@ -293,8 +293,7 @@ static enum err_code fill_origin(struct http_origin *origin, const struct http_o
     origin->insecure = config->insecure_skip_verify;
     origin->http2 = config->http2;
     origin->connect_timeout_ms = config->connect_timeout_ms > 0 ? config->connect_timeout_ms : CONNECT_TIMEOUT_MS;
-    origin->max_connections = config->max_connections > 0 ? config->max_connections : MAX_CONNECTIONS;
-    set_connection_limit(origin);
+    http_origin_limit_connections(origin, config->max_connections);
     return ERR_OK;
 }
 
@@ -341,9 +340,16 @@ void http_origin_free(struct http_origin *origin)
         return;
     while (origin->calls != NULL)
         http_cancel(origin->calls);
+    http_deliver_forget_origin(origin);
     while (origin->idle_count > 0)
         curl_easy_cleanup(origin->idle[--origin->idle_count]);
     curl_loop_free_then(origin->curl, destroy, origin);
+}
+
+void http_origin_limit_connections(struct http_origin *origin, uint32_t max_connections)
+{
+    origin->max_connections = max_connections > 0 ? max_connections : MAX_CONNECTIONS;
+    set_connection_limit(origin);
 }
 
 const char *http_origin_url(const struct http_origin *origin) { return origin->base_url; }

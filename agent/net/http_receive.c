@@ -29,10 +29,13 @@ void http_receive_facts(struct http_transfer *transfer)
     note_status(transfer);
 }
 
-void http_receive_restart_idle(const struct http_transfer *transfer)
+void http_receive_restart_idle(struct http_transfer *transfer)
 {
-    if (transfer->idle != NULL && !transfer->is_waiting)
-        loop_timer_start(transfer->idle, transfer->call->idle_timeout_ms);
+    if (transfer->idle == NULL || transfer->is_waiting)
+        return;
+    loop_timer_start(transfer->idle, transfer->call->idle_timeout_ms);
+    transfer->heard_ms = loop_now_ms(transfer->origin->http->loop);
+    transfer->forgiven = false;
 }
 
 /* --- headers --- */
@@ -86,6 +89,12 @@ size_t http_receive_header(char *line, size_t size, size_t count, void *context)
     struct http_call *call = transfer->call;
     size_t bytes = size * count;
     http_receive_restart_idle(transfer);
+    transfer->head_bytes += bytes;
+    if (transfer->head_bytes > HTTP_HEAD_BYTES) {
+        (void)err_set(&transfer->error, ERR_LIMIT, "%s: the answer's headers are larger than %d bytes",
+                      transfer->origin->base_url, HTTP_HEAD_BYTES);
+        return 0;
+    }
     if (transfer->head_complete)
         return bytes;                                 /* a trailer */
     if (bytes > 5 && memcmp(line, "HTTP/", 5) == 0) { /* the headers of an answer begin, perhaps after a 1xx */
@@ -109,8 +118,10 @@ static enum err_code collect(struct http_transfer *transfer, const char *data, s
 {
     struct http_call *call = transfer->call;
     size_t room = call->body.limit_bytes - call->body.length;
-    if (call->on_data != NULL && bytes > room)
-        bytes = room; /* the rest of an error page is of no interest */
+    if (call->on_data != NULL && bytes > room) {
+        transfer->is_cut = true; /* the rest is of no interest, and may have no end */
+        bytes = room;
+    }
     strbuf_append_bytes(&call->body, data, bytes);
     if (strbuf_error(&call->body) == ERR_LIMIT)
         return err_set(&transfer->error, ERR_LIMIT, "%s: the answer is larger than %zu bytes",
@@ -139,5 +150,5 @@ size_t http_receive_body(char *data, size_t size, size_t count, void *context)
     call->received_bytes += bytes;
     http_receive_restart_idle(transfer);
     enum err_code code = streaming ? store(transfer, data, bytes) : collect(transfer, data, bytes);
-    return code == ERR_OK ? bytes : 0; /* anything but `bytes` ends the transfer */
+    return code == ERR_OK && !transfer->is_cut ? bytes : 0; /* anything but `bytes` ends the transfer */
 }

@@ -92,6 +92,11 @@ void http_origin_free(struct http_origin *origin)
 }
 
 const char *http_origin_url(const struct http_origin *origin) { return origin->base_url; }
+void http_origin_limit_connections(struct http_origin *origin, uint32_t max_connections)
+{
+    (void)origin; /* calls wait for nobody here */
+    (void)max_connections;
+}
 uint32_t http_origin_in_flight(const struct http_origin *origin) { return origin->in_flight; }
 
 /* ---- calls ---- */
