@@ -154,6 +154,13 @@ static struct slice *pack_slice(struct packer *packer, const struct slice *sourc
     return place;
 }
 
+size_t service_bytes(const struct service *service)
+{
+    struct packer packer = {0};
+    (void)pack_service(&packer, service);
+    return packer.used_bytes;
+}
+
 struct service *service_copy(const struct service *service)
 {
     struct packer packer = {0};

@@ -115,6 +115,8 @@ struct service_cidr {
 /** Copies into one new block (mem_free() releases it); NULL when out of memory. */
 struct service *service_copy(const struct service *service) MUST_USE;
 struct slice *slice_copy(const struct slice *slice) MUST_USE;
+/** How large the block of a copy is. */
+size_t service_bytes(const struct service *service);
 
 /** "namespace/name", the key of every map of objects; @return new in the arena, NULL when it failed. */
 const char *object_key(struct arena *arena, const char *namespace, const char *name);

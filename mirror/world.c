@@ -133,6 +133,7 @@ static void forget_link(struct world_link *link)
     target_forget(link);
     while (map_first(link->gateways) != NULL)
         gateway_remove(map_value(map_first(link->gateways)));
+    lanes_clear(link);
     (void)map_remove(link->world->links, link->id);
 }
 
@@ -239,7 +240,8 @@ bool cluster_is_linked(const struct world *world, const char *cluster_name, bool
         if (strcmp(link->declaration->cluster_name, cluster_name) != 0)
             continue;
         linked = true;
-        *ret_listed = *ret_listed && link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED;
+        *ret_listed = *ret_listed && link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED &&
+                      world_link_left_out(link, WORLD_TARGET_SERVICES) == 0;
     }
     return linked;
 }
@@ -296,10 +298,12 @@ enum world_knowledge world_knowledge(const struct world *world, const struct wor
 
 void world_begin(struct world *world, struct world_link *link, enum world_collection collection)
 {
-    if (link != NULL)
+    if (link != NULL) {
         link->generation[collection]++;
-    else
+        budget_note_listing(link, collection);
+    } else {
         world->generation[collection]++;
+    }
 }
 
 /* A collection that becomes known may allow deletes or settle readiness. */
@@ -371,7 +375,14 @@ void world_end(struct world *world, struct world_link *link, enum world_collecti
         source_listed(world, collection);
         return;
     }
-    bool news = link->knowledge[collection] != WORLD_LISTED || link->stale[collection];
+    bool news =
+        link->knowledge[collection] != WORLD_LISTED || link->stale[collection] || link->left_out_before[collection] > 0;
+    budget_note_listed(link, collection);
+    if (link->left_out[collection] > 0 && collection == WORLD_TARGET_SLICES) {
+        target_sweep(link, collection);
+        world_set_unavailable(world, link, collection);
+        return;
+    }
     link->knowledge[collection] = WORLD_LISTED;
     link->stale[collection] = false;
     target_sweep(link, collection);

@@ -58,6 +58,7 @@ struct world_config {
     bool write_endpoints;    /* v1 Endpoints instead of EndpointSlices; may change: world_set_write_endpoints() */
     bool remove_unaccounted; /* mirrors that others made for clusters that no link names go too */
     bool mirror_headless;    /* hostnames of headless services get mirrors of their own */
+    size_t max_link_bytes;   /* kept of one target; what exceeds it is left out; 0: no bound */
     bool move_endpoints;     /* false: the verdict is shown, mirrors' endpoints stay ready (2.8.0's way) */
     /* A gateway appeared, or its declaration changed, or (removed) is about to go. Called from inside world functions; must not call the world
      * except world_gateway_* getters and world_gateway_context(). May be NULL. */
@@ -108,6 +109,10 @@ enum err_code world_source_namespace(struct world *world, enum world_change chan
                                      const struct namespace_object *namespace) MUST_USE;
 enum err_code world_source_cidr(struct world *world, enum world_change change, const struct service_cidr *cidr)
     MUST_USE;
+/* Of a target beside the two common results: ERR_LIMIT, it was left out because of max_link_bytes, or as one gateway too many. What was known of
+ * it stays, nothing is concluded from absence until a listing is complete again, and slices count as unreadable. Listing again is the caller's
+ * affair: when there is room. */
+enum { WORLD_MAX_GATEWAYS = 64 }; /* that one target may declare; each is probed, at up to 64 addresses */
 enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service)
     MUST_USE;
 enum err_code world_target_slice(struct world_link *link, enum world_change change, const struct slice *slice) MUST_USE;
@@ -116,6 +121,13 @@ enum err_code world_target_gateway(struct world_link *link, enum world_change ch
     MUST_USE;
 /** It is there and cannot be decoded: what is known of it stays, and it is not taken for gone. */
 enum err_code world_target_gateway_unreadable(struct world_link *link) MUST_USE;
+
+/** Objects left out since the last listing began, and by the one before it while one is under way. */
+size_t world_link_left_out(const struct world_link *link, enum world_collection collection);
+/** What is kept of the target, about. */
+size_t world_link_bytes(const struct world_link *link);
+/** Whether that is so far below the bound that listing again may be worth its cost. */
+bool world_link_has_room(const struct world_link *link);
 
 /** An object of the target that is there and cannot be decoded: what is known of it stays, and its mirror is not taken for
  *  unexported. */
@@ -231,8 +243,8 @@ typedef bool (*world_choose_fn)(void *context, const struct mirror *mirror);
 void world_mark_if(struct world *world, world_choose_fn fn, void *context);
 /** Marks all mirrors of a namespace. */
 void world_mark_namespace(struct world *world, const char *namespace);
-/** Takes the next marked mirror, or NULL. It may be marked again while it is worked on. A popped mirror stays valid until the next call of a
- *  world function that changes what is known, except world_mark(). */
+/** Takes the next marked mirror, or NULL: of each link in turn, and of a link the one that was marked first. It may be marked again while it is
+ *  worked on. A popped mirror stays valid until the next call of a world function that changes what is known, except world_mark(). */
 struct mirror *world_pop(struct world *world);
 size_t world_marked_count(const struct world *world);
 /** Whether an urgent one is marked. */

@@ -49,6 +49,7 @@ struct claim *claim_new(enum claim_kind kind, struct world_link *link, const cha
     }
     claim->kind = kind;
     claim->link = link;
+    link->kept_bytes += budget_of_claim();
     claim->key = key;
     claim->mirror = mirror;
     claim->status = (struct claim_status){.reason = "Pending", .message = ""};
@@ -74,6 +75,7 @@ void claim_free(struct claim *claim)
     if (claim == NULL)
         return;
     count_change(claim);
+    claim->link->kept_bytes -= budget_of_claim();
     claim_name_gateway(claim, NULL);
     struct claim **at = &claim->mirror->claims;
     while (*at != claim)

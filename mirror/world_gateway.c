@@ -25,6 +25,7 @@ enum err_code gateway_obtain(struct world_link *link, const char *key, struct wo
             return ERR_NOMEM;
         }
         gateway->link = link;
+        link->kept_bytes += budget_of_gateway();
         gateway->key = map_key(map_seek(link->gateways, key));
         arena_init(&gateway->arena, SPEC_BYTES);
         gateway->spec = (struct gateway_spec){.namespace = "",
@@ -203,6 +204,7 @@ void gateway_remove(struct world_gateway *gateway)
     announce(gateway, true);
     drop_claim(gateway);
     struct world_link *link = gateway->link;
+    link->kept_bytes -= budget_of_gateway();
     (void)map_take(link->gateways, gateway->key);
     arena_done(&gateway->arena);
     mem_free(gateway->addresses);

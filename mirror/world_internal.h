@@ -30,6 +30,7 @@ struct mirror {
     struct service *service;
     struct source_slice *slices;
     struct mirror *queue_next, *queue_previous;
+    struct mirror_lane *lane;        /* that it is queued in; NULL: in none */
     struct mirror_rewrite *rewrites; /* REWRITES of them, NULL before the first update */
     char (*seen)[SEEN_BYTES];        /* resourceVersions seen while held, a ring; NULL when not held */
     void *context;
@@ -37,11 +38,19 @@ struct mirror {
     uint8_t seen_count;
     bool foreign, held, unaccounted;
     bool marked, urgent; /* wants planning */
-    bool queued;         /* is in a queue: marked and not held */
 };
 
-struct mirror_queue {
+/* The marked mirrors of one link, or of none, in the order in which they were marked. The lanes take turns, so that a link on which very much
+ * happens holds up its own mirrors only. */
+struct mirror_lane {
     struct mirror *first, *last;
+    struct mirror_lane *next, *previous; /* among those that are not empty */
+};
+
+enum { LANE_NORMAL, LANE_URGENT, LANES };
+
+struct mirror_lanes {
+    struct mirror_lane *first, *last;
 };
 
 struct source_namespace {
@@ -51,13 +60,14 @@ struct source_namespace {
 
 struct world {
     struct world_config config;
-    struct map *links;      /* id -> struct world_link */
-    struct map *mirrors;    /* "ns/name" -> struct mirror */
-    struct map *slices;     /* "ns/slice" -> struct source_slice */
-    struct map *namespaces; /* name -> struct source_namespace */
-    struct map *cidrs;      /* name -> struct source_cidr */
-    struct map *unlinked;   /* cluster names whose link was removed in this run -> the world */
-    struct mirror_queue urgent, normal;
+    struct map *links;                  /* id -> struct world_link */
+    struct map *mirrors;                /* "ns/name" -> struct mirror */
+    struct map *slices;                 /* "ns/slice" -> struct source_slice */
+    struct map *namespaces;             /* name -> struct source_namespace */
+    struct map *cidrs;                  /* name -> struct source_cidr */
+    struct map *unlinked;               /* cluster names whose link was removed in this run -> the world */
+    struct mirror_lanes waiting[LANES]; /* the first is next */
+    struct mirror_lane lanes[LANES];    /* of mirrors that no link claims */
     size_t queued, unaccounted;
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
     uint32_t generation[WORLD_COLLECTIONS];
@@ -144,13 +154,30 @@ struct world_link {
     struct map *unreadable;        /* "ns/name" of a Service that could not be decoded -> uint32_t, its generation */
     bool stale[WORLD_COLLECTIONS]; /* listed once, and not readable any more */
     uint64_t claims_version;       /* raised whenever a claim of a service comes or goes */
+    struct mirror_lane lanes[LANES];
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
     uint32_t generation[WORLD_COLLECTIONS];
+    size_t kept_bytes; /* about: world_budget.c */
+    size_t left_out[WORLD_COLLECTIONS], left_out_before[WORLD_COLLECTIONS];
 };
+
+/* world_budget.c: what entries count for, and whether one more fits. Whoever adds or takes one changes kept_bytes. */
+size_t budget_of_service(const struct service *service);
+size_t budget_of_slice(const struct target_slice *slice);
+size_t budget_of_claim(void);
+size_t budget_of_gateway(void);
+size_t budget_of_unreadable(void);
+bool budget_allows(const struct world_link *link, size_t more_bytes, size_t less_bytes);
+bool budget_allows_gateway(const struct world_link *link);
+void budget_note_listing(struct world_link *link, enum world_collection collection); /* one begins */
+void budget_note_listed(struct world_link *link, enum world_collection collection);  /* it is complete */
+/** @return ERR_LIMIT. */
+enum err_code budget_leave_out(struct world_link *link, enum world_collection collection) MUST_USE;
 
 /* world_mirror.c */
 struct mirror *mirror_obtain(struct world *world, const char *key); /* NULL: out of memory */
 void mirror_collect(struct mirror *mirror);                         /* frees it when nothing is known of it */
+void lanes_clear(struct world_link *link);                          /* the link goes, and claims nothing any more */
 void mirror_note_version(struct mirror *mirror, const char *version);
 void mark_where(struct world *world, const char *namespace); /* all mirrors of a namespace; NULL: all */
 
@@ -159,7 +186,7 @@ void mark_where(struct world *world, const char *namespace); /* all mirrors of a
 bool is_of_a_chart(const struct service *service);
 /** Whether a mirror is a federated service. Takes NULL. */
 bool is_federated(const struct service *service);
-/** Whether any link names that cluster, and whether the services of all such links are listed. */
+/** Whether any link names that cluster, and whether the services of all such links are listed, with none left out. */
 bool cluster_is_linked(const struct world *world, const char *cluster_name, bool *ret_listed);
 /** What a mirror says of itself: what it was made of. */
 struct origin {

@@ -25,27 +25,62 @@ struct mirror *mirror_obtain(struct world *world, const char *key)
     return mirror;
 }
 
+/* ---- which are marked ---- */
+
+static struct mirror_lane *lane_of(const struct mirror *mirror)
+{
+    unsigned which = mirror->urgent ? LANE_URGENT : LANE_NORMAL;
+    return mirror->claims != NULL ? &mirror->claims->link->lanes[which] : &mirror->world->lanes[which];
+}
+
+static void lane_append(struct mirror_lanes *lanes, struct mirror_lane *lane)
+{
+    lane->previous = lanes->last;
+    lane->next = NULL;
+    *(lanes->last != NULL ? &lanes->last->next : &lanes->first) = lane;
+    lanes->last = lane;
+}
+
+static void lane_remove(struct mirror_lanes *lanes, struct mirror_lane *lane)
+{
+    *(lane->previous != NULL ? &lane->previous->next : &lanes->first) = lane->next;
+    *(lane->next != NULL ? &lane->next->previous : &lanes->last) = lane->previous;
+    lane->next = lane->previous = NULL;
+}
+
 static void queue_remove(struct mirror *mirror)
 {
-    if (!mirror->queued)
+    struct mirror_lane *lane = TAKE(mirror->lane);
+    if (lane == NULL)
         return;
-    struct mirror_queue *queue = mirror->urgent ? &mirror->world->urgent : &mirror->world->normal;
-    *(mirror->queue_previous != NULL ? &mirror->queue_previous->queue_next : &queue->first) = mirror->queue_next;
-    *(mirror->queue_next != NULL ? &mirror->queue_next->queue_previous : &queue->last) = mirror->queue_previous;
+    *(mirror->queue_previous != NULL ? &mirror->queue_previous->queue_next : &lane->first) = mirror->queue_next;
+    *(mirror->queue_next != NULL ? &mirror->queue_next->queue_previous : &lane->last) = mirror->queue_previous;
     mirror->queue_next = mirror->queue_previous = NULL;
-    mirror->queued = false;
     mirror->world->queued--;
+    if (lane->first == NULL)
+        lane_remove(&mirror->world->waiting[mirror->urgent ? LANE_URGENT : LANE_NORMAL], lane);
 }
 
 static void queue_append(struct mirror *mirror)
 {
-    struct mirror_queue *queue = mirror->urgent ? &mirror->world->urgent : &mirror->world->normal;
-    mirror->queue_previous = queue->last;
+    struct mirror_lane *lane = lane_of(mirror);
+    if (lane->first == NULL)
+        lane_append(&mirror->world->waiting[mirror->urgent ? LANE_URGENT : LANE_NORMAL], lane);
+    mirror->queue_previous = lane->last;
     mirror->queue_next = NULL;
-    *(queue->last != NULL ? &queue->last->queue_next : &queue->first) = mirror;
-    queue->last = mirror;
-    mirror->queued = true;
+    *(lane->last != NULL ? &lane->last->queue_next : &lane->first) = mirror;
+    lane->last = mirror;
+    mirror->lane = lane;
     mirror->world->queued++;
+}
+
+void lanes_clear(struct world_link *link)
+{
+    for (unsigned which = 0; which < LANES; which++)
+        for (struct mirror *mirror = link->lanes[which].first; mirror != NULL; mirror = link->lanes[which].first) {
+            queue_remove(mirror);
+            queue_append(mirror);
+        }
 }
 
 void mirror_collect(struct mirror *mirror)
@@ -107,15 +142,19 @@ void world_mark(struct mirror *mirror, bool urgent)
 
 struct mirror *world_pop(struct world *world)
 {
-    struct mirror *mirror = world->urgent.first != NULL ? world->urgent.first : world->normal.first;
-    if (mirror == NULL)
+    struct mirror_lanes *lanes = &world->waiting[world_is_urgent(world) ? LANE_URGENT : LANE_NORMAL];
+    struct mirror_lane *lane = lanes->first;
+    if (lane == NULL)
         return NULL;
+    struct mirror *mirror = lane->first;
+    lane_remove(lanes, lane);
+    lane_append(lanes, lane);
     queue_remove(mirror);
     mirror->marked = mirror->urgent = false;
     return mirror;
 }
 
-bool world_is_urgent(const struct world *world) { return world->urgent.first != NULL; }
+bool world_is_urgent(const struct world *world) { return world->waiting[LANE_URGENT].first != NULL; }
 
 size_t world_marked_count(const struct world *world) { return world->queued; }
 

@@ -392,6 +392,7 @@ static void drop_service(struct world_link *link, const char *entry_key)
     if (entry == NULL)
         return;
     drop_claims(entry); /* while their key is still there */
+    link->kept_bytes -= budget_of_service(entry->service);
     (void)map_take(link->services, key);
     mem_free(entry->service);
     mem_free(entry);
@@ -426,6 +427,9 @@ static enum err_code put_service(struct world_link *link, const char *key, const
     struct service *old = entry->service;
     bool was_gateway = old != NULL && is_gateway(link->declaration, old);
     entry->service = copy;
+    link->kept_bytes += budget_of_service(copy);
+    if (old != NULL)
+        link->kept_bytes -= budget_of_service(old);
     mem_free(old);
     entry->generation = link->generation[WORLD_TARGET_SERVICES];
     enum err_code code = consider(link, map_seek(link->services, key));
@@ -447,6 +451,7 @@ static void readable_again(struct world_link *link, const char *key)
     struct origin origin;
     if (!map_remove(link->unreadable, key))
         return;
+    link->kept_bytes -= budget_of_unreadable();
     for (struct map_entry *at = map_first(link->world->mirrors); at != NULL; at = map_next(at)) {
         struct mirror *mirror = map_value(at);
         if (mirror->service != NULL && mirror_origin(mirror->service, &origin) && strcmp(origin.key, key) == 0)
@@ -461,12 +466,16 @@ enum err_code world_target_unreadable(struct world_link *link, const char *names
     struct target_service *entry = map_get(link->services, key);
     if (entry != NULL)
         entry->generation = link->generation[WORLD_TARGET_SERVICES];
+    bool is_new = map_get(link->unreadable, key) == NULL;
+    if (is_new && !budget_allows(link, budget_of_unreadable(), 0))
+        return budget_leave_out(link, WORLD_TARGET_SERVICES);
     uint32_t *generation = NEW(uint32_t);
     enum err_code code = generation != NULL ? map_put(link->unreadable, key, generation) : ERR_NOMEM;
     if (code != ERR_OK) {
         mem_free(generation);
         return note_result(link, WORLD_TARGET_SERVICES, code);
     }
+    link->kept_bytes += is_new ? budget_of_unreadable() : 0;
     *generation = link->generation[WORLD_TARGET_SERVICES];
     return ERR_OK;
 }
@@ -487,6 +496,16 @@ bool target_is_unreadable(const struct world_link *link, const char *service_key
     return map_get(link->unreadable, service_key) != NULL;
 }
 
+/* Whether it may be kept. Gateways have a bound of their own: without its gateway a mirror would lose its endpoints. */
+static bool fits(const struct world_link *link, const struct target_service *entry, const struct service *service)
+{
+    const struct service *old = entry != NULL ? entry->service : NULL;
+    if (is_gateway(link->declaration, service))
+        return (old != NULL && is_gateway(link->declaration, old)) || budget_allows_gateway(link);
+    return budget_allows(link, budget_of_service(service) + (old == NULL ? budget_of_claim() : 0),
+                         old != NULL ? budget_of_service(old) : 0);
+}
+
 enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service)
 {
     char key[OBJECT_KEY_BYTES];
@@ -501,6 +520,11 @@ enum err_code world_target_service(struct world_link *link, enum world_change ch
     if (entry != NULL && strcmp(entry->service->meta.resource_version, service->meta.resource_version) == 0) {
         entry->generation = link->generation[WORLD_TARGET_SERVICES];
         return ERR_OK;
+    }
+    if (!fits(link, entry, service)) {
+        if (entry != NULL)
+            entry->generation = link->generation[WORLD_TARGET_SERVICES];
+        return budget_leave_out(link, WORLD_TARGET_SERVICES);
     }
     return note_result(link, WORLD_TARGET_SERVICES, put_service(link, key, service, gateway));
 }
@@ -548,11 +572,15 @@ void target_forget(struct world_link *link)
     for (struct map_entry *at = map_first(link->services); at != NULL; at = map_first(link->services)) {
         struct target_service *entry = map_value(at);
         drop_claims(entry);
+        link->kept_bytes -= budget_of_service(entry->service);
         (void)map_take(link->services, map_key(at));
         mem_free(entry->service);
         mem_free(entry);
     }
-    for (struct map_entry *at = map_first(link->slices); at != NULL; at = map_first(link->slices))
-        target_free_slice(map_take(link->slices, map_key(at)));
+    for (struct map_entry *at = map_first(link->slices); at != NULL; at = map_first(link->slices)) {
+        struct target_slice *slice = map_take(link->slices, map_key(at));
+        link->kept_bytes -= budget_of_slice(slice);
+        target_free_slice(slice);
+    }
     map_clear(link->endpoints);
 }

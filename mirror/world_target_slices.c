@@ -89,6 +89,7 @@ void target_drop_slice(struct world_link *link, const char *key)
         enum err_code ignored = hosts_changed(link, slice->service_key);
         (void)ignored;
     }
+    link->kept_bytes -= budget_of_slice(slice);
     target_free_slice(slice);
 }
 
@@ -178,8 +179,11 @@ static enum err_code put_slice(struct world_link *link, const char *key, struct 
         return ERR_NOMEM;
     }
     enum err_code code = ERR_OK;
-    if (old != NULL)
+    link->kept_bytes += budget_of_slice(fresh);
+    if (old != NULL) {
+        link->kept_bytes -= budget_of_slice(old);
         summary_remove(link, old);
+    }
     if (old != NULL && old->host_count > 0)
         code = hosts_changed(link, old->service_key);
     if (code == ERR_OK && fresh->host_count > 0)
@@ -203,5 +207,12 @@ enum err_code world_target_slice(struct world_link *link, enum world_change chan
         old->generation = link->generation[WORLD_TARGET_SLICES];
         return old->host_count > 0 ? note_result(link, WORLD_TARGET_SLICES, hosts_changed(link, service_key)) : ERR_OK;
     }
-    return note_result(link, WORLD_TARGET_SLICES, put_slice(link, key, make_slice(link, slice, service_key)));
+    struct target_slice *fresh = make_slice(link, slice, service_key);
+    if (fresh != NULL && !budget_allows(link, budget_of_slice(fresh), old != NULL ? budget_of_slice(old) : 0)) {
+        target_free_slice(fresh);
+        if (old != NULL)
+            old->generation = link->generation[WORLD_TARGET_SLICES];
+        return budget_leave_out(link, WORLD_TARGET_SLICES);
+    }
+    return note_result(link, WORLD_TARGET_SLICES, put_slice(link, key, fresh));
 }

@@ -586,8 +586,8 @@ static bool is_followed(const struct scene *scene, const struct feed *feed, enum
 }
 
 /* The source's watches select mirrors by their label: an object that loses it is deleted for the watcher. */
-static enum err_code tell(struct scene *scene, const struct feed *feed, enum object_kind kind, enum world_change what,
-                          void *object)
+static enum err_code tell_world(struct scene *scene, const struct feed *feed, enum object_kind kind,
+                                enum world_change what, void *object)
 {
     struct world_link *link = link_of(scene, feed);
     if (kind == KIND_NAMESPACE)
@@ -606,6 +606,14 @@ static enum err_code tell(struct scene *scene, const struct feed *feed, enum obj
 static bool is_with_gateway(const struct feed *feed, enum object_kind kind)
 {
     return feed->target >= 0 && kind == KIND_SERVICE;
+}
+
+/* As the agent does, which goes on after what was left out. */
+static enum err_code tell(struct scene *scene, const struct feed *feed, enum object_kind kind, enum world_change what,
+                          void *object)
+{
+    enum err_code code = tell_world(scene, feed, kind, what, object);
+    return code == ERR_LIMIT ? ERR_OK : code;
 }
 
 enum err_code scene_list(struct scene *scene, struct feed *feed, enum object_kind kind)
