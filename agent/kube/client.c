@@ -50,6 +50,7 @@ struct kube_client {
     void *warn_context;
     char *warnings[MAX_WARNINGS]; /* told already */
     unsigned warning_count;
+    uint32_t max_connections; /* 0: as http_origin_config has it */
     bool read_only;
     bool streams_lists, streams_refused;
 };
@@ -88,6 +89,7 @@ static enum err_code open_origin(struct kube_client *client, const struct kubeco
         .user_agent = user_agent(),
         .headers = config->impersonate,
         .http2 = http_speaks_http2(client->http),
+        .max_connections = client->max_connections,
     };
     return http_origin_new(client->http, &origin, ret_origin, reterr);
 }
@@ -464,6 +466,12 @@ void transport_unlink(struct kube_client *client, struct kube_request *request)
 }
 
 void kube_client_set_read_only(struct kube_client *client) { client->read_only = true; }
+
+void kube_client_limit_connections(struct kube_client *client, uint32_t max_connections)
+{
+    client->max_connections = max_connections;
+    http_origin_limit_connections(client->origin, max_connections);
+}
 
 void kube_client_stream_lists(struct kube_client *client) { client->streams_lists = true; }
 

@@ -34,6 +34,9 @@ int64_t kube_client_expires_us(const struct kube_client *client);
 /** From now on every request that would change something is refused with ERR_UNSUPPORTED, and never sent. */
 void kube_client_set_read_only(struct kube_client *client);
 
+/** So many connections at a time, beside those of lists and watches; 64 unless said. */
+void kube_client_limit_connections(struct kube_client *client, uint32_t max_connections);
+
 /** From now on what lists a collection asks for a stream (WatchList) where the server takes that. */
 void kube_client_stream_lists(struct kube_client *client);
 

@@ -178,8 +178,12 @@ static void on_end(void *context, int fd, unsigned events)
     (void)events;
     struct exec_plugin *plugin = context;
     int status = 0;
-    if (waitpid(plugin->pid, &status, WNOHANG) != plugin->pid)
+    pid_t pid = waitpid(plugin->pid, &status, WNOHANG);
+    if (pid == 0 || (pid < 0 && errno == EINTR))
         return;
+    /* Whoever started this process may have had it ignore SIGCHLD: then nobody is told how children end. */
+    if (pid < 0 && plugin->error.code == ERR_OK)
+        (void)err_set(&plugin->error, ERR_IO, "how it ended is not known: %s", strerror(errno));
     plugin->pid = 0;
     for (size_t bytes = 0; bytes < OUTPUT_BYTES + CHUNK_BYTES && read_some(&plugin->output); bytes += CHUNK_BYTES)
         ;

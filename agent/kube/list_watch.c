@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+unsigned list_watch_objects = LIST_WATCH_OBJECTS;
+
 /* ---- life ---- */
 
 static void release(struct list_watch *watch)
@@ -87,9 +89,19 @@ static void on_replaced(void *context)
     if (watch->machine == STATE_WAITING)
         return;
     transport_cancel(watch->client, &watch->call);
-    mem_free(TAKE(watch->continue_token));
-    watch->begun = false;
+    list_watch_reset_listing(watch);
     list_watch_wait(watch, watch->machine == STATE_WATCHING ? STATE_WATCHING : STATE_LISTING, 0);
+}
+
+void list_watch_list_again(struct list_watch *watch)
+{
+    if (watch->machine == STATE_WAITING) { /* the back-off stays as it is */
+        watch->next = STATE_LISTING;
+        return;
+    }
+    transport_cancel(watch->client, &watch->call);
+    list_watch_reset_listing(watch);
+    list_watch_wait(watch, STATE_LISTING, 0);
 }
 
 /* ---- health ---- */
@@ -185,6 +197,13 @@ enum err_code list_watch_parse(const char *text, size_t bytes, const char *what,
     if (where.text[0] == '\0' || json_error_code(&where) == json_error_out_of_memory)
         return err_set(reterr, ERR_NOMEM, "out of memory");
     return err_set(reterr, ERR_PROTOCOL, "%s is not JSON: %s", what, where.text);
+}
+
+enum err_code list_watch_count(struct list_watch *watch, struct err *reterr)
+{
+    if (watch->named++ < list_watch_objects)
+        return ERR_OK;
+    return err_set(reterr, ERR_LIMIT, "the list has no end within %u objects", list_watch_objects);
 }
 
 /* Items of a list carry no kind of their own, except those of custom resources. */

@@ -53,3 +53,5 @@ void list_watch_free(struct list_watch *watch); /* takes NULL; no callback follo
 const struct list_watch_state *list_watch_state(const struct list_watch *watch);
 /** Tries again now instead of at the end of the back-off (credentials changed). */
 void list_watch_retry_now(struct list_watch *watch);
+/** Lists from the beginning, for an owner who left something out and can take it now. Calls nothing back. */
+void list_watch_list_again(struct list_watch *watch);

@@ -28,7 +28,9 @@ enum {
     LIST_WATCH_OBJECT_BYTES = 4 << 20, /* etcd takes 1.5 MiB; JSON may be longer than what is stored */
     LIST_WATCH_VERSION_BYTES = 64,     /* resourceVersions have up to 20 digits */
     LIST_WATCH_PAGE = 500,             /* client-go's page size */
-    LIST_WATCH_SERVER_ERRORS = 5,      /* 5xx on a watch in a row before a fresh listing is tried */
+    LIST_WATCH_OBJECTS =
+        1000000, /* named by one listing, and pages of it: etcd's 8 GiB hold fewer, and a listing has to end */
+    LIST_WATCH_SERVER_ERRORS = 5, /* 5xx on a watch in a row before a fresh listing is tried */
 };
 
 enum state {
@@ -66,6 +68,7 @@ struct list_watch {
     char *continue_token; /* of the next page, NULL for the first */
     bool unpaged;         /* a page's token had expired: all at once this time */
     bool plain;           /* a streamed listing broke: by pages this time */
+    unsigned named;       /* objects and pages of the listing under way */
     bool begun;           /* on_begin was called for the listing under way */
     bool kind_known;      /* the answer under way has said that it is a list of the right kind */
     struct strbuf held;   /* items that came before that was known */
@@ -90,6 +93,9 @@ struct list_watch {
 
 /* ---- list_watch.c ---- */
 
+/** LIST_WATCH_OBJECTS; a seam for tests. */
+extern unsigned list_watch_objects;
+
 void list_watch_enter(struct list_watch *watch);
 void list_watch_leave(struct list_watch *watch);
 
@@ -109,6 +115,8 @@ void list_watch_observe(struct list_watch *watch);
 /** @param[out] ret_value  new. @return ERR_OK, ERR_PROTOCOL ("`what` is not JSON"), ERR_NOMEM. */
 enum err_code list_watch_parse(const char *text, size_t bytes, const char *what, json_t **ret_value, struct err *reterr)
     MUST_USE;
+/** Counts an object or a page of the listing under way. @return ERR_OK, ERR_LIMIT. */
+enum err_code list_watch_count(struct list_watch *watch, struct err *reterr) MUST_USE;
 bool list_watch_is_wanted(const struct list_watch *watch, const json_t *object);
 /** Hands an object to the owner. @return ERR_OK, ERR_NOMEM, ERR_CANCELLED (freed). */
 enum err_code list_watch_deliver(struct list_watch *watch, enum change change, json_t *object, struct err *reterr)
@@ -131,6 +139,8 @@ void list_watch_send(struct list_watch *watch, struct list_watch_path *path, enu
 
 /** Streams the list where the server does. */
 void list_watch_start_list(struct list_watch *watch);
+/** Forgets how far the listing under way has come: it breaks, or starts over. */
+void list_watch_reset_listing(struct list_watch *watch);
 /** Runs on_begin, once for each listing: when its first answer arrives, for until then nothing is known to be different. */
 void list_watch_begin(struct list_watch *watch);
 /** Every object was named: runs on_end, and on_state. */

@@ -5,6 +5,13 @@
 #include "agent/kube/list_watch_internal.h"
 #include "base/mem.h"
 
+void list_watch_reset_listing(struct list_watch *watch)
+{
+    mem_free(TAKE(watch->continue_token));
+    watch->begun = false;
+    watch->named = 0;
+}
+
 /* ---- what arrives ---- */
 
 void list_watch_begin(struct list_watch *watch)
@@ -128,6 +135,7 @@ static enum err_code on_piece(void *context, const char *text, size_t bytes, enu
     struct list_watch *watch = context;
     if (piece == JSON_SPLIT_HEAD)
         return take_head(watch, text, bytes, reterr);
+    TRY(list_watch_count(watch, reterr));
     return piece == JSON_SPLIT_ITEM ? take_item(watch, text, bytes, reterr) : take_rest(watch, text, bytes, reterr);
 }
 
@@ -140,6 +148,7 @@ void list_watch_complete(struct list_watch *watch)
         return;
     watch->list_from = LIST_FROM_LAST;
     watch->begun = watch->unpaged = watch->plain = watch->lost_an_object = false;
+    watch->named = 0;
     watch->server_errors = 0;
     watch->state.synced = true;
     watch->config.on_end(watch->config.context);
@@ -168,8 +177,7 @@ static void fail_list(struct list_watch *watch, const struct kube_failure *failu
 {
     enum err_code code = failure->error.code;
     bool had_pages = watch->continue_token != NULL, too_large = failure->version_too_large;
-    mem_free(TAKE(watch->continue_token));
-    watch->begun = false;
+    list_watch_reset_listing(watch);
     if (code == ERR_EXPIRED && had_pages && !watch->unpaged) {
         watch->unpaged = true;
         list_watch_wait(watch, STATE_LISTING, 0);
@@ -193,8 +201,7 @@ static void end_list(struct list_watch *watch, const struct err *error)
     struct err own = {0};
     list_watch_observe(watch);
     if (list_watch_retry_unauthorized(watch, error, STATE_LISTING)) {
-        mem_free(TAKE(watch->continue_token));
-        watch->begun = false;
+        list_watch_reset_listing(watch);
         return;
     }
     if (error == NULL && watch->call.status == 200) {

@@ -74,7 +74,7 @@ static bool is_about_the_place(const struct kube_failure *failure)
 static void fail_stream(struct list_watch *watch, const struct kube_failure *failure)
 {
     enum err_code code = failure->error.code;
-    watch->begun = false;
+    list_watch_reset_listing(watch);
     if (is_about_the_place(failure) && watch->list_from != LIST_FROM_QUORUM) {
         watch->list_from = LIST_FROM_QUORUM;
         list_watch_wait(watch, STATE_LISTING, failure->retry_after_ms > 0 ? (uint64_t)failure->retry_after_ms : 0);
@@ -117,7 +117,7 @@ static void on_done(struct http_call *call, const struct err *error)
     else if (!list_watch_retry_unauthorized(watch, error, STATE_LISTING))
         end_stream(watch, error);
     else
-        watch->begun = false;
+        list_watch_reset_listing(watch);
     list_watch_leave(watch);
 }
 
@@ -130,7 +130,7 @@ void list_watch_stream_is_silent(struct list_watch *watch)
     (void)err_set(&error, code, "%s: nothing received in time", kube_client_server(watch->client));
     list_watch_describe_failure(watch, "list", &error, &failure);
     list_watch_observe(watch);
-    http_cancel(&watch->call);
+    transport_cancel(watch->client, &watch->call); /* it may be waiting for credentials */
     fail_stream(watch, &failure);
 }
 

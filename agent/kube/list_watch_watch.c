@@ -35,6 +35,8 @@ static enum err_code take_event(struct list_watch *watch, const json_t *event, s
     if (watch->dead)
         return ERR_CANCELLED;
     if (watch->machine == STATE_STREAMING)
+        TRY(list_watch_count(watch, reterr));
+    if (watch->machine == STATE_STREAMING)
         return list_watch_is_wanted(watch, object) ? list_watch_take_initial(watch, type, object, reterr) : ERR_OK;
     watch->signs++;
     if (!is_young(watch))

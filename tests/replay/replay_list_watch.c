@@ -12,6 +12,7 @@
 #include "tests/replay/scenario.h"
 #include "tests/unit/fake_http.h"
 #include "tests/unit/fake_loop.h"
+#include "tests/unit/list_watch_words.h"
 #include "tests/unit/sweep.h"
 
 enum { NAMES = 16, NAME_BYTES = 32, RECOVERY_MS = 30 * 60 * 1000 };
@@ -135,13 +136,9 @@ static void on_end(void *context)
 static void on_state(void *context, const struct list_watch_state *state)
 {
     struct replay *replay = context;
-    char word[64];
+    char word[LIST_WATCH_WORD_BYTES];
     (void)snprintf(replay->error, sizeof(replay->error), "%s", state->error.text);
-    if (state->healthy)
-        (void)snprintf(word, sizeof(word), state->synced ? "up,synced" : "up");
-    else
-        (void)snprintf(word, sizeof(word), "down(%s)", err_code_name(state->error.code));
-    note(replay, word);
+    note(replay, list_watch_word(state, word));
 }
 
 /* Whether the owner has what the line `finally VERSION NAME...` names, and nothing else. */

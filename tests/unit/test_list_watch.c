@@ -7,9 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/kube/list_watch_internal.h"
 #include "agent/kube/setup.h"
 #include "tests/unit/fake_http.h"
 #include "tests/unit/fake_loop.h"
+#include "tests/unit/list_watch_words.h"
 #include "tests/unit/sweep.h"
 #include "tests/unit/test_certificate.h"
 
@@ -55,13 +57,9 @@ static void on_end(void *context) { note(context, "end"); }
 static void on_state(void *context, const struct list_watch_state *state)
 {
     struct bench *bench = context;
-    char word[64];
+    char word[LIST_WATCH_WORD_BYTES];
     (void)snprintf(bench->error, sizeof(bench->error), "%s", state->error.text);
-    if (state->healthy)
-        (void)snprintf(word, sizeof(word), state->synced ? "up,synced" : "up");
-    else
-        (void)snprintf(word, sizeof(word), "down(%s)", err_code_name(state->error.code));
-    note(bench, word);
+    note(bench, list_watch_word(state, word));
 }
 
 static const struct kubeconfig plain = {.server = "https://east:6443"};
@@ -1034,6 +1032,61 @@ static int set_up_all(void **state)
     return 0;
 }
 
+/* ---- lists without an end, and lists once more ---- */
+
+static void a_list_without_an_end_is_a_failure(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench);
+    list_watch_objects = 3;
+    struct http_call *call = take(&bench, FIRST_LIST);
+    assert_true(fake_http_head(call, 200, "application/json"));
+    assert_true(fake_http_data(call, "{\"kind\":\"ServiceList\",\"items\":[" ITEM("a", "1") "," ITEM("a", "1") ","));
+    expect(&bench, "up begin L:a L:a");
+    assert_false(fake_http_data(call, ITEM("a", "1") "," ITEM("a", "1") ","));
+    expect(&bench, "L:a down(limit)");
+    assert_non_null(strstr(bench.error, "list services in cluster east"));
+    assert_non_null(strstr(bench.error, "no end within 3 objects"));
+    /* Pages count, too: an empty one leads to the next for ever. */
+    fake_loop_advance(bench.loop, 1600);
+    fake_http_answer(take(&bench, FIRST_LIST), 200, PAGE("10", "t", ""));
+    for (unsigned i = 0; i < 2; i++)
+        fake_http_answer(take(&bench, QUORUM_LIST "&continue=t"), 200, PAGE("10", "t", ""));
+    expect(&bench, "up begin");
+    fake_http_answer(take(&bench, QUORUM_LIST "&continue=t"), 200, PAGE("10", "t", ""));
+    expect(&bench, "down(limit)");
+    list_watch_objects = LIST_WATCH_OBJECTS;
+    tear_down(&bench);
+}
+
+static void a_list_may_be_asked_for_again(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench);
+    list_watch_list_again(bench.watch); /* the first is under way, and begins anew */
+    fake_loop_advance(bench.loop, 0);
+    fake_http_answer(take(&bench, FIRST_LIST), 200, LIST("10", ITEM("a", "1")));
+    expect(&bench, "up begin L:a end up,synced");
+    struct http_call *watch = take(&bench, WATCH_FROM("10"));
+    assert_true(fake_http_head(watch, 200, "application/json"));
+    list_watch_list_again(bench.watch);
+    expect(&bench, ""); /* nothing from inside */
+    fake_loop_advance(bench.loop, 0);
+    fake_http_answer(take(&bench, LIST_FROM("10")), 200, LIST("12", ITEM("b", "2")));
+    expect(&bench, "begin L:b end up,synced");
+    /* While it backs off, at its end. */
+    fake_http_fail(take(&bench, WATCH_FROM("12")), ERR_CONNECT, "refused");
+    expect(&bench, "down(connect)");
+    list_watch_list_again(bench.watch);
+    assert_true(fake_http_is_idle(bench.http));
+    fake_loop_advance(bench.loop, 1600);
+    fake_http_answer(take(&bench, LIST_FROM("12")), 200, LIST("13", ""));
+    expect(&bench, "up,synced begin end up,synced");
+    tear_down(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1070,6 +1123,8 @@ int main(void)
         cmocka_unit_test(share_a_client),
         cmocka_unit_test(tells_observers_of_answers),
         cmocka_unit_test(survives_failing_allocations),
+        cmocka_unit_test(a_list_without_an_end_is_a_failure),
+        cmocka_unit_test(a_list_may_be_asked_for_again),
     };
     return cmocka_run_group_tests(tests, set_up_all, NULL);
 }
