@@ -1,4 +1,5 @@
 /* svcmirror run: the agent. Makes the parts, lets the loop turn, and takes them apart again. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,12 +234,15 @@ static void on_signal(void *context)
 
 static enum err_code make_loop(struct agent *agent, struct err *reterr)
 {
+    errno = 0;
     agent->loop = loop_new();
     agent->stop_timer = agent->loop != NULL ? loop_timer_new(agent->loop, on_stop_timer, agent) : NULL;
-    if (agent->stop_timer == NULL || loop_on_signal(agent->loop, SIGTERM, on_signal, agent) != ERR_OK ||
-        loop_on_signal(agent->loop, SIGINT, on_signal, agent) != ERR_OK)
-        return no_memory(reterr);
-    return ERR_OK;
+    if (agent->stop_timer != NULL && loop_on_signal(agent->loop, SIGTERM, on_signal, agent) == ERR_OK &&
+        loop_on_signal(agent->loop, SIGINT, on_signal, agent) == ERR_OK)
+        return ERR_OK;
+    if (errno == EMFILE || errno == ENFILE)
+        return err_set(reterr, ERR_IO, "the event loop: %s", strerror(errno));
+    return no_memory(reterr);
 }
 
 static enum err_code make_network(struct agent *agent, struct err *reterr)

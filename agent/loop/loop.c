@@ -1,7 +1,9 @@
 #include "agent/loop/loop.h"
 
 #include <ev.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -202,10 +204,21 @@ static void on_signal(struct ev_loop *ev, ev_signal *watcher, int events)
     signal->fn(signal->context);
 }
 
+/* libev ends the process when it has none for the pipe that its first signal needs. */
+static bool has_descriptor(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC);
+    if (fd >= 0)
+        (void)close(fd);
+    return fd >= 0;
+}
+
 enum err_code loop_on_signal(struct loop *loop, int signo, loop_fn fn, void *context)
 {
     if (loop->signal_count == MAX_SIGNALS)
         return ERR_LIMIT;
+    if (loop->signal_count == 0 && !has_descriptor())
+        return ERR_IO;
     struct loop_signal *signal = &loop->signals[loop->signal_count++];
     signal->fn = fn;
     signal->context = context;

@@ -47,7 +47,8 @@ void loop_io_start(struct loop_io *io, int fd, unsigned events);
 void loop_io_stop(struct loop_io *io);
 void loop_io_free(struct loop_io *io); /* takes NULL */
 
-/** Calls `fn` on the loop (not in signal context) at each `signo`. @return ERR_OK, ERR_NOMEM, ERR_LIMIT (8 at most). */
+/** Calls `fn` on the loop (not in signal context) at each `signo`. @return ERR_OK, ERR_LIMIT (8 at most), ERR_IO (no descriptor is
+ *  left, which errno tells). */
 enum err_code loop_on_signal(struct loop *loop, int signo, loop_fn fn, void *context) MUST_USE;
 
 /** Runs `fn` once in every turn, after the turn's events and before the loop waits again: the place where what was

@@ -91,7 +91,8 @@ void http_error_describe(const struct http_transfer *transfer, CURLcode result, 
     long os_errno = 0;
     (void)curl_easy_getinfo(transfer->base.easy, CURLINFO_OS_ERRNO, &os_errno);
     const char *text = transfer->curl_error[0] != '\0' ? transfer->curl_error : curl_easy_strerror(result);
-    const char *system = result == CURLE_COULDNT_CONNECT && os_errno != 0 ? strerrordesc_np((int)os_errno) : NULL;
+    int cause = transfer->socket_errno != 0 ? transfer->socket_errno : (int)os_errno;
+    const char *system = result == CURLE_COULDNT_CONNECT && cause != 0 ? strerrordesc_np(cause) : NULL;
     enum err_code code = refine(code_of(result), result, text);
     if (code == ERR_NOMEM)
         text = "out of memory";

@@ -73,6 +73,7 @@ struct http_transfer {
     uint64_t heard_ms; /* silence counts from here */
     struct http_transfer *next_waiting;
     struct err error; /* ours, stronger than curl's; once it is over, how it ended */
+    int socket_errno; /* why no socket could be opened for it last; 0: one could */
     char curl_error[CURL_ERROR_SIZE];
     char tried[160]; /* the first addresses that curl was given for resolve_host, for messages */
     bool lasting;    /* without a deadline */

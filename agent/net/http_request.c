@@ -1,5 +1,6 @@
 #include "agent/net/http_internal.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -13,6 +14,16 @@
  * every 5 s from then on, and gives up at the first question that finds the peer silent for 15 s or, where the kernel counts
  * instead, after 15 + 4 * 5 s. */
 enum { KEEPALIVE_IDLE_S = 15, KEEPALIVE_INTERVAL_S = 5, KEEPALIVE_COUNT = 4, USER_TIMEOUT_MS = 15000 };
+
+/* As curl would, but why there is no socket is remembered: curl says of all connecting that failed only that it did. */
+static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)purpose;
+    struct http_transfer *transfer = context;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    transfer->socket_errno = fd < 0 ? errno : 0;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
 
 static int on_sockopt(void *context, curl_socket_t fd, curlsocktype purpose)
 {
@@ -123,6 +134,8 @@ static bool set_connection(CURL *easy, struct http_transfer *transfer)
     SET(CURLOPT_NOPROXY, ""); /* the environment was read when the origin was made */
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)origin->connect_timeout_ms);
+    SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, transfer);
     SET(CURLOPT_SOCKOPTFUNCTION, on_sockopt);
     SET(CURLOPT_RESOLVER_START_FUNCTION, on_resolver_start);
     SET(CURLOPT_RESOLVER_START_DATA, (void *)transfer);

@@ -117,9 +117,10 @@ class EmptyCluster(Server):
 class Agent:
     """`svcmirror run` as a child process. It is to be told to listen on port 0 and tells in its log which one that is."""
 
-    def __init__(self, *argv, env=None):
+    def __init__(self, *argv, env=None, descriptors=None):
         self.log_file = tempfile.NamedTemporaryFile("w")
-        self.process = subprocess.Popen([BINARY, "run", *argv], stderr=self.log_file, env={**CLEAN, **(env or {})})
+        limit = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}:4096"]
+        self.process = subprocess.Popen([*limit, BINARY, "run", *argv], stderr=self.log_file, env={**CLEAN, **(env or {})})
 
     def log(self):
         return pathlib.Path(self.log_file.name).read_text()

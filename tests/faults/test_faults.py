@@ -71,10 +71,10 @@ class Lab:
             "clusterCredentialsSecret": "cluster-credentials-east", "gatewayAddress": "192.0.2.8", "gatewayPort": "4143", "gatewayIdentity": "gw",
             "selector": {"matchLabels": {M + "exported": "true"}}}})
 
-    def start(self, *flags):
+    def start(self, *flags, descriptors=None):
         path = pathlib.Path(self.folder.name, "kubeconfig")
         path.write_text(self.source.kubeconfig())
-        self.agent = Agent("--kubeconfig", str(path), "--admin-addr", "127.0.0.1:0", "--namespace", HOME, *flags)
+        self.agent = Agent("--kubeconfig", str(path), "--admin-addr", "127.0.0.1:0", "--namespace", HOME, *flags, descriptors=descriptors)
 
     def close(self):
         if self.agent:
