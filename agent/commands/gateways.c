@@ -281,35 +281,55 @@ static enum exit_code show_once(struct query *query)
     return printed ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* The time is over. @param gateways  of the last answer; NULL when there was none. */
+static void give_up(const struct query *query, json_t *gateways, uint64_t wait_ms, const char *missing)
+{
+    char waited[32];
+    if (gateways != NULL)
+        (void)print_gateways(gateways, query->options);
+    text_format_duration_ms(wait_ms, waited, sizeof(waited));
+    command_complain("gateways", "after %s: %s", waited, missing);
+}
+
 static enum exit_code show_when_alive(struct query *query, uint64_t wait_ms)
 {
     uint64_t deadline_ms = session_now_ms(query->session) + wait_ms;
+    char missing[STATE_BYTES] = "";
+    json_t *seen = NULL; /* in the last answer */
+    enum exit_code result = EXIT_FAILED;
     session_set_deadline(query->session, deadline_ms);
     for (;;) {
         bool alive = false;
-        char missing[STATE_BYTES], waited[32];
+        char state[STATE_BYTES];
         json_t *gateways = NULL;
-        enum err_code code = ask_once(query, &gateways, &alive, missing);
+        enum err_code code = ask_once(query, &gateways, &alive, state);
         uint64_t now_ms = session_now_ms(query->session);
         bool interrupted = session_interrupted(query->session);
-        bool over = alive || interrupted || now_ms >= deadline_ms;
-        bool printed = over && !interrupted && code == ERR_OK && print_gateways(gateways, query->options);
-        json_decref(gateways);
-        if (alive)
-            return printed ? EXIT_DONE : EXIT_FAILED;
+        bool over = interrupted || now_ms >= deadline_ms;
+        /* A question that the end of the wait cut short says nothing that the last answer does not say better. */
+        if (code == ERR_OK || !over || seen == NULL) {
+            json_decref(seen);
+            seen = gateways;
+            (void)snprintf(missing, sizeof(missing), "%s", state);
+        }
+        if (alive && !interrupted) {
+            result = print_gateways(seen, query->options) ? EXIT_DONE : EXIT_FAILED;
+            break;
+        }
         if (interrupted) {
             command_complain("gateways", "interrupted: %s",
                              query->progress[0] != '\0' ? query->progress : "nothing answered yet");
-            return EXIT_FAILED; /* run() knows */
+            break; /* run() knows */
         }
         if (over) {
-            text_format_duration_ms(wait_ms, waited, sizeof(waited));
-            command_complain("gateways", "after %s: %s", waited, missing);
-            return EXIT_FAILED;
+            give_up(query, seen, wait_ms, missing);
+            break;
         }
         tell_progress(query, missing);
         session_sleep(query->session, deadline_ms - now_ms < POLL_MS ? deadline_ms - now_ms : POLL_MS);
     }
+    json_decref(seen);
+    return result;
 }
 
 static enum exit_code run(const struct options *options)

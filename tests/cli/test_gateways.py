@@ -2,7 +2,6 @@
 import json
 import re
 import tempfile
-import time
 import unittest
 
 from program import Server, free_port, status_object, svcmirror
@@ -113,17 +112,25 @@ class FromAnAgent(unittest.TestCase):
         self.assertEqual((result.returncode, result.stderr), (0, ""))
 
     def test_wait_comes_to_an_end(self):
-        began = time.monotonic()
-        result = self.ask((200, [gateway("east", "dead")]), "--wait", "500ms")
-        self.assertLess(time.monotonic() - began, 5)
+        result = self.ask((200, [gateway("east", "dead")]), "--wait", "3s")
         self.assertEqual(result.returncode, 1)
         self.assertIn("east", result.stdout)
-        self.assertIn("after 500ms: the gateway of cluster east is dead: ConnectionRefused: nothing listens there", result.stderr)
+        self.assertIn("after 3s: the gateway of cluster east is dead: ConnectionRefused: nothing listens there", result.stderr)
+
+    def test_the_last_answer_counts_when_the_last_question_is_cut_short(self):
+        asked = []
+
+        def answer():
+            asked.append(True)
+            return (200, [gateway("east", "dead")]) if len(asked) == 1 else None
+        result = self.ask(answer, "--wait", "4s")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(len(asked), 2)
+        self.assertRegex(result.stdout, r"\neast +False")
+        self.assertIn("after 4s: the gateway of cluster east is dead", result.stderr)
 
     def test_wait_ends_although_nothing_is_answered(self):
-        began = time.monotonic()
-        result = self.ask(lambda: None, "--wait", "1s")
-        self.assertLess(time.monotonic() - began, 5)
+        result = self.ask(lambda: None, "--wait", "1s")  # ends well before ask()'s own patience
         self.assertEqual((result.returncode, result.stdout), (1, ""))
         self.assertIn("after 1s: ", result.stderr)
 
@@ -255,10 +262,10 @@ class FromTheApi(unittest.TestCase):
 
     def test_the_fallback_is_told_once_while_waiting(self):
         self.services = [gateway_mirror("other-east-gateway", "east", "other")]
-        result = self.ask("--wait", "1s")
+        result = self.ask("--wait", "4s")
         self.assertEqual(result.returncode, 1)
         self.assertEqual(result.stderr.count("what the API holds"), 1)
-        self.assertIn("after 1s: the gateway of cluster east is dead", result.stderr)
+        self.assertIn("after 4s: the gateway of cluster east is dead", result.stderr)
 
     def test_no_kubeconfig(self):
         result = svcmirror("gateways")
