@@ -91,6 +91,7 @@ void agent_options_decide(const struct options *options, struct control_config *
     config->move_endpoints = options_get(options, "move-endpoints")->boolean;
     config->mirror_headless = options_get(options, "enable-headless-services")->boolean;
     config->endpoints_api = endpoints_api_of(options_text(options, "endpoints-api"));
+    config->max_link_bytes = (size_t)options_get(options, "max-link-memory")->number << 20;
     config->remove_unaccounted = options_get(options, "remove-unaccounted-mirrors")->boolean;
     config->cluster_name = text_or_empty(options, "cluster-name");
     config->allowed_namespaces = text_or_empty(options, "allowed-namespaces");

@@ -52,6 +52,13 @@
          .help = "what mirrors get: EndpointSlices (auto: v1 Endpoints where the cluster has none), or v1 Endpoints, " \
                  "which is all that Linkerd 2.8's control plane reads",                                                \
          .check = agent_options_check_endpoints_api},                                                                  \
+        {.name = "max-link-memory",                                                                                    \
+         .type = OPTION_NUMBER,                                                                                        \
+         .value_name = "MIB",                                                                                          \
+         .fallback = "64",                                                                                             \
+         .help =                                                                                                       \
+             "memory for what is kept of one target, some 300 services in a MiB; what exceeds it is left out, and "    \
+             "reported; 0: no bound"},                                                                                 \
         {.name = "http-version",                                                                                       \
          .choices = "1.1|2",                                                                                           \
          .fallback = "1.1",                                                                                            \

@@ -145,6 +145,7 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
                                        .allowed_namespaces = control->allowed_namespaces,
                                        .mirror_headless = config->mirror_headless,
                                        .remove_unaccounted = config->remove_unaccounted,
+                                       .max_link_bytes = config->max_link_bytes,
                                        .move_endpoints = config->move_endpoints,
                                        .on_gateway = on_gateway,
                                        .context = control};

@@ -49,6 +49,7 @@ struct control_config {
     const char *only_link; /* NULL: all links; else only the Link resource of this name, "": none; borrowed */
     const char *
         federated_selector; /* of local members of federated services, as on a command line; "": none; borrowed for control_new() */
+    size_t max_link_bytes;  /* kept of one target; 0: no bound */
     uint32_t max_in_flight; /* parallel writes; 0: finds its own level */
     bool stream_lists;      /* of every cluster, where its API server offers that */
     bool leader_elect;      /* replicas agree by Leases who writes; false: this process alone writes */

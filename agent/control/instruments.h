@@ -14,7 +14,7 @@ struct instruments {
     struct metric *address_alive; /* + address */
     /* per target cluster */
     struct metric *endpoint_repairs, *link_reachable, *link_synced, *link_invalid, *link_event_age, *link_warning,
-        *credentials_usable, *services;
+        *link_kept, *link_left_out, *credentials_usable, *services;
     struct metric *declarations_readable; /* resource */
     /* per cluster, the source being "local" */
     struct metric *service_cache, *slice_cache, *namespace_cache;

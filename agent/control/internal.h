@@ -128,7 +128,7 @@ const struct link *target_link(const struct target *target);
 struct world_link *target_world_link(const struct target *target);
 void target_set_next(struct target *target, struct target *next);
 struct target *target_next(const struct target *target);
-/** Listed, or known to be unreachable. */
+/** Listed, known to be unreachable, or so slow that it is not waited for any longer. */
 bool target_settled(const struct target *target);
 bool target_reachable(const struct target *target);
 bool target_synced(const struct target *target);

@@ -12,8 +12,11 @@
 #include "mirror/names.h"
 
 enum {
+    CONNECTIONS = 2, /* beside those of its watches: a target is asked for little else */
     DECODE_BYTES = 8 << 20,
     KUBECONFIG_BYTES = 2 << 20,
+    LIST_AGAIN_MS = 60 * 1000,     /* from when there is room again for what was left out */
+    SETTLE_MS = 30 * 1000,         /* who takes longer to be listed holds up nobody's readiness */
     TELL_AGAIN_MS = 5 * 60 * 1000, /* a server that is refused and times out in turn is told once in so long */
 };
 
@@ -54,6 +57,10 @@ struct target {
     const char *oddity; /* of the kubeconfig in use, "" when none; constant */
     struct err problem; /* of declaration or credentials */
     struct target_watch services, slices, endpoints, gateway;
+    uint64_t connected_ms; /* when the client was made */
+    struct loop_timer *list_again;
+    bool too_large_told; /* and not yet that it is over */
+    struct err too_large;
     struct arena scratch;
     uint64_t claims_version; /* of the world's link, when its status was marked last */
     struct target *next;
@@ -107,6 +114,62 @@ static enum err_code take(struct target_watch *watch, enum world_change change, 
     return world_target_slice(target->world_link, change, &slice);
 }
 
+/* ---- more than may be kept ---- */
+
+static size_t left_out(const struct target *target)
+{
+    return world_link_left_out(target->world_link, WORLD_TARGET_SERVICES) +
+           world_link_left_out(target->world_link, WORLD_TARGET_SLICES);
+}
+
+static void tell_too_large(struct target *target)
+{
+    const struct link *link = target_link(target);
+    (void)err_set(
+        &target->too_large, ERR_LIMIT,
+        "cluster %s has more than is kept of one target (%zu MiB, %d gateways): %zu Services and %zu slices are "
+        "left out, and none of its mirrors is deleted; select less, or raise --max-link-memory",
+        link->cluster_name, target->control->config.max_link_bytes >> 20, WORLD_MAX_GATEWAYS,
+        world_link_left_out(target->world_link, WORLD_TARGET_SERVICES),
+        world_link_left_out(target->world_link, WORLD_TARGET_SLICES));
+    if (target->too_large_told)
+        return;
+    target->too_large_told = true;
+    log_warn("target_too_large", "a target has more than is kept of one: what exceeds it is left out", "cluster",
+             link->cluster_name, "error", target->too_large.text, NULL);
+    links_emit(target->control, link, true, "TargetTooLarge", target->too_large.text);
+}
+
+static void tell_fits(struct target *target)
+{
+    target->too_large = (struct err){0};
+    if (!target->too_large_told)
+        return;
+    target->too_large_told = false;
+    log_info("target_fits", "all of the target is kept again", "cluster", cluster_name(target), NULL);
+    links_emit(target->control, target_link(target), false, "TargetFits", "all of the target is kept again");
+}
+
+/* After each change: what was left out may fit now, and only a listing brings it. */
+static void note_room(struct target *target)
+{
+    if (left_out(target) == 0)
+        loop_timer_stop(target->list_again);
+    else if (world_link_has_room(target->world_link) && !loop_timer_active(target->list_again))
+        loop_timer_start(target->list_again, LIST_AGAIN_MS);
+}
+
+static void on_list_again(void *context)
+{
+    struct target *target = context;
+    struct target_watch *const watches[] = {&target->services, &target->slices, &target->endpoints};
+    for (size_t i = 0; i < ARRAY_COUNT(watches); i++)
+        if (watches[i]->list_watch != NULL && world_link_left_out(target->world_link, watches[i]->what->collection) > 0)
+            list_watch_list_again(watches[i]->list_watch);
+}
+
+/* ---- what arrives ---- */
+
 static enum err_code on_object(void *context, enum change change, json_t *json)
 {
     struct target_watch *watch = context;
@@ -123,6 +186,10 @@ static enum err_code on_object(void *context, enum change change, json_t *json)
             world_target_gateway_unreadable(target->world_link) != ERR_OK)
             code = ERR_NOMEM;
     }
+    if (code == ERR_LIMIT)
+        tell_too_large(target);
+    else if (target->too_large_told)
+        note_room(target);
     note_claims(target);
     return code;
 }
@@ -141,6 +208,11 @@ static void on_end(void *context)
 {
     struct target_watch *watch = context;
     world_end(watch->target->control->world, watch->target->world_link, watch->what->collection);
+    if (left_out(watch->target) > 0)
+        tell_too_large(watch->target);
+    else
+        tell_fits(watch->target);
+    note_room(watch->target);
     /* In any case: what went while no agent ran still stands in the status. */
     if (watch->what == &services)
         statuses_mark(watch->target->control->statuses, watch->target->world_link);
@@ -361,6 +433,7 @@ static enum err_code make_client(struct target *target, const char *text, struct
     if (code == ERR_OK) {
         *ret_oddity = find_oddity(&config);
         kube_client_observe(*ret_client, observe, target->control);
+        kube_client_limit_connections(*ret_client, CONNECTIONS);
         if (target->control->config.stream_lists)
             kube_client_stream_lists(*ret_client);
     }
@@ -433,6 +506,7 @@ static enum err_code connect_anew(struct target *target, char *kubeconfig)
     stop_watches(target);
     kube_client_free(target->client);
     target->client = client;
+    target->connected_ms = loop_now_ms(target->control->config.loop);
     mem_free(target->kubeconfig);
     target->kubeconfig = kubeconfig;
     log_info(first ? "link_connecting" : "credentials_changed",
@@ -472,7 +546,8 @@ enum err_code target_new(struct control *control, const struct link *link, struc
     target->control = control;
     target->oddity = "";
     arena_init(&target->scratch, DECODE_BYTES);
-    enum err_code code = leases_join(control->leases, link);
+    target->list_again = loop_timer_new(control->config.loop, on_list_again, target);
+    enum err_code code = target->list_again != NULL ? leases_join(control->leases, link) : ERR_NOMEM;
     if (code == ERR_OK && world_put_link(control->world, link, &target->world_link) != ERR_OK) {
         leases_leave(control->leases, link);
         code = ERR_NOMEM;
@@ -497,6 +572,7 @@ void target_free(struct target *target)
         leases_leave(target->control->leases, target_link(target));
         world_remove_link(target->control->world, target->world_link);
     }
+    loop_timer_free(target->list_again);
     arena_done(&target->scratch);
     mem_free(target->kubeconfig);
     mem_free(target->refused);
@@ -544,9 +620,15 @@ static bool has_answered(const struct list_watch_state *state)
     return state != NULL && (state->synced || state->error.code != ERR_OK);
 }
 
+static bool is_slow(const struct target *target)
+{
+    return target->client != NULL && !target_synced(target) &&
+           loop_now_ms(target->control->config.loop) - target->connected_ms >= SETTLE_MS;
+}
+
 bool target_settled(const struct target *target)
 {
-    if (target->problem.code != ERR_OK)
+    if (target->problem.code != ERR_OK || is_slow(target))
         return true;
     return has_answered(state_of(&target->services)) &&
            (target_link(target)->gateway_service == NULL || has_answered(state_of(&target->gateway)));
@@ -562,7 +644,9 @@ const char *target_problem(const struct target *target)
     for (size_t i = 0; i < ARRAY_COUNT(states); i++)
         if (states[i] != NULL && states[i]->error.code != ERR_OK)
             return states[i]->error.text;
-    return "";
+    if (target->too_large.code == ERR_OK && is_slow(target))
+        return "its Services are still not listed completely: the API server is slow, or its list has no end";
+    return target->too_large.text;
 }
 
 uint64_t target_event_age_ms(const struct target *target)
@@ -611,6 +695,8 @@ void target_collect(struct target *target)
     metric_set(metric_get(instruments->link_synced, cluster), target_synced(target));
     metric_set(metric_get(instruments->link_event_age, cluster), (double)target_event_age_ms(target) / 1000.0);
     metric_set(metric_get(instruments->link_warning, cluster), target_warning(target)[0] != '\0');
+    metric_set(metric_get(instruments->link_kept, cluster), (double)world_link_bytes(target->world_link));
+    metric_set(metric_get(instruments->link_left_out, cluster), (double)left_out(target));
     collect_credentials(target);
     metric_set(metric_get(instruments->service_cache, cluster),
                (double)world_collection_size(target->control->world, target->world_link, WORLD_TARGET_SERVICES));

@@ -392,6 +392,7 @@ enum err_code bench_start(struct bench *bench)
                                           .excluded_labels = "",
                                           .only_link = bench->only_link,
                                           .link_finalizer = bench->link_finalizer,
+                                          .max_link_bytes = bench->max_link_bytes,
                                           .leader_elect = bench->leader_elect,
                                           .lease_duration_ms = 15000,
                                           .renew_deadline_ms = 10000,

@@ -48,6 +48,7 @@ struct bench {
     const char *only_link; /* set between bench_init() and bench_start(), as are the next ones */
     const char *source_token, *source_token_file;
     enum link_finalizer link_finalizer;
+    size_t max_link_bytes;
     bool leader_elect;
     bool (*on_write)(struct bench *bench,
                      struct http_call *call); /* answers a write itself, and says whether; or NULL */

@@ -1,5 +1,6 @@
 /* links: agent_control agent_kube agent_observe mirror health base fake_loop.c fake_http.c control_bench.c */
-/* agent/control/target.c: where the target's endpoints are read, and what becomes of it when that changes. */
+/* agent/control/target.c: where the target's endpoints are read and what becomes of it when that changes; targets that have too much, or never
+ * come to an end. */
 #include "tests/unit/control_bench.h"
 
 #include <string.h>
@@ -145,11 +146,71 @@ static void endpoints_are_followed_until_slices_appear_and_again_when_they_go(vo
     bench_done(&bench);
 }
 
+/* ---- too much, and no end ---- */
+
+#define EXPORTED(name, fill)                                                                                           \
+    OBJECT(name, ",\"labels\":{\"exported\":\"yes\"},\"annotations\":{\"fill\":\"" fill                                \
+                 "\"}},\"spec\":{\"ports\":[{\"port\":80}]}}")
+#define FILL_10 "0123456789"
+#define FILL_100 FILL_10 FILL_10 FILL_10 FILL_10 FILL_10 FILL_10 FILL_10 FILL_10 FILL_10 FILL_10
+#define FILL_1000 FILL_100 FILL_100 FILL_100 FILL_100 FILL_100 FILL_100 FILL_100 FILL_100 FILL_100 FILL_100
+#define FILL FILL_1000 FILL_1000 FILL_1000 FILL_1000 FILL_1000 FILL_1000
+#define LEFT_OUT "svcmirror_link_objects_left_out{target_cluster_name=\"east\"}"
+
+static void what_is_too_much_is_told_and_listed_again_when_there_is_room(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench);
+    bench.max_link_bytes = 30000; /* one of them, beside the link's gateway */
+    (void)bench_serve(&bench, SLICES, "EndpointSlice", "");
+    struct bench_listing *services =
+        bench_serve(&bench, BENCH_EXPORTED, "Service", EXPORTED("web", FILL) "," EXPORTED("api", FILL));
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_non_null(strstr(bench_problem(&bench), "1 Services and 0 slices are left out"));
+    assert_non_null(strstr(bench_problem(&bench), "--max-link-memory"));
+    assert_int_equal(bench_event_count(&bench, "TargetTooLarge"), 1);
+    assert_int_equal((int)bench_metric(&bench, LEFT_OUT), 1);
+    assert_string_equal(bench_not_ready(&bench), "");
+    /* It says so once, however often it happens. */
+    bench_tell(&bench, BENCH_EXPORTED, "MODIFIED", EXPORTED("api", FILL));
+    assert_int_equal(bench_event_count(&bench, "TargetTooLarge"), 1);
+    assert_null(world_find_mirror(bench.control->world, "demo/api-east"));
+    /* One goes: there is room, and a listing brings the other. */
+    services->items = EXPORTED("api", FILL);
+    bench_tell(&bench, BENCH_EXPORTED, "DELETED", EXPORTED("web", FILL));
+    assert_null(world_find_mirror(bench.control->world, "demo/api-east"));
+    bench_advance(&bench, 61000);
+    assert_non_null(world_find_mirror(bench.control->world, "demo/api-east"));
+    assert_string_equal(bench_problem(&bench), "");
+    assert_int_equal(bench_event_count(&bench, "TargetFits"), 1);
+    assert_int_equal((int)bench_metric(&bench, LEFT_OUT), 0);
+    bench_done(&bench);
+}
+
+static void a_target_without_an_end_holds_up_nobody(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench);
+    (void)bench_serve(&bench, SLICES, "EndpointSlice", "");
+    struct bench_listing *services = bench_serve(&bench, BENCH_EXPORTED, "Service", "");
+    services->begin_only = EXPORTED("web", "");
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_non_null(strstr(bench_not_ready(&bench), "link east: the target is not listed yet"));
+    bench_advance(&bench, 31000);
+    assert_string_equal(bench_not_ready(&bench), "");
+    assert_non_null(strstr(bench_problem(&bench), "still not listed completely"));
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_target_without_slices_is_read_by_its_endpoints),
         cmocka_unit_test(endpoints_are_followed_until_slices_appear_and_again_when_they_go),
+        cmocka_unit_test(what_is_too_much_is_told_and_listed_again_when_there_is_room),
+        cmocka_unit_test(a_target_without_an_end_holds_up_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
