@@ -15,9 +15,10 @@ enum {
     CONNECTIONS = 2, /* beside those of its watches: a target is asked for little else */
     DECODE_BYTES = 8 << 20,
     KUBECONFIG_BYTES = 2 << 20,
-    LIST_AGAIN_MS = 60 * 1000,     /* from when there is room again for what was left out */
-    SETTLE_MS = 30 * 1000,         /* who takes longer to be listed holds up nobody's readiness */
-    TELL_AGAIN_MS = 5 * 60 * 1000, /* a server that is refused and times out in turn is told once in so long */
+    LIST_SOON_MS = 60 * 1000,       /* from when there is room again for what was left out */
+    LIST_LATER_MS = 10 * 60 * 1000, /* without that: what was left out may be gone */
+    SETTLE_MS = 30 * 1000,          /* who takes longer to be listed holds up nobody's readiness */
+    TELL_AGAIN_MS = 5 * 60 * 1000,  /* a server that is refused and times out in turn is told once in so long */
 };
 
 /* Two kinds of failure, which people mend in different places. */
@@ -59,6 +60,7 @@ struct target {
     struct target_watch services, slices, endpoints, gateway;
     uint64_t connected_ms; /* when the client was made */
     struct loop_timer *list_again;
+    bool list_soon;      /* that timer has the shorter time */
     bool too_large_told; /* and not yet that it is over */
     struct err too_large;
     struct arena scratch;
@@ -150,13 +152,16 @@ static void tell_fits(struct target *target)
     links_emit(target->control, target_link(target), false, "TargetFits", "all of the target is kept again");
 }
 
-/* After each change: what was left out may fit now, and only a listing brings it. */
+/* After each change: what was left out may fit now, or be gone, and only a listing tells. */
 static void note_room(struct target *target)
 {
-    if (left_out(target) == 0)
+    bool has_room = world_link_has_room(target->world_link), waits = loop_timer_active(target->list_again);
+    if (left_out(target) == 0) {
         loop_timer_stop(target->list_again);
-    else if (world_link_has_room(target->world_link) && !loop_timer_active(target->list_again))
-        loop_timer_start(target->list_again, LIST_AGAIN_MS);
+    } else if (!waits || (has_room && !target->list_soon)) {
+        target->list_soon = has_room;
+        loop_timer_start(target->list_again, has_room ? LIST_SOON_MS : LIST_LATER_MS);
+    }
 }
 
 static void on_list_again(void *context)

@@ -155,6 +155,7 @@ static void endpoints_are_followed_until_slices_appear_and_again_when_they_go(vo
 #define FILL_100 FILL_10 FILL_10 FILL_10 FILL_10 FILL_10 FILL_10 FILL_10 FILL_10 FILL_10 FILL_10
 #define FILL_1000 FILL_100 FILL_100 FILL_100 FILL_100 FILL_100 FILL_100 FILL_100 FILL_100 FILL_100 FILL_100
 #define FILL FILL_1000 FILL_1000 FILL_1000 FILL_1000 FILL_1000 FILL_1000
+#define KEPT "svcmirror_link_kept_bytes{target_cluster_name=\"east\"}"
 #define LEFT_OUT "svcmirror_link_objects_left_out{target_cluster_name=\"east\"}"
 
 static void what_is_too_much_is_told_and_listed_again_when_there_is_room(void **state)
@@ -188,6 +189,34 @@ static void what_is_too_much_is_told_and_listed_again_when_there_is_room(void **
     bench_done(&bench);
 }
 
+/* What was left out goes, and what is kept stays as large as it was: only time brings a listing. */
+static void what_was_left_out_may_be_gone(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench);
+    (void)bench_serve(&bench, SLICES, "EndpointSlice", "");
+    (void)bench_serve(&bench, BENCH_EXPORTED, "Service", EXPORTED("web", FILL));
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    size_t kept = (size_t)bench_metric(&bench, KEPT);
+    bench_done(&bench);
+    open_target(&bench);
+    bench.max_link_bytes = kept + 100;
+    (void)bench_serve(&bench, SLICES, "EndpointSlice", "");
+    struct bench_listing *services =
+        bench_serve(&bench, BENCH_EXPORTED, "Service", EXPORTED("web", FILL) "," EXPORTED("api", FILL));
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_int_equal((int)bench_metric(&bench, LEFT_OUT), 1);
+    services->items = EXPORTED("web", FILL);
+    bench_tell(&bench, BENCH_EXPORTED, "DELETED", EXPORTED("api", FILL));
+    bench_advance(&bench, 2 * 60 * 1000);
+    assert_int_equal((int)bench_metric(&bench, LEFT_OUT), 1);
+    bench_advance(&bench, 9 * 60 * 1000);
+    assert_int_equal((int)bench_metric(&bench, LEFT_OUT), 0);
+    assert_string_equal(bench_problem(&bench), "");
+    bench_done(&bench);
+}
+
 static void a_target_without_an_end_holds_up_nobody(void **state)
 {
     (void)state;
@@ -210,6 +239,7 @@ int main(void)
         cmocka_unit_test(a_target_without_slices_is_read_by_its_endpoints),
         cmocka_unit_test(endpoints_are_followed_until_slices_appear_and_again_when_they_go),
         cmocka_unit_test(what_is_too_much_is_told_and_listed_again_when_there_is_room),
+        cmocka_unit_test(what_was_left_out_may_be_gone),
         cmocka_unit_test(a_target_without_an_end_holds_up_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
