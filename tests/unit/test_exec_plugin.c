@@ -327,6 +327,22 @@ static void kills_what_takes_too_long(void **state)
     close_bench(&bench);
 }
 
+/* As whoever started the agent may have left it: then the kernel keeps no word of how children end. */
+static void is_answered_where_nobody_hears_of_children(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct exec_config config = plain_config();
+    write_script("echo '" ANSWER("\"token\":\"abc\"") "'");
+    void (*before)(int) = signal(SIGCHLD, SIG_IGN);
+    assert_int_equal(open_bench(&bench, &config, false), ERR_OK);
+    run_once(&bench);
+    close_bench(&bench);
+    (void)signal(SIGCHLD, before);
+    assert_int_equal(bench.error.code, ERR_IO);
+    assert_non_null(strstr(bench.error.text, "how it ended is not known"));
+}
+
 static void on_started(void *context)
 {
     struct bench *bench = context;
@@ -626,6 +642,7 @@ int main(void)
         cmocka_unit_test(gives_certificates),
         cmocka_unit_test(says_what_is_missing),
         cmocka_unit_test(kills_what_takes_too_long),
+        cmocka_unit_test(is_answered_where_nobody_hears_of_children),
         cmocka_unit_test(may_go_at_any_time),
         cmocka_unit_test(survives_failing_allocations),
         cmocka_unit_test(asks_the_plugin_when_it_must),
