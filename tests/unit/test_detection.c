@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "fake_gateway.h"
+#include "stalls.h"
 
 enum { PERIOD_MS = 3000, GATEWAYS = 12, PENDING = 32 };
 
@@ -28,7 +29,9 @@ struct subject {
     enum fate fate;
     unsigned index;
     enum { WARM, DYING, RECOVERING, DONE } stage;
-    uint64_t since_us, dead_ms, alive_ms;
+    const struct stalls *stalls;
+    struct moment since;
+    uint64_t dead_ms, alive_ms; /* in which the process could run */
     unsigned *left;
 };
 
@@ -48,10 +51,7 @@ static void on_due(void *context)
     arm(subject);
 }
 
-static uint64_t since_ms(const struct subject *subject)
-{
-    return (loop_precise_us(subject->loop) - subject->since_us) / 1000;
-}
+static uint64_t since_ms(const struct subject *subject) { return stalls_running_ms(subject->stalls, subject->since); }
 
 static void on_verdict(struct subject *subject)
 {
@@ -90,7 +90,7 @@ static void on_lost(void *context, const char *how)
 static void on_step(void *context)
 {
     struct subject *subject = context;
-    subject->since_us = loop_precise_us(subject->loop);
+    subject->since = stalls_now(subject->stalls);
     bool dies = subject->stage == WARM;
     subject->stage = dies ? DYING : RECOVERING;
     if (dies)
@@ -104,9 +104,9 @@ static void on_step(void *context)
 }
 
 static void subject_init(struct subject *subject, struct loop *loop, struct http *http, enum fate fate, unsigned index,
-                         unsigned *left)
+                         const struct stalls *stalls, unsigned *left)
 {
-    *subject = (struct subject){.loop = loop, .fate = fate, .index = index};
+    *subject = (struct subject){.loop = loop, .fate = fate, .index = index, .stalls = stalls};
     subject->left = left;
     fake_gateway_init(&subject->gateway, loop, false);
     const struct probe_link_config config = {.ip = "127.0.0.1",
@@ -154,10 +154,12 @@ static void gateways_die_and_recover_in_time(void **state)
     struct loop *loop = loop_new();
     struct http *http = http_new(loop, NULL, NULL);
     static struct subject subjects[FATES][GATEWAYS];
+    struct stalls stalls;
     unsigned left = FATES * GATEWAYS;
+    stalls_init(&stalls, loop);
     for (unsigned fate = 0; fate < FATES; fate++)
         for (unsigned i = 0; i < GATEWAYS; i++)
-            subject_init(&subjects[fate][i], loop, http, (enum fate)fate, i, &left);
+            subject_init(&subjects[fate][i], loop, http, (enum fate)fate, i, &stalls, &left);
     loop_run(loop);
     check(subjects[CLOSED_PORT], "closed port", 1000);
     check(subjects[RESET_PORT], "reset", 1000);
@@ -165,6 +167,7 @@ static void gateways_die_and_recover_in_time(void **state)
     for (unsigned fate = 0; fate < FATES; fate++)
         for (unsigned i = 0; i < GATEWAYS; i++)
             subject_done(&subjects[fate][i]);
+    stalls_done(&stalls);
     http_free(http);
     loop_free(loop);
 }
