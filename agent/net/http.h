@@ -80,9 +80,8 @@ struct http_call {
     void *context;
 
     /* -- result, valid in on_done -- */
-    int status; /* HTTP status; 0 when none was received; set before the first on_data */
-    struct strbuf
-        body; /* collected body (also of non-2xx answers in streaming calls, whose first 64 KiB are all of it) */
+    int status;         /* HTTP status; 0 when none was received; set before the first on_data */
+    struct strbuf body; /* collected; of a non-2xx answer to a streaming call its first 64 KiB */
     char content_type[64];
     int64_t retry_after_ms; /* -1 when absent */
     char warning[256];      /* first Warning header, "" when none (RFC 7234 299) */

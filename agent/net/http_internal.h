@@ -81,9 +81,8 @@ struct http_transfer {
     bool is_waiting; /* in origin->waiting */
     bool is_paused;  /* curl keeps what did not fit into the inbox, and reads no more */
     bool is_over;    /* nothing comes any more */
-    bool
-        forgiven; /* silence was over in time once, and the loop too late to tell whose that was; nothing was heard since */
-    bool is_cut; /* an error page was longer than anybody reads: answered all the same */
+    bool forgiven;   /* silent for too long once, when the loop was late; nothing was heard since */
+    bool is_cut;     /* an error page was longer than anybody reads: answered all the same */
 };
 
 /** Ends the call. @param error  copied, may be the transfer's own; ERR_OK in it for a call that worked.
