@@ -663,8 +663,9 @@ static void an_owner_may_free_the_origin_between_its_pieces(void **state)
         open_lane(&lane, &body);
         read_with(&lane, &one);
         read_with(&lane, &two);
-        http_bench_run_for(&lane.bench, 100);
-        assert_null(lane.bench.origin);
+        while (lane.bench.origin != NULL)
+            http_bench_run_for(&lane.bench, 10);
+        http_bench_run_for(&lane.bench, 20);
         assert_int_equal(one.finished + two.finished, 0);
         assert_int_equal(fake_server_open(&lane.bench.server), 0);
         close_lane(&lane);

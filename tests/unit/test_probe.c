@@ -290,6 +290,8 @@ static void answers_are_told_apart(void **state)
         assert_int_equal(seen->body_truncated, cases[i].repeat > 0 && cases[i].how == PROBE_ANSWERED);
         assert_true(seen->body_bytes < PROBE_BODY_BYTES + 100000);
         run_for(&bench, 30);
+        for (unsigned rounds = 0; rounds < 100 && fake_gateway_open(&bench.gateway) > cases[i].kept; rounds++)
+            run_for(&bench, 30); /* its end is on its way */
         if (fake_gateway_open(&bench.gateway) != cases[i].kept)
             fail_msg("case %zu: %u connections are open", i, fake_gateway_open(&bench.gateway));
         assert_int_equal(bench.lost_count, 0);       /* what curl closed is no news */
@@ -561,14 +563,15 @@ static void overlapping_probes_leave_one_connection(void **state)
 {
     (void)state;
     struct bench bench;
-    bench_init(&bench, 5000);
-    bench.gateway.delay_ms = 200;
+    bench_init(&bench, 10000);
+    bench.gateway.delay_ms = 1000; /* time to send all */
     uint32_t ids[5];
     for (unsigned i = 0; i < 5; i++) {
         ids[i] = send_probe(&bench);
         run_for(&bench, 20);
     }
-    await_results(&bench, 5);
+    if (bench.count < 5)
+        await_results(&bench, 5 - (unsigned)bench.count); /* on a busy machine some are there already */
     for (unsigned i = 0; i < 5; i++) {
         unsigned at = 0; /* in any order: a busy machine accepts and answers several at once */
         while (at < 5 && bench.results[at].id != ids[i])
