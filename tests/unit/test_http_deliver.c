@@ -434,7 +434,7 @@ static void an_origin_that_takes_long_sits_out(void **state)
     (void)state;
     struct body body = make_body(SHAPE_LENGTH, true, 5 * MATCHES / 2);
     struct lane lane;
-    struct reader dear = {.sleep_ms = 20}, cheap = {0};
+    struct reader dear = {.sleep_ms = 60}, cheap = {0};
     open_lane(&lane, &body);
     struct http_origin *other =
         http_bench_origin(&lane.bench, &(struct http_origin_config){.base_url = lane.bench.url});
