@@ -43,7 +43,7 @@ static bool slice_is_ours(const struct slice *slice)
  * Link names. */
 static bool is_listed(const struct world_link *link, const struct service *service)
 {
-    if (link->knowledge[WORLD_TARGET_SERVICES] != WORLD_LISTED)
+    if (!budget_is_complete(link))
         return false;
     if (kv_get(&service->meta.labels, L5D_MIRRORED_GATEWAY) != NULL && gateway_is_unread(link))
         return false;

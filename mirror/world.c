@@ -240,8 +240,7 @@ bool cluster_is_linked(const struct world *world, const char *cluster_name, bool
         if (strcmp(link->declaration->cluster_name, cluster_name) != 0)
             continue;
         linked = true;
-        *ret_listed = *ret_listed && link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED &&
-                      world_link_left_out(link, WORLD_TARGET_SERVICES) == 0;
+        *ret_listed = *ret_listed && budget_is_complete(link);
     }
     return linked;
 }

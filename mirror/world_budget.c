@@ -44,6 +44,12 @@ bool budget_allows_gateway(const struct world_link *link)
     return max_bytes(link) == 0 || declared < WORLD_MAX_GATEWAYS;
 }
 
+bool budget_is_complete(const struct world_link *link)
+{
+    return link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED &&
+           world_link_left_out(link, WORLD_TARGET_SERVICES) == 0;
+}
+
 void budget_note_listing(struct world_link *link, enum world_collection collection)
 {
     link->left_out_before[collection] = world_link_left_out(link, collection);

@@ -169,6 +169,8 @@ size_t budget_of_gateway(void);
 size_t budget_of_unreadable(void);
 bool budget_allows(const struct world_link *link, size_t more_bytes, size_t less_bytes);
 bool budget_allows_gateway(const struct world_link *link);
+/** Whether the target's services are listed, with none left out: only then does absence mean anything. */
+bool budget_is_complete(const struct world_link *link);
 void budget_note_listing(struct world_link *link, enum world_collection collection); /* one begins */
 void budget_note_listed(struct world_link *link, enum world_collection collection);  /* it is complete */
 /** @return ERR_LIMIT. */
