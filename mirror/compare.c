@@ -16,37 +16,47 @@ bool compare_service_right(const struct service *there, const struct service *wa
            kv_equal(&there->meta.annotations, &wanted->meta.annotations) && service_ports_equal(there, wanted);
 }
 
-static bool slice_ports_equal(const struct slice *a, const struct slice *b)
+bool compare_slice_ports_equal(const struct slice *a, const struct slice *b)
 {
     if (a->port_count != b->port_count)
         return false;
     for (uint32_t i = 0; i < a->port_count; i++) {
         const struct slice_port *x = &a->ports[i], *y = &b->ports[i];
-        if (x->port != y->port || x->protocol != y->protocol || strcmp(x->name, y->name) != 0 ||
-            strcmp(x->app_protocol, y->app_protocol) != 0)
+        if (x->port != y->port || x->protocol != y->protocol || x->subset != y->subset ||
+            strcmp(x->name, y->name) != 0 || strcmp(x->app_protocol, y->app_protocol) != 0)
             return false;
     }
     return true;
+}
+
+bool compare_conditions_equal(const struct slice_endpoint *a, const struct slice_endpoint *b)
+{
+    return a->ready == b->ready && a->serving == b->serving && a->terminating == b->terminating;
 }
 
 static bool endpoints_equal(const struct slice *a, const struct slice *b)
 {
     if (a->endpoint_count != b->endpoint_count)
         return false;
-    for (uint32_t i = 0; i < a->endpoint_count; i++)
-        if (a->endpoints[i].ready != b->endpoints[i].ready ||
-            strcmp(a->endpoints[i].address, b->endpoints[i].address) != 0 ||
-            strcmp(a->endpoints[i].hostname, b->endpoints[i].hostname) != 0)
+    for (uint32_t i = 0; i < a->endpoint_count; i++) {
+        const struct slice_endpoint *x = &a->endpoints[i], *y = &b->endpoints[i];
+        if (!compare_conditions_equal(x, y) || x->subset != y->subset || strcmp(x->address, y->address) != 0 ||
+            strcmp(x->hostname, y->hostname) != 0 || strcmp(x->zone, y->zone) != 0)
             return false;
+    }
     return true;
+}
+
+bool compare_slice_content_equal(const struct slice *a, const struct slice *b)
+{
+    return a->address_type == b->address_type && compare_slice_ports_equal(a, b) && endpoints_equal(a, b);
 }
 
 bool compare_slice_right(const struct slice *there, const struct slice *wanted)
 {
     return !there->irregular && kv_equal(&there->meta.labels, &wanted->meta.labels) &&
            kv_equal(&there->meta.annotations, &wanted->meta.annotations) &&
-           strcmp(there->meta.owner_uid, wanted->meta.owner_uid) == 0 && there->address_type == wanted->address_type &&
-           slice_ports_equal(there, wanted) && endpoints_equal(there, wanted);
+           strcmp(there->meta.owner_uid, wanted->meta.owner_uid) == 0 && compare_slice_content_equal(there, wanted);
 }
 
 /* ---- telling writes apart ---- */
@@ -62,6 +72,8 @@ static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t count)
 }
 
 static uint64_t hash_text(uint64_t hash, const char *text) { return hash_bytes(hash, text, strlen(text) + 1); }
+
+uint64_t compare_text_digest(const char *text) { return hash_text(FNV_SEED, text); }
 
 static uint64_t hash_number(uint64_t hash, uint64_t number) { return hash_bytes(hash, &number, sizeof(number)); }
 
@@ -93,8 +105,11 @@ static uint64_t hash_slice(uint64_t hash, const struct slice *slice)
     hash = hash_meta(hash, &slice->meta);
     for (uint32_t i = 0; i < slice->port_count; i++)
         hash = hash_number(hash_text(hash, slice->ports[i].name), slice->ports[i].port);
-    for (uint32_t i = 0; i < slice->endpoint_count; i++)
-        hash = hash_number(hash_text(hash, slice->endpoints[i].address), slice->endpoints[i].ready);
+    for (uint32_t i = 0; i < slice->endpoint_count; i++) {
+        const struct slice_endpoint *endpoint = &slice->endpoints[i];
+        unsigned conditions = endpoint->ready | (unsigned)endpoint->serving << 1 | (unsigned)endpoint->terminating << 2;
+        hash = hash_number(hash_text(hash_text(hash, endpoint->address), endpoint->zone), conditions);
+    }
     return hash_number(hash, slice->endpoint_count);
 }
 

@@ -47,12 +47,24 @@ static bool stays_headless(const struct mirror *mirror, const struct claim *clai
     return summary == NULL || summary->ready == 0 || target_endpoints_unreadable(claim->link);
 }
 
+/* Until the target's own endpoints are known such a mirror stays as it is, and follows its gateway. */
+static bool leads_through_gateway(const struct mirror *mirror)
+{
+    const struct source_slice *entry = mirror->slices;
+    for (; entry != NULL; entry = entry->next)
+        if (slice_is_of_pods(entry->slice))
+            return false;
+    return mirror->slices != NULL;
+}
+
 static enum mode mode_of(const struct mirror *mirror, const struct claim *claim)
 {
     if (claim->kind == CLAIM_GATEWAY)
         return MODE_OF_THE_GATEWAY;
     if (claim->kind == CLAIM_HOST)
         return MODE_HOST;
+    if (claim_is_pods(claim) && (target_pods_known(claim) || !leads_through_gateway(mirror)))
+        return claim_is_discovery(claim) ? MODE_DISCOVERY_PODS : MODE_PODS;
     if (claim_is_discovery(claim))
         return MODE_DISCOVERY;
     bool headless =
@@ -66,6 +78,8 @@ const char *plan_mode_name(const struct claim *claim)
                                         [MODE_HEADLESS] = "headless",
                                         [MODE_HOST] = "hostname",
                                         [MODE_DISCOVERY] = "remote-discovery",
+                                        [MODE_PODS] = "pods",
+                                        [MODE_DISCOVERY_PODS] = "remote-discovery-pods",
                                         [MODE_OF_THE_GATEWAY] = "gateway-mirror"};
     return claim->kind == CLAIM_FEDERATED ? "federated" : names[mode_of(claim->mirror, claim)];
 }
@@ -122,11 +136,34 @@ bool desired_is_draining(const struct claim *claim)
     return claim->kind != CLAIM_GATEWAY && (claim->link->declaration->drain || claim->gateway->spec.drain);
 }
 
+/* Traffic does not pass the gateway, whose state means nothing here. */
+static void judge_pods(const struct claim *claim, struct desired *desired)
+{
+    const struct endpoint_summary *summary = target_endpoints(claim->link, claim->key);
+    bool unreadable = target_endpoints_unreadable(claim->link);
+    desired->remark = "";
+    desired->endpoints = target_pods_known(claim) ? ENDPOINTS_FULL : ENDPOINTS_KEEP;
+    if (unreadable) {
+        desired->remark = "the target's endpoints may not be read: those of the mirror stay as they are";
+    } else if (desired->endpoints == ENDPOINTS_KEEP) {
+        desired->pending = true;
+        desired->remark = claim->link->knowledge[WORLD_TARGET_SLICES] == WORLD_UNKNOWN
+                              ? "the target's endpoints are not listed yet"
+                              : "the target's endpoints are being read";
+    } else if (claim->link->declaration->drain) {
+        desired->remark = "draining: annotation " LINK_DRAIN " is set";
+    } else if (summary == NULL || summary->ready == 0) {
+        desired->remark = "the exported service has no ready endpoint";
+    }
+}
+
 static void judge_endpoints(struct arena *arena, const struct claim *claim, enum mode mode, struct desired *desired)
 {
     const struct world_gateway *gateway = claim->gateway;
     desired->remark = "";
-    if (mode == MODE_DISCOVERY) {
+    if (mode == MODE_PODS || mode == MODE_DISCOVERY_PODS) {
+        judge_pods(claim, desired);
+    } else if (mode == MODE_DISCOVERY) {
         desired->endpoints = ENDPOINTS_NONE;
         if (claim->link->declaration->drain)
             desired->remark = "annotation " LINK_DRAIN " has no effect: the service is resolved in the target itself";
@@ -158,10 +195,30 @@ static void judge_endpoints(struct arena *arena, const struct claim *claim, enum
     }
 }
 
-/* Before the target's slices are listed nobody knows whether a headless service has hostnames. */
-static void judge_headless(const struct mirror *mirror, const struct claim *claim, struct desired *desired)
+/* A mistake in the annotation that stands in nobody's way. */
+static void judge_wish(struct arena *arena, const struct claim *claim, enum mode mode, struct desired *desired)
 {
-    if (claim->kind != CLAIM_SERVICE || !target_is_headless(claim->link, claim->service) ||
+    const char *wish =
+        claim->kind == CLAIM_SERVICE ? kv_get(&claim->service->service->meta.annotations, EXPORT_ENDPOINTS) : NULL;
+    if (desired->remark[0] != '\0')
+        return;
+    if (claim_is_pods(claim) && mode == MODE_GATEWAY)
+        desired->remark = "through the gateway until the target's endpoints are known";
+    else if (wish != NULL && from_secret(claim))
+        desired->remark = "annotation " EXPORT_ENDPOINTS " has no effect: a link by Secret leads through gateways";
+    else if (wish != NULL && strcmp(wish, ENDPOINTS_OF_PODS) != 0 && strcmp(wish, ENDPOINTS_OF_GATEWAY) != 0)
+        desired->remark =
+            arena_printf(arena,
+                         "annotation " EXPORT_ENDPOINTS " is \"%.60s\", which is neither " ENDPOINTS_OF_GATEWAY
+                         " nor " ENDPOINTS_OF_PODS ", and is left out of account",
+                         wish);
+}
+
+/* Before the target's slices are listed nobody knows whether a headless service has hostnames. */
+static void judge_headless(const struct mirror *mirror, const struct claim *claim, enum mode mode,
+                           struct desired *desired)
+{
+    if (claim->kind != CLAIM_SERVICE || mode == MODE_PODS || !target_is_headless(claim->link, claim->service) ||
         claim->link->knowledge[WORLD_TARGET_SLICES] != WORLD_UNKNOWN)
         return;
     desired->undecided = true;
@@ -175,10 +232,16 @@ void desired_build(struct arena *arena, const struct mirror *mirror, const struc
                    struct desired *ret_desired)
 {
     enum mode mode = mode_of(mirror, claim);
-    *ret_desired = (struct desired){.service = desired_service(arena, mirror, claim, mode)};
+    *ret_desired = (struct desired){.service = desired_service(arena, mirror, claim, mode),
+                                    .is_discovery = mode == MODE_DISCOVERY || mode == MODE_DISCOVERY_PODS,
+                                    .is_pods = mode == MODE_PODS || mode == MODE_DISCOVERY_PODS};
     judge_endpoints(arena, claim, mode, ret_desired);
-    judge_headless(mirror, claim, ret_desired);
+    judge_headless(mirror, claim, mode, ret_desired);
+    judge_wish(arena, claim, mode, ret_desired);
     if (ret_desired->endpoints == ENDPOINTS_KEEP || ret_desired->endpoints == ENDPOINTS_NONE)
         return;
-    desired_slices(arena, mirror, claim, mode, ret_desired);
+    if (ret_desired->is_pods)
+        desired_pods(arena, mirror, claim, ret_desired);
+    else
+        desired_slices(arena, mirror, claim, mode, ret_desired);
 }

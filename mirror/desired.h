@@ -9,7 +9,7 @@
 enum desired_endpoints {
     ENDPOINTS_KEEP,  /* not known yet: whatever the API holds stays, nothing is added */
     ENDPOINTS_EMPTY, /* no endpoint */
-    ENDPOINTS_FULL,  /* the gateway's addresses, or the mirrors of the hostnames */
+    ENDPOINTS_FULL,  /* the gateway's addresses, the mirrors of the hostnames, or the target's own endpoints */
     ENDPOINTS_NONE,  /* no slices: resolved in the target */
 };
 
@@ -19,11 +19,12 @@ bool desired_host_may_be_made(const struct claim *host);
 struct desired {
     struct service service;
     enum desired_endpoints endpoints;
-    bool pending;       /* what the endpoints should be is about to be known */
-    bool undecided;     /* whether it is headless is about to be known: a mirror that is there stays, none is made */
-    const char *remark; /* why there are none, or not all, for the status; "" when there are */
-    struct slice slices
-        [2]; /* IPv4 and IPv6, or one for Endpoints, those that should exist; their meta.uid and resource_version are "" */
+    bool pending;         /* what the endpoints should be is about to be known */
+    bool undecided;       /* whether it is headless is about to be known: a mirror that is there stays, none is made */
+    bool is_discovery;    /* Linkerd resolves it in the target, whatever slices there are */
+    bool is_pods;         /* its slices hold the target's own endpoints */
+    const char *remark;   /* why there are none, or not all, for the status; "" when there are */
+    struct slice *slices; /* those that should exist; their meta.uid and resource_version are "" */
     uint32_t slice_count;
 };
 

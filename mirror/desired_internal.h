@@ -8,6 +8,8 @@ enum mode {
     MODE_HEADLESS,       /* endpoints are the mirrors of its hostnames */
     MODE_HOST,           /* the mirror of one hostname, through the gateway */
     MODE_DISCOVERY,      /* no endpoints: resolved in the target */
+    MODE_PODS,           /* endpoints are the target's own */
+    MODE_DISCOVERY_PODS, /* resolved in the target, and for others than Linkerd the target's own endpoints */
     MODE_OF_THE_GATEWAY, /* the gateway's own mirror */
 };
 
@@ -23,6 +25,15 @@ struct service desired_service(struct arena *arena, const struct mirror *mirror,
                                enum mode mode);
 
 /* desired_slices.c */
+/** A slice, or Endpoints where these are written, without annotations, endpoints and ports yet; of IPv4 until told otherwise. */
+struct slice desired_slice(struct arena *arena, const struct mirror *mirror, const struct service *service,
+                           const char *name);
+/** Of Endpoints: the ready addresses first, and no ports without an address. */
+void desired_settle_endpoints(struct arena *arena, struct slice *slice);
 /** Fills `desired->slices`; of a headless mirror also says which hostnames are missing. */
 void desired_slices(struct arena *arena, const struct mirror *mirror, const struct claim *claim, enum mode mode,
                     struct desired *desired);
+
+/* desired_pods.c */
+/** Fills `desired->slices` with the target's own endpoints. */
+void desired_pods(struct arena *arena, const struct mirror *mirror, const struct claim *claim, struct desired *desired);

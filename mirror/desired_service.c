@@ -26,7 +26,7 @@ static struct kv_list service_labels(struct arena *arena, const struct claim *cl
     } else {
         metadata_copy_labels(&labels, &claim->service->service->meta.labels, claim->link->declaration);
     }
-    if (mode == MODE_DISCOVERY) {
+    if (mode == MODE_DISCOVERY || mode == MODE_DISCOVERY_PODS) {
         kv_builder_set(&labels, L5D_REMOTE_DISCOVERY, cluster_of(claim));
         kv_builder_set(&labels, L5D_REMOTE_SERVICE, claim->service->service->meta.name);
     }
@@ -134,11 +134,19 @@ static void probe_port(struct arena *arena, const struct claim *claim, struct se
     service->port_count = 1;
 }
 
+/* 2.8 did not carry it along. */
+static bool has_affinity(const struct claim *claim, enum mode mode, bool headless)
+{
+    return (mode == MODE_GATEWAY || mode == MODE_PODS || mode == MODE_DISCOVERY_PODS) && !headless &&
+           !from_secret(claim);
+}
+
 struct service desired_service(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
                                enum mode mode)
 {
     char namespace[OBJECT_KEY_BYTES];
     const char *name = object_key_split(mirror->key, namespace);
+    bool headless = mode == MODE_HEADLESS || (mode == MODE_PODS && target_may_be_headless(claim->link, claim->service));
     struct service service = {
         .meta = {.namespace = arena_strdup(arena, namespace),
                  .name = name,
@@ -148,10 +156,9 @@ struct service desired_service(struct arena *arena, const struct mirror *mirror,
                  .labels = service_labels(arena, claim, mode),
                  .annotations = service_annotations(arena, claim, mode)},
         .type = SERVICE_CLUSTER_IP,
-        .headless = mode == MODE_HEADLESS,
-        .cluster_ip = mode == MODE_HEADLESS ? "None" : "",
-        /* 2.8 did not carry it along. */
-        .affinity_s = mode == MODE_GATEWAY && !from_secret(claim) ? claim->service->service->affinity_s : 0,
+        .headless = headless,
+        .cluster_ip = headless ? "None" : "",
+        .affinity_s = has_affinity(claim, mode, headless) ? claim->service->service->affinity_s : 0,
     };
     if (mode == MODE_OF_THE_GATEWAY)
         probe_port(arena, claim, &service);

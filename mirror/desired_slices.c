@@ -8,8 +8,11 @@ static struct kv_list slice_labels(struct arena *arena, const struct service *se
 {
     struct kv_builder labels;
     kv_builder_init(&labels, arena);
-    for (size_t i = 0; i < service->meta.labels.count; i++)
-        kv_builder_set(&labels, service->meta.labels.items[i].key, service->meta.labels.items[i].value);
+    for (size_t i = 0; i < service->meta.labels.count; i++) {
+        const struct kv *label = &service->meta.labels.items[i];
+        if (!text_starts_with(label->key, L5D_LINK_GROUP "/")) /* what tells how to resolve the Service */
+            kv_builder_set(&labels, label->key, label->value);
+    }
     if (!is_endpoints) {
         kv_builder_set(&labels, K8S_SERVICE_NAME, service->meta.name);
         kv_builder_set(&labels, K8S_MANAGED_BY, SLICE_MANAGED_BY);
@@ -38,7 +41,7 @@ static void slice_ports(struct arena *arena, const struct claim *claim, const st
         return;
     for (uint32_t i = 0; i < service->port_count; i++)
         ports[i] = (struct slice_port){service->ports[i].name, service->ports[i].protocol, port,
-                                       service->ports[i].app_protocol};
+                                       service->ports[i].app_protocol, 0};
     slice->ports = ports;
     slice->port_count = service->port_count;
 }
@@ -80,8 +83,8 @@ static void slice_endpoints(struct arena *arena, const struct mirror *mirror, co
         if (family != IP_NONE && address->family != family)
             continue;
         bool ready = address_ready(mirror, claim, address);
-        endpoints[slice->endpoint_count++] =
-            (struct slice_endpoint){.address = address->text, .hostname = "", .ready = ready, .serving = ready};
+        endpoints[slice->endpoint_count++] = (struct slice_endpoint){
+            .address = address->text, .hostname = "", .zone = "", .ready = ready, .serving = ready};
     }
     slice->endpoints = endpoints;
 }
@@ -102,30 +105,41 @@ static const char *slice_name(struct arena *arena, const char *service_name, enu
     return arena_printf(arena, "%s%s", service_name, family == IP_V4 ? SLICE_SUFFIX_V4 : SLICE_SUFFIX_V6);
 }
 
-static struct slice *new_slice(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
-                               enum ip_family family, struct desired *desired)
+struct slice desired_slice(struct arena *arena, const struct mirror *mirror, const struct service *service,
+                           const char *name)
 {
-    struct slice *slice = &desired->slices[desired->slice_count++];
-    const struct service *service = &desired->service;
-    bool is_endpoints = family == IP_NONE;
-    *slice = (struct slice){
+    bool is_endpoints = mirror->world->config.write_endpoints;
+    return (struct slice){
         .is_endpoints = is_endpoints,
         .meta = {.namespace = service->meta.namespace,
-                 .name = slice_name(arena, service->meta.name, family),
+                 .name = name,
                  .uid = "",
                  .resource_version = "",
                  .owner_uid = mirror->service != NULL ? mirror->service->meta.uid : "",
-                 .labels = slice_labels(arena, service, is_endpoints),
-                 .annotations = slice_annotations(arena, claim)},
+                 .labels = slice_labels(arena, service, is_endpoints)},
         .service_name = service->meta.name,
         .managed_by = SLICE_MANAGED_BY,
-        .address_type = family == IP_V6 ? ADDRESS_IPV6 : ADDRESS_IPV4,
+        .address_type = ADDRESS_IPV4,
     };
+}
+
+/* @return NULL: the arena failed. */
+static struct slice *new_slice(struct arena *arena, const struct mirror *mirror, const struct claim *claim,
+                               enum ip_family family, struct desired *desired)
+{
+    const struct service *service = &desired->service;
+    if (desired->slices == NULL)
+        desired->slices = arena_array(arena, 2, sizeof(*desired->slices)); /* one for each family */
+    if (desired->slices == NULL)
+        return NULL;
+    struct slice *slice = &desired->slices[desired->slice_count++];
+    *slice = desired_slice(arena, mirror, service, slice_name(arena, service->meta.name, family));
+    slice->meta.annotations = slice_annotations(arena, claim);
+    slice->address_type = family == IP_V6 ? ADDRESS_IPV6 : ADDRESS_IPV4;
     return slice;
 }
 
-/* Endpoints tell the ready addresses first, and no ports without an address. */
-static void settle_endpoints(struct arena *arena, struct slice *slice)
+void desired_settle_endpoints(struct arena *arena, struct slice *slice)
 {
     struct slice_endpoint *sorted = arena_array(arena, slice->endpoint_count, sizeof(*sorted));
     uint32_t count = 0;
@@ -143,10 +157,12 @@ static void add_slice(struct arena *arena, const struct mirror *mirror, const st
                       enum ip_family family, struct desired *desired)
 {
     struct slice *slice = new_slice(arena, mirror, claim, family, desired);
+    if (slice == NULL)
+        return;
     slice_ports(arena, claim, &desired->service, slice);
     if (desired->endpoints == ENDPOINTS_FULL)
         slice_endpoints(arena, mirror, claim, family, slice);
-    settle_endpoints(arena, slice);
+    desired_settle_endpoints(arena, slice);
 }
 
 /* ---- the slice of a headless mirror ---- */
@@ -196,6 +212,7 @@ static void headless_endpoints(struct arena *arena, const struct mirror *mirror,
         bool ready = host_ready(mirror, claim, host);
         endpoints[slice->endpoint_count++] = (struct slice_endpoint){.address = host_address(mirror, host),
                                                                      .hostname = host->hostname,
+                                                                     .zone = "",
                                                                      .ready = ready,
                                                                      .serving = ready};
     }
@@ -210,7 +227,7 @@ static void headless_ports(struct arena *arena, const struct service *service, s
         return;
     for (uint32_t i = 0; i < service->port_count; i++)
         ports[i] = (struct slice_port){service->ports[i].name, service->ports[i].protocol, service->ports[i].port,
-                                       service->ports[i].app_protocol};
+                                       service->ports[i].app_protocol, 0};
     slice->ports = ports;
     slice->port_count = service->port_count;
 }
@@ -219,10 +236,12 @@ static void add_headless_slice(struct arena *arena, const struct mirror *mirror,
                                enum ip_family family, struct desired *desired)
 {
     struct slice *slice = new_slice(arena, mirror, claim, family, desired);
+    if (slice == NULL)
+        return;
     headless_ports(arena, &desired->service, slice);
     if (desired->endpoints == ENDPOINTS_FULL)
         headless_endpoints(arena, mirror, claim, family, slice);
-    settle_endpoints(arena, slice);
+    desired_settle_endpoints(arena, slice);
 }
 
 /* A hostname that cannot be mirrored holds nothing up: the service is told as mirrored, and what of it is not. */

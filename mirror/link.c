@@ -253,6 +253,18 @@ static bool judge_switch(struct judge *judge, const char *annotation, const char
     return otherwise;
 }
 
+/* Whether endpoints are to be the target's own. */
+static bool judge_endpoints(struct judge *judge, const char *text)
+{
+    bool pods = text != NULL && strcmp(text, ENDPOINTS_OF_PODS) == 0;
+    if (text != NULL && !pods && strcmp(text, ENDPOINTS_OF_GATEWAY) != 0)
+        warn(judge,
+             "annotation " EXPORT_ENDPOINTS " is \"%.60s\", which is neither " ENDPOINTS_OF_GATEWAY
+             " nor " ENDPOINTS_OF_PODS ", and is left out of account",
+             text);
+    return pods;
+}
+
 enum err_code link_from_resource(struct arena *arena, const struct link_resource *resource,
                                  const struct link **ret_link, struct err *reterr)
 {
@@ -280,6 +292,7 @@ enum err_code link_from_resource(struct arena *arena, const struct link_resource
         .excluded_label_count = resource->excluded_label_count,
         .drain = judge_switch(&judge, LINK_DRAIN, resource->drain, false),
         .mirror_headless = judge_switch(&judge, EXPORT_HEADLESS, resource->headless, true),
+        .mirror_pods = judge_endpoints(&judge, resource->endpoints),
         .allowed_labels = copy_optional(arena, resource->allowed_labels),
         .allowed_annotations = copy_optional(arena, resource->allowed_annotations),
     };
@@ -405,6 +418,7 @@ bool link_equal(const struct link *a, const struct link *b)
            strcmp(a->cluster_domain, b->cluster_domain) == 0 &&
            strcmp(a->credentials_secret, b->credentials_secret) == 0 && strcmp(a->warning, b->warning) == 0 &&
            a->drain == b->drain && naming_equal(&a->naming, &b->naming) && a->mirror_headless == b->mirror_headless &&
+           a->mirror_pods == b->mirror_pods &&
            text_equal(a->allowed_labels, b->allowed_labels) &&
            text_equal(a->allowed_annotations, b->allowed_annotations) && selector_equal(&a->selector, &b->selector) &&
            selector_equal(&a->discovery_selector, &b->discovery_selector) &&

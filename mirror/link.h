@@ -40,7 +40,7 @@ struct link_resource {
     struct selector selector; /* empty: nothing */
     struct selector remote_discovery_selector, federated_service_selector;
     const char *selector_error;                       /* NULL, or the field and why it could not be read */
-    const char *drain, *headless;                     /* annotations LINK_DRAIN and EXPORT_HEADLESS */
+    const char *drain, *headless, *endpoints;         /* annotations LINK_DRAIN, EXPORT_HEADLESS and EXPORT_ENDPOINTS */
     const char *gateway;                              /* annotation LINK_GATEWAY */
     const char *allowed_labels, *allowed_annotations; /* annotations LINK_ALLOWED_*: comma lists */
     struct naming naming;
@@ -76,6 +76,7 @@ struct link {
     /* LINK_RESOURCE only */
     struct selector selector, discovery_selector;
     bool mirror_headless; /* hostnames get mirrors, where the agent makes such at all */
+    bool mirror_pods;     /* endpoints are the target's own, where the service does not say otherwise */
     /* "namespace/name" of the Service in the target that tells of the gateway whatever the fields below leave open; NULL when they alone do. */
     const char *gateway_service;
     bool has_gateway;                     /* gatewayAddress and gatewayPort were given */

@@ -38,7 +38,11 @@
 #define EXPORT_NAME "svcmirror.io/export-name"
 #define EXPORT_NAMESPACE "svcmirror.io/export-namespace"
 #define EXPORT_HEADLESS "svcmirror.io/headless"
-/* EXPORT_HEADLESS on Links too: for all services of the link */
+#define EXPORT_ENDPOINTS "svcmirror.io/endpoints"
+/* EXPORT_HEADLESS and EXPORT_ENDPOINTS on Links too: for all services of the link */
+/* values of EXPORT_ENDPOINTS: whose addresses a mirror's endpoints are */
+#define ENDPOINTS_OF_GATEWAY "gateway"
+#define ENDPOINTS_OF_PODS "pods"
 /* on Links, credentials Secrets and gateway Services */
 #define LINK_DRAIN "svcmirror.io/drain"
 /* on Links and credentials Secrets */
@@ -74,6 +78,7 @@
 #define K8S_SERVICE_NAME "kubernetes.io/service-name"
 #define K8S_MANAGED_BY "endpointslice.kubernetes.io/managed-by"
 #define K8S_HEADLESS "service.kubernetes.io/headless"
+#define K8S_OVER_CAPACITY "endpoints.kubernetes.io/over-capacity" /* on v1 Endpoints that do not hold all */
 #define K8S_APP_MANAGED_BY "app.kubernetes.io/managed-by"
 /* its value on Links that svcmirror made */
 #define LINK_MANAGED_BY "svcmirror"
@@ -81,6 +86,8 @@
 #define K8S_MADE_BY_SELECTOR "endpointslice-controller.k8s.io"
 #define SLICE_MANAGED_BY "svcmirror"
 
-/* Our slices are called "<mirror>.ipv4" and "<mirror>.ipv6": a Service's name has no dot, so no two mirrors can want one slice name. */
+/* Our slices are called "<mirror>.ipv4" and "<mirror>.ipv6", those with the target's own endpoints "<mirror>.pods.<slice in the target>": a Service's
+ * name has no dot, so no two mirrors can want one slice name. */
 #define SLICE_SUFFIX_V4 ".ipv4"
 #define SLICE_SUFFIX_V6 ".ipv6"
+#define SLICE_INFIX_PODS ".pods."

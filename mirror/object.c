@@ -120,6 +120,7 @@ static const struct slice_endpoint *pack_endpoints(struct packer *packer, const 
         struct slice_endpoint endpoint = source->endpoints[i];
         endpoint.address = pack_text(packer, endpoint.address);
         endpoint.hostname = pack_text(packer, endpoint.hostname);
+        endpoint.zone = pack_text(packer, endpoint.zone);
         if (endpoints != NULL)
             endpoints[i] = endpoint;
     }
@@ -158,6 +159,13 @@ size_t service_bytes(const struct service *service)
 {
     struct packer packer = {0};
     (void)pack_service(&packer, service);
+    return packer.used_bytes;
+}
+
+size_t slice_bytes(const struct slice *slice)
+{
+    struct packer packer = {0};
+    (void)pack_slice(&packer, slice);
     return packer.used_bytes;
 }
 

@@ -75,8 +75,10 @@ const char *address_type_name(enum address_type type); /* "IPv4" ... */
 struct slice_endpoint {
     const char *address;  /* the first of `addresses`: the only one whose meaning is defined by the API */
     const char *hostname; /* "" when none */
+    const char *zone;     /* "" when not told */
     bool ready;           /* conditions.ready, true when absent (API rule) */
     bool serving, terminating;
+    uint16_t subset; /* of v1 Endpoints: which one it is in; 0 in slices */
 };
 
 struct slice_port {
@@ -84,6 +86,7 @@ struct slice_port {
     enum protocol protocol;
     uint16_t port; /* 0 when absent ("all ports") */
     const char *app_protocol;
+    uint16_t subset; /* as of endpoints */
 };
 
 /** An EndpointSlice, or v1 Endpoints where these are written instead: one object for both families then, whose `address_type` says nothing. */
@@ -117,6 +120,7 @@ struct service *service_copy(const struct service *service) MUST_USE;
 struct slice *slice_copy(const struct slice *slice) MUST_USE;
 /** How large the block of a copy is. */
 size_t service_bytes(const struct service *service);
+size_t slice_bytes(const struct slice *slice);
 
 /** "namespace/name", the key of every map of objects; @return new in the arena, NULL when it failed. */
 const char *object_key(struct arena *arena, const char *namespace, const char *name);

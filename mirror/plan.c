@@ -294,12 +294,26 @@ static bool is_wanted(const struct desired *desired, const struct slice *slice)
     return false;
 }
 
+/* Why a slice of ours goes that is not wanted. */
+static const char *why_not(const struct planner *planner, const struct desired *desired, const struct slice *slice)
+{
+    bool of_pods = slice_is_of_pods(slice);
+    if (desired->endpoints == ENDPOINTS_NONE)
+        return "it is resolved in the target: no endpoints here";
+    if (planner->world->config.write_endpoints && !slice->is_endpoints)
+        return "Endpoints are written instead";
+    if (desired->is_pods)
+        return of_pods ? "the target has no such slice" : "the target's own endpoints take the place of the gateway";
+    return of_pods ? "the gateway takes the place of the target's own endpoints" : "no address of this family";
+}
+
+/* @param reason  NULL: each has its own. */
 static void delete_slices(struct planner *planner, const struct desired *desired, const char *reason)
 {
     for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next)
         if (slice_is_ours(entry->slice) && entry->slice->is_endpoints <= planner->world->config.write_endpoints &&
             !is_wanted(desired, entry->slice) && !entry->slice->meta.deleting)
-            delete_slice(planner, entry->slice, reason);
+            delete_slice(planner, entry->slice, reason != NULL ? reason : why_not(planner, desired, entry->slice));
 }
 
 void plan_delete_slices(struct planner *planner, const char *reason)
@@ -314,10 +328,7 @@ static void plan_slices(struct planner *planner, const struct desired *desired)
         return;
     for (uint32_t i = 0; i < desired->slice_count; i++)
         plan_slice(planner, &desired->slices[i]);
-    delete_slices(planner, desired,
-                  desired->endpoints == ENDPOINTS_NONE     ? "it is resolved in the target: no endpoints here"
-                  : planner->world->config.write_endpoints ? "Endpoints are written instead"
-                                                           : "no address of this family");
+    delete_slices(planner, desired, NULL);
 }
 
 /* A slice that Kubernetes made by a selector that somebody had put on the mirror stays when the selector goes. */
@@ -395,10 +406,10 @@ static void plan_winner(struct planner *planner, struct claim *claim)
         return; /* the slices need its uid */
     }
     /* Readiness first: a flip must not wait for metadata. A mirror that is resolved in its target says so before its endpoints go. */
-    if (desired.endpoints != ENDPOINTS_NONE)
+    if (!desired.is_discovery)
         plan_slices(planner, &desired);
     plan_service(planner, &desired.service);
-    if (desired.endpoints == ENDPOINTS_NONE)
+    if (desired.is_discovery)
         plan_slices(planner, &desired);
     if (planner->plan->write_count > 0)
         return;

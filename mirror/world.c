@@ -303,7 +303,19 @@ void world_begin(struct world *world, struct world_link *link, enum world_collec
     } else {
         world->generation[collection]++;
     }
+    if (link != NULL && collection == WORLD_TARGET_SLICES)
+        link->slices_wanted = false;
 }
+
+static bool slices_may_be_had(const struct world_link *link)
+{
+    return link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED &&
+           link->knowledge[WORLD_TARGET_SLICES] == WORLD_LISTED && !link->stale[WORLD_TARGET_SLICES];
+}
+
+bool world_wants_slices(const struct world_link *link) { return link->slices_wanted && slices_may_be_had(link); }
+
+bool world_awaits_slices(const struct world_link *link) { return link->slices_awaited && slices_may_be_had(link); }
 
 /* A collection that becomes known may allow deletes or settle readiness. */
 static void knowledge_changed(struct world *world, struct world_link *link, enum world_collection collection)
@@ -384,6 +396,8 @@ void world_end(struct world *world, struct world_link *link, enum world_collecti
     }
     link->knowledge[collection] = WORLD_LISTED;
     link->stale[collection] = false;
+    if (collection == WORLD_TARGET_SLICES)
+        link->slices_awaited = link->slices_wanted;
     target_sweep(link, collection);
     if (!news)
         return;

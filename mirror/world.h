@@ -147,6 +147,11 @@ bool mirror_is_foreign(const struct mirror *mirror);
 
 enum world_namespace { WORLD_NAMESPACE_ABSENT, WORLD_NAMESPACE_ACTIVE, WORLD_NAMESPACE_TERMINATING };
 enum world_namespace world_namespace_state(const struct world *world, const char *name);
+/** Whether endpoints are needed of slices of the target that were told before anybody knew: the collection is to be listed again. A listing that begins
+ *  answers it. */
+bool world_wants_slices(const struct world_link *link);
+/** Whether such a listing is still to begin or under way. */
+bool world_awaits_slices(const struct world_link *link);
 /** Objects known: Services and slices of mirrors, and namespaces, in the source; Services and slices kept of a target. */
 size_t world_collection_size(const struct world *world, const struct world_link *link,
                              enum world_collection collection);
@@ -218,6 +223,10 @@ const struct service *claim_service(const struct claim *claim); /* the exported 
 struct world_gateway *claim_gateway(const struct claim *claim); /* NULL for CLAIM_FEDERATED */
 /** Whether the mirror has no endpoints because it is resolved in the target itself. */
 bool claim_is_discovery(const struct claim *claim);
+/** Whether the mirror's endpoints are the target's own, as soon as they are known. */
+bool claim_is_pods(const struct claim *claim);
+/** Whether its traffic passes the gateway: neither of the two. */
+bool claim_is_through_gateway(const struct claim *claim);
 struct mirror *claim_mirror(const struct claim *claim);
 const struct claim_status *claim_status(const struct claim *claim);
 /** Records a status. @return whether `mirrored`, `reason` or `message` changed. A failed allocation leaves the message "". */

@@ -112,7 +112,7 @@ void claim_name_gateway(struct claim *claim, struct world_gateway *gateway)
 
 void claim_count(struct claim *claim)
 {
-    bool counts = !claim_is_discovery(claim);
+    bool counts = claim_is_through_gateway(claim);
     if (counts == claim->counted)
         return;
     claim->counted = counts;
@@ -181,6 +181,16 @@ bool claim_is_discovery(const struct claim *claim)
     const struct link *link = claim->link->declaration;
     return claim->kind == CLAIM_SERVICE && link->kind == LINK_RESOURCE &&
            selector_matches(&link->discovery_selector, &claim->service->service->meta.labels);
+}
+
+bool claim_is_pods(const struct claim *claim)
+{
+    return claim->kind == CLAIM_SERVICE && target_wants_pods(claim->link, claim->service);
+}
+
+bool claim_is_through_gateway(const struct claim *claim)
+{
+    return claim->gateway != NULL && !claim_is_discovery(claim) && !claim_is_pods(claim);
 }
 
 struct world_gateway *claim_gateway(const struct claim *claim) { return claim->gateway; }

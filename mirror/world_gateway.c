@@ -344,7 +344,7 @@ static bool leads_through(const struct world_gateway *gateway, const struct slic
     const struct link *link = gateway->link->declaration;
     const struct kv_list *labels = &slice->meta.labels;
     if (!kv_has(labels, L5D_CLUSTER_NAME, link->cluster_name) || kv_get(labels, L5D_MIRRORED_GATEWAY) != NULL ||
-        slice->endpoint_count == 0 || slice->endpoints[0].hostname[0] != '\0')
+        slice->endpoint_count == 0 || slice->endpoints[0].hostname[0] != '\0' || slice_is_of_pods(slice))
         return false;
     return link->kind == LINK_RESOURCE || (kv_has(labels, L5D_REMOTE_GATEWAY_NAME, gateway->spec.name) &&
                                            kv_has(labels, L5D_REMOTE_GATEWAY_NS, gateway->spec.namespace));
@@ -365,7 +365,7 @@ uint32_t world_gateway_remembered(const struct world_gateway *gateway, const cha
     const struct mirror *mirror = gateway->claim != NULL ? gateway->claim->mirror : mirror_through(gateway);
     uint32_t count = 0;
     for (const struct source_slice *at = mirror != NULL ? mirror->slices : NULL; at != NULL; at = at->next)
-        for (uint32_t i = 0; i < at->slice->endpoint_count && count < max; i++)
+        for (uint32_t i = 0; i < at->slice->endpoint_count && count < max && !slice_is_of_pods(at->slice); i++)
             ret_addresses[count++] = at->slice->endpoints[i].address;
     return count;
 }

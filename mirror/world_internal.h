@@ -21,7 +21,7 @@ struct mirror_rewrite {
     uint32_t object;  /* tells a mirror's objects apart */
     uint32_t repeats; /* how often in a row the very same update was wanted again */
 };
-enum { REWRITES = 3 }; /* a Service, two slices */
+enum { REWRITES = 3, MAX_REWRITES = 64 }; /* a Service, two slices; more where a mirror has more slices */
 
 struct mirror {
     struct world *world;
@@ -35,7 +35,7 @@ struct mirror {
     char (*seen)[SEEN_BYTES];        /* resourceVersions seen while held, a ring; NULL when not held */
     void *context;
     uint32_t service_generation;
-    uint8_t seen_count;
+    uint8_t seen_count, rewrite_count;
     bool foreign, held, unaccounted;
     bool marked, urgent; /* wants planning */
 };
@@ -109,6 +109,7 @@ struct target_host {
 
 struct target_slice {
     char *service_key;
+    struct slice *whole; /* its endpoints and ports, where mirrors have them: target_keep_pods(); NULL elsewhere */
     struct target_slice *next; /* of the same service */
     struct target_host *hosts; /* one block with their names */
     uint32_t host_count, ready, generation;
@@ -153,6 +154,8 @@ struct world_link {
     struct named_gateway named;
     struct map *unreadable;        /* "ns/name" of a Service that could not be decoded -> uint32_t, its generation */
     bool stale[WORLD_COLLECTIONS]; /* listed once, and not readable any more */
+    bool slices_wanted;            /* a slice was not kept whole that is needed so now */
+    bool slices_awaited;           /* likewise, until a listing that began since is complete */
     uint64_t claims_version;       /* raised whenever a claim of a service comes or goes */
     struct mirror_lane lanes[LANES];
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
@@ -210,6 +213,9 @@ void slice_key_format(const struct slice *slice, char key[OBJECT_KEY_BYTES]);
 /* world_cidr.c */
 void cidrs_sweep(struct world *world);
 
+/** Whether a mirror's slice holds the target's own endpoints, and not what leads through a gateway. */
+bool slice_is_of_pods(const struct slice *slice);
+
 /* world_source.c, world_target.c: what was not put since world_begin() is gone */
 void source_sweep(struct world *world, enum world_collection collection);
 void target_sweep(struct world_link *link, enum world_collection collection);
@@ -242,6 +248,8 @@ bool gateway_is_unread(const struct world_link *link);
 enum err_code target_sync_hosts(struct world_link *link, const char *key, struct target_service *entry) MUST_USE;
 void target_forget(struct world_link *link);
 enum err_code target_reconsider(struct world_link *link) MUST_USE; /* the declaration changed */
+/** Whether a headless service may have a headless mirror. */
+bool target_may_be_headless(const struct world_link *link, const struct target_service *entry);
 /** Whether the entry's hostnames get mirrors of their own, if it has any. */
 bool target_is_headless(const struct world_link *link, const struct target_service *entry);
 /** Whether the mirror's Service was made of the claim's exported service. */
@@ -268,6 +276,13 @@ bool target_moved(const struct world_link *link, const struct mirror *mirror);
 void target_drop_slice(struct world_link *link, const char *key);
 void target_free_slice(struct target_slice *slice); /* takes NULL */
 const struct endpoint_summary *target_endpoints(const struct world_link *link, const char *service_key);
+/** Whether the mirror of the entry is to have the target's own endpoints. */
+bool target_wants_pods(const struct world_link *link, const struct target_service *entry);
+/** Whether these are known, all of them. */
+bool target_pods_known(const struct claim *claim);
+/** Keeps the service's slices whole from now on, or no longer, as its mirror needs them. Those that were not kept are missing until world_wants_slices()
+ *  is answered. */
+void target_keep_pods(struct world_link *link, const char *service_key);
 /** Whether the target's endpoints cannot be read, or not any more. */
 bool target_endpoints_unreadable(const struct world_link *link);
 /** Whether its gateway is known, as that of a Link by its own fields is, and what is exported is not: mirrors that nothing claims follow the

@@ -201,18 +201,33 @@ static bool is_repeated(const struct mirror_rewrite *rewrite, uint64_t fingerpri
 
 static struct mirror_rewrite *find_rewrite(const struct mirror *mirror, uint32_t object)
 {
-    for (unsigned i = 0; mirror->rewrites != NULL && i < REWRITES; i++)
+    for (unsigned i = 0; i < mirror->rewrite_count; i++)
         if (mirror->rewrites[i].fingerprint != 0 && mirror->rewrites[i].object == object)
             return &mirror->rewrites[i];
     return NULL;
 }
 
+/* One for each object of the mirror, so that none is forgotten for another; what memory does not allow is paced less. */
+static void make_room(struct mirror *mirror)
+{
+    uint32_t wanted = 1 + mirror_slice_count(mirror);
+    wanted = wanted < REWRITES ? REWRITES : wanted > MAX_REWRITES ? MAX_REWRITES : wanted;
+    struct mirror_rewrite *more =
+        wanted > mirror->rewrite_count ? mem_zalloc(sizeof(*mirror->rewrites) * wanted) : NULL;
+    if (more == NULL)
+        return;
+    if (mirror->rewrite_count > 0)
+        memcpy(more, mirror->rewrites, sizeof(*more) * mirror->rewrite_count);
+    mem_free(mirror->rewrites);
+    mirror->rewrites = more;
+    mirror->rewrite_count = (uint8_t)wanted;
+}
+
 static struct mirror_rewrite *oldest_rewrite(struct mirror *mirror)
 {
-    if (mirror->rewrites == NULL)
-        mirror->rewrites = mem_zalloc(sizeof(*mirror->rewrites) * REWRITES);
+    make_room(mirror);
     struct mirror_rewrite *oldest = mirror->rewrites;
-    for (unsigned i = 1; oldest != NULL && i < REWRITES; i++)
+    for (unsigned i = 1; i < mirror->rewrite_count; i++)
         if (mirror->rewrites[i].written_ms < oldest->written_ms)
             oldest = &mirror->rewrites[i];
     return oldest;

@@ -127,17 +127,25 @@ bool world_slice_is_ours(const struct slice *slice, char ret_key[OBJECT_KEY_BYTE
     }
     if (strcmp(slice->managed_by, SLICE_MANAGED_BY) != 0 && !slice->meta.made_by_us)
         return false;
-    const char *name = slice->meta.name, *dot = strrchr(name, '.');
+    const char *name = slice->meta.name, *dot = strchr(name, '.');
     if (slice->service_name[0] != '\0') {
         object_key_format(ret_key, slice->meta.namespace, slice->service_name);
         return true;
     }
-    if (dot == NULL || (strcmp(dot, SLICE_SUFFIX_V4) != 0 && strcmp(dot, SLICE_SUFFIX_V6) != 0))
+    if (dot == NULL || (strcmp(dot, SLICE_SUFFIX_V4) != 0 && strcmp(dot, SLICE_SUFFIX_V6) != 0 &&
+                        !text_starts_with(dot, SLICE_INFIX_PODS)))
         return false;
     char service_name[OBJECT_KEY_BYTES];
     (void)snprintf(service_name, sizeof(service_name), "%.*s", (int)(dot - name), name);
     object_key_format(ret_key, slice->meta.namespace, service_name);
     return true;
+}
+
+bool slice_is_of_pods(const struct slice *slice)
+{
+    char key[OBJECT_KEY_BYTES];
+    return world_slice_is_ours(slice, key) && kv_get(&slice->meta.labels, L5D_MIRRORED_GATEWAY) == NULL &&
+           kv_get(&slice->meta.annotations, L5D_REMOTE_SVC_FQ_NAME) == NULL;
 }
 
 /* @return whether the slice belongs to a mirror, and to which. */

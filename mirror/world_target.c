@@ -115,13 +115,19 @@ static void drop_hosts(struct target_service *entry)
 
 /* ---- hostnames of headless services ---- */
 
-bool target_is_headless(const struct world_link *link, const struct target_service *entry)
+bool target_may_be_headless(const struct world_link *link, const struct target_service *entry)
 {
     const char *wish = kv_get(&entry->service->meta.annotations, EXPORT_HEADLESS);
     return link->declaration->kind == LINK_RESOURCE && link->declaration->mirror_headless &&
            link->world->config.mirror_headless && entry->claim != NULL && entry->service->headless &&
            !claim_is_discovery(entry->claim) && entry->service->port_count > 0 &&
            !(wish != NULL && strcmp(wish, "false") == 0);
+}
+
+/* With the target's own endpoints the hostnames are those of its pods. */
+bool target_is_headless(const struct world_link *link, const struct target_service *entry)
+{
+    return target_may_be_headless(link, entry) && !(target_wants_pods(link, entry) && target_pods_known(entry->claim));
 }
 
 static struct claim *take_host(struct claim **list, const char *hostname)
@@ -338,11 +344,13 @@ static enum err_code consider(struct world_link *link, struct map_entry *at)
     struct target_service *entry = map_value(at);
     if (is_exported(link, entry->service)) {
         TRY(claim_for(link, map_key(at), entry));
+        target_keep_pods(link, map_key(at));
         if (entry->hosts != NULL || target_is_headless(link, entry))
             TRY(target_sync_hosts(link, map_key(at), entry));
     } else {
         drop_hosts(entry);
         claim_free(TAKE(entry->claim));
+        target_keep_pods(link, map_key(at));
     }
     if (is_member(link, entry->service))
         return join_federated(link, map_key(at), entry);
@@ -396,6 +404,7 @@ static void drop_service(struct world_link *link, const char *entry_key)
     (void)map_take(link->services, key);
     mem_free(entry->service);
     mem_free(entry);
+    target_keep_pods(link, key);
     if (link->declaration->kind == LINK_SECRET)
         gateway_undeclared(link, key);
 }

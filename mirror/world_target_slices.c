@@ -1,7 +1,10 @@
-/* What a target's slices say of its services: whether they have ready endpoints, and which hostnames. */
+/* What a target's slices say of its services: whether they have ready endpoints, which hostnames, and, where mirrors have the target's own endpoints, all of
+ * them. */
 #include <string.h>
 
 #include "base/mem.h"
+#include "mirror/compare.h"
+#include "mirror/names.h"
 #include "mirror/world_internal.h"
 
 const struct endpoint_summary *target_endpoints(const struct world_link *link, const char *service_key)
@@ -13,6 +16,58 @@ bool target_endpoints_unreadable(const struct world_link *link)
 {
     return link->knowledge[WORLD_TARGET_SLICES] == WORLD_UNAVAILABLE || link->stale[WORLD_TARGET_SLICES];
 }
+
+/* ---- slices that are kept whole ---- */
+
+bool target_wants_pods(const struct world_link *link, const struct target_service *entry)
+{
+    const char *wish = kv_get(&entry->service->meta.annotations, EXPORT_ENDPOINTS);
+    if (link->declaration->kind != LINK_RESOURCE || entry->claim == NULL)
+        return false;
+    if (wish != NULL && (strcmp(wish, ENDPOINTS_OF_PODS) == 0 || strcmp(wish, ENDPOINTS_OF_GATEWAY) == 0))
+        return strcmp(wish, ENDPOINTS_OF_PODS) == 0;
+    return link->declaration->mirror_pods;
+}
+
+static bool is_kept_whole(const struct world_link *link, const char *service_key)
+{
+    const struct target_service *entry = map_get(link->services, service_key);
+    return entry != NULL && target_wants_pods(link, entry);
+}
+
+bool target_pods_known(const struct claim *claim)
+{
+    const struct endpoint_summary *summary = target_endpoints(claim->link, claim->key);
+    const struct target_slice *slice = summary != NULL ? summary->first : NULL;
+    while (slice != NULL && slice->whole != NULL)
+        slice = slice->next;
+    return claim->link->knowledge[WORLD_TARGET_SLICES] == WORLD_LISTED && slice == NULL;
+}
+
+void target_keep_pods(struct world_link *link, const char *service_key)
+{
+    const struct endpoint_summary *summary = target_endpoints(link, service_key);
+    bool whole = is_kept_whole(link, service_key);
+    for (struct target_slice *slice = summary != NULL ? summary->first : NULL; slice != NULL; slice = slice->next) {
+        if (!whole) {
+            link->kept_bytes -= budget_of_slice(slice);
+            mem_free(TAKE(slice->whole));
+            link->kept_bytes += budget_of_slice(slice);
+        }
+        if (whole && slice->whole == NULL)
+            link->slices_wanted = link->slices_awaited = true;
+    }
+}
+
+/* Of what stands around the endpoints only the name is used. */
+static struct slice *copy_whole(const struct slice *slice)
+{
+    struct slice bare = *slice;
+    bare.meta = (struct object_meta){.namespace = "", .name = slice->meta.name};
+    return slice_copy(&bare);
+}
+
+/* ---- what follows from a change ---- */
 
 static void mark_service(struct world_link *link, const char *service_key)
 {
@@ -30,6 +85,13 @@ static enum err_code hosts_changed(struct world_link *link, const char *service_
     struct target_service *entry = map_value(at);
     return entry->hosts != NULL || target_is_headless(link, entry) ? target_sync_hosts(link, map_key(at), entry)
                                                                    : ERR_OK;
+}
+
+static enum err_code slice_changed(struct world_link *link, const struct target_slice *slice)
+{
+    if (slice->whole != NULL)
+        mark_service(link, slice->service_key);
+    return slice->whole != NULL || slice->host_count > 0 ? hosts_changed(link, slice->service_key) : ERR_OK;
 }
 
 static void summary_remove(struct world_link *link, struct target_slice *slice)
@@ -74,6 +136,7 @@ void target_free_slice(struct target_slice *slice)
     if (slice == NULL)
         return;
     mem_free(slice->service_key);
+    mem_free(slice->whole);
     mem_free(slice->hosts);
     mem_free(slice);
 }
@@ -85,10 +148,8 @@ void target_drop_slice(struct world_link *link, const char *key)
     if (slice == NULL)
         return;
     summary_remove(link, slice);
-    if (slice->host_count > 0) {
-        enum err_code ignored = hosts_changed(link, slice->service_key);
-        (void)ignored;
-    }
+    enum err_code ignored = slice_changed(link, slice);
+    (void)ignored;
     link->kept_bytes -= budget_of_slice(slice);
     target_free_slice(slice);
 }
@@ -143,7 +204,10 @@ static struct target_slice *make_slice(struct world_link *link, const struct sli
     fresh->service_key = mem_strdup(service_key);
     fresh->ready = count_ready(slice);
     fresh->generation = link->generation[WORLD_TARGET_SLICES];
-    if (fresh->service_key == NULL || !copy_hosts(fresh, slice)) {
+    bool whole = is_kept_whole(link, service_key);
+    if (whole)
+        fresh->whole = copy_whole(slice);
+    if (fresh->service_key == NULL || (whole && fresh->whole == NULL) || !copy_hosts(fresh, slice)) {
         target_free_slice(fresh);
         return NULL;
     }
@@ -183,13 +247,23 @@ static enum err_code put_slice(struct world_link *link, const char *key, struct 
     if (old != NULL) {
         link->kept_bytes -= budget_of_slice(old);
         summary_remove(link, old);
+        code = slice_changed(link, old);
     }
-    if (old != NULL && old->host_count > 0)
-        code = hosts_changed(link, old->service_key);
-    if (code == ERR_OK && fresh->host_count > 0)
-        code = hosts_changed(link, fresh->service_key);
+    if (code == ERR_OK)
+        code = slice_changed(link, fresh);
     target_free_slice(old);
     return code;
+}
+
+/* Whether all that is kept of a slice is as it was. */
+static bool is_unchanged(const struct world_link *link, const struct target_slice *old, const struct slice *slice,
+                         const char *service_key)
+{
+    if (old->ready != count_ready(slice) || strcmp(old->service_key, service_key) != 0 || !hosts_equal(old, slice))
+        return false;
+    if (!is_kept_whole(link, service_key))
+        return old->whole == NULL;
+    return old->whole != NULL && compare_slice_content_equal(old->whole, slice);
 }
 
 enum err_code world_target_slice(struct world_link *link, enum world_change change, const struct slice *slice)
@@ -202,8 +276,7 @@ enum err_code world_target_slice(struct world_link *link, enum world_change chan
         target_drop_slice(link, key);
         return ERR_OK;
     }
-    if (old != NULL && old->ready == count_ready(slice) && strcmp(old->service_key, service_key) == 0 &&
-        hosts_equal(old, slice)) {
+    if (old != NULL && is_unchanged(link, old, slice, service_key)) {
         old->generation = link->generation[WORLD_TARGET_SLICES];
         return old->host_count > 0 ? note_result(link, WORLD_TARGET_SLICES, hosts_changed(link, service_key)) : ERR_OK;
     }

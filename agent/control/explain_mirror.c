@@ -240,13 +240,30 @@ static const char *mode_text(const char *mode)
     } texts[] = {{"gateway", "mirrored through a gateway"},
                  {"headless", "mirrored as a headless service, through the mirrors of its hostnames"},
                  {"hostname", "the mirror of one hostname of a headless service, through a gateway"},
+                 {"pods", "mirrored with the target's own endpoints: traffic does not pass a gateway"},
                  {"remote-discovery", "mirrored by remote discovery: Linkerd resolves it in the target"},
+                 {"remote-discovery-pods",
+                  "mirrored by remote discovery: Linkerd resolves it in the target; for others the mirror has the "
+                  "target's own endpoints"},
                  {"federated", "a member of a federated service"},
                  {"gateway-mirror", "the gateway's own mirror, which carries its verdict"}};
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
         if (strcmp(texts[i].mode, mode) == 0)
             return texts[i].text;
     return mode;
+}
+
+/* Who decided whose addresses the mirror's endpoints are. */
+static void explain_wish(struct facts *facts, const struct claim *claim)
+{
+    const char *wish =
+        claim_kind(claim) == CLAIM_SERVICE ? kv_get(&claim_service(claim)->meta.annotations, EXPORT_ENDPOINTS) : NULL;
+    const struct link *link = world_link_declaration(claim_link(claim));
+    if (wish != NULL)
+        facts_add(facts, FACT_NOTE, "mode", "annotation " EXPORT_ENDPOINTS " of the service is \"%s\"", wish);
+    else if (claim_is_pods(claim))
+        facts_add(facts, FACT_NOTE, "mode", "annotation " EXPORT_ENDPOINTS " of Link %s is \"" ENDPOINTS_OF_PODS "\"",
+                  link->name);
 }
 
 void explain_decisions(struct explanation *explanation, const struct explain_now *now, const struct claim *claim,
@@ -259,7 +276,8 @@ void explain_decisions(struct explanation *explanation, const struct explain_now
         facts_add(facts, FACT_NOTE, "mode", "%s", mode_text(explanation->mode));
         explain_status(facts, claim);
         explain_namespace(facts, explanation, now, preview);
-        if (claim_gateway(claim) != NULL && !claim_is_discovery(claim))
+        explain_wish(facts, claim);
+        if (claim_is_through_gateway(claim))
             explain_gateway(facts, claim_gateway(claim));
     }
     if (is_left_to_linkerd(claim)) {

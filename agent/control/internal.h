@@ -124,6 +124,8 @@ enum err_code target_declare(struct target *target, const struct link *link) MUS
 /** New credentials, or none with the reason. Does nothing when they are the same.
  *  @return ERR_OK, also when they cannot be used (which is told); ERR_NOMEM: to be given again. */
 enum err_code target_credentials(struct target *target, const char *kubeconfig, const char *problem) MUST_USE;
+/** Once a turn: reads again what more is needed of now than was kept. */
+void target_turn(struct target *target);
 const struct link *target_link(const struct target *target);
 struct world_link *target_world_link(const struct target *target);
 void target_set_next(struct target *target, struct target *next);

@@ -745,6 +745,8 @@ bool links_turn(struct links *links)
         if (links->changed)
             control_turn_again(links->control);
     }
+    for (struct target *target = links->targets; target != NULL; target = target_next(target))
+        target_turn(target);
     finalizers_turn(links->finalizers);
     return false;
 }

@@ -56,8 +56,8 @@ static void finish(struct preview *preview)
 
 static bool is_known(const struct preview *preview, const struct target *target, struct strbuf *why)
 {
-    if (world_knowledge(preview->world, target_world_link(target), WORLD_TARGET_SLICES) != WORLD_UNKNOWN ||
-        target_problem(target)[0] != '\0')
+    bool listed = world_knowledge(preview->world, target_world_link(target), WORLD_TARGET_SLICES) != WORLD_UNKNOWN;
+    if ((listed && !world_awaits_slices(target_world_link(target))) || target_problem(target)[0] != '\0')
         return true;
     strbuf_printf(why, "link %s: the target's endpoints are not listed yet\n", target_link(target)->cluster_name);
     return false;

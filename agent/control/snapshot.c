@@ -128,7 +128,7 @@ static void tell_service(const struct claim *claim, service_info_fn fn, void *fn
     const struct claim_status *status = claim_status(claim);
     const struct object_meta *meta = &claim_service(claim)->meta;
     char gateway[OBJECT_KEY_BYTES] = "";
-    if (claim_gateway(claim) != NULL && !claim_is_discovery(claim)) {
+    if (claim_is_through_gateway(claim)) {
         const struct gateway_spec *spec = world_gateway_spec(claim_gateway(claim));
         object_key_format(gateway, spec->namespace, spec->name);
     }

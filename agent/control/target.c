@@ -301,6 +301,14 @@ static enum err_code start_watch_of(struct target *target, struct target_watch *
     return list_watch_new(target->control->config.loop, target->client, &config, &watch->list_watch, &ignored);
 }
 
+void target_turn(struct target *target)
+{
+    struct list_watch *reader =
+        target->endpoints.list_watch != NULL ? target->endpoints.list_watch : target->slices.list_watch;
+    if (reader != NULL && world_wants_slices(target->world_link))
+        list_watch_relist(reader);
+}
+
 static enum err_code start_watch(struct target *target, struct target_watch *watch, const struct followed *what,
                                  const char *selector)
 {

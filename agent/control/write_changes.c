@@ -94,15 +94,27 @@ static const struct slice_endpoint *find_endpoint(const struct slice *slice, con
     return NULL;
 }
 
+static const char *state_of(const struct slice_endpoint *endpoint)
+{
+    if (endpoint->ready)
+        return endpoint->terminating ? "ready and terminating" : "ready";
+    if (endpoint->serving)
+        return endpoint->terminating ? "terminating, and serves still" : "not ready, and serves";
+    return endpoint->terminating ? "terminating" : "not ready";
+}
+
 static void tell_endpoints(struct telling *telling, const struct slice *old, const struct slice *wanted)
 {
     for (uint32_t i = 0; i < wanted->endpoint_count; i++) {
         const struct slice_endpoint *endpoint = &wanted->endpoints[i], *before = find_endpoint(old, endpoint);
-        const char *state = endpoint->ready ? "ready" : "not ready";
+        const char *state = state_of(endpoint);
         if (before == NULL && begin(telling))
             strbuf_printf(telling->text, "endpoint %s is added, %s", endpoint->address, state);
-        else if (before != NULL && before->ready != endpoint->ready && begin(telling))
+        else if (before != NULL && strcmp(state_of(before), state) != 0 && begin(telling))
             strbuf_printf(telling->text, "endpoint %s becomes %s", endpoint->address, state);
+        else if (before != NULL && strcmp(before->zone, endpoint->zone) != 0 && begin(telling))
+            strbuf_printf(telling->text, "endpoint %s is in zone %s", endpoint->address,
+                          endpoint->zone[0] != '\0' ? endpoint->zone : "(none)");
     }
     for (uint32_t i = 0; i < old->endpoint_count; i++)
         if (find_endpoint(wanted, &old->endpoints[i]) == NULL && begin(telling))

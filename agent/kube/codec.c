@@ -129,15 +129,22 @@ enum err_code codec_service(struct arena *arena, const json_t *json, struct serv
 
 /* ---- EndpointSlice ---- */
 
-/* Whether there is anything but what we write: one address, conditions ready and serving, a hostname. Anything else leads traffic elsewhere, or tells of a pod. */
+static size_t count_members(const json_t *object, const char *const *names, size_t count)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found += json_object_get(object, names[i]) != NULL;
+    return found;
+}
+
+/* Whether there is anything but what we write: one address, conditions, a hostname, a zone. Anything else leads traffic elsewhere, or tells of a pod. */
 static bool is_regular(const json_t *endpoint)
 {
     const json_t *conditions = json_object_get(endpoint, "conditions");
-    size_t known = (json_object_get(endpoint, "addresses") != NULL) + (conditions != NULL) +
-                   (json_object_get(endpoint, "hostname") != NULL);
+    size_t known = count_members(endpoint, (const char *const[]){"addresses", "conditions", "hostname", "zone"}, 4);
+    size_t known_conditions = count_members(conditions, (const char *const[]){"ready", "serving", "terminating"}, 3);
     return json_object_size(endpoint) == known && json_array_size(json_object_get(endpoint, "addresses")) == 1 &&
-           json_object_size(conditions) == (size_t)(json_object_get(conditions, "ready") != NULL) +
-                                               json_is_true(json_object_get(conditions, "serving"));
+           json_object_size(conditions) == known_conditions;
 }
 
 static enum err_code get_endpoint(const struct decoder *decoder, const json_t *json, struct slice_endpoint *endpoint)
@@ -148,6 +155,7 @@ static enum err_code get_endpoint(const struct decoder *decoder, const json_t *j
     TRY(field_texts(decoder, json, "addresses", &addresses, &address_count));
     endpoint->address = address_count > 0 ? addresses[0] : "";
     TRY(field_text(decoder, json, "hostname", &endpoint->hostname));
+    TRY(field_text(decoder, json, "zone", &endpoint->zone));
     TRY(field_object(decoder, json, "conditions", &conditions));
     /* discovery.k8s.io/v1: "a nil value should be interpreted as true"; for serving, "should be interpreted as ready". */
     TRY(field_bool(decoder, conditions, "ready", true, &endpoint->ready));
@@ -172,6 +180,14 @@ static enum err_code get_endpoints(const struct decoder *decoder, const json_t *
     return ERR_OK;
 }
 
+static enum err_code get_slice_port(const struct decoder *decoder, const json_t *json, struct slice_port *port)
+{
+    TRY(field_text(decoder, json, "name", &port->name));
+    TRY(field_text(decoder, json, "appProtocol", &port->app_protocol));
+    TRY(field_protocol(decoder, json, &port->protocol));
+    return field_port(decoder, json, "port", &port->port);
+}
+
 static enum err_code get_slice_ports(const struct decoder *decoder, const json_t *json, struct slice *slice)
 {
     json_t *list = NULL;
@@ -180,13 +196,8 @@ static enum err_code get_slice_ports(const struct decoder *decoder, const json_t
     struct slice_port *ports = arena_array(decoder->arena, count, sizeof(*ports));
     if (ports == NULL)
         return field_no_memory(decoder);
-    for (size_t i = 0; i < count; i++) {
-        const json_t *port = json_array_get(list, i);
-        TRY(field_text(decoder, port, "name", &ports[i].name));
-        TRY(field_text(decoder, port, "appProtocol", &ports[i].app_protocol));
-        TRY(field_protocol(decoder, port, &ports[i].protocol));
-        TRY(field_port(decoder, port, "port", &ports[i].port));
-    }
+    for (size_t i = 0; i < count; i++)
+        TRY(get_slice_port(decoder, json_array_get(list, i), &ports[i]));
     slice->ports = ports;
     slice->port_count = (uint32_t)count;
     return ERR_OK;
@@ -227,14 +238,15 @@ enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice 
 
 /* ---- Endpoints ---- */
 
-static enum err_code get_addresses(const struct decoder *decoder, const json_t *subset, const char *field, bool ready,
-                                   struct slice_endpoint *endpoints, uint32_t *count, bool *ret_irregular)
+static enum err_code get_addresses(const struct decoder *decoder, const json_t *subset, uint16_t number,
+                                   const char *field, bool ready, struct slice_endpoint *endpoints, uint32_t *count,
+                                   bool *ret_irregular)
 {
     json_t *list = NULL;
     TRY(field_objects(decoder, subset, field, &list));
     for (size_t i = 0; i < json_array_size(list); i++) {
         struct slice_endpoint *endpoint = &endpoints[(*count)++];
-        *endpoint = (struct slice_endpoint){.ready = ready, .serving = ready};
+        *endpoint = (struct slice_endpoint){.zone = "", .ready = ready, .serving = ready, .subset = number};
         size_t known = 1 + (json_object_get(json_array_get(list, i), "hostname") != NULL);
         *ret_irregular = *ret_irregular || json_object_size(json_array_get(list, i)) != known;
         TRY(field_text(decoder, json_array_get(list, i), "ip", &endpoint->address));
@@ -259,12 +271,33 @@ static enum err_code get_subsets(const struct decoder *decoder, const json_t *su
         return field_no_memory(decoder);
     for (size_t i = 0; i < json_array_size(subsets); i++) {
         const json_t *subset = json_array_get(subsets, i);
-        TRY(get_addresses(decoder, subset, "addresses", true, entries, &endpoints->endpoint_count,
+        TRY(get_addresses(decoder, subset, (uint16_t)i, "addresses", true, entries, &endpoints->endpoint_count,
                           &endpoints->irregular));
-        TRY(get_addresses(decoder, subset, "notReadyAddresses", false, entries, &endpoints->endpoint_count,
+        TRY(get_addresses(decoder, subset, (uint16_t)i, "notReadyAddresses", false, entries, &endpoints->endpoint_count,
                           &endpoints->irregular));
     }
     endpoints->endpoints = entries;
+    return ERR_OK;
+}
+
+static enum err_code get_ports_of_subsets(const struct decoder *decoder, const json_t *subsets, struct slice *endpoints)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < json_array_size(subsets); i++)
+        most += json_array_size(json_object_get(json_array_get(subsets, i), "ports"));
+    struct slice_port *ports = arena_array(decoder->arena, most, sizeof(*ports));
+    if (ports == NULL)
+        return field_no_memory(decoder);
+    for (size_t i = 0; i < json_array_size(subsets); i++) {
+        json_t *list = NULL;
+        TRY(field_objects(decoder, json_array_get(subsets, i), "ports", &list));
+        for (size_t j = 0; j < json_array_size(list); j++) {
+            struct slice_port *port = &ports[endpoints->port_count++];
+            TRY(get_slice_port(decoder, json_array_get(list, j), port));
+            port->subset = (uint16_t)i;
+        }
+    }
+    endpoints->ports = ports;
     return ERR_OK;
 }
 
@@ -278,8 +311,7 @@ enum err_code codec_endpoints(struct arena *arena, const json_t *json, struct sl
     endpoints.service_name = endpoints.meta.name;
     endpoints.irregular = json_array_size(subsets) > 1;
     TRY(get_subsets(&decoder, subsets, &endpoints));
-    if (json_array_size(subsets) > 0)
-        TRY(get_slice_ports(&decoder, json_array_get(subsets, 0), &endpoints));
+    TRY(get_ports_of_subsets(&decoder, subsets, &endpoints));
     *ret_endpoints = endpoints;
     return ERR_OK;
 }

@@ -14,7 +14,7 @@ enum err_code codec_service(struct arena *arena, const json_t *json, struct serv
     MUST_USE;
 enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice *ret_slice, struct err *reterr)
     MUST_USE;
-/** v1 Endpoints, as a slice of both families: the addresses of all subsets, of each the ready ones first, and the ports of the first one. */
+/** v1 Endpoints, as a slice of both families: the addresses of all subsets, of each the ready ones first, and their ports. */
 enum err_code codec_endpoints(struct arena *arena, const json_t *json, struct slice *ret_endpoints, struct err *reterr)
     MUST_USE;
 enum err_code codec_namespace(struct arena *arena, const json_t *json, struct namespace_object *ret_namespace,

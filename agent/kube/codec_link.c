@@ -146,6 +146,7 @@ enum err_code codec_link(struct arena *arena, const json_t *json, struct link_re
         .drain = kv_get(&meta.annotations, LINK_DRAIN),
         .headless = kv_get(&meta.annotations, EXPORT_HEADLESS),
         .gateway = kv_get(&meta.annotations, LINK_GATEWAY),
+        .endpoints = kv_get(&meta.annotations, EXPORT_ENDPOINTS),
         .allowed_labels = kv_get(&meta.annotations, LINK_ALLOWED_LABELS),
         .allowed_annotations = kv_get(&meta.annotations, LINK_ALLOWED_ANNOTATIONS),
         .naming = naming_of(&meta.annotations),

@@ -193,11 +193,16 @@ static void write_endpoint(struct strbuf *body, const struct slice_endpoint *end
     strbuf_append(body, "{\"addresses\":[");
     codec_write_string(body, endpoint->address);
     strbuf_printf(body, "],\"conditions\":{\"ready\":%s", endpoint->ready ? "true" : "false");
-    /* Absent, it is what `ready` is. */
-    strbuf_append(body, endpoint->serving && !endpoint->ready ? ",\"serving\":true}" : "}");
+    if (endpoint->serving != endpoint->ready) /* as it counts when absent */
+        strbuf_printf(body, ",\"serving\":%s", endpoint->serving ? "true" : "false");
+    strbuf_append(body, endpoint->terminating ? ",\"terminating\":true}" : "}");
     if (endpoint->hostname[0] != '\0') {
         strbuf_append_char(body, ',');
         write_member(body, "hostname", endpoint->hostname);
+    }
+    if (endpoint->zone[0] != '\0') {
+        strbuf_append_char(body, ',');
+        write_member(body, "zone", endpoint->zone);
     }
     strbuf_append_char(body, '}');
 }

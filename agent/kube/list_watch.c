@@ -59,6 +59,16 @@ void list_watch_wait(struct list_watch *watch, enum state next, uint64_t delay_m
     loop_timer_start(watch->timer, delay_ms);
 }
 
+void list_watch_relist(struct list_watch *watch)
+{
+    if (watch->machine == STATE_WAITING)
+        watch->next = STATE_LISTING;
+    if (watch->machine != STATE_WATCHING)
+        return;
+    transport_cancel(watch->client, &watch->call);
+    list_watch_wait(watch, STATE_LISTING, 0);
+}
+
 void list_watch_retry_now(struct list_watch *watch)
 {
     if (watch->machine == STATE_WAITING)

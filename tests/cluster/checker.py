@@ -116,7 +116,7 @@ class Claim:
     key: tuple
     order: tuple
     service: dict
-    slices: dict = dataclasses.field(default_factory=dict)  # by suffix of the name
+    slices: dict | None = dataclasses.field(default_factory=dict)  # by suffix of the name; None: not judged
     link: Link | None = None
     root: tuple | None = None  # of a hostname's mirror: the headless mirror without which it is not wanted
 
@@ -282,6 +282,12 @@ def mode_of(link, service):
     return "gateway" if selects(link.spec.get("selector"), labels_of(service)) else None
 
 
+def wants_pods(link, service):
+    """svcmirror.io/endpoints: the service's word before the Link's, and only words that are one."""
+    said = [annotations_of(service).get(OURS + "endpoints"), link.marks.get("endpoints")]
+    return not link.is_2_8 and next((word for word in said if word in ("pods", "gateway")), "gateway") == "pods"
+
+
 def is_invalid(service):
     """What is never mirrored, in any mode."""
     return MIRRORED in labels_of(service) or service["spec"].get("type") == "ExternalName" or not service["spec"].get("ports")
@@ -335,11 +341,14 @@ def may_be_there(world, link, service, mode):
     return namespace == mapped_namespace(link, service["metadata"]["namespace"]) or any(fnmatch.fnmatchcase(namespace, p) for p in re.split(r"[, ]+", allowed))
 
 
+def may_be_headless(world, link, service):
+    return (not link.is_2_8 and world.options.headless and is_headless(service)
+            and "false" not in (annotations_of(service).get(OURS + "headless"), link.marks.get("headless")))
+
+
 def wants_headless(world, link, service, existing):
     """With hostnames; once headless, for as long as nothing of the exported service is ready."""
-    if link.is_2_8 or link.cluster in world.blind or not world.options.headless or not is_headless(service):
-        return False
-    if "false" in (annotations_of(service).get(OURS + "headless"), link.marks.get("headless")):
+    if link.cluster in world.blind or not may_be_headless(world, link, service):
         return False
     if hostnames(link, service):
         return True
@@ -403,7 +412,7 @@ def slice_annotations(gateway, name=None):
 
 def slice_shape(family, labels, annotations, endpoints, ports):
     """`ports` None: not judged."""
-    return {"labels": labels, "annotations": annotations, "addressType": {"ipv4": "IPv4", "ipv6": "IPv6"}[family],
+    return {"labels": labels, "annotations": annotations, "addressType": {"ipv4": "IPv4", "ipv6": "IPv6"}.get(family, family),
             "endpoints": sorted(endpoints, key=lambda e: (e["addresses"], e.get("hostname", ""))),
             "ports": None if ports is None else sorted(ports, key=lambda p: (p["name"], p["port"]))}
 
@@ -450,6 +459,39 @@ def by_remote_discovery(world, link, service):
     labels = labels_of_mirror(link, service, None, "discovery")
     shape = service_shape(labels, annotations_of_mirror(link, service, None), exported_ports(service), None if is_headless(service) else False)
     yield Claim(mirror_key(link, service), (1, *link.order), shape, {}, link)
+
+
+def with_the_targets_endpoints(world, link, service, mode):
+    """Of each slice of the target one. What Linkerd would take for a way through a gateway is not on them. Where slices cannot be read a mirror stays as it
+    is: whether it is headless already is open, as are its slices."""
+    key, ports = mirror_key(link, service), exported_ports(service)
+    labels = labels_of_mirror(link, service, None, mode)
+    blind = link.cluster in world.blind
+    headless = None if is_headless(service) and (blind or mode == "discovery") else may_be_headless(world, link, service)
+    slices = None if blind else {}
+    for piece in link.target.slices_of(service) if slices is not None else ():
+        own = own_ports(piece, ports)
+        if own or not piece.get("ports"):
+            endpoints = [own_endpoint(e, link.drained) for e in piece.get("endpoints") or []]
+            slices["pods." + piece["metadata"]["name"]] = slice_shape(piece["addressType"], slice_labels(labels, key[1]), {}, endpoints, own)
+    yield Claim(key, (1, *link.order), service_shape(labels, annotations_of_mirror(link, service, None), ports, headless), slices, link)
+
+
+def own_ports(piece, ports):
+    """Those of the slice that the mirror has by name and protocol."""
+    names = {(p.get("name") or "", p.get("protocol", "TCP")) for p in ports}
+    found = [{k: p[k] for k in ("name", "protocol", "port", "appProtocol") if p.get(k) is not None} for p in piece.get("ports") or []]
+    return [{"name": "", "protocol": "TCP", **p} for p in found if (p.get("name", ""), p.get("protocol", "TCP")) in names]
+
+
+def own_endpoint(endpoint, drained):
+    """As the target has it: address, hostname, zone and conditions, of these what would not be taken for granted."""
+    conditions, ready = endpoint.get("conditions") or {}, is_ready(endpoint) and not drained
+    serving = conditions.get("serving") if conditions.get("serving") is not None else is_ready(endpoint)
+    rest = {**({"serving": True} if serving and not drained and not ready else {"serving": False} if ready and not serving else {}),
+            **({"terminating": True} if conditions.get("terminating") else {})}
+    return {"addresses": endpoint["addresses"][:1], "ready": ready, **({"conditions": rest} if rest else {}),
+            **{k: endpoint[k] for k in ("hostname", "zone") if endpoint.get(k)}}
 
 
 def headless_with_hostnames(world, link, service):
@@ -544,6 +586,8 @@ def mirrors_of(world, link, service):
     key = mirror_key(link, service)
     if not may_be_there(world, link, service, mode):
         return ()
+    if wants_pods(link, service):
+        return with_the_targets_endpoints(world, link, service, mode)
     if mode == "discovery":
         return by_remote_discovery(world, link, service)
     if wants_headless(world, link, service, world.source.services.get(key)):
@@ -618,6 +662,10 @@ def shape_of_slice(obj):
     def endpoint(e):
         conditions = dict(e.get("conditions") or {})
         ready = conditions.pop("ready", None)
+        if conditions.get("serving") == ready:  # as it counts when absent
+            conditions.pop("serving")
+        if conditions.get("terminating") is False:
+            conditions.pop("terminating")
         return {**{k: v for k, v in e.items() if k != "conditions"}, "ready": ready, **({"conditions": conditions} if conditions else {})}
     ports = [{"name": p.get("name") or "", **{k: v for k, v in p.items() if k != "name"}} for p in obj.get("ports") or []]
     return {"labels": labels_of(obj), "annotations": annotations_of(obj), "addressType": obj["addressType"],
@@ -656,23 +704,28 @@ def compare(world):
     for key, service in sorted(source.services.items()):
         if MIRRORED in labels_of(service) and key not in wanted and not may_stay(world, service):
             yield f"Service {key[0]}/{key[1]} is too many"
-    known = {(ns, f"{name}.{family}") for ns, name in wanted for family in ("ipv4", "ipv6")}
     for key, piece in sorted(source.endpointslices.items()):
-        if labels_of(piece).get(MANAGED_BY) == MANAGER and key not in known and not may_stay(world, piece):
+        of_wanted = (key[0], key[1].partition(".")[0]) in wanted  # compared with what is wanted
+        if labels_of(piece).get(MANAGED_BY) == MANAGER and not of_wanted and not may_stay(world, piece):
             yield f"EndpointSlice {key[0]}/{key[1]} is too many"
 
 
 def compare_slices(source, key, claim):
-    """A slice without endpoints beside another one may be there or not."""
-    there = {family: source.endpointslices.get((key[0], f"{key[1]}.{family}")) for family in ("ipv4", "ipv6")}
+    """A gateway's slice without endpoints beside another one may be there or not."""
+    there = {family: source.endpointslices.get((key[0], f"{key[1]}.{family}")) for family in ("ipv4", "ipv6", *(claim.slices or ()))}
+    for (namespace, name), piece in source.endpointslices.items():
+        mirror, _, suffix = name.partition(".")
+        if (namespace, mirror) == key and labels_of(piece).get(MANAGED_BY) == MANAGER:
+            there[suffix] = piece
+    of_gateway = all(suffix in ("ipv4", "ipv6") for suffix in claim.slices or ())
     owner = {"apiVersion": "v1", "kind": "Service", "name": key[1], "uid": source.services[key]["metadata"]["uid"]}
-    for family in ("ipv4", "ipv6"):
+    for family in sorted(there) if claim.slices is not None else ():
         what, piece, should = f"EndpointSlice {key[0]}/{key[1]}.{family}", there[family], claim.slices.get(family)
         if piece is None:
-            if should and (should["endpoints"] or not any(there.values())):
+            if should and (should["endpoints"] or not of_gateway or not any(there.values())):
                 yield f"{what} is missing"
         elif should is None:
-            if not claim.slices or piece.get("endpoints"):
+            if not claim.slices or not of_gateway or family not in ("ipv4", "ipv6") or piece.get("endpoints"):
                 yield f"{what} is too many"
         else:
             yield from unlike(what, shape_of_slice(piece), should)

@@ -183,6 +183,66 @@ def headless_world(endpoints, existing=(), annotations=None, **options):
     return world({"east": [exported, slice_of("db", endpoints)]}, services=existing, options=Options(**options))
 
 
+PODS = {OURS + "endpoints": "pods"}
+
+
+@pytest.mark.parametrize("on_link, on_service, pods", [(None, None, False), ("pods", None, True), (None, "pods", True), ("pods", "gateway", False),
+                                                       ("gateway", "pods", True), ("pods", "typo", True), ("typo", None, False)])
+def test_who_wants_the_targets_endpoints(on_link, on_service, pods):
+    said = lambda word: {OURS + "endpoints": word} if word else {}
+    of = world({"east": [service(labels=EXPORTED, annotations=said(on_service)), slice_of()]}, [link("east", annotations=said(on_link))])
+    assert list(expected(of)["demo", "web-east"].slices) == (["pods.web-x"] if pods else ["ipv4"])
+
+
+def test_the_targets_endpoints():
+    """Whole: address, conditions that are not taken for granted, hostname and zone; neither node nor pod, and none of Linkerd's annotations."""
+    piece = {**slice_of(), "ports": [{"name": "http", "protocol": "TCP", "port": 5000}, {"name": "admin", "port": 9}], "endpoints": [
+        {"addresses": ["10.0.1.1"], "conditions": {"ready": True, "serving": True, "terminating": False}, "zone": "z1", "nodeName": "n", "targetRef": {"kind": "Pod"}},
+        {"addresses": ["10.0.1.2"], "conditions": {"ready": False, "serving": True, "terminating": True}, "hostname": "h"}, {"addresses": ["10.0.1.3"]}]}
+    six = {**slice_of(endpoints=()), "addressType": "IPv6", "ports": None}
+    six["metadata"] = {**six["metadata"], "name": "web-six"}
+    other = {**slice_of(), "ports": [{"name": "admin", "port": 9}]}
+    other["metadata"] = {**other["metadata"], "name": "web-other"}
+    exported = service(labels=EXPORTED, annotations=PODS)
+    claim = expected(world({"east": [exported, piece, six, other]}, alive=False))["demo", "web-east"]
+    labels = {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east", "kubernetes.io/service-name": "web-east",
+              "endpointslice.kubernetes.io/managed-by": "svcmirror"}
+    assert claim.slices == {
+        "pods.web-x": {"labels": labels, "annotations": {}, "addressType": "IPv4", "ports": [{"name": "http", "protocol": "TCP", "port": 5000}], "endpoints": [
+            {"addresses": ["10.0.1.1"], "ready": True, "zone": "z1"},
+            {"addresses": ["10.0.1.2"], "ready": False, "hostname": "h", "conditions": {"serving": True, "terminating": True}},
+            {"addresses": ["10.0.1.3"], "ready": True}]},
+        "pods.web-six": {"labels": labels, "annotations": {}, "addressType": "IPv6", "ports": [], "endpoints": []}}
+    drained = world({"east": [exported, piece]}, [link("east", annotations={OURS + "drain": "true"})])
+    assert [e["ready"] for e in expected(drained)["demo", "web-east"].slices["pods.web-x"]["endpoints"]] == [False] * 3
+    assert "serving" not in str(expected(drained)["demo", "web-east"].slices)
+    assert expected(world({"east": [exported, piece]}, blind=("east",)))["demo", "web-east"].slices is None, "what may not be read is not judged"
+    flat = service(labels={MIRROR + "exported": "remote-discovery"}, annotations=PODS)
+    claim = expected(world({"east": [flat, piece]}))["demo", "web-east"]
+    assert claim.service["labels"][MULTICLUSTER + "remote-discovery"] == "east" and list(claim.slices) == ["pods.web-x"]
+    assert claim.slices["pods.web-x"]["labels"] == labels
+    headless = service(labels=EXPORTED, annotations=PODS, clusterIP="None")
+    assert expected(world({"east": [headless, piece]}))["demo", "web-east"].service["headless"]
+    assert names(world({"east": [headless, piece]})) == ["web-east"], "no mirror of a hostname"
+
+
+def test_slices_of_the_targets_that_are_missing_or_too_many():
+    of = world({"east": [service(labels=EXPORTED, annotations=PODS), slice_of(endpoints=())]}, services=[
+        {**service("web-east", {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"},
+                   {MIRROR + "remote-resource-version": "7", MIRROR + "remote-svc-fq-name": "web.demo.svc.cluster.local"}, managers=[MANAGER])}])
+    lines = lambda: [line for line in compare(of) if "web-east." in line]
+    assert lines() == ["EndpointSlice demo/web-east.pods.web-x is missing"], "also one without endpoints"
+    ours = {"kubernetes.io/service-name": "web-east", "endpointslice.kubernetes.io/managed-by": MANAGER, **labels_of_mirror()}
+    for name in ("web-east.ipv4", "web-east.pods.old"):
+        of.source.endpointslices["demo", name] = {"metadata": {"name": name, "namespace": "demo", "labels": ours}, "addressType": "IPv4", "endpoints": []}
+    assert lines() == ["EndpointSlice demo/web-east.ipv4 is too many", "EndpointSlice demo/web-east.pods.old is too many",
+                       "EndpointSlice demo/web-east.pods.web-x is missing"]
+
+
+def labels_of_mirror():
+    return {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}
+
+
 def test_headless_with_hostnames():
     ours = {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}
     host = service("db-0-east", labels={**ours, MIRROR + "headless-mirror-svc-name": "db-east"}, clusterIP="10.96.0.5")

@@ -440,3 +440,19 @@ def test_the_probe_service_of_linkerds_chart_is_left_to_it(source, east, link_cr
     assert [w["responseStatus"]["code"] for w in asked] == [409]
     assert source.api.get("services", "probe-east", AGENT_NAMESPACE) == charts
     assert source.slices("probe-east", AGENT_NAMESPACE) == []
+
+
+def test_the_targets_own_endpoints_are_told_of(source, east, link_crd, plan, why):
+    """Without an agent: the plan has the whole slice as it would be, and why says whose wish it is."""
+    source.ensure_namespace("demo")
+    east.export_labelled("web")
+    east.link(source, gatewayAddress=None, gatewayPort=None, probeSpec=None)
+    source.api.patch("links", "east", {"metadata": {"annotations": {"svcmirror.io/endpoints": "pods"}}}, "linkerd-multicluster")
+    entries = plan()
+    assert sorted(name for _, _, _, name in entries) == ["web-east", "web-east.pods.web-a"]
+    made = entries["create", "EndpointSlice", "demo", "web-east.pods.web-a"]["object"]
+    assert "annotations" not in made["metadata"] and made["endpoints"] == [{"addresses": ["10.201.1.10"], "conditions": {"ready": True}}]
+    found = why("demo/web")[0]
+    texts = [f["text"] for f in found["facts"]]
+    assert found["mode"] == "pods" and "mirrored with the target's own endpoints: traffic does not pass a gateway" in texts
+    assert 'annotation svcmirror.io/endpoints of Link east is "pods"' in texts and not any(f["subject"] == "gateway" for f in found["facts"])

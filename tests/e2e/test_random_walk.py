@@ -49,6 +49,7 @@ ANNOTATIONS = [{MIRROR + "gateway-name": "ambassador", MIRROR + "gateway-ns": "a
                {MIRROR + "gateway-name": "second", MIRROR + "gateway-ns": "ambassador"},
                {MIRROR + "gateway-name": "missing"}, {MIRROR + "gateway-name": None}, {MIRROR + "gateway-ns": None},
                {"config.linkerd.io/opaque-ports": "3306", "example.com/note": "kept"}, {"example.com/note": None, "bar.io/x": "1"},
+               {OURS + "endpoints": "pods"}, {OURS + "endpoints": None}, {OURS + "endpoints": "gateway"},
                {"argocd.argoproj.io/tracking-id": "x", "meta.helm.sh/release-name": "y", "service.kubernetes.io/topology-mode": "auto"}]
 ENDPOINTS = {"none": None, "empty": [], "one": [True], "unready": [False], "one of two": [False, True]}
 LINKS = {

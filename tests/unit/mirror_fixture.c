@@ -83,8 +83,14 @@ static void read_port(struct reader *reader, const char *word)
 static void read_address(struct reader *reader, const char *word)
 {
     char canonical[TEXT_IP_BYTES];
-    bool ready = word[0] != '!';
-    const char *address = ready ? word : word + 1, *at = strchr(address, '@'), *hostname = "";
+    bool ready = word[0] != '!' && word[0] != '~', serving = word[0] != '!', terminating = word[0] == '~';
+    const char *address = ready ? word : word + 1, *at = strchr(address, '@'), *hostname = "", *zone = "";
+    const char *in = strchr(address, '%');
+    if (in != NULL) {
+        zone = arena_strdup(reader->arena, in + 1);
+        address = arena_printf(reader->arena, "%.*s", (int)(in - address), address);
+        at = strchr(address, '@');
+    }
     if (at != NULL) {
         hostname = arena_printf(reader->arena, "%.*s", (int)(at - address), address);
         address = at + 1;
@@ -94,8 +100,13 @@ static void read_address(struct reader *reader, const char *word)
         fail_msg("`%s` is no word of an object", word);
     if (family == IP_V6)
         reader->address_type = ADDRESS_IPV6;
-    reader->endpoints[reader->endpoint_count++] = (struct slice_endpoint){
-        .address = arena_strdup(reader->arena, address), .hostname = hostname, .ready = ready, .serving = ready};
+    reader->endpoints[reader->endpoint_count++] =
+        (struct slice_endpoint){.address = arena_strdup(reader->arena, address),
+                                .hostname = hostname,
+                                .zone = zone,
+                                .ready = ready,
+                                .serving = serving,
+                                .terminating = terminating};
 }
 
 static bool read_flag(struct reader *reader, const char *word)
@@ -226,7 +237,7 @@ struct slice *slice_of(struct arena *arena, const char *format, ...)
     struct slice_port *ports = arena_array(arena, reader.port_count, sizeof(*ports));
     for (uint32_t i = 0; i < reader.port_count; i++)
         ports[i] = (struct slice_port){reader.ports[i].name, reader.ports[i].protocol, reader.ports[i].port,
-                                       reader.ports[i].app_protocol};
+                                       reader.ports[i].app_protocol, 0};
     const char *service_name = kv_get(&reader.meta.labels, K8S_SERVICE_NAME);
     const char *managed_by = kv_get(&reader.meta.labels, K8S_MANAGED_BY);
     struct slice *slice = ARENA_NEW(arena, struct slice);
@@ -352,6 +363,13 @@ const char *service_words(struct arena *arena, const struct service *service, bo
     return finish(arena, &out);
 }
 
+static void put_endpoint(struct strbuf *out, const struct slice_endpoint *endpoint)
+{
+    const char *mark = endpoint->ready ? "" : endpoint->serving && endpoint->terminating ? "~" : "!";
+    strbuf_printf(out, " %s%s%s%s%s%s", mark, endpoint->hostname, endpoint->hostname[0] != '\0' ? "@" : "",
+                  endpoint->address, endpoint->zone[0] != '\0' ? "%" : "", endpoint->zone);
+}
+
 const char *slice_words(struct arena *arena, const struct slice *slice, const char *owner_uid, bool brief)
 {
     struct strbuf out;
@@ -363,8 +381,7 @@ const char *slice_words(struct arena *arena, const struct slice *slice, const ch
         strbuf_printf(&out, " owner=%s", slice->meta.owner_uid);
     strbuf_printf(&out, " type=%s", address_type_name(slice->address_type));
     for (uint32_t i = 0; i < slice->endpoint_count; i++)
-        strbuf_printf(&out, " %s%s%s%s", slice->endpoints[i].ready ? "" : "!", slice->endpoints[i].hostname,
-                      slice->endpoints[i].hostname[0] != '\0' ? "@" : "", slice->endpoints[i].address);
+        put_endpoint(&out, &slice->endpoints[i]);
     for (uint32_t i = 0; i < slice->port_count; i++)
         put_port(&out, slice->ports[i].name, slice->ports[i].port, "", slice->ports[i].protocol,
                  slice->ports[i].app_protocol);

@@ -495,6 +495,8 @@ static void read_link_word(struct scene *scene, struct link_resource *resource, 
         resource->drain = "true";
     else if (text_starts_with(word, "headless="))
         resource->headless = value;
+    else if (text_starts_with(word, "endpoints="))
+        resource->endpoints = value;
     else if (text_starts_with(word, "age="))
         resource->created_us = strtol(value, NULL, 10);
     else if (text_starts_with(word, "domain="))
@@ -693,6 +695,8 @@ void scene_hear(struct scene *scene)
         if (scene->declarations[i]->kind == LINK_SECRET || scene->slices_refused[i])
             world_set_unavailable(scene->world, scene->links[i], WORLD_TARGET_SLICES);
         follow(scene, &scene->target_feeds[i]);
+        if (world_wants_slices(scene->links[i])) /* as the watch does */
+            assert_int_equal(scene_list(scene, &scene->target_feeds[i], KIND_SLICE), ERR_OK);
     }
     scene_probe(scene);
 }
@@ -782,12 +786,13 @@ void scene_probe(struct scene *scene)
 /* As the writer does when a name is taken: looks who has it, and takes back what is ours but for its labels. */
 static void look(struct scene *scene, struct mirror *mirror, const struct write *write)
 {
-    char key[OBJECT_KEY_BYTES];
+    char key[OBJECT_KEY_BYTES], owner[OBJECT_KEY_BYTES];
     enum err_code code = ERR_OK;
     object_key_format(key, write->namespace, write->name);
     const struct service *service = scene_service(scene, key);
     const struct slice *slice = scene_slice(scene, key);
-    if (write->kind == WRITE_SLICE && slice != NULL && slice->meta.made_by_us && slice->service_name[0] != '\0')
+    if (write->kind == WRITE_SLICE && slice != NULL && world_slice_is_ours(slice, owner) &&
+        strcmp(owner, mirror_key(mirror)) == 0)
         code = world_source_slice(scene->world, WORLD_PUT, slice);
     else if (write->kind == WRITE_SERVICE && service != NULL && !is_mirror(&service->meta) && service->meta.made_by_us)
         code = world_source_service(scene->world, WORLD_PUT, service);

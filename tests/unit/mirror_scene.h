@@ -91,8 +91,8 @@ const struct service *scene_service(const struct scene *scene, const char *key);
 const struct slice *scene_slice(const struct scene *scene, const char *key);
 
 /** Declares or redeclares the link of a target. A 2.8 Secret: "east age=5 domain=cluster.local". A Link: "east gw=203.0.113.7,gw.example port=4143
- *  identity=id probe=4191 ref=gws/gw select=key=value discover=key=value federate=key=value age=5 domain=cluster.local drain headless=false -annotation
- *  -#label". Either: "name={name} map=prod=west,*=other allow=shared,team-*". */
+ *  identity=id probe=4191 ref=gws/gw select=key=value discover=key=value federate=key=value age=5 domain=cluster.local drain headless=false
+ *  endpoints=pods -annotation -#label". Either: "name={name} map=prod=west,*=other allow=shared,team-*". */
 void scene_secret(struct scene *scene, int target, const char *words);
 void scene_link(struct scene *scene, int target, const char *words);
 /** Declares that the target is the source cluster itself: where local members of federated services live. */

@@ -152,6 +152,8 @@ static void fills_in_what_the_api_defaults(void **state)
         assert_int_equal(slice.endpoints[i].terminating, i == 1);
     }
     assert_string_equal(slice.endpoints[0].hostname, "web-0");
+    assert_string_equal(slice.endpoints[0].zone, "a");
+    assert_string_equal(slice.endpoints[1].zone, "");
     assert_string_equal(slice.endpoints[1].address, "fd00::2");
     assert_string_equal(slice.endpoints[1].hostname, "");
     assert_int_equal(slice.port_count, 2);
@@ -501,8 +503,9 @@ static void writes_slices(void **state)
 {
     (void)state;
     const struct kv labels[] = {{K8S_MANAGED_BY, SLICE_MANAGED_BY}, {K8S_SERVICE_NAME, "web-east"}};
-    const struct slice_endpoint endpoints[] = {{.address = "192.0.2.1", .hostname = "", .ready = true},
-                                               {.address = "192.0.2.2", .hostname = "b", .ready = false}};
+    const struct slice_endpoint endpoints[] = {
+        {.address = "192.0.2.1", .hostname = "", .zone = "", .ready = true, .serving = true},
+        {.address = "192.0.2.2", .hostname = "b", .zone = "", .ready = false}};
     const struct slice_port ports[] = {{.name = "http", .port = 4143, .app_protocol = ""},
                                        {.name = "", .protocol = PROTOCOL_UDP, .app_protocol = "x"}};
     struct slice slice = {.meta = {.namespace = "demo",
@@ -670,7 +673,7 @@ static void endpoints_read_back_as_they_were_written(void **state)
     static const struct slice_endpoint endpoints[] = {
         {.address = "10.0.0.1", .hostname = "db-0", .ready = true, .serving = true},
         {.address = "fd00::1", .hostname = "", .ready = false}};
-    static const struct slice_port ports[] = {{"pg", PROTOCOL_TCP, 5432, ""}};
+    static const struct slice_port ports[] = {{.name = "pg", .port = 5432, .app_protocol = ""}};
     const struct slice wanted = {
         .meta = {.namespace = "n", .name = "db-east", .uid = "u", .resource_version = "7", .owner_uid = "o"},
         .is_endpoints = true,
@@ -718,10 +721,75 @@ static void endpoints_read_back_as_they_were_written(void **state)
     assert_true(again.irregular);
     assert_int_equal(again.endpoint_count, 3);
     assert_string_equal(again.endpoints[1].hostname, "b");
+    assert_true(again.endpoints[0].subset == 0 && again.endpoints[1].subset == 1 && again.endpoints[2].subset == 1);
     assert_true(again.endpoints[1].ready && !again.endpoints[2].ready);
     json_decref(json);
     json = load("{\"metadata\":{\"name\":\"e\"},\"subsets\":[{\"addresses\":[{\"ip\":7}]}]}");
     assert_int_equal(codec_endpoints(&arena, json, &again, &error), ERR_INVALID);
+    json_decref(json);
+    strbuf_done(&body);
+    arena_done(&arena);
+}
+
+static void ports_are_those_of_their_subset(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct slice endpoints;
+    arena_init(&arena, ARENA_BYTES);
+    json_t *json = load("{\"metadata\":{\"name\":\"e\"},\"subsets\":["
+                        "{\"addresses\":[{\"ip\":\"10.0.0.1\"}],\"ports\":[{\"name\":\"http\",\"port\":80}]},"
+                        "{\"addresses\":[{\"ip\":\"10.0.0.2\"}],\"ports\":[{\"name\":\"http\",\"port\":81},"
+                        "{\"name\":\"dns\",\"port\":53,\"protocol\":\"UDP\"}]}]}");
+    assert_int_equal(codec_endpoints(&arena, json, &endpoints, NULL), ERR_OK);
+    static const struct slice_port expected[] = {{"http", PROTOCOL_TCP, 80, "", 0},
+                                                 {"http", PROTOCOL_TCP, 81, "", 1},
+                                                 {"dns", PROTOCOL_UDP, 53, "", 1}};
+    assert_int_equal(endpoints.port_count, ARRAY_COUNT(expected));
+    for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
+        assert_string_equal(endpoints.ports[i].name, expected[i].name);
+        assert_int_equal(endpoints.ports[i].protocol, expected[i].protocol);
+        assert_int_equal(endpoints.ports[i].port, expected[i].port);
+        assert_int_equal(endpoints.ports[i].subset, expected[i].subset);
+    }
+    json_decref(json);
+    arena_done(&arena);
+}
+
+/* Serving counts as ready, and terminating as false, where they are absent: only what is otherwise is written. */
+static void conditions_and_zones_are_written_and_read_back(void **state)
+{
+    (void)state;
+    static const struct slice_endpoint endpoints[] = {
+        {.address = "10.0.0.1", .hostname = "", .zone = "a", .ready = true, .serving = true},
+        {.address = "10.0.0.2", .hostname = "", .zone = "", .ready = false, .serving = true, .terminating = true},
+        {.address = "10.0.0.3", .hostname = "", .zone = "", .ready = true, .serving = false},
+        {.address = "10.0.0.4", .hostname = "", .zone = "", .ready = false, .serving = false, .terminating = true}};
+    const struct slice slice = {
+        .meta = {.namespace = "n", .name = "s", .uid = "", .resource_version = "", .owner_uid = ""},
+        .service_name = "",
+        .managed_by = "",
+        .endpoints = endpoints,
+        .endpoint_count = ARRAY_COUNT(endpoints)};
+    struct arena arena;
+    struct strbuf body;
+    struct slice again;
+    arena_init(&arena, ARENA_BYTES);
+    strbuf_init(&body, BODY_BYTES);
+    codec_write_slice(&body, &slice);
+    assert_non_null(strstr(strbuf_text(&body), "\"conditions\":{\"ready\":true},\"zone\":\"a\"}"));
+    assert_non_null(strstr(strbuf_text(&body), "{\"ready\":false,\"serving\":true,\"terminating\":true}"));
+    assert_non_null(strstr(strbuf_text(&body), "{\"ready\":true,\"serving\":false}"));
+    assert_non_null(strstr(strbuf_text(&body), "{\"ready\":false,\"terminating\":true}"));
+    json_t *json = load(strbuf_text(&body));
+    assert_int_equal(codec_slice(&arena, json, &again, NULL), ERR_OK);
+    assert_false(again.irregular);
+    for (size_t i = 0; i < ARRAY_COUNT(endpoints); i++) {
+        assert_string_equal(again.endpoints[i].zone, endpoints[i].zone);
+        assert_int_equal(again.endpoints[i].ready, endpoints[i].ready);
+        assert_int_equal(again.endpoints[i].serving, endpoints[i].serving);
+        assert_int_equal(again.endpoints[i].terminating, endpoints[i].terminating);
+    }
     json_decref(json);
     strbuf_done(&body);
     arena_done(&arena);
@@ -832,6 +900,8 @@ int main(void)
         cmocka_unit_test(decodes_service_cidrs),
         cmocka_unit_test(decodes_links),
         cmocka_unit_test(endpoints_read_back_as_they_were_written),
+        cmocka_unit_test(ports_are_those_of_their_subset),
+        cmocka_unit_test(conditions_and_zones_are_written_and_read_back),
         cmocka_unit_test(turns_off_selectors_that_cannot_be_read),
         cmocka_unit_test(decodes_secrets),
         cmocka_unit_test(names_the_field_that_is_wrong),

@@ -589,6 +589,31 @@ static void naming_is_kept_or_refuses_the_declaration(void **state)
     arena_done(&arena);
 }
 
+static void endpoints_are_of_the_gateway_or_of_pods(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        bool pods, warns;
+    } CASES[] = {{NULL, false, false},  {"pods", true, false}, {"gateway", false, false},
+                 {"Pods", false, true}, {"true", false, true}, {"", false, true}};
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct arena arena;
+        arena_init(&arena, ARENA_BYTES);
+        struct link_resource resource = good_link();
+        const struct link *other = judge(&arena, &resource);
+        resource.endpoints = CASES[i].value;
+        const struct link *link = judge(&arena, &resource);
+        assert_int_equal(link->mirror_pods, CASES[i].pods);
+        assert_int_equal(strstr(link->warning, "svcmirror.io/endpoints is") != NULL, CASES[i].warns);
+        assert_int_equal(link_equal(link, other), !CASES[i].pods && !CASES[i].warns);
+        struct link *copy = link_copy(link);
+        assert_int_equal(copy->mirror_pods, CASES[i].pods);
+        link_free(copy);
+        arena_done(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -603,6 +628,7 @@ int main(void)
         cmocka_unit_test(what_has_no_safe_value_refuses_the_link),
         cmocka_unit_test(warnings_are_joined),
         cmocka_unit_test(a_switch_is_true_or_false),
+        cmocka_unit_test(endpoints_are_of_the_gateway_or_of_pods),
         cmocka_unit_test(a_selector_that_does_not_hold_refuses_the_link),
         cmocka_unit_test(secrets_of_linkerd_28_are_judged),
         cmocka_unit_test(every_difference_that_matters_is_seen),

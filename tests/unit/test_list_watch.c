@@ -925,6 +925,30 @@ static void tries_again_when_asked_to(void **state)
     tear_down(&bench);
 }
 
+static void lists_anew_when_asked_to(void **state)
+{
+    (void)state;
+    struct bench bench;
+    (void)synced(&bench);
+    list_watch_relist(bench.watch);
+    list_watch_relist(bench.watch); /* once is enough */
+    fake_loop_advance(bench.loop, 0);
+    struct http_call *call = take(&bench, LIST_FROM("10"));
+    list_watch_relist(bench.watch); /* that one has begun */
+    fake_http_answer(call, 200, LIST("12", ITEM("c", "11")));
+    expect(&bench, "begin L:c end up,synced");
+    call = take(&bench, WATCH_FROM("12"));
+    /* Waiting to go on watching it lists in its place, no sooner. */
+    fake_http_fail(call, ERR_CONNECT, "Connection refused");
+    expect(&bench, "down(connect)");
+    list_watch_relist(bench.watch);
+    (void)expect_backoff(&bench, 800);
+    fake_http_answer(take(&bench, LIST_FROM("12")), 200, LIST("12", ITEM("c", "11")));
+    expect(&bench, "up,synced begin L:c end up,synced");
+    (void)take(&bench, WATCH_FROM("12"));
+    tear_down(&bench);
+}
+
 /* Several on one client, freed in any order. */
 static void share_a_client(void **state)
 {
@@ -1120,6 +1144,7 @@ int main(void)
         cmocka_unit_test(starts_over_when_an_object_is_lost),
         cmocka_unit_test(may_be_freed_in_every_callback),
         cmocka_unit_test(tries_again_when_asked_to),
+        cmocka_unit_test(lists_anew_when_asked_to),
         cmocka_unit_test(share_a_client),
         cmocka_unit_test(tells_observers_of_answers),
         cmocka_unit_test(survives_failing_allocations),

@@ -89,6 +89,10 @@ static void put_target_service(struct walk *walk, int target)
                                           "#~exported=true @svcmirror.io/export-to=north",
                                           "#~exported=true @svcmirror.io/export-ports=http,dns",
                                           "#~exported=true @svcmirror.io/export-namespace=late",
+                                          "#~exported=true @svcmirror.io/endpoints=pods",
+                                          "#~exported=true @svcmirror.io/endpoints=gateway",
+                                          "#~exported=remote-discovery @svcmirror.io/endpoints=pods",
+                                          "#~exported=true @svcmirror.io/endpoints=pods @svcmirror.io/export-ports=dns",
                                           "#~exported=true @~gateway-name=no%name @~gateway-ns=gws"};
     static const char *const oddities[] = {"", "", "", "", "", "", "headless", "external", "#~mirrored-service=true"};
     static const char *const ports[] = {"p=http:80>8080", "p=http:80>8080", "p=http:80>8080 p=dns:53>53/UDP", ""};
@@ -124,10 +128,18 @@ static void put_gateway(struct walk *walk, int target)
 
 static void put_target_slice(struct walk *walk, int target)
 {
-    static const char *const endpoints[] = {
-        "", "10.0.0.1", "!10.0.0.1", "10.0.0.1 !10.0.0.2", "10.0.0.3", "a@10.0.0.1", "a@10.0.0.1 !h@10.0.0.2"};
-    const char *words = arena_printf(&walk->scene.arena, "%s/slice-%u svc=%s %s", PICK(walk, namespaces),
-                                     below(walk, 4), PICK(walk, names), PICK(walk, endpoints));
+    static const char *const endpoints[] = {"",
+                                            "10.0.0.1",
+                                            "!10.0.0.1",
+                                            "10.0.0.1 !10.0.0.2",
+                                            "10.0.0.3",
+                                            "a@10.0.0.1",
+                                            "a@10.0.0.1 !h@10.0.0.2",
+                                            "10.0.0.1%z1 ~10.0.0.2",
+                                            "fd00::1"};
+    static const char *const ports[] = {"", "p=http:8080", "p=http:8080 p=dns:53/UDP", "p=http:8081"};
+    const char *words = arena_printf(&walk->scene.arena, "%s/slice-%u svc=%s %s %s", PICK(walk, namespaces),
+                                     below(walk, 4), PICK(walk, names), PICK(walk, endpoints), PICK(walk, ports));
     trace(walk, arena_printf(&walk->scene.arena, "target %d slice", target), words);
     scene_target_slice(&walk->scene, target, "%s", words);
 }
@@ -204,7 +216,15 @@ static void step_links(struct walk *walk)
                                            "ref=other/gw identity=id",
                                            "ref=gws/gw gw=203.0.113.2 port=4144"};
     static const char *const probes[] = {"probe=4191", "probe=4191", ""};
-    static const char *const more[] = {"", "", "drain", "domain=x.local", "identity=id", "-#team", "select=team=a"};
+    static const char *const more[] = {"",
+                                       "",
+                                       "drain",
+                                       "domain=x.local",
+                                       "identity=id",
+                                       "-#team",
+                                       "select=team=a",
+                                       "endpoints=pods",
+                                       "endpoints=pods drain"};
     int target = (int)below(walk, SCENE_TARGETS);
     struct arena *arena = &walk->scene.arena;
     if (one_in(walk, 3)) {
@@ -447,6 +467,18 @@ static void settle_network(struct walk *walk)
         scene_verdict(scene, addresses[i], one_in(walk, 3) ? WORLD_DEAD : WORLD_ALIVE);
 }
 
+/* A headless mirror stays so while nothing of its service is ready: whether it is made so anew, the end alone says. */
+static void delete_headless_mirrors(struct scene *scene)
+{
+    struct map *services = scene->source.objects[KIND_SERVICE];
+    for (struct map_entry *at = map_first(services), *next; at != NULL; at = next) {
+        const struct service *service = map_value(at);
+        next = map_next(at);
+        if (service->headless && is_ours(service))
+            scene_delete(&scene->source, KIND_SERVICE, map_key(at));
+    }
+}
+
 /* Whatever is history's own goes. */
 static void come_to_rest(struct walk *walk)
 {
@@ -459,6 +491,8 @@ static void come_to_rest(struct walk *walk)
     /* The agent's own namespace is there, or there is no agent. */
     scene_namespace(scene, "/l5d-mc");
     trace(walk, "rest", "");
+    scene_settle(scene);
+    delete_headless_mirrors(scene);
     scene_settle(scene);
     look_again(scene);
     scene_settle(scene);
