@@ -28,14 +28,6 @@ void plan_add_status(struct planner *planner, struct claim *claim, bool mirrored
         .claim = claim, .mirrored = mirrored, .reason = reason, .message = message != NULL ? message : ""};
 }
 
-/* ---- whose is it ---- */
-
-static bool slice_is_ours(const struct slice *slice)
-{
-    char key[OBJECT_KEY_BYTES];
-    return world_slice_is_ours(slice, key);
-}
-
 /* ---- nothing claims the name ---- */
 
 /* Whether a link's target is known well enough to say that it exports nothing of which the mirror was made. Mirrors of hostnames are known from the
@@ -115,18 +107,6 @@ void plan_delete_service(struct planner *planner, const char *reason)
     plan_add_write(planner, WRITE_DELETE, WRITE_SERVICE, reason)->old_service = planner->mirror->service;
 }
 
-static enum write_kind kind_of(const struct slice *slice)
-{
-    return slice->is_endpoints ? WRITE_ENDPOINTS : WRITE_SLICE;
-}
-
-static void delete_slice(struct planner *planner, const struct slice *slice, const char *reason)
-{
-    struct write *write = plan_add_write(planner, WRITE_DELETE, kind_of(slice), reason);
-    write->name = slice->meta.name;
-    write->old_slice = slice;
-}
-
 /* Slices go with their Service by the garbage collector. One without an owner would stay for ever, and so would one that was
  * labelled with another Service's name by hand, whose owner is alive. */
 static bool is_stray(const struct planner *planner, const struct slice *slice)
@@ -167,8 +147,8 @@ static void plan_orphan(struct planner *planner)
     if (planner->world->knowledge[WORLD_SOURCE_SERVICES] != WORLD_LISTED)
         return;
     for (const struct source_slice *entry = mirror->slices; entry != NULL; entry = entry->next)
-        if (slice_is_ours(entry->slice) && is_stray(planner, entry->slice) && !entry->slice->meta.deleting)
-            delete_slice(planner, entry->slice, "its Service is gone");
+        if (plan_slice_is_ours(entry->slice) && is_stray(planner, entry->slice) && !entry->slice->meta.deleting)
+            plan_delete_slice(planner, entry->slice, "its Service is gone");
 }
 
 /* ---- what stands in the way of a claim ---- */
@@ -252,124 +232,6 @@ bool plan_namespace(struct planner *planner, struct claim *claim)
 
 /* ---- the winner's objects ---- */
 
-static const struct slice *find_slice(const struct mirror *mirror, const struct slice *wanted)
-{
-    for (const struct source_slice *entry = mirror->slices; entry != NULL; entry = entry->next)
-        if (entry->slice->is_endpoints == wanted->is_endpoints &&
-            strcmp(entry->slice->meta.name, wanted->meta.name) == 0)
-            return entry->slice;
-    return NULL;
-}
-
-static void plan_slice(struct planner *planner, const struct slice *wanted)
-{
-    const struct slice *there = find_slice(planner->mirror, wanted);
-    if (there != NULL && (there->meta.deleting || !slice_is_ours(there) || compare_slice_right(there, wanted)))
-        return;
-    if (there != NULL && there->address_type != wanted->address_type) {
-        delete_slice(planner, there, "addressType cannot be changed in place");
-        return;
-    }
-    struct write *write = plan_add_write(planner, there == NULL ? WRITE_CREATE : WRITE_UPDATE, kind_of(wanted),
-                                         there == NULL ? "the mirror has no slice" : "endpoints or metadata differ");
-    struct slice *copy = ARENA_NEW(planner->arena, struct slice);
-    if (copy == NULL)
-        return;
-    *copy = *wanted;
-    if (there != NULL) {
-        copy->meta.uid = there->meta.uid;
-        copy->meta.resource_version = there->meta.resource_version;
-    }
-    write->name = wanted->meta.name;
-    write->slice = copy;
-    write->old_slice = there;
-}
-
-static bool is_wanted(const struct desired *desired, const struct slice *slice)
-{
-    for (uint32_t i = 0; i < desired->slice_count; i++)
-        if (desired->slices[i].is_endpoints == slice->is_endpoints &&
-            strcmp(desired->slices[i].meta.name, slice->meta.name) == 0)
-            return true;
-    return false;
-}
-
-/* Why a slice of ours goes that is not wanted. */
-static const char *why_not(const struct planner *planner, const struct desired *desired, const struct slice *slice)
-{
-    bool of_pods = slice_is_of_pods(slice);
-    if (desired->endpoints == ENDPOINTS_NONE)
-        return "it is resolved in the target: no endpoints here";
-    if (planner->world->config.write_endpoints && !slice->is_endpoints)
-        return "Endpoints are written instead";
-    if (desired->is_pods)
-        return of_pods ? "the target has no such slice" : "the target's own endpoints take the place of the gateway";
-    return of_pods ? "the gateway takes the place of the target's own endpoints" : "no address of this family";
-}
-
-/* @param reason  NULL: each has its own. */
-static void delete_slices(struct planner *planner, const struct desired *desired, const char *reason)
-{
-    for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next)
-        if (slice_is_ours(entry->slice) && entry->slice->is_endpoints <= planner->world->config.write_endpoints &&
-            !is_wanted(desired, entry->slice) && !entry->slice->meta.deleting)
-            delete_slice(planner, entry->slice, reason != NULL ? reason : why_not(planner, desired, entry->slice));
-}
-
-void plan_delete_slices(struct planner *planner, const char *reason)
-{
-    const struct desired none = {.slice_count = 0};
-    delete_slices(planner, &none, reason);
-}
-
-static void plan_slices(struct planner *planner, const struct desired *desired)
-{
-    if (desired->endpoints == ENDPOINTS_KEEP)
-        return;
-    for (uint32_t i = 0; i < desired->slice_count; i++)
-        plan_slice(planner, &desired->slices[i]);
-    delete_slices(planner, desired, NULL);
-}
-
-/* A slice that Kubernetes made by a selector that somebody had put on the mirror stays when the selector goes. */
-static bool is_of_a_selector(const struct mirror *mirror, const struct slice *slice)
-{
-    return strcmp(slice->managed_by, K8S_MADE_BY_SELECTOR) == 0 &&
-           strcmp(slice->meta.owner_uid, mirror->service->meta.uid) == 0;
-}
-
-/* Endpoints that Linkerd made, or Kubernetes by such a selector, with the mirror's labels. */
-static bool are_old_endpoints(const struct planner *planner, const struct slice *slice)
-{
-    return slice->is_endpoints && !planner->world->config.write_endpoints &&
-           kv_get(&slice->meta.labels, L5D_CLUSTER_NAME) != NULL;
-}
-
-/* What stands beside our slices goes once they stand in for it. */
-static void plan_leftovers(struct planner *planner)
-{
-    for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next) {
-        const struct slice *slice = entry->slice;
-        if (slice->meta.deleting)
-            continue;
-        if (is_of_a_selector(planner->mirror, slice))
-            delete_slice(planner, slice, "Kubernetes made it by a selector that is gone");
-        else if (are_old_endpoints(planner, slice))
-            delete_slice(planner, slice, "slices take the place of these Endpoints");
-    }
-}
-
-/* Somebody else's slice with the name of one of ours; NULL when there is none. */
-static const struct slice *foreign_slice(const struct planner *planner, const struct desired *desired)
-{
-    for (uint32_t i = 0; i < desired->slice_count; i++) {
-        const struct slice *there = find_slice(planner->mirror, &desired->slices[i]);
-        if (there != NULL && !slice_is_ours(there))
-            return there;
-    }
-    return NULL;
-}
-
 void plan_service(struct planner *planner, const struct service *desired)
 {
     const struct service *there = planner->mirror->service;
@@ -413,7 +275,7 @@ static void plan_winner(struct planner *planner, struct claim *claim)
         plan_slices(planner, &desired);
     if (planner->plan->write_count > 0)
         return;
-    const struct slice *foreign = foreign_slice(planner, &desired);
+    const struct slice *foreign = plan_foreign_slice(planner, &desired);
     if (foreign != NULL)
         plan_add_status(planner, claim, false, "NameCollision",
                         arena_printf(planner->arena,

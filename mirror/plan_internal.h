@@ -1,6 +1,7 @@
 /* One planning of one mirror; shared by plan*.c only. */
 #pragma once
 
+#include "mirror/desired.h"
 #include "mirror/plan.h"
 #include "mirror/world_internal.h"
 
@@ -22,8 +23,17 @@ bool plan_namespace(struct planner *planner, struct claim *claim);
 void plan_service(struct planner *planner, const struct service *desired);
 void plan_delete_service(struct planner *planner, const char *reason);
 
+/* plan_slices.c */
+bool plan_slice_is_ours(const struct slice *slice);
+void plan_delete_slice(struct planner *planner, const struct slice *slice, const char *reason);
 /** Deletes all slices of the mirror that are ours. */
 void plan_delete_slices(struct planner *planner, const char *reason);
+/** Makes, changes and deletes slices of ours so that they are the desired ones. */
+void plan_slices(struct planner *planner, const struct desired *desired);
+/** Deletes what stands beside our slices, once they stand in for it. */
+void plan_leftovers(struct planner *planner);
+/** Somebody else's slice with the name of one of ours; NULL when there is none. */
+const struct slice *plan_foreign_slice(const struct planner *planner, const struct desired *desired);
 
 /* plan_name.c */
 /** What stands in the way of the claim by the mirror's name and namespace; NULL when nothing does. */

@@ -572,6 +572,30 @@ static void endpoints_are_one_object_of_all_slices(void **state)
                         "p=http:8080\n");
 }
 
+/* ---- somebody who undoes every update ---- */
+
+/* Each of many slices is paced by itself: none is forgotten for another. */
+static void updates_of_many_slices_are_paced_each(void **state)
+{
+    struct scene *scene = *state;
+    enum { SLICES = 20 };
+    scene_link(scene, 0, LINK " endpoints=pods");
+    scene_target(scene, 0, WEB);
+    for (unsigned i = 0; i < SLICES; i++)
+        scene_target_slice(scene, 0, "shop/web-%u svc=web 10.0.0.%u p=http:8080", i, i + 1);
+    scene_settle(scene);
+    struct mirror *mirror = world_find_mirror(scene->world, "shop/web-east");
+    assert_int_equal(mirror_slice_count(mirror), SLICES);
+    uint64_t now_ms = 1000, writes = 0;
+    for (uint64_t end_ms = now_ms + 3600 * 1000; now_ms < end_ms; now_ms += 100)
+        for (uint32_t object = 1; object <= SLICES; object++)
+            if (mirror_rewrite_wait_ms(mirror, object, 7 + object, now_ms) == 0) {
+                (void)mirror_note_rewrite(mirror, object, 7 + object, now_ms);
+                writes++;
+            }
+    assert_in_range(writes, SLICES * 10, SLICES * 30);
+}
+
 /* ---- memory ---- */
 
 static void only_what_is_needed_is_kept(void **state)
@@ -658,6 +682,7 @@ int main(void)
         SCENE(the_endpoints_of_a_target_become_slices),
         SCENE(a_slice_has_no_more_endpoints_than_the_api_takes),
         SCENE(endpoints_are_one_object_of_all_slices),
+        SCENE(updates_of_many_slices_are_paced_each),
         SCENE(only_what_is_needed_is_kept),
         SCENE(nothing_is_lost_without_memory),
     };

@@ -3,6 +3,7 @@
  * come to an end. */
 #include "tests/unit/control_bench.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/control/internal.h"
@@ -146,6 +147,56 @@ static void endpoints_are_followed_until_slices_appear_and_again_when_they_go(vo
     bench_done(&bench);
 }
 
+/* The name of the slice that the mirror is to have; "" while that is not decided. */
+static const char *planned_slice(const struct bench *bench)
+{
+    static char name[256];
+    struct arena arena;
+    struct plan plan;
+    struct mirror *mirror = world_find_mirror(bench->control->world, "demo/web-east");
+    arena_init(&arena, 1 << 20);
+    name[0] = '\0';
+    assert_int_equal(plan_mirror(bench->control->world, mirror, &arena, &plan), ERR_OK);
+    for (uint32_t i = 0; i < plan.write_count; i++)
+        if (plan.writes[i].kind == WRITE_SLICE)
+            (void)snprintf(name, sizeof(name), "%s", plan.writes[i].name);
+    arena_done(&arena);
+    return name;
+}
+
+/* Of slices only counts are kept until a mirror is to have them whole. */
+static void slices_are_listed_again_when_they_are_wanted_whole(void **state)
+{
+    (void)state;
+    static const struct {
+        int slices; /* HTTP status of a listing */
+        const char *name;
+    } cases[] = {{200, "web-east.pods.web-x"}, {404, "web-east.pods.web.ipv4"}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct bench bench;
+        open_target(&bench);
+        struct bench_listing *slices = bench_serve(&bench, SLICES, "EndpointSlice", SLICE("web-x", "true"));
+        slices->status = cases[i].slices;
+        struct bench_listing *v1 = bench_serve(&bench, ENDPOINTS, "Endpoints", ENDPOINTS_OF(READY));
+        assert_int_equal(bench_start(&bench), ERR_OK);
+        assert_string_equal(planned_slice(&bench), "web-east.ipv4");
+        /* While the list does not answer, nothing is decided. */
+        struct bench_listing *read = cases[i].slices == 200 ? slices : v1;
+        read->status = 500;
+        bench_tell(&bench, BENCH_EXPORTED, "MODIFIED",
+                   "{\"kind\":\"Service\",\"metadata\":{\"namespace\":\"demo\",\"name\":\"web\",\"resourceVersion\":"
+                   "\"2\",\"labels\":{\"exported\":\"yes\"},\"annotations\":{\"svcmirror.io/endpoints\":\"pods\"}},"
+                   "\"spec\":{\"ports\":[{\"port\":80}]}}");
+        bench_advance(&bench, 1000);
+        assert_string_equal(planned_slice(&bench), "");
+        read->status = 200;
+        bench_advance(&bench, 5000);
+        assert_string_equal(planned_slice(&bench), cases[i].name);
+        assert_string_equal(bench_problem(&bench), "");
+        bench_done(&bench);
+    }
+}
+
 /* ---- too much, and no end ---- */
 
 #define EXPORTED(name, fill)                                                                                           \
@@ -238,6 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_target_without_slices_is_read_by_its_endpoints),
         cmocka_unit_test(endpoints_are_followed_until_slices_appear_and_again_when_they_go),
+        cmocka_unit_test(slices_are_listed_again_when_they_are_wanted_whole),
         cmocka_unit_test(what_is_too_much_is_told_and_listed_again_when_there_is_room),
         cmocka_unit_test(what_was_left_out_may_be_gone),
         cmocka_unit_test(a_target_without_an_end_holds_up_nobody),

@@ -59,6 +59,10 @@ static void slices(void **state)
                          "a/b.ipv4 svc=b !10.0.0.1 10.0.0.2 !10.0.0.4 p=x:1",
                          "endpoint 10.0.0.1 becomes not ready; endpoint 10.0.0.2 becomes ready; endpoint 10.0.0.4 is "
                          "added, not ready; endpoint 10.0.0.3 is removed");
+    assert_slice_changes("a/b.pods.x svc=b 10.0.0.1 ~10.0.0.2 10.0.0.3%z1 10.0.0.4%z1",
+                         "a/b.pods.x svc=b ~10.0.0.1 !10.0.0.2 10.0.0.3%z2 10.0.0.4",
+                         "endpoint 10.0.0.1 becomes terminating, and serves still; endpoint 10.0.0.2 becomes not "
+                         "ready; endpoint 10.0.0.3 is in zone z2; endpoint 10.0.0.4 is in zone (none)");
     assert_slice_changes("a/b.ipv4 svc=b owner=u1 p=x:1", "a/b.ipv4 svc=b owner=u2 p=x:2",
                          "ports change; its owner becomes the mirror Service");
     assert_slice_changes("a/b.ipv4 svc=b 10.0.0.1 10.0.0.2", "a/b.ipv4 svc=b 10.0.0.2 10.0.0.1",
