@@ -29,7 +29,7 @@ bool compare_slice_ports_equal(const struct slice *a, const struct slice *b)
     return true;
 }
 
-bool compare_conditions_equal(const struct slice_endpoint *a, const struct slice_endpoint *b)
+static bool conditions_equal(const struct slice_endpoint *a, const struct slice_endpoint *b)
 {
     return a->ready == b->ready && a->serving == b->serving && a->terminating == b->terminating;
 }
@@ -40,7 +40,7 @@ static bool endpoints_equal(const struct slice *a, const struct slice *b)
         return false;
     for (uint32_t i = 0; i < a->endpoint_count; i++) {
         const struct slice_endpoint *x = &a->endpoints[i], *y = &b->endpoints[i];
-        if (!compare_conditions_equal(x, y) || x->subset != y->subset || strcmp(x->address, y->address) != 0 ||
+        if (!conditions_equal(x, y) || x->subset != y->subset || strcmp(x->address, y->address) != 0 ||
             strcmp(x->hostname, y->hostname) != 0 || strcmp(x->zone, y->zone) != 0)
             return false;
     }

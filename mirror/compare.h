@@ -15,4 +15,3 @@ bool compare_slice_content_equal(const struct slice *a, const struct slice *b); 
 bool compare_slice_ports_equal(const struct slice *a, const struct slice *b);
 /** Tells texts apart. */
 uint64_t compare_text_digest(const char *text);
-bool compare_conditions_equal(const struct slice_endpoint *a, const struct slice_endpoint *b);

@@ -50,11 +50,13 @@ static bool stays_headless(const struct mirror *mirror, const struct claim *clai
 /* Until the target's own endpoints are known such a mirror stays as it is, and follows its gateway. */
 static bool leads_through_gateway(const struct mirror *mirror)
 {
-    const struct source_slice *entry = mirror->slices;
-    for (; entry != NULL; entry = entry->next)
+    bool leads = false;
+    for (const struct source_slice *entry = mirror->slices; entry != NULL; entry = entry->next) {
         if (slice_is_of_pods(entry->slice))
             return false;
-    return mirror->slices != NULL;
+        leads = leads || kv_get(&entry->slice->meta.annotations, L5D_REMOTE_SVC_FQ_NAME) != NULL;
+    }
+    return leads;
 }
 
 static enum mode mode_of(const struct mirror *mirror, const struct claim *claim)
@@ -151,7 +153,10 @@ static void judge_pods(const struct claim *claim, struct desired *desired)
                               ? "the target's endpoints are not listed yet"
                               : "the target's endpoints are being read";
     } else if (claim->link->declaration->drain) {
-        desired->remark = "draining: annotation " LINK_DRAIN " is set";
+        desired->remark = claim_is_discovery(claim)
+                              ? "draining: annotation " LINK_DRAIN
+                                " is set; it has no effect on Linkerd, which resolves the service in the target itself"
+                              : "draining: annotation " LINK_DRAIN " is set";
     } else if (summary == NULL || summary->ready == 0) {
         desired->remark = "the exported service has no ready endpoint";
     }
@@ -202,7 +207,7 @@ static void judge_wish(struct arena *arena, const struct claim *claim, enum mode
         claim->kind == CLAIM_SERVICE ? kv_get(&claim->service->service->meta.annotations, EXPORT_ENDPOINTS) : NULL;
     if (desired->remark[0] != '\0')
         return;
-    if (claim_is_pods(claim) && mode == MODE_GATEWAY)
+    if (claim_is_pods(claim) && (mode == MODE_GATEWAY || mode == MODE_HEADLESS))
         desired->remark = "through the gateway until the target's endpoints are known";
     else if (wish != NULL && from_secret(claim))
         desired->remark = "annotation " EXPORT_ENDPOINTS " has no effect: a link by Secret leads through gateways";

@@ -205,7 +205,7 @@ static bool gather(struct copier *copier, struct slice *slice, struct slice_endp
         const struct slice *whole = copier->wholes[i];
         struct slice part = {.ports = NULL};
         copy_ports(copier, whole, 0, &part);
-        if (whole->endpoint_count == 0 || is_of_names(whole))
+        if (whole->endpoint_count == 0 || is_of_names(whole) || is_without_ports(whole, &part))
             continue;
         if (slice->endpoint_count == 0) {
             slice->ports = part.ports;

@@ -51,7 +51,8 @@ enum err_code list_watch_new(struct loop *loop, struct kube_client *client, cons
                              struct list_watch **ret_watch, struct err *reterr) MUST_USE;
 void list_watch_free(struct list_watch *watch); /* takes NULL; no callback follows */
 const struct list_watch_state *list_watch_state(const struct list_watch *watch);
-/** Lists anew, at once when it watches, else after the back-off that it is in; a listing under way goes on and counts for nothing here. */
+/** Lists anew, at once when it watches, else after the back-off that it is in; a listing under way goes on and counts for nothing here. Not from its
+ *  own callbacks. */
 void list_watch_relist(struct list_watch *watch);
 /** Tries again now instead of at the end of the back-off (credentials changed). */
 void list_watch_retry_now(struct list_watch *watch);

@@ -146,6 +146,10 @@ static void remote_discovery_may_have_slices_too(void **state)
     assert_string_equal(plan_mode_name(mirror_first_claim(world_find_mirror(scene->world, "shop/web-east"))),
                         "remote-discovery-pods");
     assert_quiet(scene);
+    scene_link(scene, 0, LINK " drain");
+    scene_settle(scene);
+    assert_non_null(strstr(scene_status(scene, "shop/web-east"), "it has no effect on Linkerd"));
+    scene_link(scene, 0, LINK);
     /* Without the annotation the slices go, and the Service stays. */
     const char *uid = arena_strdup(&scene->arena, scene_service(scene, "shop/web-east")->meta.uid);
     scene_target(scene, 0, "shop/web v=s2 p=http:80>8080 #~exported=remote-discovery");
@@ -495,6 +499,27 @@ static void what_was_edited_by_hand_is_put_right(void **state)
     assert_string_equal(scene_dump(scene, false), before);
 }
 
+/* A slice that Kubernetes made by a selector which somebody had put on the mirror leads through no gateway. */
+static void a_slice_of_others_is_not_taken_for_the_gateways(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK " endpoints=pods");
+    scene_target(scene, 0, WEB);
+    scene_settle(scene);
+    scene_source_slice(scene,
+                       "shop/web-east-k8s owner=%s svc=web-east managed=endpointslice-controller.k8s.io 10.9.9.9 "
+                       "#~mirrored-service=true #~cluster-name=east",
+                       scene_service(scene, "shop/web-east")->meta.uid);
+    scene_restart(scene);
+    for (enum object_kind kind = 0; kind < KINDS; kind++)
+        assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+    assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SERVICE), ERR_OK);
+    scene_probe(scene);
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true), "");
+    scene_settle(scene);
+    assert_string_equal(slices_of(scene, "web-east"), "");
+}
+
 /* After a restart a gateway's name that does not resolve has the addresses of an earlier run: not those of pods. */
 static void pods_are_not_remembered_as_a_gateway(void **state)
 {
@@ -559,6 +584,7 @@ static void endpoints_are_one_object_of_all_slices(void **state)
     begin(scene, LINK, WEB " " PODS);
     scene_target_slice(scene, 0, "shop/web-c svc=web 10.0.0.2 type=IPv4 p=http:8080"); /* moves, and is ready there */
     scene_target_slice(scene, 0, "shop/web-d svc=web fd00::1 p=http:8080");
+    scene_target_slice(scene, 0, "shop/web-0 svc=web 10.0.2.2 p=admin:9"); /* not a port of the mirror's */
     scene_target_slice(scene, 0, "shop/web-e svc=web 10.0.2.1 p=http:9090");
     scene_hear(scene);
     world_begin(scene->world, NULL, WORLD_SOURCE_ENDPOINTS);
@@ -570,6 +596,21 @@ static void endpoints_are_one_object_of_all_slices(void **state)
     assert_string_equal(scene_plan_of(scene, "shop/web-east", true),
                         "create Endpoints shop/web-east owned type=IPv4 10.0.0.1 10.0.0.2 10.0.1.1 fd00::1 !10.0.0.3 "
                         "p=http:8080\n");
+    /* As it would be: then the status tells what is left out. */
+    struct arena arena;
+    struct plan plan;
+    arena_init(&arena, 1 << 20);
+    assert_int_equal(plan_mirror(scene->world, world_find_mirror(scene->world, "shop/web-east"), &arena, &plan),
+                     ERR_OK);
+    struct slice made = *plan.writes[0].slice;
+    made.meta.uid = "e1";
+    made.meta.resource_version = "1";
+    made.meta.made_by_us = true;
+    assert_int_equal(world_source_slice(scene->world, WORLD_PUT, &made), ERR_OK);
+    arena_done(&arena);
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true), "");
+    assert_non_null(
+        strstr(scene_status(scene, "shop/web-east"), "endpoints with other ports than the first are left out"));
 }
 
 /* ---- somebody who undoes every update ---- */
@@ -678,6 +719,7 @@ int main(void)
         SCENE(a_new_mirror_waits_for_its_endpoints),
         SCENE(linkerds_mirrors_are_taken_over),
         SCENE(what_was_edited_by_hand_is_put_right),
+        SCENE(a_slice_of_others_is_not_taken_for_the_gateways),
         SCENE(pods_are_not_remembered_as_a_gateway),
         SCENE(the_endpoints_of_a_target_become_slices),
         SCENE(a_slice_has_no_more_endpoints_than_the_api_takes),
