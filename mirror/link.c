@@ -418,8 +418,7 @@ bool link_equal(const struct link *a, const struct link *b)
            strcmp(a->cluster_domain, b->cluster_domain) == 0 &&
            strcmp(a->credentials_secret, b->credentials_secret) == 0 && strcmp(a->warning, b->warning) == 0 &&
            a->drain == b->drain && naming_equal(&a->naming, &b->naming) && a->mirror_headless == b->mirror_headless &&
-           a->mirror_pods == b->mirror_pods &&
-           text_equal(a->allowed_labels, b->allowed_labels) &&
+           a->mirror_pods == b->mirror_pods && text_equal(a->allowed_labels, b->allowed_labels) &&
            text_equal(a->allowed_annotations, b->allowed_annotations) && selector_equal(&a->selector, &b->selector) &&
            selector_equal(&a->discovery_selector, &b->discovery_selector) &&
            selector_equal(&a->federated_selector, &b->federated_selector) &&
