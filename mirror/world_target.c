@@ -505,12 +505,17 @@ bool target_is_unreadable(const struct world_link *link, const char *service_key
     return map_get(link->unreadable, service_key) != NULL;
 }
 
-/* Whether it may be kept. Gateways have a bound of their own: without its gateway a mirror would lose its endpoints. */
+static bool says_gateway(const struct link *link, const struct service *service)
+{
+    return link->kind == LINK_SECRET && gateway_is_declared(service);
+}
+
+/* Whether it may be kept. Gateways that say so have a bound of their own: without its gateway a mirror would lose its endpoints. */
 static bool fits(const struct world_link *link, const struct target_service *entry, const struct service *service)
 {
     const struct service *old = entry != NULL ? entry->service : NULL;
-    if (is_gateway(link->declaration, service))
-        return (old != NULL && is_gateway(link->declaration, old)) || budget_allows_gateway(link);
+    if (says_gateway(link->declaration, service))
+        return (old != NULL && says_gateway(link->declaration, old)) || budget_allows_gateway(link);
     return budget_allows(link, budget_of_service(service) + (old == NULL ? budget_of_claim() : 0),
                          old != NULL ? budget_of_service(old) : 0);
 }

@@ -180,14 +180,23 @@ static void gateways_have_a_bound_of_their_own(void **state)
     enum err_code code = ERR_OK;
     unsigned count = 1; /* that of open_world() */
     for (; code == ERR_OK && count < 1000; count++)
-        code = world_target_service(scene->links[0], WORLD_PUT,
-                                    service_of(&scene->arena, "gws/gw%u v=1 lb=203.0.113.7 p=mc-gateway:4143", count));
+        code =
+            world_target_service(scene->links[0], WORLD_PUT,
+                                 service_of(&scene->arena,
+                                            "gws/gw%u v=1 lb=203.0.113.7 p=mc-gateway:4143 @~multicluster-gateway=true",
+                                            count));
     assert_int_equal(code, ERR_LIMIT);
     assert_int_equal(count - 1, WORLD_MAX_GATEWAYS);
     /* One that is known may change. */
+    assert_int_equal(
+        world_target_service(scene->links[0], WORLD_PUT,
+                             service_of(&scene->arena,
+                                        "gws/gw1 v=2 lb=203.0.113.8 p=mc-gateway:4143 @~multicluster-gateway=true")),
+        ERR_OK);
+    /* What does not say that it is one is a Service like any other: there is no room for it. */
     assert_int_equal(world_target_service(scene->links[0], WORLD_PUT,
-                                          service_of(&scene->arena, "gws/gw1 v=2 lb=203.0.113.8 p=mc-gateway:4143")),
-                     ERR_OK);
+                                          service_of(&scene->arena, "gws/other v=1 p=mc-gateway:4143")),
+                     ERR_LIMIT);
 }
 
 /* ---- lanes ---- */
