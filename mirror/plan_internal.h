@@ -43,6 +43,10 @@ const char *plan_invalid_name(const struct planner *planner, const struct claim 
 /** Of a mirror that nothing claims: keeps its readiness right when it is of a Link whose target has not been read yet. */
 void plan_unlisted(struct planner *planner);
 
+/* plan_invalid.c */
+/** Why the claim can have no mirror; NULL when it can. */
+const char *plan_invalid_reason(const struct planner *planner, const struct claim *claim);
+
 /* plan_federated.c */
 /** Plans the federated service of all members that claim the name. `first` is the first valid one, NULL when there is none. */
 void plan_federated(struct planner *planner, struct claim *first);
