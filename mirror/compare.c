@@ -16,6 +16,13 @@ bool compare_service_right(const struct service *there, const struct service *wa
            kv_equal(&there->meta.annotations, &wanted->meta.annotations) && service_ports_equal(there, wanted);
 }
 
+bool compare_import_right(const struct service *there, const struct service *wanted)
+{
+    return there->headless == wanted->headless && there->affinity_s == wanted->affinity_s &&
+           strcmp(there->cluster_ip, wanted->cluster_ip) == 0 && kv_equal(&there->meta.labels, &wanted->meta.labels) &&
+           kv_equal(&there->meta.annotations, &wanted->meta.annotations) && service_ports_equal(there, wanted);
+}
+
 bool compare_slice_ports_equal(const struct slice *a, const struct slice *b)
 {
     if (a->port_count != b->port_count)
@@ -97,6 +104,8 @@ static uint64_t hash_service(uint64_t hash, const struct service *service)
         hash = hash_number(hash_text(hash, port->name), (uint64_t)port->port << 2 | port->protocol);
         hash = hash_text(hash_text(hash, port->target_port), port->app_protocol);
     }
+    if (service->is_import)
+        hash = hash_number(hash_text(hash_text(hash, service->cluster_ip), service->clusters), service->headless);
     return hash_number(hash, service->port_count);
 }
 
@@ -121,7 +130,8 @@ uint32_t write_object(const struct write *write)
 uint64_t write_fingerprint(const struct write *write)
 {
     uint64_t hash = FNV_SEED;
-    if (write->kind == WRITE_SERVICE)
+    bool of_service = write->kind == WRITE_SERVICE || write->kind == WRITE_IMPORT || write->kind == WRITE_IMPORT_STATUS;
+    if (of_service)
         hash = hash_service(hash_service(hash, write->old_service), write->service);
     else if (write->verb == WRITE_UPDATE && write->kind != WRITE_NAMESPACE)
         hash = hash_slice(hash_slice(hash, write->old_slice), write->slice);

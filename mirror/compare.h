@@ -8,6 +8,8 @@
 #include "mirror/plan.h"
 
 bool compare_service_right(const struct service *there, const struct service *wanted);
+/** Of ServiceImports, but for the status. */
+bool compare_import_right(const struct service *there, const struct service *wanted);
 bool compare_slice_right(const struct slice *there, const struct slice *wanted);
 
 /* Parts of it; of the target's slices too. */

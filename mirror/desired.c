@@ -83,7 +83,9 @@ const char *plan_mode_name(const struct claim *claim)
                                         [MODE_PODS] = "pods",
                                         [MODE_DISCOVERY_PODS] = "remote-discovery-pods",
                                         [MODE_OF_THE_GATEWAY] = "gateway-mirror"};
-    return claim->kind == CLAIM_FEDERATED ? "federated" : names[mode_of(claim->mirror, claim)];
+    if (claim->kind == CLAIM_FEDERATED || claim->kind == CLAIM_IMPORT)
+        return claim->kind == CLAIM_IMPORT ? "import" : "federated";
+    return names[mode_of(claim->mirror, claim)];
 }
 
 const char *desired_fq_name(struct arena *arena, const struct claim *claim)

@@ -63,6 +63,8 @@ static struct kv_list service_annotations(struct arena *arena, const struct clai
     if (mode == MODE_HOST) /* of the rest a hostname's mirror has nothing, but its ports are no less opaque */
         kv_builder_set(&annotations, L5D_OPAQUE_PORTS,
                        kv_get(&claim->service->service->meta.annotations, L5D_OPAQUE_PORTS));
+    if (target_is_by_export(claim))
+        kv_builder_set(&annotations, MADE_BY_EXPORT, "true");
     kv_builder_set(&annotations, L5D_REMOTE_RESOURCE_VERSION, claim->service->service->meta.resource_version);
     kv_builder_set(&annotations, L5D_REMOTE_SVC_FQ_NAME, desired_fq_name(arena, claim));
     if (from_secret(claim) && gateway->exists && gateway->port != 0)

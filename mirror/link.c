@@ -293,6 +293,8 @@ enum err_code link_from_resource(struct arena *arena, const struct link_resource
         .drain = judge_switch(&judge, LINK_DRAIN, resource->drain, false),
         .mirror_headless = judge_switch(&judge, EXPORT_HEADLESS, resource->headless, true),
         .mirror_pods = judge_endpoints(&judge, resource->endpoints),
+        .takes_exports = judge_switch(&judge, LINK_SERVICE_EXPORTS, resource->service_exports, false),
+        .refuses_exports = text_equal(resource->service_exports, "false"),
         .allowed_labels = copy_optional(arena, resource->allowed_labels),
         .allowed_annotations = copy_optional(arena, resource->allowed_annotations),
     };
@@ -418,7 +420,8 @@ bool link_equal(const struct link *a, const struct link *b)
            strcmp(a->cluster_domain, b->cluster_domain) == 0 &&
            strcmp(a->credentials_secret, b->credentials_secret) == 0 && strcmp(a->warning, b->warning) == 0 &&
            a->drain == b->drain && naming_equal(&a->naming, &b->naming) && a->mirror_headless == b->mirror_headless &&
-           a->mirror_pods == b->mirror_pods && text_equal(a->allowed_labels, b->allowed_labels) &&
+           a->mirror_pods == b->mirror_pods && a->takes_exports == b->takes_exports &&
+           a->refuses_exports == b->refuses_exports && text_equal(a->allowed_labels, b->allowed_labels) &&
            text_equal(a->allowed_annotations, b->allowed_annotations) && selector_equal(&a->selector, &b->selector) &&
            selector_equal(&a->discovery_selector, &b->discovery_selector) &&
            selector_equal(&a->federated_selector, &b->federated_selector) &&

@@ -42,6 +42,7 @@ struct link_resource {
     const char *selector_error;                       /* NULL, or the field and why it could not be read */
     const char *drain, *headless, *endpoints;         /* annotations LINK_DRAIN, EXPORT_HEADLESS and EXPORT_ENDPOINTS */
     const char *gateway;                              /* annotation LINK_GATEWAY */
+    const char *service_exports;                      /* annotation LINK_SERVICE_EXPORTS */
     const char *allowed_labels, *allowed_annotations; /* annotations LINK_ALLOWED_*: comma lists */
     struct naming naming;
     const char *const *excluded_annotations;
@@ -75,6 +76,7 @@ struct link {
     struct selector federated_selector; /* LINK_RESOURCE and LINK_LOCAL */
     /* LINK_RESOURCE only */
     struct selector selector, discovery_selector;
+    bool takes_exports, refuses_exports; /* annotation LINK_SERVICE_EXPORTS; neither: as the agent does */
     bool mirror_headless; /* hostnames get mirrors, where the agent makes such at all */
     bool mirror_pods;     /* endpoints are the target's own, where the service does not say otherwise */
     /* "namespace/name" of the Service in the target that tells of the gateway whatever the fields below leave open; NULL when they alone do. */

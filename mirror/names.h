@@ -54,6 +54,11 @@
 #define LINK_ALLOWED_ANNOTATIONS "svcmirror.io/allowed-annotations"
 #define LINK_GATEWAY "svcmirror.io/gateway"
 
+/* on Links: the target's ServiceExports mark exports too ("true"), or do not ("false"), whatever the agent's flag says */
+#define LINK_SERVICE_EXPORTS "svcmirror.io/service-exports"
+/* on mirrors: only a ServiceExport made an export of it; and on every ServiceImport */
+#define MADE_BY_EXPORT "svcmirror.io/service-export"
+
 /* on gateway Services in the target */
 #define L5D_MULTICLUSTER_GATEWAY "mirror.linkerd.io/multicluster-gateway"
 #define L5D_GATEWAY_IDENTITY "mirror.linkerd.io/gateway-identity"
@@ -85,6 +90,9 @@
 /* values of K8S_MANAGED_BY: on slices that Kubernetes makes by a Service's selector, and on ours */
 #define K8S_MADE_BY_SELECTOR "endpointslice-controller.k8s.io"
 #define SLICE_MANAGED_BY "svcmirror"
+
+/* Kubernetes' Multicluster Services API, KEP-1645 */
+#define MCS_GROUP "multicluster.x-k8s.io"
 
 /* Our slices are called "<mirror>.ipv4" and "<mirror>.ipv6", those with the target's own endpoints "<mirror>.pods.<slice in the target>": a Service's
  * name has no dot, so no two mirrors can want one slice name. */

@@ -103,6 +103,7 @@ static struct service *pack_service(struct packer *packer, const struct service 
     struct service copy = *source;
     pack_meta(packer, &source->meta, &copy.meta);
     copy.cluster_ip = pack_text(packer, source->cluster_ip);
+    copy.clusters = source->is_import ? pack_text(packer, source->clusters) : "";
     copy.ports = pack_service_ports(packer, source);
     copy.ingress = pack_ingress(packer, source);
     copy.external_ips = pack_texts(packer, source->external_ips, source->external_ip_count);

@@ -52,6 +52,8 @@ struct ingress {
 
 enum service_type { SERVICE_CLUSTER_IP, SERVICE_NODE_PORT, SERVICE_LOAD_BALANCER, SERVICE_EXTERNAL_NAME };
 
+/** A Service; or a ServiceImport of the Multicluster Services API, which has the metadata, `headless` (its type), `cluster_ip` (its `ips`, separated
+ *  by commas), `affinity_s` and `ports`, and nothing of the rest. */
 struct service {
     struct object_meta meta;
     enum service_type type;
@@ -63,6 +65,8 @@ struct service {
     uint32_t affinity_s;    /* spec.sessionAffinity ClientIP: for how many seconds; 0: None */
     const struct service_port *ports;
     uint32_t port_count;
+    bool is_import;       /* a ServiceImport */
+    const char *clusters; /* of a ServiceImport: those of its status, separated by commas; "" when none */
     const struct ingress *ingress;
     uint32_t ingress_count;
     const char *const *external_ips; /* spec.externalIPs */

@@ -39,6 +39,10 @@ static bool is_listed(const struct world_link *link, const struct service *servi
         return false;
     if (kv_get(&service->meta.labels, L5D_MIRRORED_GATEWAY) != NULL && gateway_is_unread(link))
         return false;
+    /* What only a ServiceExport made an export of may be one still, until those are listed. */
+    if (kv_get(&service->meta.annotations, MADE_BY_EXPORT) != NULL && world_takes_exports(link) &&
+        link->knowledge[WORLD_TARGET_EXPORTS] != WORLD_LISTED)
+        return false;
     return kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) == NULL || link->declaration->kind != LINK_RESOURCE ||
            (link->knowledge[WORLD_TARGET_SLICES] != WORLD_UNKNOWN &&
             !(target_endpoints_unreadable(link) && target_has_host(link, service)));
@@ -53,7 +57,7 @@ static const char *unclaimed_reason(const struct planner *planner, const char *c
             continue;
         if (!is_listed(link, planner->mirror->service))
             return NULL;
-        if (target_moved(link, planner->mirror))
+        if (!planner->mirror->is_import && target_moved(link, planner->mirror))
             reason = "its mirror has another name or namespace now";
     }
     return reason;
@@ -104,7 +108,10 @@ static const char *orphan_reason(const struct planner *planner)
 
 void plan_delete_service(struct planner *planner, const char *reason)
 {
-    plan_add_write(planner, WRITE_DELETE, WRITE_SERVICE, reason)->old_service = planner->mirror->service;
+    struct write *write =
+        plan_add_write(planner, WRITE_DELETE, planner->mirror->is_import ? WRITE_IMPORT : WRITE_SERVICE, reason);
+    write->old_service = planner->mirror->service;
+    write->version = planner->world->import_version;
 }
 
 /* Slices go with their Service by the garbage collector. One without an owner would stay for ever, and so would one that was
@@ -211,6 +218,14 @@ void plan_service(struct planner *planner, const struct service *desired)
     write->old_service = there;
 }
 
+/* The mirror is in place all the same. */
+static const char *import_remark(const struct claim *claim)
+{
+    const struct claim *import = claim->kind == CLAIM_SERVICE ? claim->service->import : NULL;
+    bool failed = import != NULL && !import->status.mirrored && strcmp(import->status.reason, "Pending") != 0;
+    return failed ? import->status.message : "";
+}
+
 static void plan_winner(struct planner *planner, struct claim *claim)
 {
     struct mirror *mirror = planner->mirror;
@@ -247,7 +262,8 @@ static void plan_winner(struct planner *planner, struct claim *claim)
     else if (desired.pending)
         plan_add_status(planner, claim, false, "Pending", desired.remark);
     else
-        plan_add_status(planner, claim, true, "Mirrored", desired.remark);
+        plan_add_status(planner, claim, true, "Mirrored",
+                        desired.remark[0] == '\0' ? import_remark(claim) : desired.remark);
     if (foreign == NULL && !desired.pending && desired.endpoints != ENDPOINTS_KEEP)
         plan_leftovers(planner);
 }
@@ -267,7 +283,8 @@ static void plan_readiness(struct planner *planner, const struct claim *claim)
 {
     const struct mirror *mirror = planner->mirror;
     struct desired desired;
-    if (mirror->service == NULL || mirror->service->meta.deleting || claim->kind == CLAIM_FEDERATED)
+    if (mirror->service == NULL || mirror->service->meta.deleting || claim->kind == CLAIM_FEDERATED ||
+        claim->kind == CLAIM_IMPORT)
         return;
     desired_build(planner->arena, mirror, claim, &desired);
     if (compare_service_right(mirror->service, &desired.service))
@@ -303,6 +320,10 @@ static enum ownership judge_ownership(const struct planner *planner, const struc
         return OWNERSHIP_UNCERTAIN;
     if (cluster == NULL) /* a federated service, or somebody took our labels off it */
         return mirror->service->meta.made_by_us || is_federated(mirror->service) ? OWNERSHIP_OURS : OWNERSHIP_FOREIGN;
+    bool by_export = kv_get(&mirror->service->meta.annotations, MADE_BY_EXPORT) != NULL;
+    bool same_service = winner->kind != CLAIM_FEDERATED && target_made(winner, mirror->service);
+    if (by_export && !same_service && !cluster_exports_listed(planner->world, cluster))
+        return OWNERSHIP_UNCERTAIN; /* its ServiceExport may be there still */
     /* Of the winner, of one that must now give way to it, or left behind by one that claims it no longer. */
     if (is_of_a_claim(mirror, cluster) || orphan_reason(planner) != NULL)
         return OWNERSHIP_OURS;
@@ -313,7 +334,8 @@ static enum ownership judge_ownership(const struct planner *planner, const struc
 /* @return whether the winner may have the name; else gives the status. */
 static bool may_have(struct planner *planner, struct claim *winner)
 {
-    const char *key = planner->mirror->key, *cluster = "";
+    char words[MIRROR_WORDS_BYTES];
+    const char *object = mirror_words(planner->mirror, words), *cluster = "";
     switch (judge_ownership(planner, winner, &cluster)) {
     case OWNERSHIP_OURS:
         return true;
@@ -321,10 +343,10 @@ static bool may_have(struct planner *planner, struct claim *winner)
         plan_add_status(planner, winner, false, "Pending",
                         cluster != NULL
                             ? arena_printf(planner->arena,
-                                           "Service %s is a mirror of cluster %s, of which too little is known yet",
-                                           key, cluster)
+                                           "%s is a mirror of cluster %s, of which too little is known yet", object,
+                                           cluster)
                             : arena_printf(planner->arena,
-                                           "Service %s is a federated service, of which too little is known yet", key));
+                                           "%s is a federated service, of which too little is known yet", object));
         return false;
     case OWNERSHIP_FOREIGN:
         break;
@@ -332,10 +354,12 @@ static bool may_have(struct planner *planner, struct claim *winner)
     planner->plan->collision = true;
     plan_add_status(planner, winner, false, "NameCollision",
                     winner->kind == CLAIM_FEDERATED
-                        ? arena_printf(planner->arena,
-                                       "Service %s exists and is not a federated service: rename or remove it", key)
+                        ? arena_printf(planner->arena, "%s exists and is not a federated service: rename or remove it",
+                                       object)
+                    : winner->kind == CLAIM_IMPORT
+                        ? arena_printf(planner->arena, "%s exists and is not svcmirror's: rename or remove it", object)
                         : arena_printf(planner->arena,
-                                       "Service %s exists and is not a mirror of cluster %s: rename or remove it", key,
+                                       "%s exists and is not a mirror of cluster %s: rename or remove it", object,
                                        winner->link->declaration->cluster_name));
     return false;
 }
@@ -344,7 +368,8 @@ static void lose_to(struct planner *planner, struct claim *claim, const struct c
 {
     const struct link *link = winner->link->declaration;
     const char *message =
-        winner->link == claim->link
+        claim->kind == CLAIM_IMPORT ? plan_import_lost(planner, claim, winner)
+        : winner->link == claim->link
             ? arena_printf(planner->arena, "Service %s mirrors %s of the same link", planner->mirror->key, winner->key)
         : winner->kind == CLAIM_FEDERATED
             ? arena_printf(planner->arena, "Service %s is a federated service", planner->mirror->key)
@@ -360,7 +385,8 @@ static void plan_claims(struct planner *planner)
     for (struct claim *claim = mirror->claims; claim != NULL; claim = claim->next) {
         const char *invalid = plan_invalid_reason(planner, claim);
         if (invalid != NULL)
-            plan_add_status(planner, claim, false, "InvalidService", invalid);
+            /* What is wrong with a service is told of its own mirror. */
+            plan_add_status(planner, claim, false, claim->kind == CLAIM_IMPORT ? "Pending" : "InvalidService", invalid);
         else if (winner == NULL)
             winner = claim;
         else if (winner->kind != CLAIM_FEDERATED || claim->kind != CLAIM_FEDERATED)
@@ -379,7 +405,10 @@ static void plan_claims(struct planner *planner)
         plan_add_status(planner, winner, false, "Pending", "the target's endpoints may not be read");
         return;
     }
-    if (winner->kind == CLAIM_FEDERATED && (claims_are_known(winner) || is_federated(mirror->service)))
+    if (winner->kind == CLAIM_IMPORT) {
+        if (claims_are_known(winner) && plan_namespace(planner, winner))
+            plan_import(planner, winner);
+    } else if (winner->kind == CLAIM_FEDERATED && (claims_are_known(winner) || is_federated(mirror->service)))
         plan_federated(planner, winner);
     else if (!claims_are_known(winner))
         plan_readiness(planner, winner);
@@ -400,6 +429,8 @@ enum err_code plan_mirror(const struct world *world, struct mirror *mirror, stru
 {
     char namespace[OBJECT_KEY_BYTES];
     const char *name = object_key_split(mirror->key, namespace);
+    if (mirror->is_import)
+        name = arena_printf(arena, "%.*s", (int)(strlen(name) - strlen(IMPORT_KEY_SUFFIX)), name);
     uint32_t claims = 0;
     for (const struct claim *claim = mirror->claims; claim != NULL; claim = claim->next)
         claims++;
@@ -409,7 +440,9 @@ enum err_code plan_mirror(const struct world *world, struct mirror *mirror, stru
         return ERR_NOMEM;
     if (!source_is_known(world))
         return ERR_OK;
-    if (mirror->claims == NULL)
+    if (mirror->is_import && world->knowledge[WORLD_SOURCE_IMPORTS] != WORLD_LISTED)
+        plan_import_unknown(&planner);
+    else if (mirror->claims == NULL)
         plan_orphan(&planner);
     else
         plan_claims(&planner);
@@ -425,9 +458,9 @@ const char *write_verb_name(enum write_verb verb)
 
 const char *write_kind_name(enum write_kind kind)
 {
-    static const char *const names[] = {[WRITE_NAMESPACE] = "Namespace",
-                                        [WRITE_SERVICE] = "Service",
-                                        [WRITE_SLICE] = "EndpointSlice",
-                                        [WRITE_ENDPOINTS] = "Endpoints"};
+    static const char *const names[] = {
+        [WRITE_NAMESPACE] = "Namespace",  [WRITE_SERVICE] = "Service",
+        [WRITE_SLICE] = "EndpointSlice",  [WRITE_ENDPOINTS] = "Endpoints",
+        [WRITE_IMPORT] = "ServiceImport", [WRITE_IMPORT_STATUS] = "ServiceImport/status"};
     return names[kind];
 }

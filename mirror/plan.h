@@ -23,16 +23,19 @@ enum write_kind {
     WRITE_SERVICE,
     WRITE_SLICE,
     WRITE_ENDPOINTS, /* v1 Endpoints, where these are written; elsewhere only old ones that go */
+    WRITE_IMPORT,    /* a ServiceImport, but for its status */
+    WRITE_IMPORT_STATUS,
 };
-enum { WRITE_KINDS = WRITE_ENDPOINTS + 1 };
+enum { WRITE_KINDS = WRITE_IMPORT_STATUS + 1 };
 
 /** One write. Objects are borrowed from the world or the arena. */
 struct write {
     enum write_verb verb;
     enum write_kind kind;
-    const char *namespace, *name;                /* of the object; namespace "" for namespaces */
-    const char *reason;                          /* constant: why, for logs and `plan` */
-    const struct service *service, *old_service; /* wanted, and what is there (update and delete) */
+    const char *namespace, *name; /* of the object; namespace "" for namespaces */
+    const char *reason;           /* constant: why, for logs and `plan` */
+    const char *version;          /* of a ServiceImport: that of its API group which is served; constant */
+    const struct service *service, *old_service; /* wanted, and what is there (update and delete); or ServiceImports */
     const struct slice *slice, *old_slice;
     const struct namespace_object *namespace_object;
 };
@@ -66,7 +69,7 @@ uint32_t write_object(const struct write *write);
  *  Never 0. */
 uint64_t write_fingerprint(const struct write *write);
 
-/** How the claim is or would be mirrored: "gateway", "headless", "hostname", "remote-discovery", "federated", or "gateway-mirror". */
+/** How the claim is or would be mirrored: "gateway", "headless", "hostname", "remote-discovery", "federated", "import", or "gateway-mirror". */
 const char *plan_mode_name(const struct claim *claim);
 const char *write_verb_name(enum write_verb verb); /* "create", "update", "delete" */
-const char *write_kind_name(enum write_kind kind); /* "Namespace", "Service", "EndpointSlice" */
+const char *write_kind_name(enum write_kind kind); /* "Namespace", "Service", "EndpointSlice", "ServiceImport" */

@@ -43,6 +43,16 @@ const char *plan_invalid_name(const struct planner *planner, const struct claim 
 /** Of a mirror that nothing claims: keeps its readiness right when it is of a Link whose target has not been read yet. */
 void plan_unlisted(struct planner *planner);
 
+/* plan_import.c */
+/** Plans the ServiceImport that leads to the mirror of the claim's service. */
+void plan_import(struct planner *planner, struct claim *claim);
+/** Why nothing can lead to the claim's service; NULL when nothing stands in the way, or not for good. */
+const char *plan_import_refused(const struct planner *planner, const struct claim *import);
+/** What to tell of a claim whose name the winner has. */
+const char *plan_import_lost(const struct planner *planner, const struct claim *import, const struct claim *winner);
+/** What ServiceImports there are is not known: tells so. */
+void plan_import_unknown(struct planner *planner);
+
 /* plan_invalid.c */
 /** Why the claim can have no mirror; NULL when it can. */
 const char *plan_invalid_reason(const struct planner *planner, const struct claim *claim);

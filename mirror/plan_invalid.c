@@ -34,6 +34,8 @@ static const char *invalid_service(const struct planner *planner, const struct c
 
 const char *plan_invalid_reason(const struct planner *planner, const struct claim *claim)
 {
+    if (claim->kind == CLAIM_IMPORT)
+        return plan_import_refused(planner, claim);
     const char *invalid = plan_invalid_name(planner, claim);
     if (invalid != NULL || claim->kind == CLAIM_GATEWAY)
         return invalid;

@@ -30,6 +30,7 @@ static void free_link(void *value)
     map_free(link->slices);
     map_free(link->endpoints);
     map_free(link->gateways);
+    map_free(link->exports);
     map_free(link->unreadable);
     mem_free(link->named.service);
     link_free(link->declaration);
@@ -42,6 +43,7 @@ struct world *world_new(const struct world_config *config)
     if (world == NULL)
         return NULL;
     world->config = *config;
+    world->import_status = true;
     world->links = map_new(free_link);
     world->mirrors = map_new(free_mirror);
     world->slices = map_new(free_source_slice);
@@ -85,9 +87,11 @@ static struct world_link *link_new(struct world *world, const struct link *decla
     link->slices = map_new(NULL);
     link->endpoints = map_new(mem_free);
     link->gateways = map_new(NULL);
+    link->exports = map_new(mem_free);
     link->unreadable = map_new(mem_free);
     if (link->declaration == NULL || link->services == NULL || link->slices == NULL || link->endpoints == NULL ||
-        link->gateways == NULL || link->unreadable == NULL || map_put(world->links, declaration->id, link) != ERR_OK) {
+        link->gateways == NULL || link->exports == NULL || link->unreadable == NULL ||
+        map_put(world->links, declaration->id, link) != ERR_OK) {
         free_link(link);
         return NULL;
     }
@@ -191,6 +195,7 @@ enum err_code world_put_link(struct world *world, const struct link *declaration
     } else {
         TRY(redeclare(link, declaration));
     }
+    world->wants_imports = world->wants_imports || world_takes_exports(link);
     (void)map_remove(world->unlinked, declaration->cluster_name);
     mark_cluster(world, declaration->cluster_name);
     *ret_link = link;
@@ -374,11 +379,33 @@ void world_set_unavailable(struct world *world, struct world_link *link, enum wo
 static void source_listed(struct world *world, enum world_collection collection)
 {
     source_sweep(world, collection);
+    if (collection == WORLD_SOURCE_IMPORTS)
+        world->import_status = true;
     if (world->knowledge[collection] == WORLD_LISTED)
         return;
     world->knowledge[collection] = WORLD_LISTED;
     knowledge_changed(world, NULL, collection);
 }
+
+void world_serve_imports(struct world *world, const char *version)
+{
+    enum world_knowledge *knowledge = &world->knowledge[WORLD_SOURCE_IMPORTS];
+    world->import_version = version;
+    if (version != NULL && *knowledge == WORLD_UNAVAILABLE) {
+        *knowledge = WORLD_UNKNOWN; /* until they are listed */
+    } else if (version == NULL) {
+        world_begin(world, NULL, WORLD_SOURCE_IMPORTS);
+        source_sweep(world, WORLD_SOURCE_IMPORTS);
+        *knowledge = WORLD_UNAVAILABLE;
+        knowledge_changed(world, NULL, WORLD_SOURCE_IMPORTS);
+    }
+}
+
+const char *world_import_version(const struct world *world) { return world->import_version; }
+
+void world_set_import_status(struct world *world, bool writable) { world->import_status = writable; }
+
+bool world_wants_imports(const struct world *world) { return world->wants_imports; }
 
 void world_end(struct world *world, struct world_link *link, enum world_collection collection)
 {

@@ -33,6 +33,8 @@ enum world_collection {
     WORLD_TARGET_SERVICES,   /* of one link */
     WORLD_TARGET_SLICES,     /* of one link; or its v1 Endpoints, where it serves no slices */
     WORLD_TARGET_GATEWAY,    /* of one link: the one Service that it names as its gateway */
+    WORLD_SOURCE_IMPORTS,    /* ServiceImports labelled like mirrors, where they are served */
+    WORLD_TARGET_EXPORTS,    /* ServiceExports of one link that takes them: world_takes_exports() */
     WORLD_COLLECTIONS
 };
 
@@ -59,6 +61,7 @@ struct world_config {
     bool remove_unaccounted; /* mirrors that others made for clusters that no link names go too */
     bool mirror_headless;    /* hostnames of headless services get mirrors of their own */
     size_t max_link_bytes;   /* kept of one target; what exceeds it is left out; 0: no bound */
+    bool take_exports;       /* ServiceExports mark exports too, of every link that does not say otherwise */
     bool move_endpoints;     /* false: the verdict is shown, mirrors' endpoints stay ready (2.8.0's way) */
     /* A gateway appeared, or its declaration changed, or (removed) is about to go. Called from inside world functions; must not call the world
      * except world_gateway_* getters and world_gateway_context(). May be NULL. */
@@ -129,9 +132,26 @@ size_t world_link_bytes(const struct world_link *link);
 /** Whether that is so far below the bound that listing again may be worth its cost. */
 bool world_link_has_room(const struct world_link *link);
 
+/** Of a ServiceExport only its name and age count. Does nothing for a link that takes none. */
+enum err_code world_target_export(struct world_link *link, enum world_change change, const struct object_meta *export)
+    MUST_USE;
+/** Whether the target's ServiceExports mark exports. */
+bool world_takes_exports(const struct world_link *link);
+bool world_has_export(const struct world_link *link, const char *namespace, const char *name);
+
+/** Which version of ServiceImports the source cluster serves, a constant string; NULL: none, and there are none. NULL at first. */
+void world_serve_imports(struct world *world, const char *version);
+const char *world_import_version(const struct world *world);
+/** Whether the status of ServiceImports may be written; so it is at first, and after each listing of them. */
+void world_set_import_status(struct world *world, bool writable);
+/** Whether ServiceImports matter: a link takes ServiceExports, or some mirror was made by one. Stays so. */
+bool world_wants_imports(const struct world *world);
+
 /** An object of the target that is there and cannot be decoded: what is known of it stays, and its mirror is not taken for
  *  unexported. */
 enum err_code world_target_unreadable(struct world_link *link, const char *namespace, const char *name) MUST_USE;
+
+/* world_source_service() takes Services and ServiceImports; a ServiceImport is a mirror of its own. */
 
 /** Whether a slice is one of ours, and of which mirror: by its label, or by its name when somebody took the label off.
  *  @param[out] ret_key  "namespace/name" of the mirror. */
@@ -198,6 +218,7 @@ enum claim_kind {
     CLAIM_SERVICE,   /* an exported service's own mirror */
     CLAIM_HOST,      /* one hostname of an exported headless service */
     CLAIM_FEDERATED, /* a member of a federated service */
+    CLAIM_IMPORT,    /* the ServiceImport that stands for the services of that name which ServiceExports export */
     CLAIM_GATEWAY,   /* a gateway's mirror, which carries its verdict */
 };
 
@@ -220,7 +241,7 @@ struct claim *mirror_next_claim(const struct claim *claim);
 enum claim_kind claim_kind(const struct claim *claim);
 struct world_link *claim_link(const struct claim *claim);
 const struct service *claim_service(const struct claim *claim); /* the exported service; NULL for CLAIM_GATEWAY */
-struct world_gateway *claim_gateway(const struct claim *claim); /* NULL for CLAIM_FEDERATED */
+struct world_gateway *claim_gateway(const struct claim *claim); /* NULL for CLAIM_FEDERATED and CLAIM_IMPORT */
 /** Whether the mirror has no endpoints because it is resolved in the target itself. */
 bool claim_is_discovery(const struct claim *claim);
 /** Whether the mirror's endpoints are the target's own, as soon as they are known. */
@@ -235,6 +256,11 @@ bool claim_set_status(struct claim *claim, bool mirrored, const char *reason, co
 /* ---- mirrors and what is to be done about them ---- */
 
 const char *mirror_key(const struct mirror *mirror);
+/** Whether the mirror is a ServiceImport; its key is "namespace/name@import". */
+bool mirror_is_import(const struct mirror *mirror);
+/** The object's kind, namespace and name, as people say them: "Service shop/web-east". */
+enum { MIRROR_WORDS_BYTES = OBJECT_KEY_BYTES + 16 };
+const char *mirror_words(const struct mirror *mirror, char words[MIRROR_WORDS_BYTES]);
 const struct service *mirror_service(const struct mirror *mirror); /* as the source cluster has it, NULL when absent */
 uint32_t mirror_slice_count(const struct mirror *mirror);
 const struct slice *mirror_slice(const struct mirror *mirror, uint32_t index);

@@ -10,6 +10,11 @@ static bool claim_precedes(const struct claim *a, const struct claim *b)
     if ((a->kind == CLAIM_GATEWAY) != (b->kind == CLAIM_GATEWAY))
         return a->kind == CLAIM_GATEWAY;
     const struct link *a_link = a->link->declaration, *b_link = b->link->declaration;
+    /* KEP-1645: the oldest ServiceExport, then the name of its cluster. All claims of a ServiceImport are of this kind. */
+    if (a->kind == CLAIM_IMPORT && a->exported_us != b->exported_us)
+        return a->exported_us < b->exported_us;
+    if (a->kind == CLAIM_IMPORT && strcmp(a_link->cluster_name, b_link->cluster_name) != 0)
+        return strcmp(a_link->cluster_name, b_link->cluster_name) < 0;
     if (a_link->created_us != b_link->created_us)
         return a_link->created_us < b_link->created_us;
     int order = strcmp(a_link->id, b_link->id);
@@ -137,15 +142,20 @@ static struct claim *claim_from(struct map_entry *entry)
     return NULL;
 }
 
-/* The next claim of the same service: its own mirror, its hostnames, its membership. */
+/* The next claim of the same service: its own mirror, its hostnames, its ServiceImport, its membership. */
 static struct claim *sibling_of(const struct claim *claim)
 {
     const struct target_service *service = claim->service;
+    if (service == NULL) /* a gateway's */
+        return NULL;
+    struct claim *last = service->import != NULL ? service->import : service->federated;
     switch (claim->kind) {
     case CLAIM_SERVICE:
-        return service->hosts != NULL ? service->hosts : service->federated;
+        return service->hosts != NULL ? service->hosts : last;
     case CLAIM_HOST:
-        return claim->next_host != NULL ? claim->next_host : service->federated;
+        return claim->next_host != NULL ? claim->next_host : last;
+    case CLAIM_IMPORT:
+        return service->federated;
     case CLAIM_FEDERATED:
     case CLAIM_GATEWAY:
         break;
@@ -199,6 +209,16 @@ struct mirror *claim_mirror(const struct claim *claim) { return claim->mirror; }
 
 const struct claim_status *claim_status(const struct claim *claim) { return &claim->status; }
 
+/* A ServiceImport leads to its service's mirror, whose status tells of it. */
+static void mark_counterpart(const struct claim *claim)
+{
+    const struct target_service *service = claim->service;
+    if (claim->kind == CLAIM_IMPORT && service->claim != NULL)
+        world_mark(service->claim->mirror, false);
+    else if (claim->kind == CLAIM_SERVICE && service->import != NULL)
+        world_mark(service->import->mirror, false);
+}
+
 bool claim_set_status(struct claim *claim, bool mirrored, const char *reason, const char *message, int64_t now_us)
 {
     struct claim_status *status = &claim->status;
@@ -209,6 +229,8 @@ bool claim_set_status(struct claim *claim, bool mirrored, const char *reason, co
         status->since_us = now_us;
     if (turned && claim->kind == CLAIM_HOST) /* the service's own status tells of it */
         world_mark(claim->service->claim->mirror, false);
+    if (turned)
+        mark_counterpart(claim);
     status->mirrored = mirrored;
     status->reason = reason;
     char *old = claim->message; /* may be what `message` points to */

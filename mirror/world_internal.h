@@ -36,6 +36,7 @@ struct mirror {
     void *context;
     uint32_t service_generation;
     uint8_t seen_count, rewrite_count;
+    bool is_import; /* its object is a ServiceImport */
     bool foreign, held, unaccounted;
     bool marked, urgent; /* wants planning */
 };
@@ -72,6 +73,9 @@ struct world {
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
     uint32_t generation[WORLD_COLLECTIONS];
     uint64_t cidrs_version;
+    const char *import_version; /* of ServiceImports, NULL when the source serves none */
+    bool import_status;         /* may be written */
+    bool wants_imports;
     bool links_complete;
     world_seen_fn on_seen;
     void *seen_context;
@@ -88,6 +92,7 @@ struct claim {
     struct claim *next_host; /* CLAIM_HOST: in the service */
     char *hostname;          /* CLAIM_HOST */
     bool host_ready;         /* CLAIM_HOST: its endpoint in the target is */
+    int64_t exported_us;     /* CLAIM_IMPORT: creationTimestamp of the ServiceExport */
     bool counted;            /* CLAIM_SERVICE: among its gateway's services */
     struct claim_status status;
     char *message; /* behind status.message, NULL when that is constant */
@@ -98,6 +103,13 @@ struct target_service {
     struct claim *claim;     /* CLAIM_SERVICE; NULL when it has no mirror of its own */
     struct claim *federated; /* CLAIM_FEDERATED; NULL when it is no member */
     struct claim *hosts;     /* CLAIM_HOST, in order of hostname */
+    struct claim *import;    /* CLAIM_IMPORT; NULL when no ServiceExport counts */
+    uint32_t generation;
+};
+
+/** A ServiceExport. */
+struct target_export {
+    int64_t created_us;
     uint32_t generation;
 };
 
@@ -151,6 +163,7 @@ struct world_link {
     struct map *slices;    /* "ns/slice" -> struct target_slice */
     struct map *endpoints; /* "ns/service" -> struct endpoint_summary */
     struct map *gateways;  /* key -> struct world_gateway */
+    struct map *exports;   /* "ns/name" -> struct target_export */
     struct named_gateway named;
     struct map *unreadable;        /* "ns/name" of a Service that could not be decoded -> uint32_t, its generation */
     bool stale[WORLD_COLLECTIONS]; /* listed once, and not readable any more */
@@ -178,6 +191,9 @@ void budget_note_listing(struct world_link *link, enum world_collection collecti
 void budget_note_listed(struct world_link *link, enum world_collection collection);  /* it is complete */
 /** @return ERR_LIMIT. */
 enum err_code budget_leave_out(struct world_link *link, enum world_collection collection) MUST_USE;
+
+/** Ends the keys of ServiceImports: no Service's name has an @. */
+#define IMPORT_KEY_SUFFIX "@import"
 
 /* world_mirror.c */
 struct mirror *mirror_obtain(struct world *world, const char *key); /* NULL: out of memory */
@@ -263,6 +279,9 @@ enum err_code target_mirror_changed(struct world *world, const struct service *s
 /** How much is known of the target's endpoints changed: so may have the hostnames. Needs no memory when they are listed. */
 enum err_code target_rehost(struct world_link *link) MUST_USE;
 
+/** The target's Service of that name may have become exported, or exported no longer. */
+enum err_code target_exports_changed(struct world_link *link, const char *key) MUST_USE;
+
 /* world_target_names.c */
 /** The key of the service's own mirror. */
 void target_mirror_key(const struct world_link *link, const struct service *service, char key[OBJECT_KEY_BYTES]);
@@ -271,6 +290,18 @@ void target_host_key(const struct world_link *link, const struct service *servic
                      char key[OBJECT_KEY_BYTES]);
 /** Whether what the mirror was made of is exported still, and has its mirror elsewhere now. */
 bool target_moved(const struct world_link *link, const struct mirror *mirror);
+
+/* world_target_exports.c */
+/** The ServiceExport of that service, where such count; else NULL. */
+const struct target_export *target_export_of(const struct world_link *link, const struct service *service);
+/** Whether nothing but a ServiceExport makes an export of the claim's service. */
+bool target_is_by_export(const struct claim *claim);
+/** Gives the entry its claim of a ServiceImport, or takes it away. `key` is the entry's own. */
+enum err_code target_claim_import(struct world_link *link, const char *key, struct target_service *entry) MUST_USE;
+/** What was not put since world_begin() is gone. */
+void target_sweep_exports(struct world_link *link);
+/** Whether all links of the cluster that take ServiceExports have them listed. */
+bool cluster_exports_listed(const struct world *world, const char *cluster_name);
 
 /* world_target_slices.c */
 void target_drop_slice(struct world_link *link, const char *key);

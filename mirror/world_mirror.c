@@ -22,6 +22,7 @@ struct mirror *mirror_obtain(struct world *world, const char *key)
         return NULL;
     }
     mirror->key = map_key(map_seek(world->mirrors, key));
+    mirror->is_import = text_ends_with(key, IMPORT_KEY_SUFFIX);
     return mirror;
 }
 
@@ -297,6 +298,16 @@ void world_set_write_endpoints(struct world *world, bool write_endpoints)
 bool mirror_is_foreign(const struct mirror *mirror) { return mirror->foreign; }
 
 const char *mirror_key(const struct mirror *mirror) { return mirror->key; }
+
+bool mirror_is_import(const struct mirror *mirror) { return mirror->is_import; }
+
+const char *mirror_words(const struct mirror *mirror, char words[MIRROR_WORDS_BYTES])
+{
+    size_t length = strlen(mirror->key) - (mirror->is_import ? strlen(IMPORT_KEY_SUFFIX) : 0);
+    (void)snprintf(words, MIRROR_WORDS_BYTES, "%s %.*s", mirror->is_import ? "ServiceImport" : "Service", (int)length,
+                   mirror->key);
+    return words;
+}
 
 const struct service *mirror_service(const struct mirror *mirror) { return mirror->service; }
 

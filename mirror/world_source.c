@@ -21,12 +21,33 @@ static void mark_headless_of(struct world *world, const struct service *service)
         world_mark(mirror, true);
 }
 
+/* A ServiceImport leads to the address of its service's mirror. */
+static void mark_imports_of(const struct mirror *mirror)
+{
+    for (const struct claim *claim = mirror->claims; claim != NULL; claim = claim->next)
+        if (claim->kind == CLAIM_SERVICE && claim->service->import != NULL)
+            world_mark(claim->service->import->mirror, false);
+}
+
+static enum world_collection collection_of_service(bool is_import)
+{
+    return is_import ? WORLD_SOURCE_IMPORTS : WORLD_SOURCE_SERVICES;
+}
+
+static void service_key_format(const struct service *service, char key[OBJECT_KEY_BYTES])
+{
+    char name[OBJECT_KEY_BYTES];
+    (void)snprintf(name, sizeof(name), "%s%s", service->meta.name, service->is_import ? IMPORT_KEY_SUFFIX : "");
+    object_key_format(key, service->meta.namespace, name);
+}
+
 static void drop_service(struct mirror *mirror)
 {
     struct service *gone = TAKE(mirror->service);
     if (gone == NULL)
         return;
     mark_headless_of(mirror->world, gone);
+    mark_imports_of(mirror);
     world_mark(mirror, false);
     mirror_note_version(mirror, "");
     if (mirror->claims == NULL) {
@@ -41,7 +62,7 @@ static void drop_service(struct mirror *mirror)
 enum err_code world_source_service(struct world *world, enum world_change change, const struct service *service)
 {
     char key[OBJECT_KEY_BYTES];
-    object_key_format(key, service->meta.namespace, service->meta.name);
+    service_key_format(service, key);
     struct mirror *mirror = map_get(world->mirrors, key);
     if (change == WORLD_DELETED) {
         if (mirror != NULL)
@@ -50,7 +71,7 @@ enum err_code world_source_service(struct world *world, enum world_change change
     }
     if (mirror != NULL && mirror->service != NULL &&
         strcmp(mirror->service->meta.resource_version, service->meta.resource_version) == 0) {
-        mirror->service_generation = world->generation[WORLD_SOURCE_SERVICES];
+        mirror->service_generation = world->generation[collection_of_service(service->is_import)];
         return target_mirror_changed(world, service, true);
     }
     struct service *copy = service_copy(service);
@@ -66,7 +87,9 @@ enum err_code world_source_service(struct world *world, enum world_change change
     mem_free(mirror->service);
     mirror->service = copy;
     mark_headless_of(world, copy);
-    mirror->service_generation = world->generation[WORLD_SOURCE_SERVICES];
+    mark_imports_of(mirror);
+    world->wants_imports = world->wants_imports || kv_get(&copy->meta.annotations, MADE_BY_EXPORT) != NULL;
+    mirror->service_generation = world->generation[collection_of_service(copy->is_import)];
     mirror->foreign = false;
     world_mark(mirror, false);
     mirror_note_version(mirror, copy->meta.resource_version);
@@ -236,12 +259,13 @@ enum err_code world_source_namespace(struct world *world, enum world_change chan
 
 /* ---- end of a listing ---- */
 
-static void sweep_services(struct world *world)
+static void sweep_services(struct world *world, enum world_collection collection)
 {
     for (struct map_entry *entry = map_first(world->mirrors), *next; entry != NULL; entry = next) {
         next = map_next(entry);
         struct mirror *mirror = map_value(entry);
-        if (mirror->service != NULL && mirror->service_generation != world->generation[WORLD_SOURCE_SERVICES])
+        if (mirror->service != NULL && collection_of_service(mirror->is_import) == collection &&
+            mirror->service_generation != world->generation[collection])
             drop_service(mirror);
     }
 }
@@ -270,8 +294,8 @@ static void sweep_namespaces(struct world *world)
 
 void source_sweep(struct world *world, enum world_collection collection)
 {
-    if (collection == WORLD_SOURCE_SERVICES)
-        sweep_services(world);
+    if (collection == WORLD_SOURCE_SERVICES || collection == WORLD_SOURCE_IMPORTS)
+        sweep_services(world, collection);
     else if (collection == WORLD_SOURCE_SLICES || collection == WORLD_SOURCE_ENDPOINTS)
         sweep_slices(world, collection);
     else if (collection == WORLD_SOURCE_NAMESPACES)
@@ -288,12 +312,17 @@ enum world_namespace world_namespace_state(const struct world *world, const char
     return namespace->terminating ? WORLD_NAMESPACE_TERMINATING : WORLD_NAMESPACE_ACTIVE;
 }
 
+static bool is_there(const struct mirror *mirror, bool import)
+{
+    return mirror->service != NULL && mirror->is_import == import;
+}
+
 /* Most mirrors have a Service, but not all. */
-static size_t count_services(const struct world *world)
+static size_t count_services(const struct world *world, bool imports)
 {
     size_t count = 0;
     for (struct map_entry *at = map_first(world->mirrors); at != NULL; at = map_next(at))
-        count += ((const struct mirror *)map_value(at))->service != NULL ? 1 : 0;
+        count += is_there(map_value(at), imports) ? 1 : 0;
     return count;
 }
 
@@ -301,7 +330,8 @@ size_t world_collection_size(const struct world *world, const struct world_link 
 {
     switch (collection) {
     case WORLD_SOURCE_SERVICES:
-        return count_services(world);
+    case WORLD_SOURCE_IMPORTS:
+        return count_services(world, collection == WORLD_SOURCE_IMPORTS);
     case WORLD_SOURCE_SLICES:
     case WORLD_SOURCE_ENDPOINTS: /* counted together: where the one is written the other is few */
         return map_count(world->slices);
@@ -315,6 +345,8 @@ size_t world_collection_size(const struct world *world, const struct world_link 
         return map_count(link->slices);
     case WORLD_TARGET_GATEWAY:
         return link->named.service != NULL ? 1 : 0;
+    case WORLD_TARGET_EXPORTS:
+        return map_count(link->exports);
     case WORLD_COLLECTIONS:
         break;
     }

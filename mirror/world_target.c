@@ -35,7 +35,8 @@ static bool is_exported(const struct world_link *link, const struct service *ser
     if (declaration->kind == LINK_SECRET)
         return has_text(annotations, L5D_GATEWAY_NAME) && has_text(annotations, L5D_GATEWAY_NS);
     return selector_matches(&declaration->selector, &service->meta.labels) ||
-           selector_matches(&declaration->discovery_selector, &service->meta.labels);
+           selector_matches(&declaration->discovery_selector, &service->meta.labels) ||
+           (declaration->kind == LINK_RESOURCE && target_export_of(link, service) != NULL);
 }
 
 /* A local member is exported to nobody. Mirrors carry the labels of what they mirror, and are no members themselves. */
@@ -352,6 +353,7 @@ static enum err_code consider(struct world_link *link, struct map_entry *at)
         claim_free(TAKE(entry->claim));
         target_keep_pods(link, map_key(at));
     }
+    TRY(target_claim_import(link, map_key(at), entry));
     if (is_member(link, entry->service))
         return join_federated(link, map_key(at), entry);
     claim_free(TAKE(entry->federated));
@@ -362,12 +364,15 @@ static void drop_claims(struct target_service *entry)
 {
     drop_hosts(entry);
     claim_free(TAKE(entry->claim));
+    claim_free(TAKE(entry->import));
     claim_free(TAKE(entry->federated));
 }
 
+/* A ServiceExport may come at any time, and the watch of Services tells of none again. */
 static bool is_wanted(const struct world_link *link, const struct service *service)
 {
-    return is_exported(link, service) || is_member(link, service) || is_gateway(link->declaration, service);
+    return world_takes_exports(link) || is_exported(link, service) || is_member(link, service) ||
+           is_gateway(link->declaration, service);
 }
 
 /* One that does not say so of itself is no gateway until an exported service names it. */
@@ -543,8 +548,17 @@ enum err_code world_target_service(struct world_link *link, enum world_change ch
     return note_result(link, WORLD_TARGET_SERVICES, put_service(link, key, service, gateway));
 }
 
+enum err_code target_exports_changed(struct world_link *link, const char *key)
+{
+    return map_get(link->services, key) != NULL ? consider(link, map_seek(link->services, key)) : ERR_OK;
+}
+
 enum err_code target_reconsider(struct world_link *link)
 {
+    if (!world_takes_exports(link)) { /* those that were taken before */
+        map_clear(link->exports);
+        link->knowledge[WORLD_TARGET_EXPORTS] = WORLD_UNKNOWN;
+    }
     for (struct map_entry *at = map_first(link->services), *next; at != NULL; at = next) {
         next = map_next(at);
         struct target_service *entry = map_value(at);
@@ -564,6 +578,10 @@ void target_sweep(struct world_link *link, enum world_collection collection)
         sweep_unreadable(link);
     if (collection == WORLD_TARGET_GATEWAY) {
         gateway_sweep(link);
+        return;
+    }
+    if (collection == WORLD_TARGET_EXPORTS) {
+        target_sweep_exports(link);
         return;
     }
     struct map *map = collection == WORLD_TARGET_SERVICES ? link->services : link->slices;
@@ -597,4 +615,5 @@ void target_forget(struct world_link *link)
         target_free_slice(slice);
     }
     map_clear(link->endpoints);
+    map_clear(link->exports);
 }

@@ -90,6 +90,7 @@ void agent_options_decide(const struct options *options, struct control_config *
     config->create_namespaces_for_links = creation->given && creation->boolean;
     config->move_endpoints = options_get(options, "move-endpoints")->boolean;
     config->mirror_headless = options_get(options, "enable-headless-services")->boolean;
+    config->take_exports = options_get(options, "service-exports")->boolean;
     config->endpoints_api = endpoints_api_of(options_text(options, "endpoints-api"));
     config->max_link_bytes = (size_t)options_get(options, "max-link-memory")->number << 20;
     config->remove_unaccounted = options_get(options, "remove-unaccounted-mirrors")->boolean;

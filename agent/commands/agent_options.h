@@ -27,6 +27,11 @@
          .fallback = "true",                                                                                           \
          .help = "hostnames of headless services get mirrors of their own; off: they are mirrored like any other "     \
                  "service"},                                                                                           \
+        {.name = "service-exports",                                                                                    \
+         .type = OPTION_BOOL,                                                                                          \
+         .fallback = "false",                                                                                          \
+         .help = "ServiceExports (multicluster.x-k8s.io) in targets mark exports, and ServiceImports are written: of " \
+                 "every link whose Link does not say otherwise by annotation svcmirror.io/service-exports"},           \
         {.name = "federated-service-selector",                                                                         \
          .value_name = "SELECTOR",                                                                                     \
          .fallback = "mirror.linkerd.io/federated=member",                                                             \

@@ -95,29 +95,29 @@ static bool write_json(const struct preview *preview, struct strbuf *text)
 static void write_manifest_of(const struct preview_write *write, bool first, struct strbuf *text)
 {
     struct strbuf line;
-    bool deleted = write->verb == WRITE_DELETE;
+    bool bare = write->object == NULL; /* of a delete, or of a status, which cannot be applied */
     strbuf_init(&line, CELL_BYTES);
     strbuf_printf(&line, "%s %s %s%s%s: ", write_verb_name(write->verb), write_kind_name(write->kind), write->namespace,
                   write->namespace[0] != '\0' ? "/" : "", write->name);
     format_reason(write, &line);
-    strbuf_append(text, deleted || first ? "" : "---\n");
+    strbuf_append(text, bare || first ? "" : "---\n");
     strbuf_append(text, "# ");
     output_text(strbuf_text(&line), text); /* no line end in a value may end the comment */
     strbuf_append_char(text, '\n');
-    if (!deleted)
+    if (!bare)
         output_yaml(mem_unconst(write->object), text);
     strbuf_done(&line);
 }
 
-/* Deletes first: comments in front of everything that can be applied. */
+/* What has no manifest first, as deletes: comments in front of everything that can be applied. */
 static void write_manifests(const struct preview *preview, struct strbuf *text)
 {
     bool first = true;
     for (size_t i = 0; i < preview_count(preview); i++)
-        if (preview_get(preview, i)->verb == WRITE_DELETE)
+        if (preview_get(preview, i)->object == NULL)
             write_manifest_of(preview_get(preview, i), first, text);
     for (size_t i = 0; i < preview_count(preview); i++) {
-        if (preview_get(preview, i)->verb == WRITE_DELETE)
+        if (preview_get(preview, i)->object == NULL)
             continue;
         write_manifest_of(preview_get(preview, i), first, text);
         first = false;

@@ -174,11 +174,14 @@ static bool print_answer(const struct question *question)
     return whole;
 }
 
+/* A ServiceImport stands beside the mirror: whose it is, of several clusters that export the name, makes no mirror less ready. */
 static bool all_ready(const struct explain *explain)
 {
     bool ready = explain_count(explain) > 0;
-    for (size_t i = 0; i < explain_count(explain); i++)
-        ready = ready && explain_get(explain, i)->ready;
+    for (size_t i = 0; i < explain_count(explain); i++) {
+        const struct explanation *explanation = explain_get(explain, i);
+        ready = ready && (explanation->ready || strcmp(explanation->mode, "import") == 0);
+    }
     return ready;
 }
 

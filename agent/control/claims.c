@@ -18,24 +18,31 @@ static const char *claim_name(const struct claim *claim, char key[OBJECT_KEY_BYT
     return key;
 }
 
+/* What stands, or is to stand, for it in the source cluster. */
+static const char *counterpart(const struct claim *claim, char words[MIRROR_WORDS_BYTES])
+{
+    const struct mirror *mirror = claim_mirror(claim);
+    return mirror_is_import(mirror) ? mirror_words(mirror, words) : mirror_key(mirror);
+}
+
 static bool is_left(const struct claim_status *status) { return strcmp(status->reason, CLAIMS_LEFT_TO_LINKERD) == 0; }
 
 /* Bad news is told on the object in the source cluster that stands for the target: the Link, or the 2.8 Secret. Good news only after bad. */
 static void tell(struct control *control, const struct claim *claim, const char *old_reason)
 {
     const struct claim_status *status = claim_status(claim);
-    char key[OBJECT_KEY_BYTES], note[1024];
+    char key[OBJECT_KEY_BYTES], words[MIRROR_WORDS_BYTES], note[1024];
     bool is_gateway = claim_kind(claim) == CLAIM_GATEWAY;
     const struct link *link = world_link_declaration(claim_link(claim));
     if ((status->mirrored && strcmp(old_reason, "Pending") == 0) || is_left(status))
         return;
     if (status->mirrored)
         (void)snprintf(note, sizeof(note), "%s %s of cluster %s is mirrored as %s", is_gateway ? "gateway" : "service",
-                       claim_name(claim, key), link->cluster_name, mirror_key(claim_mirror(claim)));
+                       claim_name(claim, key), link->cluster_name, counterpart(claim, words));
     else
         (void)snprintf(note, sizeof(note), "%s %s of cluster %s is not mirrored as %s: %s",
                        is_gateway ? "gateway" : "service", claim_name(claim, key), link->cluster_name,
-                       mirror_key(claim_mirror(claim)), status->message);
+                       counterpart(claim, words), status->message);
     links_emit(control, link, !status->mirrored, status->mirrored ? "ServiceMirrored" : "ServiceMirroringSkipped",
                note);
 }
@@ -43,7 +50,7 @@ static void tell(struct control *control, const struct claim *claim, const char 
 static void log_status(struct control *control, const struct claim *claim)
 {
     const struct claim_status *status = claim_status(claim);
-    char key[OBJECT_KEY_BYTES];
+    char key[OBJECT_KEY_BYTES], words[MIRROR_WORDS_BYTES];
     if (is_left(status)) {
         log_info("gateway_mirror_left", status->message, "cluster",
                  world_link_declaration(claim_link(claim))->cluster_name, NULL);
@@ -55,7 +62,7 @@ static void log_status(struct control *control, const struct claim *claim)
     log_event(level, status->mirrored ? "service_mirrored" : "service_not_mirrored",
               status->mirrored ? "the mirror is in place" : "the service is not mirrored", "cluster",
               world_link_declaration(claim_link(claim))->cluster_name, "service", claim_name(claim, key), "mirror",
-              mirror_key(claim_mirror(claim)), "reason", status->reason, "detail",
+              counterpart(claim, words), "reason", status->reason, "detail",
               status->message[0] != '\0' ? status->message : NULL, NULL);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/control/expiry.h"
+#include "agent/control/imports.h"
 #include "agent/control/internal.h"
 #include "agent/control/local.h"
 #include "agent/observe/log.h"
@@ -83,6 +84,7 @@ static bool on_turn(void *context)
         return false; /* whether it is on us to tell what is wrong with a link */
     bool more = links_turn(control->links);
     more = gateways_turn(control->gateways) || more;
+    imports_turn(control->imports);
     if (control->config.dry_run)
         return more; /* marked mirrors stay marked, for preview.c */
     return writer_turn(control->writer) || more;
@@ -144,6 +146,7 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
                                        .cluster_name = control->cluster_name,
                                        .allowed_namespaces = control->allowed_namespaces,
                                        .mirror_headless = config->mirror_headless,
+                                       .take_exports = config->take_exports,
                                        .remove_unaccounted = config->remove_unaccounted,
                                        .max_link_bytes = config->max_link_bytes,
                                        .move_endpoints = config->move_endpoints,
@@ -155,8 +158,8 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
         start_telling(control) != ERR_OK ||
         (config->leader_elect && !config->dry_run && leases_new(control, &control->leases) != ERR_OK) ||
         gateways_new(control, &control->gateways) != ERR_OK || writer_new(control, &control->writer) != ERR_OK ||
-        source_new(control, &control->source) != ERR_OK || links_new(control, &control->links) != ERR_OK ||
-        loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
+        source_new(control, &control->source) != ERR_OK || imports_new(control, &control->imports) != ERR_OK ||
+        links_new(control, &control->links) != ERR_OK || loop_on_turn(config->loop, on_turn, control) != ERR_OK ||
         metrics_on_collect(config->metrics, on_collect, control) != ERR_OK)
         return no_memory(reterr);
     TRY(local_new(control, &control->local, reterr));
@@ -239,6 +242,7 @@ void control_free(struct control *control)
     loop_off_turn(control->config.loop, on_turn, control);
     loop_on_stall(control->config.loop, NULL, NULL);
     source_free(control->source);
+    imports_free(control->imports);
     local_free(control->local);
     writer_free(control->writer);
     links_free(control->links);

@@ -38,6 +38,7 @@ struct control_config {
     const char *instance;            /* this replica, for Events; copied */
     bool create_namespaces_for_secrets, create_namespaces_for_links;
     bool move_endpoints, mirror_headless;
+    bool take_exports; /* ServiceExports mark exports too, of every link that does not say otherwise */
     enum endpoints_api endpoints_api;
     enum link_finalizer link_finalizer;
     bool remove_unaccounted;  /* mirrors that others made for clusters that no link names go too */

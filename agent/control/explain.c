@@ -138,6 +138,12 @@ static bool is_of_service(const struct claim *claim, const char *namespace, cons
     return service != NULL && strcmp(service->meta.namespace, namespace) == 0 && strcmp(service->meta.name, name) == 0;
 }
 
+/* Where no ServiceImports are served there is nothing to be told of them. */
+static bool is_told(const struct explain *explain, const struct claim *claim)
+{
+    return claim_kind(claim) != CLAIM_IMPORT || world_import_version(explain->config.control->world) != NULL;
+}
+
 /* All that the link makes of the service: its mirror, those of its hostnames, its membership. Without any, the mirror that it would have. */
 static enum err_code add_service(struct explain *explain, struct world_link *world_link)
 {
@@ -146,7 +152,7 @@ static enum err_code add_service(struct explain *explain, struct world_link *wor
     const struct explain_config *config = &explain->config;
     const struct link *link = world_link_declaration(world_link);
     for (struct claim *claim = world_first_claim(world_link); claim != NULL; claim = world_next_claim(claim))
-        if (is_of_service(claim, config->namespace, config->name)) {
+        if (is_of_service(claim, config->namespace, config->name) && is_told(explain, claim)) {
             TRY(add_claim(explain, claim, false));
             any = true;
         }
@@ -281,8 +287,10 @@ static void explain_local(struct subject *subject)
 
 /* ---- the service itself ---- */
 
-static void explain_service(struct subject *subject, const struct link *link, const json_t *object)
+static void explain_service(struct subject *subject, const struct target *target, const json_t *object)
 {
+    const struct link *link = target_link(target);
+    const struct world_link *world_link = target_world_link(target);
     struct explanation *explanation = &subject->explanation;
     struct facts *facts = &explanation->facts;
     struct service service;
@@ -293,9 +301,14 @@ static void explain_service(struct subject *subject, const struct link *link, co
                   explanation->name, explanation->cluster, error.text);
         return;
     }
+    const struct explain_service_export service_export = {.taken = world_takes_exports(world_link),
+                                                          .trouble = target_exports_complaint(target),
+                                                          .there = world_has_export(world_link, explanation->namespace,
+                                                                                    explanation->name)};
     facts_add(facts, FACT_GOOD, "service", "Service %s/%s is in cluster %s", explanation->namespace, explanation->name,
               explanation->cluster);
-    subject->now.exported = explain_export(facts, link, &service, subject->explain->config.control->cluster_name);
+    subject->now.exported =
+        explain_export(facts, link, &service, subject->explain->config.control->cluster_name, &service_export);
     if (subject->now.exported && (subject->kind == CLAIM_SERVICE || subject->kind == CLAIM_HOST))
         explain_naming(facts, link, &service);
 }
@@ -370,7 +383,7 @@ static void on_answer(struct kube_request *request, json_t *object, const struct
     if (failure != NULL)
         explain_absence(subject, failure);
     else if (target != NULL)
-        explain_service(subject, target_link(target), object);
+        explain_service(subject, target, object);
     end_one(explain);
 }
 

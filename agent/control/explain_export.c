@@ -89,6 +89,13 @@ static void explain_selector(struct facts *facts, const struct link *link, const
         (void)explain_requirement(facts, link, service, &selector->requirements[i], way);
 }
 
+static bool is_selected(const struct link *link, const struct service *service)
+{
+    return selector_matches(&link->discovery_selector, &service->meta.labels) ||
+           selector_matches(&link->selector, &service->meta.labels) ||
+           selector_matches(&link->federated_selector, &service->meta.labels);
+}
+
 /* What matches is told alone; when nothing does, all that could. */
 static bool explain_selectors(struct facts *facts, const struct link *link, const struct service *service)
 {
@@ -112,6 +119,26 @@ static bool explain_selectors(struct facts *facts, const struct link *link, cons
                      link->namespace, link->name);
     }
     return any;
+}
+
+/* ---- ServiceExports ---- */
+
+/* Of what another mark exports, none is missed. */
+static void explain_service_export(struct facts *facts, const struct link *link, const struct service *service,
+                                   const struct explain_service_export *service_export, bool marked)
+{
+    const struct object_meta *meta = &service->meta;
+    if (!service_export->taken)
+        return;
+    if (service_export->there)
+        facts_add(facts, FACT_GOOD, "export", "ServiceExport %s/%s is in cluster %s", meta->namespace, meta->name,
+                  link->cluster_name);
+    else if (service_export->trouble[0] != '\0')
+        facts_add(facts, marked ? FACT_NOTE : FACT_BAD, "export", "whether there is a ServiceExport is not known: %s",
+                  service_export->trouble);
+    else if (!marked && link->kind != LINK_SECRET)
+        facts_add(facts, FACT_BAD, "export", "there is no ServiceExport %s/%s in cluster %s", meta->namespace,
+                  meta->name, link->cluster_name);
 }
 
 /* ---- only to named clusters ---- */
@@ -139,10 +166,14 @@ static bool explain_ways(struct facts *facts, const struct link *link, const str
 }
 
 bool explain_export(struct facts *facts, const struct link *link, const struct service *service,
-                    const char *own_cluster)
+                    const char *own_cluster, const struct explain_service_export *service_export)
 {
     bool here = explain_export_to(facts, service, own_cluster);
-    return explain_ways(facts, link, service) && here;
+    bool by_export = link->kind != LINK_SECRET && service_export->taken && service_export->there;
+    /* What a ServiceExport exports misses no label. */
+    bool marked = (!by_export || is_selected(link, service)) && explain_ways(facts, link, service);
+    explain_service_export(facts, link, service, service_export, marked);
+    return (marked || by_export) && here;
 }
 
 /* ---- where its mirror goes ---- */

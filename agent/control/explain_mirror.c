@@ -19,6 +19,17 @@ static void look_at_slice(struct explain_now *now, const struct slice *slice)
               slice->endpoint_count, slice->endpoint_count == 1 ? " is" : "s are");
 }
 
+static void look_at_import(struct explain_now *now, const struct mirror *mirror)
+{
+    char words[MIRROR_WORDS_BYTES];
+    const struct service *import = mirror_service(mirror);
+    const char *cluster = kv_get(&import->meta.labels, L5D_CLUSTER_NAME);
+    now->there = true;
+    facts_add(&now->facts, FACT_GOOD, "mirror", "%s is there, of cluster %s, with %s%s", mirror_words(mirror, words),
+              cluster != NULL ? cluster : "(none)", import->headless ? "type Headless" : "address ",
+              import->headless ? "" : import->cluster_ip);
+}
+
 static void look_at_mirror(struct explain_now *now, const struct mirror *mirror)
 {
     const struct service *service = mirror_service(mirror);
@@ -45,7 +56,10 @@ void explain_now(struct explain_now *now, const struct world *world, const char 
     const struct mirror *mirror = world_find_mirror(world, key);
     now->namespaces_known = world_knowledge(world, NULL, WORLD_SOURCE_NAMESPACES) == WORLD_LISTED;
     now->namespace = world_namespace_state(world, namespace);
-    if (mirror != NULL && mirror_service(mirror) != NULL)
+    now->is_import = mirror != NULL && mirror_is_import(mirror);
+    if (now->is_import && mirror_service(mirror) != NULL)
+        look_at_import(now, mirror);
+    else if (mirror != NULL && mirror_service(mirror) != NULL)
         look_at_mirror(now, mirror);
     else
         facts_add(&now->facts, FACT_BAD, "mirror", "there is no mirror %s", key);
@@ -246,6 +260,7 @@ static const char *mode_text(const char *mode)
                   "mirrored by remote discovery: Linkerd resolves it in the target; for others the mirror has the "
                   "target's own endpoints"},
                  {"federated", "a member of a federated service"},
+                 {"import", "what its ServiceExport exports, as a ServiceImport that leads to its mirror"},
                  {"gateway-mirror", "the gateway's own mirror, which carries its verdict"}};
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
         if (strcmp(texts[i].mode, mode) == 0)
@@ -289,7 +304,7 @@ void explain_decisions(struct explanation *explanation, const struct explain_now
         facts_add(facts, now->facts.items[i].mark, now->facts.items[i].subject, "%s", now->facts.items[i].text);
     /* What the target's cluster does not tell now leaves its mirrors as they are. */
     explanation->mirrored = now->there && (claim != NULL ? claim_status(claim)->mirrored : !now->target_known);
-    explanation->ready = explanation->mirrored && (now->discovered || now->ready > 0);
+    explanation->ready = explanation->mirrored && (now->discovered || now->is_import || now->ready > 0);
     if (claim != NULL || now->there)
         explain_writes(facts, explanation, preview);
 }

@@ -9,7 +9,8 @@
 struct explain_now {
     bool exported;          /* all conditions hold */
     bool target_known;      /* its Services were listed */
-    bool there, discovered; /* the mirror Service exists; by remote discovery */
+    bool there, discovered; /* the mirror exists; by remote discovery */
+    bool is_import;         /* it is a ServiceImport, which has no endpoints */
     unsigned ready;         /* endpoints */
     enum world_namespace namespace;
     bool namespaces_known;

@@ -1,10 +1,12 @@
 /* The parts of the control and how they hang together; shared by agent/control only.
  *
  *   source.c    watches of the source cluster -> world, links
+ *   imports.c   its ServiceImports -> world
  *   local.c     the source cluster's own members of federated services -> world
  *   links.c     declarations (Link resources, Secrets) -> which targets there are
  *   finalizers.c deleted Links -> held until their mirrors are gone
  *   target.c    one link's client and watches -> world
+ *   exports.c   its ServiceExports -> world
  *   gateways.c  the world's gateways -> names resolved, probes, liveness -> world
  *   expiry.c    the ends of certificates and tokens -> log, Events
  *   leases*.c   who of the replicas writes what (tenure.c; election.c, shares.c, replicas.c: pure; identity.c)
@@ -29,6 +31,7 @@
 #include "mirror/world.h"
 
 struct source;
+struct imports;
 struct local;
 struct links;
 struct target;
@@ -50,6 +53,7 @@ struct control {
     struct events *events;
     struct leases *leases; /* NULL: no election */
     struct source *source;
+    struct imports *imports;
     struct local *local;
     struct links *links;
     struct gateways *gateways;
@@ -140,6 +144,8 @@ const char *target_problem(const struct target *target);
 const char *target_warning(struct target *target);
 uint64_t target_event_age_ms(const struct target *target);
 int64_t target_expires_us(const struct target *target);
+/** Why its ServiceExports, which the link takes, cannot be read; "" when they can, or none are taken. */
+const char *target_exports_complaint(const struct target *target);
 void target_collect(struct target *target);                     /* fills its gauges */
 const char *target_server(const struct target *target);         /* "" without credentials */
 struct kube_client *target_client(const struct target *target); /* NULL without credentials */

@@ -1,5 +1,6 @@
 #include "agent/control/preview.h"
 
+#include "agent/control/imports.h"
 #include "agent/control/internal.h"
 #include "agent/control/local.h"
 #include "agent/control/preview_apply.h"
@@ -54,8 +55,28 @@ static void finish(struct preview *preview)
 
 /* ---- waiting until all is known ---- */
 
+static bool are_imports_known(const struct control *control, struct strbuf *why)
+{
+    if (imports_settled(control->imports))
+        return true;
+    strbuf_append(why, "source cluster: ServiceImports are not listed yet\n");
+    return false;
+}
+
+static bool are_exports_known(const struct world *world, const struct target *target, struct strbuf *why)
+{
+    const struct world_link *link = target_world_link(target);
+    if (!world_takes_exports(link) || world_knowledge(world, link, WORLD_TARGET_EXPORTS) != WORLD_UNKNOWN ||
+        target_problem(target)[0] != '\0' || target_exports_complaint(target)[0] != '\0')
+        return true;
+    strbuf_printf(why, "link %s: the target's ServiceExports are not listed yet\n", target_link(target)->cluster_name);
+    return false;
+}
+
 static bool is_known(const struct preview *preview, const struct target *target, struct strbuf *why)
 {
+    if (!are_exports_known(preview->world, target, why))
+        return false;
     bool listed = world_knowledge(preview->world, target_world_link(target), WORLD_TARGET_SLICES) != WORLD_UNKNOWN;
     if ((listed && !world_awaits_slices(target_world_link(target))) || target_problem(target)[0] != '\0')
         return true;
@@ -77,6 +98,7 @@ bool preview_settled(const struct preview *preview, struct strbuf *why)
     const struct control *control = preview->config.control;
     bool settled = source_ready(control->source, why);
     settled = is_local_known(preview, why) && settled;
+    settled = are_imports_known(control, why) && settled;
     settled = links_ready(control->links, why) && settled;
     for (const struct target *target = links_first(control->links); settled && target != NULL;
          target = links_next(target))

@@ -72,6 +72,20 @@ static enum err_code apply_service(struct world *world, const struct write *writ
     return world_source_service(world, WORLD_PUT, &after);
 }
 
+/* Its status is written by itself. */
+static enum err_code apply_import(struct world *world, const struct write *write, const char *stand_in)
+{
+    if (write->verb == WRITE_DELETE)
+        return world_source_service(world, WORLD_DELETED, write->old_service);
+    struct service after = *write->service;
+    after.meta.made_by_us = true;
+    after.meta.resource_version = stand_in;
+    after.meta.uid = write->verb == WRITE_CREATE ? stand_in : write->old_service->meta.uid;
+    if (write->kind == WRITE_IMPORT)
+        after.clusters = write->verb == WRITE_CREATE ? "" : write->old_service->clusters;
+    return world_source_service(world, WORLD_PUT, &after);
+}
+
 static enum err_code apply_slice(struct world *world, const struct write *write, const char *stand_in)
 {
     if (write->verb == WRITE_DELETE)
@@ -89,6 +103,9 @@ enum err_code preview_apply(struct world *world, const struct write *write, uint
     char stand_in[40];
     (void)snprintf(stand_in, sizeof(stand_in), STAND_IN "%" PRIu64, number);
     switch (write->kind) {
+    case WRITE_IMPORT:
+    case WRITE_IMPORT_STATUS:
+        return apply_import(world, write, stand_in);
     case WRITE_NAMESPACE:
         return world_source_namespace(world, WORLD_PUT, write->namespace_object);
     case WRITE_SERVICE:

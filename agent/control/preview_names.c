@@ -81,7 +81,8 @@ static bool take_service(struct preview_names *names, struct mirror *mirror, con
 {
     struct service service;
     struct err ignored = {0};
-    if (codec_service(&names->arena, object, &service, &ignored) != ERR_OK)
+    if ((mirror_is_import(mirror) ? codec_import(&names->arena, object, &service, &ignored)
+                                  : codec_service(&names->arena, object, &service, &ignored)) != ERR_OK)
         return true;
     if (service.meta.made_by_us || kv_has(&service.meta.labels, L5D_MIRRORED_SERVICE, "true"))
         return world_source_service(names->control->world, WORLD_PUT, &service) != ERR_OK;
@@ -109,8 +110,9 @@ static bool take_slice(struct preview_names *names, const struct mirror *mirror,
 static bool take_in(struct preview_names *names, const struct lookup *lookup, const json_t *object)
 {
     arena_reset(&names->arena);
-    return lookup->kind == WRITE_SERVICE ? take_service(names, lookup->mirror, object)
-                                         : take_slice(names, lookup->mirror, lookup->kind, object);
+    return lookup->kind == WRITE_SERVICE || lookup->kind == WRITE_IMPORT
+               ? take_service(names, lookup->mirror, object)
+               : take_slice(names, lookup->mirror, lookup->kind, object);
 }
 
 static void on_answer(struct kube_request *request, json_t *object, const struct kube_failure *failure)
@@ -149,13 +151,14 @@ enum err_code preview_names_look(struct preview_names *names, struct mirror *mir
     lookup->names = names;
     lookup->kind = write->kind;
     preview_object_format(lookup->object, write->kind, write->namespace, write->name);
-    lookup->request = (struct kube_request){.verb = "get",
-                                            .resource = write_request_resource(write->kind),
-                                            .path = write_request_object_path(&names->arena, write->kind,
-                                                                              write->namespace, write->name),
-                                            .timeout_ms = LOOKUP_MS,
-                                            .on_done = on_answer,
-                                            .context = lookup};
+    lookup->request =
+        (struct kube_request){.verb = "get",
+                              .resource = write_request_resource(write->kind),
+                              .path = write_request_object_path(&names->arena, write->kind, write->version,
+                                                                write->namespace, write->name),
+                              .timeout_ms = LOOKUP_MS,
+                              .on_done = on_answer,
+                              .context = lookup};
     if (lookup->request.path == NULL)
         return ERR_NOMEM;
     TRY(kube_start(names->control->client, &lookup->request, &error));

@@ -99,7 +99,7 @@ static void each_link(void *context, link_info_fn fn, void *fn_context)
                                  .credentials_expire_us = target_expires_us(target)};
         for (struct claim *claim = world_first_claim(target_world_link(target)); claim != NULL;
              claim = world_next_claim(claim)) {
-            if (claim_kind(claim) == CLAIM_HOST)
+            if (claim_kind(claim) == CLAIM_HOST || claim_kind(claim) == CLAIM_IMPORT)
                 continue;
             info.exported++;
             info.mirrored += claim_status(claim)->mirrored ? 1 : 0;
@@ -153,7 +153,8 @@ static void each_service(void *context, service_info_fn fn, void *fn_context)
          target = next_by_name(control, target_link(target)->cluster_name))
         for (struct claim *claim = world_first_claim(target_world_link(target)); claim != NULL;
              claim = world_next_claim(claim))
-            tell_service(claim, fn, fn_context);
+            if (claim_kind(claim) != CLAIM_IMPORT || world_import_version(control->world) != NULL)
+                tell_service(claim, fn, fn_context);
     struct world_link *local = local_world_link(control->local);
     for (struct claim *claim = local != NULL ? world_first_claim(local) : NULL; claim != NULL;
          claim = world_next_claim(claim))

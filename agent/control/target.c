@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "agent/control/expiry.h"
+#include "agent/control/exports.h"
 #include "agent/kube/codec.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
@@ -63,6 +64,7 @@ struct target {
     bool list_soon;      /* that timer has the shorter time */
     bool too_large_told; /* and not yet that it is over */
     struct err too_large;
+    struct exports *exports; /* NULL when the link takes none */
     struct arena scratch;
     uint64_t claims_version; /* of the world's link, when its status was marked last */
     struct target *next;
@@ -350,15 +352,22 @@ static void stop_watches(struct target *target)
     list_watch_free(TAKE(target->slices.list_watch));
     list_watch_free(TAKE(target->endpoints.list_watch));
     list_watch_free(TAKE(target->gateway.list_watch));
+    exports_free(TAKE(target->exports));
 }
+
+static void on_exports_changed(void *context) { note_claims(context); }
 
 /* The label selector of the watch that sees everything that the link selects: its one selector, if it has no other, else none, and all Services come.
  * (A watch cannot take one or the other, and three watches of one object could tell of it in any order.)
+ * ServiceExports say nothing in the labels of their Services.
  * @return "" when it selects nothing, NULL for all. */
-static const char *common_selector(struct arena *arena, const struct link *link)
+static const char *common_selector(struct arena *arena, const struct world_link *world_link)
 {
+    const struct link *link = world_link_declaration(world_link);
     const struct selector *const selectors[] = {&link->selector, &link->discovery_selector, &link->federated_selector};
     const struct selector *only = NULL;
+    if (world_takes_exports(world_link))
+        return NULL;
     for (size_t i = 0; i < ARRAY_COUNT(selectors); i++) {
         if (selector_is_empty(selectors[i]))
             continue;
@@ -374,12 +383,15 @@ static enum err_code start_watches(struct target *target)
 {
     const struct link *link = target_link(target);
     struct world *world = target->control->world;
+    if (world_takes_exports(target->world_link))
+        TRY(exports_new(target->control, target->client, target->world_link, on_exports_changed, target,
+                        &target->exports));
     if (link->kind == LINK_SECRET) {
         world_set_unavailable(world, target->world_link, WORLD_TARGET_SLICES);
         return start_watch(target, &target->services, &services, NULL);
     }
     arena_reset(&target->scratch);
-    const char *selector = common_selector(&target->scratch, link);
+    const char *selector = common_selector(&target->scratch, target->world_link);
     if (arena_failed(&target->scratch))
         return ERR_NOMEM;
     if (selector != NULL && selector[0] == '\0') {
@@ -598,9 +610,11 @@ enum err_code target_declare(struct target *target, const struct link *link)
     bool same_selection = selector_equal(&old->selector, &link->selector) &&
                           selector_equal(&old->discovery_selector, &link->discovery_selector) &&
                           selector_equal(&old->federated_selector, &link->federated_selector);
+    bool took_exports = world_takes_exports(target->world_link);
     bool same_gateway = text_equal(old->gateway_service, link->gateway_service);
     TRY(world_put_link(target->control->world, link, &target->world_link));
     statuses_mark(target->control->statuses, target->world_link);
+    same_selection = same_selection && took_exports == world_takes_exports(target->world_link);
     if (same_selection && same_gateway)
         return ERR_OK;
     if (same_selection)
@@ -680,15 +694,19 @@ const char *target_server(const struct target *target)
 
 const char *target_warning(struct target *target)
 {
-    const char *declared = target_link(target)->warning;
-    if (target->oddity[0] == '\0')
-        return declared;
-    if (declared[0] == '\0')
-        return target->oddity;
+    const char *const warnings[] = {target_link(target)->warning, target->oddity, target_exports_complaint(target)};
+    const char *all = "";
     arena_reset(&target->scratch);
-    const char *both = arena_printf(&target->scratch, "%s; %s", declared, target->oddity);
-    return both != NULL ? both : declared;
+    for (size_t i = 0; i < ARRAY_COUNT(warnings); i++) {
+        const char *more = all[0] == '\0'           ? warnings[i]
+                           : warnings[i][0] == '\0' ? all
+                                                    : arena_printf(&target->scratch, "%s; %s", all, warnings[i]);
+        all = more != NULL ? more : all;
+    }
+    return all;
 }
+
+const char *target_exports_complaint(const struct target *target) { return exports_complaint(target->exports); }
 
 /* Whether there are any that can be used; those that were in use before may go on working. Unknown until the Secrets are listed. */
 static void collect_credentials(const struct target *target)
@@ -717,7 +735,7 @@ void target_collect(struct target *target)
                (double)world_collection_size(target->control->world, target->world_link, WORLD_TARGET_SLICES));
     metrics_forget(instruments->registry, instruments->services, "target_cluster_name", cluster);
     for (struct claim *claim = world_first_claim(target->world_link); claim != NULL; claim = world_next_claim(claim))
-        if (claim_kind(claim) != CLAIM_HOST)
+        if (claim_kind(claim) != CLAIM_HOST && claim_kind(claim) != CLAIM_IMPORT)
             metric_add(metric_get(instruments->services, cluster, claim_status(claim)->reason), 1);
 }
 

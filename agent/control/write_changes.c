@@ -64,7 +64,8 @@ static void append_ports(struct strbuf *text, const struct service *service)
     strbuf_append(text, service->port_count == 0 ? "none" : "");
 }
 
-static void tell_service(struct telling *telling, const struct service *old, const struct service *wanted)
+/* What Services and ServiceImports both have. */
+static void tell_common(struct telling *telling, const struct service *old, const struct service *wanted)
 {
     tell_meta(telling, &old->meta, &wanted->meta);
     if (!service_ports_equal(old, wanted) && begin(telling)) {
@@ -73,14 +74,32 @@ static void tell_service(struct telling *telling, const struct service *old, con
         strbuf_append(telling->text, " -> ");
         append_ports(telling->text, wanted);
     }
-    if (old->type != SERVICE_CLUSTER_IP)
-        tell(telling, "type becomes ClusterIP");
     if (old->affinity_s != wanted->affinity_s && begin(telling))
         strbuf_printf(telling->text, "session affinity %u s -> %u s", old->affinity_s, wanted->affinity_s);
+}
+
+static void tell_service(struct telling *telling, const struct service *old, const struct service *wanted)
+{
+    tell_common(telling, old, wanted);
+    if (old->type != SERVICE_CLUSTER_IP)
+        tell(telling, "type becomes ClusterIP");
     if (old->has_selector)
         tell(telling, "selector is removed");
     if (old->external_ip_count > 0)
         tell(telling, "externalIPs are removed");
+}
+
+/* ---- ServiceImports ---- */
+
+static const char *or_none(const char *text) { return text[0] != '\0' ? text : "none"; }
+
+static void tell_import(struct telling *telling, const struct service *old, const struct service *wanted)
+{
+    if (old->headless != wanted->headless)
+        tell(telling, wanted->headless ? "type becomes Headless" : "type becomes ClusterSetIP");
+    if (strcmp(old->cluster_ip, wanted->cluster_ip) != 0 && begin(telling))
+        strbuf_printf(telling->text, "ips %s -> %s", or_none(old->cluster_ip), or_none(wanted->cluster_ip));
+    tell_common(telling, old, wanted);
 }
 
 /* ---- slices ---- */
@@ -151,6 +170,11 @@ void write_changes(const struct write *write, struct strbuf *text)
     size_t before = text->length;
     if (write->kind == WRITE_SERVICE)
         tell_service(&telling, write->old_service, write->service);
+    else if (write->kind == WRITE_IMPORT)
+        tell_import(&telling, write->old_service, write->service);
+    else if (write->kind == WRITE_IMPORT_STATUS && begin(&telling))
+        strbuf_printf(text, "clusters %s -> %s", or_none(write->old_service->clusters),
+                      or_none(write->service->clusters));
     else if (write->kind == WRITE_SLICE || write->kind == WRITE_ENDPOINTS)
         tell_slice(&telling, write->old_slice, write->slice);
     end(&telling);

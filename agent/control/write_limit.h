@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum {
-    WRITE_LIMIT_CLASSES = 12, /* kinds of writes that take differently long: verb and kind */
+    WRITE_LIMIT_CLASSES = 18, /* kinds of writes that take differently long: verb and kind */
     WRITE_LIMIT_FIRST = 8,    /* measured: a level at which no API server that was tried lost throughput */
     WRITE_LIMIT_MIN = 2,
     WRITE_LIMIT_MAX = 64,

@@ -23,6 +23,16 @@ static void encode_service(const struct write *write, struct strbuf *text)
     codec_write_service(text, &service);
 }
 
+/* An address that the API server gives once the mirror is there cannot be applied before. */
+static void encode_import(const struct write *write, struct strbuf *text)
+{
+    struct service import = *write->service;
+    strip_meta(&import.meta);
+    if (strcmp(import.cluster_ip, PREVIEW_CLUSTER_IP) == 0)
+        import.cluster_ip = "";
+    codec_write_import(text, write->version, &import);
+}
+
 /* An endpoint whose address is given by the API server once another Service is there cannot be applied before. */
 static enum err_code encode_slice(const struct write *write, struct strbuf *text)
 {
@@ -51,6 +61,8 @@ static enum err_code encode(const struct write *write, struct strbuf *text)
         return encode_slice(write, text);
     if (write->kind == WRITE_SERVICE)
         encode_service(write, text);
+    else if (write->kind == WRITE_IMPORT)
+        encode_import(write, text);
     else
         codec_write_namespace(text, write->namespace_object);
     return ERR_OK;
@@ -60,7 +72,7 @@ enum err_code write_manifest(const struct write *write, json_t **ret_object)
 {
     struct strbuf text;
     *ret_object = NULL;
-    if (write->verb == WRITE_DELETE)
+    if (write->verb == WRITE_DELETE || write->kind == WRITE_IMPORT_STATUS)
         return ERR_OK;
     strbuf_init(&text, MANIFEST_BYTES);
     enum err_code code = encode(write, &text);

@@ -17,6 +17,6 @@ void write_request_build(struct arena *arena, const struct write *write, struct 
                          struct strbuf *body);
 /** The resource of a kind, as it stands in paths: "services". */
 const char *write_request_resource(enum write_kind kind);
-/** The path of one existing object, for GET. */
-const char *write_request_object_path(struct arena *arena, enum write_kind kind, const char *namespace,
-                                      const char *name);
+/** The path of one existing object, for GET. @param version  of ServiceImports, as in struct write. */
+const char *write_request_object_path(struct arena *arena, enum write_kind kind, const char *version,
+                                      const char *namespace, const char *name);

@@ -31,6 +31,8 @@ enum {
     UNDONE_TOLD = 3,         /* an update that was undone so often is told to people */
 };
 
+_Static_assert((WRITE_DELETE + 1) * WRITE_KINDS == WRITE_LIMIT_CLASSES, "each verb and kind has a pace of its own");
+
 enum work_state {
     WORK_IDLE,     /* nothing under way; kept for its count of failures until the deadline */
     WORK_WRITING,  /* the request is under way */
@@ -159,9 +161,15 @@ static uint64_t backoff_ms(uint32_t failures, uint64_t first_ms, uint64_t cap_ms
 
 /* ---- has the effect of a write arrived in the view? ---- */
 
+/* The object that the mirror is: its Service, or the ServiceImport. */
+static bool is_of_the_mirror(enum write_kind kind)
+{
+    return kind == WRITE_SERVICE || kind == WRITE_IMPORT || kind == WRITE_IMPORT_STATUS;
+}
+
 static const struct object_meta *viewed_meta(const struct work *work)
 {
-    if (work->kind == WRITE_SERVICE) {
+    if (is_of_the_mirror(work->kind)) {
         const struct service *service = mirror_service(work->mirror);
         return service != NULL ? &service->meta : NULL;
     }
@@ -306,9 +314,10 @@ static bool take_back(struct work *work, const json_t *object)
     struct err ignored = {0};
     arena_reset(&writer->arena);
     char key[OBJECT_KEY_BYTES];
-    if (work->kind == WRITE_SERVICE)
-        return codec_service(&writer->arena, object, &service, &ignored) == ERR_OK && service.meta.made_by_us &&
-               world_source_service(world, WORLD_PUT, &service) == ERR_OK;
+    if (is_of_the_mirror(work->kind))
+        return (work->kind == WRITE_SERVICE ? codec_service(&writer->arena, object, &service, &ignored)
+                                            : codec_import(&writer->arena, object, &service, &ignored)) == ERR_OK &&
+               service.meta.made_by_us && world_source_service(world, WORLD_PUT, &service) == ERR_OK;
     enum err_code code = work->kind == WRITE_SLICE ? codec_slice(&writer->arena, object, &slice, &ignored)
                                                    : codec_endpoints(&writer->arena, object, &slice, &ignored);
     return code == ERR_OK && world_slice_is_ours(&slice, key) && strcmp(key, mirror_key(work->mirror)) == 0 &&
@@ -339,7 +348,7 @@ static void on_looked(struct kube_request *request, json_t *object, const struct
         work_settle(work);
         return;
     }
-    if (foreign && work->kind != WRITE_SERVICE) {
+    if (foreign && !is_of_the_mirror(work->kind)) {
         struct kube_failure taken = {.retry_after_ms = -1};
         (void)err_set(&taken.error, ERR_EXISTS, "%s %s/%s exists and is not svcmirror's: rename or remove it",
                       work_kind(work), work->namespace, work->name);
@@ -366,12 +375,14 @@ static void start_looking(struct work *work)
 {
     struct writer *writer = work->writer;
     arena_reset(&writer->arena);
-    work->request = (struct kube_request){.verb = "get",
-                                          .resource = write_request_resource(work->kind),
-                                          .on_done = on_looked,
-                                          .context = work,
-                                          .path = write_request_object_path(&writer->arena, work->kind, work->namespace,
-                                                                            work->name)};
+    work->request =
+        (struct kube_request){.verb = "get",
+                              .resource = write_request_resource(work->kind),
+                              .on_done = on_looked,
+                              .context = work,
+                              .path = write_request_object_path(&writer->arena, work->kind,
+                                                                world_import_version(writer->control->world),
+                                                                work->namespace, work->name)};
     struct err error = {0};
     world_hold(work->mirror);
     work->state = WORK_LOOKING;
@@ -402,9 +413,20 @@ static void on_written(struct work *work, json_t *object)
 /* What the server does not have is not there, even if no watch tells: it may have been taken in by take_back(). */
 static void forget_service(struct work *work)
 {
-    const struct service gone = {.meta = {.namespace = work->namespace, .name = work->name}};
+    const struct service gone = {.meta = {.namespace = work->namespace, .name = work->name},
+                                 .is_import = mirror_is_import(work->mirror)};
     enum err_code ignored = world_source_service(work->writer->control->world, WORLD_DELETED, &gone);
     (void)ignored; /* a deletion needs no memory */
+    work->failures = 0;
+    work_settle(work);
+}
+
+/* The status is for people to read, and nothing rests on it: without the right, or where the resource has none, the rest stands. */
+static void leave_status(struct work *work, const struct err *error)
+{
+    log_info("import_status_left", "the status of ServiceImports is left as it is until they are listed again", "error",
+             error->text, NULL);
+    world_set_import_status(work->writer->control->world, false);
     work->failures = 0;
     work_settle(work);
 }
@@ -423,10 +445,13 @@ static void on_write_done(struct kube_request *request, json_t *object, const st
     loop_wake(work->writer->control->config.loop);
     if (code == ERR_OK) {
         on_written(work, object);
+    } else if (work->kind == WRITE_IMPORT_STATUS && (code == ERR_FORBIDDEN || code == ERR_NOT_FOUND)) {
+        leave_status(work, &failure->error);
     } else if ((work->verb == WRITE_DELETE && code == ERR_NOT_FOUND) ||
                (work->kind == WRITE_NAMESPACE && code == ERR_EXISTS)) {
         await_effect(work); /* somebody else did it */
-    } else if (code == ERR_NOT_FOUND && work->verb == WRITE_UPDATE && work->kind == WRITE_SERVICE) {
+    } else if (code == ERR_NOT_FOUND && work->verb == WRITE_UPDATE &&
+               (work->kind == WRITE_SERVICE || work->kind == WRITE_IMPORT)) {
         forget_service(work);
     } else if (code == ERR_CANCELLED) { /* the Lease was lost before it was sent */
         work->failures = 0;

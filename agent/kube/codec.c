@@ -105,7 +105,7 @@ static enum err_code get_affinity(const struct decoder *decoder, const json_t *s
 enum err_code codec_service(struct arena *arena, const json_t *json, struct service *ret_service, struct err *reterr)
 {
     struct decoder decoder;
-    struct service service = {0};
+    struct service service = {.clusters = ""};
     TRY(field_begin(&decoder, arena, json, "Service", &service.meta, reterr));
     json_t *spec = NULL, *selector = NULL;
     const char *type = "", *traffic_policy = "";
@@ -124,6 +124,52 @@ enum err_code codec_service(struct arena *arena, const json_t *json, struct serv
     TRY(get_ingress(&decoder, json, &service));
     TRY(field_texts(&decoder, spec, "externalIPs", &service.external_ips, &service.external_ip_count));
     *ret_service = service;
+    return ERR_OK;
+}
+
+/* ---- ServiceImport ---- */
+
+/* Of addresses and clusters it is only asked whether they are as wanted: they are one text. */
+static enum err_code join_texts(const struct decoder *decoder, const char *const *texts, uint32_t count,
+                                const char **ret_text)
+{
+    *ret_text = count > 0 ? texts[0] : "";
+    for (uint32_t i = 1; *ret_text != NULL && i < count; i++)
+        *ret_text = arena_printf(decoder->arena, "%s,%s", *ret_text, texts[i]);
+    return *ret_text != NULL ? ERR_OK : field_no_memory(decoder);
+}
+
+static enum err_code get_clusters(const struct decoder *decoder, const json_t *json, const char **ret_clusters)
+{
+    json_t *status = NULL, *list = NULL;
+    TRY(field_object(decoder, json, "status", &status));
+    TRY(field_objects(decoder, status, "clusters", &list));
+    uint32_t count = (uint32_t)json_array_size(list);
+    const char **names = arena_array(decoder->arena, count, sizeof(*names));
+    if (names == NULL)
+        return field_no_memory(decoder);
+    for (uint32_t i = 0; i < count; i++)
+        TRY(field_text(decoder, json_array_get(list, i), "cluster", &names[i]));
+    return join_texts(decoder, names, count, ret_clusters);
+}
+
+enum err_code codec_import(struct arena *arena, const json_t *json, struct service *ret_import, struct err *reterr)
+{
+    struct decoder decoder;
+    struct service import = {.is_import = true};
+    json_t *spec = NULL;
+    const char *type = "", *const *ips = NULL;
+    uint32_t ip_count = 0;
+    TRY(field_begin(&decoder, arena, json, "ServiceImport", &import.meta, reterr));
+    TRY(field_object(&decoder, json, "spec", &spec));
+    TRY(field_text(&decoder, spec, "type", &type));
+    import.headless = strcmp(type, "Headless") == 0;
+    TRY(field_texts(&decoder, spec, "ips", &ips, &ip_count));
+    TRY(join_texts(&decoder, ips, ip_count, &import.cluster_ip));
+    TRY(get_affinity(&decoder, spec, &import.affinity_s));
+    TRY(get_service_ports(&decoder, spec, &import));
+    TRY(get_clusters(&decoder, json, &import.clusters));
+    *ret_import = import;
     return ERR_OK;
 }
 

@@ -12,6 +12,9 @@
 
 enum err_code codec_service(struct arena *arena, const json_t *json, struct service *ret_service, struct err *reterr)
     MUST_USE;
+/** A ServiceImport, as struct service holds it. */
+enum err_code codec_import(struct arena *arena, const json_t *json, struct service *ret_import, struct err *reterr)
+    MUST_USE;
 enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice *ret_slice, struct err *reterr)
     MUST_USE;
 /** v1 Endpoints, as a slice of both families: the addresses of all subsets, of each the ready ones first, and their ports. */
@@ -43,6 +46,12 @@ void codec_write_service_patch(struct strbuf *body, const struct service *old, c
 void codec_write_slice(struct strbuf *body, const struct slice *slice);
 /** Whole v1 Endpoints for POST or PUT: one subset with the ready and the other addresses. */
 void codec_write_endpoints(struct strbuf *body, const struct slice *endpoints);
+/** A whole ServiceImport for POST, but for its status. @param version  of its API group, e.g. "v1beta1". */
+void codec_write_import(struct strbuf *body, const char *version, const struct service *import);
+/** A JSON merge patch of metadata and spec, as that of a Service. */
+void codec_write_import_patch(struct strbuf *body, const struct service *old, const struct service *wanted);
+/** A JSON merge patch of the status. */
+void codec_write_import_status(struct strbuf *body, const struct service *old, const struct service *wanted);
 void codec_write_namespace(struct strbuf *body, const struct namespace_object *namespace);
 /** DeleteOptions with preconditions and Background propagation. "" for either precondition leaves it out. */
 void codec_write_delete_options(struct strbuf *body, const char *uid, const char *resource_version);

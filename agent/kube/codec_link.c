@@ -147,6 +147,7 @@ enum err_code codec_link(struct arena *arena, const json_t *json, struct link_re
         .headless = kv_get(&meta.annotations, EXPORT_HEADLESS),
         .gateway = kv_get(&meta.annotations, LINK_GATEWAY),
         .endpoints = kv_get(&meta.annotations, EXPORT_ENDPOINTS),
+        .service_exports = kv_get(&meta.annotations, LINK_SERVICE_EXPORTS),
         .allowed_labels = kv_get(&meta.annotations, LINK_ALLOWED_LABELS),
         .allowed_annotations = kv_get(&meta.annotations, LINK_ALLOWED_ANNOTATIONS),
         .naming = naming_of(&meta.annotations),

@@ -4,6 +4,7 @@
 
 #include "agent/kube/codec.h"
 #include "base/mem.h"
+#include "mirror/names.h"
 
 void codec_write_string(struct strbuf *body, const char *text)
 {
@@ -117,6 +118,35 @@ void codec_write_service(struct strbuf *body, const struct service *service)
     strbuf_append(body, "}}");
 }
 
+/* A patch replaces each of these whole, and tells what is to go by a null, which the schema of a whole object would refuse. */
+static void write_import_spec(struct strbuf *body, const struct service *import, bool is_patch)
+{
+    strbuf_printf(body, "\"spec\":{\"type\":\"%s\",", import->headless ? "Headless" : "ClusterSetIP");
+    if (import->cluster_ip[0] != '\0') {
+        strbuf_append(body, "\"ips\":[");
+        codec_write_string(body, import->cluster_ip);
+        strbuf_append(body, "],");
+    } else if (is_patch) {
+        strbuf_append(body, "\"ips\":null,");
+    }
+    if (is_patch || import->affinity_s > 0)
+        write_affinity(body, import->affinity_s);
+    else
+        strbuf_append(body, "\"sessionAffinity\":\"None\"");
+    strbuf_append_char(body, ',');
+    write_service_ports(body, import);
+    strbuf_append_char(body, '}');
+}
+
+void codec_write_import(struct strbuf *body, const char *version, const struct service *import)
+{
+    strbuf_printf(body, "{\"apiVersion\":\"" MCS_GROUP "/%s\",\"kind\":\"ServiceImport\",", version);
+    write_meta(body, &import->meta);
+    strbuf_append(body, "},");
+    write_import_spec(body, import, false);
+    strbuf_append_char(body, '}');
+}
+
 /* RFC 7396: a null removes, what is not named stays. */
 static void write_kv_patch(struct strbuf *body, const char *key, const struct kv_list *old,
                            const struct kv_list *wanted)
@@ -175,17 +205,40 @@ static void write_spec_patch(struct strbuf *body, const struct service *old, con
     strbuf_append(body, first ? "" : "}");
 }
 
-void codec_write_service_patch(struct strbuf *body, const struct service *old, const struct service *wanted)
+static void begin_patch(struct strbuf *body, const struct object_meta *old)
 {
     strbuf_append(body, "{\"metadata\":{");
-    write_member(body, "uid", old->meta.uid);
+    write_member(body, "uid", old->uid);
     strbuf_append_char(body, ',');
-    write_member(body, "resourceVersion", old->meta.resource_version);
+    write_member(body, "resourceVersion", old->resource_version);
+}
+
+void codec_write_service_patch(struct strbuf *body, const struct service *old, const struct service *wanted)
+{
+    begin_patch(body, &old->meta);
     write_kv_patch(body, "labels", &old->meta.labels, &wanted->meta.labels);
     write_kv_patch(body, "annotations", &old->meta.annotations, &wanted->meta.annotations);
     strbuf_append(body, "}");
     write_spec_patch(body, old, wanted);
     strbuf_append(body, "}");
+}
+
+void codec_write_import_patch(struct strbuf *body, const struct service *old, const struct service *wanted)
+{
+    begin_patch(body, &old->meta);
+    write_kv_patch(body, "labels", &old->meta.labels, &wanted->meta.labels);
+    write_kv_patch(body, "annotations", &old->meta.annotations, &wanted->meta.annotations);
+    strbuf_append(body, "},");
+    write_import_spec(body, wanted, true);
+    strbuf_append_char(body, '}');
+}
+
+void codec_write_import_status(struct strbuf *body, const struct service *old, const struct service *wanted)
+{
+    begin_patch(body, &old->meta);
+    strbuf_append(body, "},\"status\":{\"clusters\":[{");
+    write_member(body, "cluster", wanted->clusters);
+    strbuf_append(body, "}]}}");
 }
 
 static void write_endpoint(struct strbuf *body, const struct slice_endpoint *endpoint)

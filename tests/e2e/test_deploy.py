@@ -307,16 +307,17 @@ def test_the_rights_are_no_more_than_the_agent_uses():
     everywhere = [d for d in documents("rbac.yaml") if d["kind"] == "ClusterRole"]
     remote = [d for d in documents("target-rbac.yaml") if d["kind"] == "ClusterRole"]
     read = ("get", "list", "watch")
-    slices = "discovery.k8s.io", "endpointslices"
+    slices, mcs = ("discovery.k8s.io", "endpointslices"), "multicluster.x-k8s.io"
     assert granted(everywhere) == (
         {("", "endpoints", v) for v in (*read, "create", "update", "patch", "delete")} | {("", "services", v) for v in (*read, "create", "patch", "delete")} | {(*slices, v) for v in (*read, "create", "update", "patch", "delete")} |
         {("networking.k8s.io", "servicecidrs", v) for v in read} |
-        {("", "namespaces", v) for v in (*read, "create")} | {("events.k8s.io", "events", v) for v in ("create", "patch")})
+        {("", "namespaces", v) for v in (*read, "create")} | {(mcs, "serviceimports", v) for v in (*read, "create", "patch", "delete")} |
+        {(mcs, "serviceimports/status", "patch")} | {("events.k8s.io", "events", v) for v in ("create", "patch")})
     assert granted(namespaced) == (
         {("", "secrets", v) for v in read} | {("multicluster.linkerd.io", "links", v) for v in (*read, "patch")} |
         {("multicluster.linkerd.io", "links/status", v) for v in ("get", "patch")} |
         {("coordination.k8s.io", "leases", v) for v in (*read, "create", "patch", "delete")})
-    assert granted(remote) == {("", "services", v) for v in read} | {(*slices, v) for v in read}
+    assert granted(remote) == {("", "services", v) for v in read} | {(*slices, v) for v in read} | {(mcs, "serviceexports", v) for v in read}
 
 
 @pytest.mark.parametrize("side, account, verb, resource, namespace, allowed", [

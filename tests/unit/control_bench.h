@@ -14,7 +14,7 @@
 #include "agent/net/http.h"
 #include "health/diagnosis.h"
 
-enum { BENCH_LISTINGS = 12, BENCH_EVENTS = 128, BENCH_NOTE_BYTES = 1100, BENCH_REFUSALS = 2 };
+enum { BENCH_LISTINGS = 16, BENCH_EVENTS = 128, BENCH_NOTE_BYTES = 1100, BENCH_REFUSALS = 2 };
 
 /* Paths of collections, as far as they tell one from another. */
 #define BENCH_SECRETS "/api/v1/namespaces/mc/secrets?"

@@ -147,6 +147,8 @@ static void read_word(struct reader *reader, const char *word)
         reader->meta.uid = arena_strdup(arena, word + 4);
     else if (text_starts_with(word, "owner="))
         reader->meta.owner_uid = arena_strdup(arena, word + 6);
+    else if (text_starts_with(word, "age="))
+        reader->meta.created_us = strtol(word + 4, NULL, 10);
     else if (text_starts_with(word, "affinity="))
         reader->affinity_s = (uint32_t)strtoul(word + 9, NULL, 10);
     else if (text_starts_with(word, "svc="))
@@ -360,6 +362,8 @@ const char *service_words(struct arena *arena, const struct service *service, bo
         if (port->node_port != 0)
             strbuf_printf(&out, "*%u", port->node_port);
     }
+    if (service->is_import)
+        strbuf_printf(&out, " ip=%s clusters=%s", service->cluster_ip, service->clusters);
     return finish(arena, &out);
 }
 

@@ -9,7 +9,7 @@
  * `lb=` a load balancer's address or host name, `svc=` and `managed=` the two labels of slices, `type=` of addresses;
  * single words `headless external nodeport selector nodelocal publishing deleting ours`; in slices an address or hostname@address, with ! when it is not ready, or ~ when it
  * serves still and terminates; and %zone behind.
- * A % stands for a space. */
+ * A % stands for a space. ServiceImports are told as Services, with ` ip= clusters=`. */
 #pragma once
 
 #include <setjmp.h>

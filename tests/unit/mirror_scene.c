@@ -50,9 +50,9 @@ static void resume_failing(void)
 
 static struct object_meta *meta_of(enum object_kind kind, void *object)
 {
-    return kind == KIND_SERVICE ? &((struct service *)object)->meta
-           : kind == KIND_SLICE ? &((struct slice *)object)->meta
-                                : &((struct namespace_object *)object)->meta;
+    return kind == KIND_SERVICE || kind == KIND_MCS ? &((struct service *)object)->meta
+           : kind == KIND_SLICE                     ? &((struct slice *)object)->meta
+                                                    : &((struct namespace_object *)object)->meta;
 }
 
 static const char *key_of(enum object_kind kind, void *object, char key[OBJECT_KEY_BYTES])
@@ -67,7 +67,7 @@ static const char *key_of(enum object_kind kind, void *object, char key[OBJECT_K
 
 static void *copy_object(enum object_kind kind, const void *object)
 {
-    if (kind == KIND_SERVICE)
+    if (kind == KIND_SERVICE || kind == KIND_MCS)
         return service_copy(object);
     if (kind == KIND_SLICE)
         return slice_copy(object);
@@ -107,6 +107,14 @@ static void cluster_log(struct cluster *cluster, enum object_kind kind, enum wor
     cluster->log[kind][cluster->log_count[kind]++] = (struct log_entry){change, copy_object(kind, object)};
 }
 
+/* It cannot be changed in place. */
+static void keep_cluster_ip(struct arena *arena, struct service *service, const struct service *old)
+{
+    if (strcmp(service->meta.uid, old->meta.uid) == 0 && service->headless == old->headless &&
+        service->cluster_ip[0] == '\0')
+        service->cluster_ip = arena_strdup(arena, old->cluster_ip);
+}
+
 /* Stores a copy; uid and version are given where the words had none. */
 static void cluster_put(struct scene *scene, struct cluster *cluster, enum object_kind kind, void *object)
 {
@@ -121,6 +129,8 @@ static void cluster_put(struct scene *scene, struct cluster *cluster, enum objec
     /* What somebody edits keeps the managed fields of who made it. */
     if (old != NULL && strcmp(meta->uid, meta_of(kind, old)->uid) == 0)
         meta->made_by_us = meta->made_by_us || meta_of(kind, old)->made_by_us;
+    if (kind == KIND_SERVICE && old != NULL)
+        keep_cluster_ip(&scene->arena, object, old);
     if (meta->resource_version[0] == '\0')
         meta->resource_version = arena_printf(&scene->arena, "%lu", 1000 + cluster->versions);
     cluster_log(cluster, kind, WORLD_PUT, object);
@@ -150,7 +160,8 @@ static bool delete_one(struct cluster *cluster, enum object_kind kind, const cha
 
 static void delete_content(struct cluster *cluster, const char *namespace)
 {
-    while (delete_one(cluster, KIND_SERVICE, namespace) || delete_one(cluster, KIND_SLICE, namespace))
+    while (delete_one(cluster, KIND_SERVICE, namespace) || delete_one(cluster, KIND_SLICE, namespace) ||
+           delete_one(cluster, KIND_MCS, namespace))
         ;
 }
 
@@ -255,6 +266,23 @@ static enum err_code update_service(struct scene *scene, const struct write *wri
     return ERR_OK;
 }
 
+/* Status and the rest are written by themselves, each leaving the other as it is. */
+static enum err_code update_import(struct scene *scene, const struct write *write, const struct service *there)
+{
+    const struct object_meta *old = &write->old_service->meta;
+    if (strcmp(there->meta.uid, old->uid) != 0 || strcmp(there->meta.resource_version, old->resource_version) != 0)
+        return ERR_CONFLICT;
+    assert_ours(&there->meta);
+    struct service wanted = write->kind == WRITE_IMPORT ? *write->service : *there;
+    wanted.clusters = write->kind == WRITE_IMPORT ? there->clusters : write->service->clusters;
+    if (write->kind == WRITE_IMPORT)
+        wanted.meta.uid = there->meta.uid;
+    wanted.meta.resource_version = "";
+    wanted.meta.made_by_us = true;
+    cluster_put(scene, &scene->source, KIND_MCS, &wanted);
+    return ERR_OK;
+}
+
 static enum err_code update_slice(struct scene *scene, const struct write *write, const struct slice *there)
 {
     const struct object_meta *meta = &write->slice->meta;
@@ -273,7 +301,10 @@ static enum err_code update_slice(struct scene *scene, const struct write *write
 static enum err_code change(struct scene *scene, const struct write *write)
 {
     char key[OBJECT_KEY_BYTES];
-    enum object_kind kind = write->kind == WRITE_SERVICE ? KIND_SERVICE : KIND_SLICE;
+    enum object_kind kind = write->kind == WRITE_SERVICE                                        ? KIND_SERVICE
+                            : write->kind == WRITE_IMPORT || write->kind == WRITE_IMPORT_STATUS ? KIND_MCS
+                                                                                                : KIND_SLICE;
+    assert_true(kind != KIND_MCS || strcmp(write->version, "v1beta1") == 0);
     assert_true(write->kind != WRITE_NAMESPACE); /* namespaces are never changed, let alone deleted */
     object_key_format(key, write->namespace, write->name);
     void *there = map_get(scene->source.objects[kind], key);
@@ -281,8 +312,10 @@ static enum err_code change(struct scene *scene, const struct write *write)
         return ERR_NOT_FOUND;
     const struct object_meta *meta = meta_of(kind, there);
     if (write->verb == WRITE_UPDATE)
-        return kind == KIND_SERVICE ? update_service(scene, write, there) : update_slice(scene, write, there);
-    const struct object_meta *old = kind == KIND_SERVICE ? &write->old_service->meta : &write->old_slice->meta;
+        return kind == KIND_SERVICE ? update_service(scene, write, there)
+               : kind == KIND_MCS   ? update_import(scene, write, there)
+                                    : update_slice(scene, write, there);
+    const struct object_meta *old = kind != KIND_SLICE ? &write->old_service->meta : &write->old_slice->meta;
     if (strcmp(meta->uid, old->uid) != 0 || strcmp(meta->resource_version, old->resource_version) != 0)
         return ERR_CONFLICT;
     assert_ours(meta);
@@ -303,6 +336,11 @@ enum err_code scene_apply(struct scene *scene, const struct write *write)
             service.cluster_ip =
                 arena_printf(&scene->arena, "10.96.%lu.%lu", scene->source.uids / 250, scene->source.uids % 250 + 1);
         code = create(scene, KIND_SERVICE, &service);
+    } else if (write->kind == WRITE_IMPORT) {
+        struct service import = *write->service;
+        assert_string_equal(write->version, "v1beta1");
+        import.clusters = "";
+        code = create(scene, KIND_MCS, &import);
     } else if (write->kind == WRITE_SLICE) {
         struct slice slice = *write->slice;
         code = create(scene, KIND_SLICE, &slice);
@@ -368,6 +406,32 @@ void scene_target_slice(struct scene *scene, int target, const char *format, ...
     resume_failing();
 }
 
+void scene_export(struct scene *scene, int target, const char *format, ...)
+{
+    const char *words;
+    pause_failing();
+    PRINT(scene, format, words);
+    cluster_put(scene, &scene->targets[target], KIND_MCS, service_of(&scene->arena, "%s", words));
+    resume_failing();
+}
+
+void scene_import(struct scene *scene, const char *format, ...)
+{
+    const char *words;
+    pause_failing();
+    PRINT(scene, format, words);
+    struct service *import = service_of(&scene->arena, "%s", words);
+    import->is_import = true;
+    import->cluster_ip = import->clusters = "";
+    cluster_put(scene, &scene->source, KIND_MCS, import);
+    resume_failing();
+}
+
+const struct service *scene_service_import(const struct scene *scene, const char *key)
+{
+    return map_get(scene->source.objects[KIND_MCS], key);
+}
+
 const struct service *scene_service(const struct scene *scene, const char *key)
 {
     return map_get(scene->source.objects[KIND_SERVICE], key);
@@ -398,6 +462,8 @@ static void declare(struct scene *scene, int target, const struct link *link)
     if (old != NULL &&
         (!selector_equal(&old->selector, &link->selector) || !text_equal(old->gateway_service, link->gateway_service)))
         scene->target_feeds[target].listed[KIND_SERVICE] = false;
+    if (old != NULL && old->takes_exports != link->takes_exports)
+        scene->target_feeds[target].listed[KIND_SERVICE] = scene->target_feeds[target].listed[KIND_MCS] = false;
     scene->declarations[target] = link;
     assert_int_equal(scene_declare(scene, target), ERR_OK);
 }
@@ -493,6 +559,8 @@ static void read_link_word(struct scene *scene, struct link_resource *resource, 
         resource->federated_service_selector = read_selector(scene, value);
     else if (strcmp(word, "drain") == 0)
         resource->drain = "true";
+    else if (strcmp(word, "exports") == 0)
+        resource->service_exports = "true";
     else if (text_starts_with(word, "headless="))
         resource->headless = value;
     else if (text_starts_with(word, "endpoints="))
@@ -558,6 +626,26 @@ void scene_refuse_slices(struct scene *scene, int target, bool refused)
     scene->target_feeds[target].listed[KIND_SLICE] = false;
 }
 
+void scene_refuse_exports(struct scene *scene, int target, bool refused)
+{
+    scene->exports_refused[target] = refused;
+    scene->target_feeds[target].listed[KIND_MCS] = false;
+}
+
+static void tell_imports_served(struct scene *scene)
+{
+    world_serve_imports(scene->world, scene->imports_absent ? NULL : "v1beta1");
+    scene->source_feed.listed[KIND_MCS] = false;
+}
+
+void scene_serve_imports(struct scene *scene, bool served)
+{
+    scene->imports_absent = !served;
+    while (!served && map_first(scene->source.objects[KIND_MCS]) != NULL)
+        scene_delete(&scene->source, KIND_MCS, map_key(map_first(scene->source.objects[KIND_MCS])));
+    tell_imports_served(scene);
+}
+
 void scene_links_complete(struct scene *scene, bool complete)
 {
     scene->links_complete = complete;
@@ -568,8 +656,10 @@ void scene_links_complete(struct scene *scene, bool complete)
 
 static enum world_collection collection_of(const struct feed *feed, enum object_kind kind)
 {
-    static const enum world_collection source[] = {WORLD_SOURCE_SERVICES, WORLD_SOURCE_SLICES, WORLD_SOURCE_NAMESPACES};
-    static const enum world_collection target[] = {WORLD_TARGET_SERVICES, WORLD_TARGET_SLICES};
+    static const enum world_collection source[] = {WORLD_SOURCE_SERVICES, WORLD_SOURCE_SLICES, WORLD_SOURCE_NAMESPACES,
+                                                   WORLD_SOURCE_IMPORTS};
+    static const enum world_collection target[] = {
+        [KIND_SERVICE] = WORLD_TARGET_SERVICES, [KIND_SLICE] = WORLD_TARGET_SLICES, [KIND_MCS] = WORLD_TARGET_EXPORTS};
     return feed->target < 0 ? source[kind] : target[kind];
 }
 
@@ -581,8 +671,10 @@ static struct world_link *link_of(struct scene *scene, const struct feed *feed)
 static bool is_followed(const struct scene *scene, const struct feed *feed, enum object_kind kind)
 {
     if (feed->target < 0)
-        return true;
+        return kind != KIND_MCS || !scene->imports_absent;
     const struct link *link = scene->declarations[feed->target];
+    if (kind == KIND_MCS)
+        return link != NULL && world_takes_exports(scene->links[feed->target]) && !scene->exports_refused[feed->target];
     return link != NULL && (kind == KIND_SERVICE || (kind == KIND_SLICE && link->kind == LINK_RESOURCE &&
                                                      !scene->slices_refused[feed->target]));
 }
@@ -596,12 +688,14 @@ static enum err_code tell_world(struct scene *scene, const struct feed *feed, en
         return world_source_namespace(scene->world, what, object);
     if (link != NULL && kind == KIND_SERVICE)
         TRY(world_target_gateway(link, what, object));
+    if (link != NULL && kind == KIND_MCS)
+        return world_target_export(link, what, meta_of(kind, object));
     if (link != NULL)
         return kind == KIND_SERVICE ? world_target_service(link, what, object) : world_target_slice(link, what, object);
     if (!is_mirror(meta_of(kind, object)))
         what = WORLD_DELETED;
-    return kind == KIND_SERVICE ? world_source_service(scene->world, what, object)
-                                : world_source_slice(scene->world, what, object);
+    return kind != KIND_SLICE ? world_source_service(scene->world, what, object)
+                              : world_source_slice(scene->world, what, object);
 }
 
 /* The gateway that a Link names has a watch of its own, which here keeps step with that of the Services. */
@@ -694,6 +788,8 @@ void scene_hear(struct scene *scene)
             continue;
         if (scene->declarations[i]->kind == LINK_SECRET || scene->slices_refused[i])
             world_set_unavailable(scene->world, scene->links[i], WORLD_TARGET_SLICES);
+        if (scene->exports_refused[i])
+            world_set_unavailable(scene->world, scene->links[i], WORLD_TARGET_EXPORTS);
         follow(scene, &scene->target_feeds[i]);
         if (world_wants_slices(scene->links[i])) /* as the watch does */
             assert_int_equal(scene_list(scene, &scene->target_feeds[i], KIND_SLICE), ERR_OK);
@@ -789,14 +885,15 @@ static void look(struct scene *scene, struct mirror *mirror, const struct write 
     char key[OBJECT_KEY_BYTES], owner[OBJECT_KEY_BYTES];
     enum err_code code = ERR_OK;
     object_key_format(key, write->namespace, write->name);
-    const struct service *service = scene_service(scene, key);
+    bool is_import = write->kind == WRITE_IMPORT;
+    const struct service *service = is_import ? scene_service_import(scene, key) : scene_service(scene, key);
     const struct slice *slice = scene_slice(scene, key);
     if (write->kind == WRITE_SLICE && slice != NULL && world_slice_is_ours(slice, owner) &&
         strcmp(owner, mirror_key(mirror)) == 0)
         code = world_source_slice(scene->world, WORLD_PUT, slice);
-    else if (write->kind == WRITE_SERVICE && service != NULL && !is_mirror(&service->meta) && service->meta.made_by_us)
+    else if (write->kind != WRITE_SLICE && service != NULL && !is_mirror(&service->meta) && service->meta.made_by_us)
         code = world_source_service(scene->world, WORLD_PUT, service);
-    else if (write->kind == WRITE_SERVICE)
+    else if (write->kind == WRITE_SERVICE || is_import)
         world_set_foreign(mirror, service != NULL && !is_mirror(&service->meta));
     assert_true(code == ERR_OK || code == ERR_NOMEM);
 }
@@ -864,7 +961,7 @@ static void put_write(struct scene *scene, struct strbuf *out, const struct writ
         strbuf_printf(out, "%s/%s (%s)\n", write->namespace, write->name, write->reason);
     else if (write->kind == WRITE_NAMESPACE)
         strbuf_printf(out, "%s %s\n", write->name, kv_words(arena, &write->namespace_object->meta.labels));
-    else if (write->kind == WRITE_SERVICE)
+    else if (write->kind != WRITE_SLICE && write->kind != WRITE_ENDPOINTS)
         strbuf_printf(out, "%s\n", service_words(arena, write->service, brief));
     else
         strbuf_printf(out, "%s\n",
@@ -951,6 +1048,8 @@ const char *scene_dump(struct scene *scene, bool brief)
         strbuf_printf(&out, "EndpointSlice %s\n",
                       slice_words(&scene->arena, slice, owner_of(scene, &slice->meta, slice->service_name), brief));
     }
+    for (struct map_entry *at = map_first(objects[KIND_MCS]); at != NULL; at = map_next(at))
+        strbuf_printf(&out, "ServiceImport %s\n", service_words(&scene->arena, map_value(at), brief));
     return take_text(scene, &out);
 }
 
@@ -962,6 +1061,7 @@ void scene_restart_alone(struct scene *scene)
     scene->world = world_new(&scene->config);
     assert_non_null(scene->world);
     scene->source_feed = (struct feed){.cluster = &scene->source, .target = -1};
+    tell_imports_served(scene);
     for (int i = 0; i < SCENE_TARGETS; i++)
         scene->links[i] = NULL;
 }

@@ -11,7 +11,13 @@
 #include "mirror/world.h"
 #include "tests/unit/mirror_fixture.h"
 
-enum object_kind { KIND_SERVICE, KIND_SLICE, KIND_NAMESPACE, KINDS };
+enum object_kind {
+    KIND_SERVICE,
+    KIND_SLICE,
+    KIND_NAMESPACE,
+    KIND_MCS, /* ServiceImports in the source, ServiceExports in a target; both held as struct service */
+    KINDS
+};
 
 struct log_entry {
     enum world_change change;
@@ -56,9 +62,11 @@ struct scene {
     bool links_complete;
     bool (*forbid)(void *context, const struct write *write); /* called for each planned write */
     void *forbid_context;
-    bool slices_refused[SCENE_TARGETS]; /* the target's may not be read (any more): scene_refuse_slices() */
-    bool apply_all;                     /* whole plans, not only their first writes */
-    bool without_collector;             /* slices whose owner is not there stay */
+    bool slices_refused[SCENE_TARGETS];  /* the target's may not be read (any more): scene_refuse_slices() */
+    bool imports_absent;                 /* the source serves no ServiceImports: scene_serve_imports() */
+    bool exports_refused[SCENE_TARGETS]; /* as slices_refused: scene_refuse_exports() */
+    bool apply_all;                      /* whole plans, not only their first writes */
+    bool without_collector;              /* slices whose owner is not there stay */
 };
 
 void scene_init(struct scene *scene);
@@ -80,6 +88,9 @@ void scene_source_slice(struct scene *scene, const char *format, ...) PRINTF_LIK
 void scene_namespace(struct scene *scene, const char *words);
 void scene_target(struct scene *scene, int target, const char *format, ...) PRINTF_LIKE(3, 4);
 void scene_target_slice(struct scene *scene, int target, const char *format, ...) PRINTF_LIKE(3, 4);
+/** A ServiceExport in a target; a ServiceImport in the source. */
+void scene_export(struct scene *scene, int target, const char *format, ...) PRINTF_LIKE(3, 4);
+void scene_import(struct scene *scene, const char *format, ...) PRINTF_LIKE(2, 3);
 /** Deletes by key; a namespace goes with all that is in it, a Service with the slices that it owns. */
 void scene_delete(struct cluster *cluster, enum object_kind kind, const char *key);
 
@@ -89,10 +100,11 @@ void scene_copy(struct scene *scene, struct cluster *to, const struct cluster *f
 
 const struct service *scene_service(const struct scene *scene, const char *key); /* in the source; NULL when absent */
 const struct slice *scene_slice(const struct scene *scene, const char *key);
+const struct service *scene_service_import(const struct scene *scene, const char *key);
 
 /** Declares or redeclares the link of a target. A 2.8 Secret: "east age=5 domain=cluster.local". A Link: "east gw=203.0.113.7,gw.example port=4143
  *  identity=id probe=4191 ref=gws/gw select=key=value discover=key=value federate=key=value age=5 domain=cluster.local drain headless=false
- *  endpoints=pods -annotation -#label". Either: "name={name} map=prod=west,*=other allow=shared,team-*". */
+ *  endpoints=pods exports -annotation -#label". Either: "name={name} map=prod=west,*=other allow=shared,team-*". */
 void scene_secret(struct scene *scene, int target, const char *words);
 void scene_link(struct scene *scene, int target, const char *words);
 /** Declares that the target is the source cluster itself: where local members of federated services live. */
@@ -100,6 +112,9 @@ void scene_local(struct scene *scene, int target);
 void scene_unlink(struct scene *scene, int target);
 /** Takes the right to read a target's slices, or gives it back. */
 void scene_refuse_slices(struct scene *scene, int target, bool refused);
+void scene_refuse_exports(struct scene *scene, int target, bool refused);
+/** Installs the resource type of ServiceImports in the source, or removes it with all that there are. */
+void scene_serve_imports(struct scene *scene, bool served);
 void scene_links_complete(struct scene *scene, bool complete);
 
 void scene_host(struct scene *scene, const char *host, const char *addresses);

@@ -354,9 +354,47 @@ static void decodes_secrets(void **state)
     arena_done(&arena);
 }
 
+static const char import_json[] =
+    "{\"apiVersion\":\"multicluster.x-k8s.io/v1beta1\",\"kind\":\"ServiceImport\",\"metadata\":{\"namespace\":\"demo\","
+    "\"name\":\"web\",\"uid\":\"u\",\"resourceVersion\":\"7\",\"labels\":{\"a\":\"b\"}},\"spec\":{\"type\":"
+    "\"ClusterSetIP\","
+    "\"ips\":[\"10.96.0.1\",\"fd00::1\"],\"sessionAffinity\":\"ClientIP\",\"sessionAffinityConfig\":{\"clientIP\":{"
+    "\"timeoutSeconds\":30}},\"ports\":[{\"name\":\"http\",\"port\":80,\"appProtocol\":\"h2c\"},{\"name\":\"dns\","
+    "\"protocol\":\"UDP\",\"port\":53}]},\"status\":{\"clusters\":[{\"cluster\":\"east\"},{\"cluster\":\"north\"}]}}";
+
+static void decodes_service_imports(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct service import;
+    json_t *json = load(import_json);
+    arena_init(&arena, ARENA_BYTES);
+    assert_int_equal(codec_import(&arena, json, &import, NULL), ERR_OK);
+    assert_true(import.is_import && !import.headless);
+    assert_string_equal(import.cluster_ip, "10.96.0.1,fd00::1");
+    assert_string_equal(import.clusters, "east,north");
+    assert_int_equal(import.affinity_s, 30);
+    assert_int_equal(import.port_count, 2);
+    assert_string_equal(import.ports[0].app_protocol, "h2c");
+    assert_string_equal(import.ports[0].target_port, "");
+    assert_int_equal(import.ports[1].protocol, PROTOCOL_UDP);
+    struct service *copy = service_copy(&import);
+    json_decref(json);
+    assert_string_equal(copy->clusters, "east,north");
+    mem_free(copy);
+    /* One that says next to nothing. */
+    json = load("{\"metadata\":{\"name\":\"n\"},\"spec\":{\"type\":\"Headless\",\"ports\":[]}}");
+    assert_int_equal(codec_import(&arena, json, &import, NULL), ERR_OK);
+    assert_true(import.is_import && import.headless);
+    assert_string_equal(import.cluster_ip, "");
+    assert_string_equal(import.clusters, "");
+    json_decref(json);
+    arena_done(&arena);
+}
+
 /* ---- what is refused ---- */
 
-enum type { SERVICE, SLICE, NAMESPACE, LINK, SECRET };
+enum type { SERVICE, IMPORT, SLICE, NAMESPACE, LINK, SECRET };
 
 static enum err_code decode(enum type type, struct arena *arena, const json_t *json, struct err *reterr)
 {
@@ -372,6 +410,8 @@ static enum err_code decode(enum type type, struct arena *arena, const json_t *j
     switch (type) {
     case SERVICE:
         return codec_service(arena, json, &made.service, reterr);
+    case IMPORT:
+        return codec_import(arena, json, &made.service, reterr);
     case SLICE:
         return codec_slice(arena, json, &made.slice, reterr);
     case NAMESPACE:
@@ -414,6 +454,11 @@ static void names_the_field_that_is_wrong(void **state)
         {SERVICE, "{" M ",\"spec\":{\"externalIPs\":[1]}}", "field externalIPs is not a list of strings"},
         {SERVICE, "{" M ",\"spec\":{\"externalIPs\":\"1\"}}", "field externalIPs is not a list"},
         {SERVICE, "{" M ",\"status\":{\"loadBalancer\":{\"ingress\":[\"1\"]}}}", "field ingress"},
+        {IMPORT, "{" M ",\"spec\":{\"ips\":[1]}}", "ServiceImport s/n: field ips is not a list of strings"},
+        {IMPORT, "{" M ",\"spec\":{\"type\":1}}", "ServiceImport s/n: field type is not a string"},
+        {IMPORT, "{" M ",\"spec\":{\"ports\":[{\"port\":0.5}]}}", "field port is not a port number"},
+        {IMPORT, "{" M ",\"status\":{\"clusters\":[\"a\"]}}", "field clusters is not a list of objects"},
+        {IMPORT, "{" M ",\"status\":{\"clusters\":[{\"cluster\":1}]}}", "field cluster is not a string"},
         {SLICE, "{" M "}", "field addressType is not IPv4, IPv6 or FQDN"},
         {SLICE, "{" M ",\"addressType\":\"IPX\"}", "field addressType"},
         {SLICE, "{" M ",\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":\"a\"}]}", "field addresses"},
@@ -644,6 +689,54 @@ static void traffic_distribution_is_not_carried_along(void **state)
     }
 }
 
+#define IMPORT_PORTS "\"ports\":[{\"name\":\"http\",\"protocol\":\"TCP\",\"port\":80}]"
+
+static void writes_service_imports(void **state)
+{
+    (void)state;
+    const struct kv labels[] = {{"a", "b"}};
+    const struct service_port port = {.name = "http", .port = 80, .target_port = "", .app_protocol = ""};
+    const struct service old = {.meta = {.namespace = "demo", .name = "web", .uid = "u", .resource_version = "7"}};
+    struct service wanted = {
+        .meta = {.namespace = "demo", .name = "web", .uid = "", .resource_version = "", .labels = {labels, 1}},
+        .is_import = true,
+        .cluster_ip = "10.96.0.1",
+        .clusters = "east",
+        .ports = &port,
+        .port_count = 1};
+    struct strbuf body;
+    strbuf_init(&body, BODY_BYTES);
+    codec_write_import(&body, "v1alpha1", &wanted);
+    assert_string_equal(strbuf_text(&body),
+                        "{\"apiVersion\":\"multicluster.x-k8s.io/v1alpha1\",\"kind\":\"ServiceImport\",\"metadata\":{"
+                        "\"name\":\"web\",\"namespace\":\"demo\",\"labels\":{\"a\":\"b\"}},\"spec\":{\"type\":"
+                        "\"ClusterSetIP\",\"ips\":[\"10.96.0.1\"],\"sessionAffinity\":\"None\"," IMPORT_PORTS "}}");
+    strbuf_clear(&body);
+    wanted.affinity_s = 30;
+    codec_write_import_patch(&body, &old, &wanted);
+    assert_string_equal(strbuf_text(&body),
+                        "{\"metadata\":{\"uid\":\"u\",\"resourceVersion\":\"7\",\"labels\":{\"a\":\"b\"}},\"spec\":{"
+                        "\"type\":\"ClusterSetIP\",\"ips\":[\"10.96.0.1\"],\"sessionAffinity\":\"ClientIP\","
+                        "\"sessionAffinityConfig\":{\"clientIP\":{\"timeoutSeconds\":30}}," IMPORT_PORTS "}}");
+    strbuf_clear(&body);
+    wanted.affinity_s = 0;
+    wanted.headless = true;
+    wanted.cluster_ip = "";
+    codec_write_import_patch(&body, &old, &wanted);
+    assert_string_equal(
+        strbuf_text(&body),
+        "{\"metadata\":{\"uid\":\"u\",\"resourceVersion\":\"7\",\"labels\":{\"a\":\"b\"}},\"spec\":{"
+        "\"type\":\"Headless\",\"ips\":null,\"sessionAffinity\":\"None\",\"sessionAffinityConfig\":null," IMPORT_PORTS
+        "}}");
+    strbuf_clear(&body);
+    codec_write_import_status(&body, &old, &wanted);
+    assert_string_equal(
+        strbuf_text(&body),
+        "{\"metadata\":{\"uid\":\"u\",\"resourceVersion\":\"7\"},\"status\":{\"clusters\":[{\"cluster\":"
+        "\"east\"}]}}");
+    strbuf_done(&body);
+}
+
 static void writes_preconditions(void **state)
 {
     (void)state;
@@ -872,6 +965,7 @@ static void survives_failing_allocations(void **state)
     (void)state;
     struct sweep_case cases[] = {
         {SERVICE, service_json},
+        {IMPORT, import_json},
         {SLICE, slice_json},
         {LINK, link_json},
         {NAMESPACE, "{\"metadata\":{\"name\":\"n\",\"labels\":{\"a\":\"b\"}}}"},
@@ -909,6 +1003,8 @@ int main(void)
         cmocka_unit_test(writes_slices),
         cmocka_unit_test(patches_only_differences),
         cmocka_unit_test(traffic_distribution_is_not_carried_along),
+        cmocka_unit_test(decodes_service_imports),
+        cmocka_unit_test(writes_service_imports),
         cmocka_unit_test(writes_preconditions),
         cmocka_unit_test(reads_back_what_it_wrote),
         cmocka_unit_test(survives_failing_allocations),

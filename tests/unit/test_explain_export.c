@@ -19,13 +19,15 @@ static const struct link by_labels = {
     .kind = LINK_RESOURCE, .namespace = "mc", .name = "east", .cluster_name = "east", .selector = {requirements, 4}};
 static const struct link by_annotations = {.kind = LINK_SECRET, .name = "s", .cluster_name = "east"};
 
+static struct explain_service_export exports_now = {.trouble = ""};
+
 /* The facts as lines: "+" good, "-" bad, and the advice after "->". */
 static const char *facts_of(struct arena *arena, const struct link *link, const char *words, bool *ret_exported)
 {
     struct facts facts;
     const char *lines = "";
     facts_init(&facts);
-    *ret_exported = explain_export(&facts, link, service_of(arena, "%s", words), "west");
+    *ret_exported = explain_export(&facts, link, service_of(arena, "%s", words), "west", &exports_now);
     for (size_t i = 0; i < facts.count; i++)
         lines =
             arena_printf(arena, "%s%s%s%s%s\n", lines, facts.items[i].mark == FACT_GOOD ? "+" : "-",
@@ -105,6 +107,33 @@ static void one_selector_of_several_is_enough(void **state)
         "service -n shop web exported=west\n");
 }
 
+static void a_service_export_is_a_mark_beside_the_selectors(void **state)
+{
+    (void)state;
+    static const struct link by_team = {.kind = LINK_RESOURCE,
+                                        .name = "east",
+                                        .cluster_name = "east",
+                                        .selector = {&requirements[2], 1}};
+    exports_now = (struct explain_service_export){.taken = true, .trouble = "", .there = true};
+    assert_facts(&by_team, "shop/web", true, "+ServiceExport shop/web is in cluster east\n");
+    assert_facts(&by_team, "shop/web #team=a", true,
+                 "+label team is \"a\"; Link east selects team\n+ServiceExport shop/web is in cluster east\n");
+    /* 2.8 is told its gateway by annotations alone. */
+    assert_facts(&by_annotations, "shop/web @~gateway-name=gw @~gateway-ns=edge", true,
+                 "+annotation mirror.linkerd.io/gateway-name is \"gw\"\n"
+                 "+annotation mirror.linkerd.io/gateway-ns is \"edge\"\n"
+                 "+ServiceExport shop/web is in cluster east\n");
+    exports_now.there = false;
+    assert_facts(&by_team, "shop/web", false,
+                 "-label team is missing; Link east selects team -> in cluster east: kubectl label service -n shop web "
+                 "team=...\n-there is no ServiceExport shop/web in cluster east\n");
+    assert_facts(&by_team, "shop/web #team=a", true, "+label team is \"a\"; Link east selects team\n");
+    exports_now.trouble = "403";
+    assert_facts(&by_team, "shop/web #team=a", true,
+                 "+label team is \"a\"; Link east selects team\n-whether there is a ServiceExport is not known: 403\n");
+    exports_now = (struct explain_service_export){.trouble = ""};
+}
+
 static void exports_to_named_clusters_only(void **state)
 {
     (void)state;
@@ -151,6 +180,7 @@ int main(void)
         cmocka_unit_test(an_empty_selector_selects_nothing),
         cmocka_unit_test(both_annotations_are_wanted),
         cmocka_unit_test(one_selector_of_several_is_enough),
+        cmocka_unit_test(a_service_export_is_a_mark_beside_the_selectors),
         cmocka_unit_test(exports_to_named_clusters_only),
         cmocka_unit_test(what_gives_a_mirror_its_name_is_told),
     };

@@ -5,7 +5,7 @@
  *  - the mirrors are what an agent makes that sees the end alone, from nothing;
  *  - planned again, nothing is left to write, neither then nor after any one change more;
  *  - an agent that starts anew and hears things in any order writes nothing, not even for a moment; nor does one that may not read the
- *    targets' endpoints, after another that might not any more;
+ *    targets' endpoints or ServiceExports, after another that might not any more;
  *  - what is planned does not depend on the order in which things were heard of.
  *
  * Writes that touch what is not ours fail in the scene. A failure names its seed: WALK_SEED=<n> repeats it alone, and
@@ -103,6 +103,14 @@ static void put_target_service(struct walk *walk, int target)
     scene_target(&walk->scene, target, "%s", words);
 }
 
+/* Both sides of a name, old and new: the oldest has it. */
+static void put_export(struct walk *walk, int target)
+{
+    const char *words = arena_printf(&walk->scene.arena, "%s age=%u", service_name(walk), below(walk, 3));
+    trace(walk, arena_printf(&walk->scene.arena, "target %d export", target), words);
+    scene_export(&walk->scene, target, "%s", words);
+}
+
 static void put_gateway(struct walk *walk, int target)
 {
     static const char *const where[] = {"gws/gw", "gws/gw", "other/gw"};
@@ -163,7 +171,14 @@ static void step_target(struct walk *walk)
 {
     int target = (int)below(walk, SCENE_TARGETS);
     struct cluster *cluster = &walk->scene.targets[target];
-    switch (below(walk, 8)) {
+    switch (below(walk, 11)) {
+    case 8:
+    case 9:
+        put_export(walk, target);
+        break;
+    case 10:
+        delete_one_of(walk, cluster, KIND_MCS, NULL);
+        break;
     case 0:
     case 1:
     case 2:
@@ -250,8 +265,9 @@ static void step_links(struct walk *walk)
         scene_secret(&walk->scene, target, words);
         return;
     }
-    const char *words = arena_printf(arena, "%s age=%u %s %s %s %s", cluster, below(walk, 5), PICK(walk, gateways),
-                                     PICK(walk, probes), PICK(walk, more), naming_words(walk));
+    const char *words =
+        arena_printf(arena, "%s age=%u %s %s %s %s %s", cluster, below(walk, 5), PICK(walk, gateways),
+                     PICK(walk, probes), PICK(walk, more), naming_words(walk), one_in(walk, 3) ? "" : "exports");
     trace(walk, arena_printf(arena, "link %d", target), words);
     scene_link(&walk->scene, target, words);
 }
@@ -308,6 +324,27 @@ static void edit_slice(struct walk *walk)
     scene_source_slice(&walk->scene, "%s", words);
 }
 
+static bool has_namespace(const struct scene *scene, const char *key);
+
+/* Somebody else's ServiceImport comes or goes, or somebody edits one of ours. */
+static void edit_import(struct walk *walk)
+{
+    static const char *const edits[] = {"", "#~mirrored-service=true #~cluster-name=c p=x:1",
+                                        "#~mirrored-service=true #~cluster-name=nowhere headless p=http:80"};
+    struct scene *scene = &walk->scene;
+    const char *key = service_name(walk);
+    const struct service *there = scene_service_import(scene, key);
+    if (there != NULL && one_in(walk, 2)) {
+        trace(walk, "delete import", key);
+        scene_delete(&scene->source, KIND_MCS, key);
+    } else if (has_namespace(scene, key) && (there == NULL || there->meta.made_by_us)) {
+        const char *words =
+            arena_printf(&scene->arena, "%s %s", key, there == NULL ? "p=1" : edits[1 + below(walk, 2)]);
+        trace(walk, "import", words);
+        scene_import(scene, "%s", words);
+    }
+}
+
 static bool has_namespace(const struct scene *scene, const char *key)
 {
     char name[OBJECT_KEY_BYTES];
@@ -324,7 +361,10 @@ static void step_source(struct walk *walk)
     static const char *const foreign[] = {"p=1", "p=1 selector", "p=1 #~mirrored-service=true",
                                           "p=1 #~mirrored-service=true #~cluster-name=gone",
                                           "p=1 #~mirrored-service=true #~cluster-name=east"};
-    switch (below(walk, 6)) {
+    switch (below(walk, 7)) {
+    case 6:
+        edit_import(walk);
+        break;
     case 0: {
         const char *key = mirror_name(walk);
         const char *words = arena_printf(&scene->arena, "%s %s", key, PICK(walk, foreign));
@@ -365,18 +405,28 @@ static struct feed *some_feed(struct walk *walk)
                                                            : &walk->scene.target_feeds[target];
 }
 
+static const enum object_kind of_targets[] = {KIND_SERVICE, KIND_SLICE, KIND_MCS};
+
+static bool is_readable(const struct scene *scene, const struct feed *feed, enum object_kind kind)
+{
+    if (feed->target < 0 || kind == KIND_SERVICE)
+        return true;
+    return kind == KIND_MCS ? world_takes_exports(scene->links[feed->target])
+                            : scene->declarations[feed->target]->kind == LINK_RESOURCE;
+}
+
 static void step_agent(struct walk *walk)
 {
     struct scene *scene = &walk->scene;
     struct feed *feed = some_feed(walk);
-    enum object_kind kind = below(walk, feed->target < 0 ? KINDS : KIND_NAMESPACE);
+    enum object_kind kind = feed->target < 0 ? below(walk, KINDS) : PICK(walk, of_targets);
     bool read_slices = feed->target < 0 || scene->declarations[feed->target]->kind == LINK_RESOURCE;
     scene->apply_all = one_in(walk, 2);
     switch (below(walk, 10)) {
     case 0:
         if (!read_slices)
             world_set_unavailable(scene->world, scene->links[feed->target], WORLD_TARGET_SLICES);
-        if (kind == KIND_SERVICE || read_slices)
+        if (is_readable(scene, feed, kind))
             assert_int_equal(scene_list(scene, feed, kind), ERR_OK);
         trace(walk, "list", "");
         break;
@@ -384,7 +434,7 @@ static void step_agent(struct walk *walk)
     case 2:
     case 3:
         for (unsigned i = below(walk, 6); i > 0; i--)
-            if (kind == KIND_SERVICE || read_slices)
+            if (is_readable(scene, feed, kind))
                 assert_int_equal(scene_step(scene, feed, kind), ERR_OK);
         trace(walk, "events", "");
         break;
@@ -455,6 +505,10 @@ static void look_again(struct scene *scene)
         look_again_at(scene, arena_printf(&scene->arena, "%s/%s-%s", namespace, name, cluster));
         look_again_at(scene, arena_printf(&scene->arena, "%s/%s", namespace, name));
     }
+    for (size_t i = 0; i < ARRAY_COUNT(namespaces) * ARRAY_COUNT(names); i++) {
+        look_again_at(scene, arena_printf(&scene->arena, "%s/%s@import", namespaces[i % ARRAY_COUNT(namespaces)],
+                                          names[i / ARRAY_COUNT(namespaces)]));
+    }
 }
 
 /* All names resolve and all verdicts are known: what nobody knows keeps what was there before. */
@@ -515,11 +569,13 @@ static void scene_of_the_end(struct scene *fresh, const struct scene *scene)
     scene_delete(&fresh->source, KIND_NAMESPACE, "shop");
     scene_copy(fresh, &fresh->source, &scene->source, KIND_NAMESPACE, NULL);
     scene_copy(fresh, &fresh->source, &scene->source, KIND_SERVICE, is_somebody_elses);
+    scene_copy(fresh, &fresh->source, &scene->source, KIND_MCS, is_somebody_elses);
     memcpy(fresh->hosts, scene->hosts, sizeof(fresh->hosts));
     memcpy(fresh->verdicts, scene->verdicts, sizeof(fresh->verdicts));
     for (int i = 0; i < SCENE_TARGETS; i++) {
         scene_copy(fresh, &fresh->targets[i], &scene->targets[i], KIND_SERVICE, NULL);
         scene_copy(fresh, &fresh->targets[i], &scene->targets[i], KIND_SLICE, NULL);
+        scene_copy(fresh, &fresh->targets[i], &scene->targets[i], KIND_MCS, NULL);
         fresh->declarations[i] = scene->declarations[i];
     }
 }
@@ -624,7 +680,9 @@ static void hear_something(struct walk *walk)
     case 4:
         if (scene->links[target] == NULL)
             break;
-        if (scene->declarations[target]->kind == LINK_SECRET) {
+        if (world_takes_exports(scene->links[target]) && one_in(walk, 3)) {
+            list(walk, &scene->target_feeds[target], KIND_MCS);
+        } else if (scene->declarations[target]->kind == LINK_SECRET) {
             world_set_unavailable(scene->world, scene->links[target], WORLD_TARGET_SLICES);
             list(walk, &scene->target_feeds[target], KIND_SERVICE);
         } else {
@@ -654,11 +712,13 @@ static bool is_no_try(void *context, const struct write *write)
     struct walk *walk = context;
     char key[OBJECT_KEY_BYTES];
     object_key_format(key, write->namespace, write->name);
-    const struct service *there = scene_service(&walk->scene, key);
-    if (write->verb == WRITE_CREATE && write->kind == WRITE_SERVICE && there != NULL && !is_ours(there))
+    bool is_import = write->kind == WRITE_IMPORT || write->kind == WRITE_IMPORT_STATUS;
+    const struct service *there =
+        is_import ? scene_service_import(&walk->scene, key) : scene_service(&walk->scene, key);
+    if (write->verb == WRITE_CREATE && (write->kind == WRITE_SERVICE || is_import) && there != NULL && !is_ours(there))
         return false;
     (void)fprintf(stderr, "seed %llu:\n", (unsigned long long)walk->seed);
-    if (write->kind == WRITE_SERVICE && write->service != NULL && there != NULL)
+    if ((write->kind == WRITE_SERVICE || is_import) && write->service != NULL && there != NULL)
         (void)fprintf(stderr, "%s\nwanted %s\n", service_words(&walk->scene.arena, there, false),
                       service_words(&walk->scene.arena, write->service, false));
     return true;
@@ -685,12 +745,15 @@ static void assert_a_new_agent_writes_nothing(struct walk *walk)
     scene->forbid = NULL;
 }
 
-/* The right to read the targets' endpoints is taken away, and other things go on: an agent that begins then finds all of it right. */
+/* The right to read the targets' endpoints, or ServiceExports, is taken away, and other things go on: an agent that begins then finds all of it right. */
 static void assert_a_restart_without_the_right_writes_nothing(struct walk *walk)
 {
     struct scene *scene = &walk->scene;
     for (int i = 0; i < SCENE_TARGETS; i++)
-        scene_refuse_slices(scene, i, true);
+        if (one_in(walk, 2))
+            scene_refuse_slices(scene, i, true);
+        else
+            scene_refuse_exports(scene, i, true);
     for (unsigned i = 0; i < SOME; i++) {
         scene_settle(scene);
         change_one_thing(walk);
@@ -721,15 +784,16 @@ static void assert_order_does_not_matter(struct walk *walk)
             assert_int_equal(scene_declare(scene, i), ERR_OK);
     scene_links_complete(scene, true);
     for (int i = -1; i < SCENE_TARGETS; i++)
-        for (enum object_kind kind = 0; kind < (i < 0 ? KINDS : KIND_NAMESPACE); kind++) {
+        for (enum object_kind kind = 0; kind < KINDS; kind++) {
             struct feed *feed = i < 0 ? &scene->source_feed : &scene->target_feeds[i];
-            if (i >= 0 && scene->links[i] == NULL)
+            static const enum world_collection of_source[] = {WORLD_SOURCE_SERVICES, WORLD_SOURCE_SLICES,
+                                                              WORLD_SOURCE_NAMESPACES, WORLD_SOURCE_IMPORTS},
+                                               of_target[] = {[KIND_SERVICE] = WORLD_TARGET_SERVICES,
+                                                              [KIND_SLICE] = WORLD_TARGET_SLICES,
+                                                              [KIND_MCS] = WORLD_TARGET_EXPORTS};
+            if (i >= 0 && (kind == KIND_NAMESPACE || scene->links[i] == NULL || !is_readable(scene, feed, kind)))
                 continue;
-            enum world_collection collection = i < 0                  ? (enum world_collection)kind
-                                               : kind == KIND_SERVICE ? WORLD_TARGET_SERVICES
-                                                                      : WORLD_TARGET_SLICES;
-            if (i >= 0 && kind == KIND_SLICE && scene->declarations[i]->kind == LINK_SECRET)
-                continue;
+            enum world_collection collection = i < 0 ? of_source[kind] : of_target[kind];
             world_begin(scene->world, i < 0 ? NULL : scene->links[i], collection);
             world_end(scene->world, i < 0 ? NULL : scene->links[i], collection);
             if (collection == WORLD_TARGET_SERVICES) {
@@ -740,7 +804,7 @@ static void assert_order_does_not_matter(struct walk *walk)
         }
     for (unsigned i = 0; i < 4 * SOME; i++) {
         struct feed *feed = some_feed(&shuffled);
-        enum object_kind kind = below(&shuffled, feed->target < 0 ? KINDS : KIND_NAMESPACE);
+        enum object_kind kind = feed->target < 0 ? below(&shuffled, KINDS) : PICK(&shuffled, of_targets);
         assert_int_equal(scene_step(scene, feed, kind), ERR_OK);
         if (one_in(&shuffled, 8))
             scene_probe(scene);

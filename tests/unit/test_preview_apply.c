@@ -96,6 +96,25 @@ static void an_update_keeps_what_is_not_ours(void **state)
     assert_int_equal(mirror_service(mirror)->ports[0].port, 81);
 }
 
+/* The ServiceImport leads to an address that is given once the mirror is there. */
+static void an_import_follows_from_its_mirror(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 1, "north gw=203.0.113.8 exports");
+    scene_target(scene, 1, "shop/api v=s1 p=http:80>5000");
+    scene_export(scene, 1, "shop/api");
+    scene_hear(scene);
+    assert_non_null(strstr(pretend(scene), "create Service shop/api-north\n"));
+    const struct mirror *mirror = world_find_mirror(scene->world, "shop/api@import");
+    assert_string_equal(mirror_service(mirror)->cluster_ip, PREVIEW_CLUSTER_IP);
+    assert_string_equal(mirror_service(mirror)->clusters, "north");
+    scene_delete(&scene->targets[1], KIND_MCS, "shop/api");
+    scene_hear(scene);
+    const char *lines = pretend(scene);
+    assert_non_null(strstr(lines, "delete ServiceImport shop/api\n"));
+    assert_null(world_find_mirror(scene->world, "shop/api@import"));
+}
+
 static const char *manifest_text(struct scene *scene, const struct write *write)
 {
     json_t *object = NULL;
@@ -116,6 +135,18 @@ static void manifests_name_nothing_that_only_the_server_knows(void **state)
     struct slice *slice = slice_of(arena, "a/b.ipv4 v=8 uid=u2 owner=planned-3 svc=b 10.0.0.1 192.0.2.0 p=h:4143");
     const struct write update = {.verb = WRITE_UPDATE, .kind = WRITE_SERVICE, .old_service = old, .service = new};
     const struct write create = {.verb = WRITE_CREATE, .kind = WRITE_SLICE, .slice = slice};
+    struct service import = *service_of(arena, "a/w v=9 uid=u3 p=h:80");
+    import.is_import = true;
+    import.cluster_ip = PREVIEW_CLUSTER_IP;
+    import.clusters = "east";
+    const struct write imported = {.verb = WRITE_CREATE,
+                                   .kind = WRITE_IMPORT,
+                                   .version = "v1beta1",
+                                   .service = &import};
+    const struct write its_status = {.verb = WRITE_UPDATE,
+                                     .kind = WRITE_IMPORT_STATUS,
+                                     .version = "v1beta1",
+                                     .service = &import};
     const struct write delete = {.verb = WRITE_DELETE, .kind = WRITE_SERVICE, .old_service = old};
     assert_string_equal(manifest_text(scene, &update),
                         "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"b\",\"namespace\":\"a\","
@@ -127,6 +158,12 @@ static void manifests_name_nothing_that_only_the_server_knows(void **state)
     assert_null(strstr(text, "ownerReferences"));
     assert_null(strstr(text, "resourceVersion"));
     assert_string_equal(manifest_text(scene, &delete), "none");
+    assert_string_equal(manifest_text(scene, &its_status), "none");
+    assert_string_equal(manifest_text(scene, &imported),
+                        "{\"apiVersion\":\"multicluster.x-k8s.io/v1beta1\",\"kind\":\"ServiceImport\",\"metadata\":{"
+                        "\"name\":\"w\",\"namespace\":\"a\"},\"spec\":{\"type\":\"ClusterSetIP\",\"sessionAffinity\":"
+                        "\"None\",\"ports\":[{\"name\":"
+                        "\"h\",\"protocol\":\"TCP\",\"port\":80}]}}");
 }
 
 static int set_up(void **state)
@@ -142,6 +179,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_follows_from_a_write_is_planned, begin, end),
         cmocka_unit_test_setup_teardown(a_deleted_service_takes_its_slices_along, begin, end),
         cmocka_unit_test_setup_teardown(an_update_keeps_what_is_not_ours, begin, end),
+        cmocka_unit_test_setup_teardown(an_import_follows_from_its_mirror, begin, end),
         cmocka_unit_test_setup_teardown(manifests_name_nothing_that_only_the_server_knows, begin, end),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -52,6 +52,33 @@ static void services(void **state)
                            "type becomes ClusterIP; selector is removed");
 }
 
+static void service_imports(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct strbuf text;
+    arena_init(&arena, ARENA_BYTES);
+    strbuf_init(&text, ARENA_BYTES);
+    struct service old = *service_of(&arena, "a/b p=x:80"), wanted = *service_of(&arena, "a/b affinity=30 p=x:81");
+    old.cluster_ip = "10.96.0.1";
+    old.clusters = wanted.clusters = "";
+    wanted.headless = true;
+    const struct write update = {.verb = WRITE_UPDATE, .kind = WRITE_IMPORT, .old_service = &old, .service = &wanted};
+    write_changes(&update, &text);
+    assert_string_equal(strbuf_text(&text), "type becomes Headless; ips 10.96.0.1 -> none; ports 80/TCP -> 81/TCP; "
+                                            "session affinity 0 s -> 30 s");
+    strbuf_clear(&text);
+    wanted.clusters = "east";
+    const struct write status = {.verb = WRITE_UPDATE,
+                                 .kind = WRITE_IMPORT_STATUS,
+                                 .old_service = &old,
+                                 .service = &wanted};
+    write_changes(&status, &text);
+    assert_string_equal(strbuf_text(&text), "clusters none -> east");
+    strbuf_done(&text);
+    arena_done(&arena);
+}
+
 static void slices(void **state)
 {
     (void)state;
@@ -81,6 +108,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(services),
+        cmocka_unit_test(service_imports),
         cmocka_unit_test(slices),
         cmocka_unit_test(long_lists_are_cut),
     };
