@@ -1,5 +1,5 @@
 /* ServiceImports of Kubernetes' Multicluster Services API: one for all services of a name that ServiceExports export, leading to the mirror of the
- * one whose ServiceExport is oldest. Why so: docs/decisions/0010-what-a-serviceimport-leads-to.md. */
+ * one whose ServiceExport is oldest. Why so: docs/decisions/0011-what-a-serviceimport-leads-to.md. */
 #include <string.h>
 
 #include "mirror/compare.h"

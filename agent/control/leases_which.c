@@ -60,8 +60,6 @@ struct tenure *leases_of_mirror(const struct leases *leases, const struct mirror
 {
     if (leases->only != NULL)
         return leases->only;
-    if (mirror_is_import(mirror)) /* it may lead to another link's mirror tomorrow */
-        return leases_of_link(leases, NULL);
     const struct claim *claim = mirror_first_claim(mirror);
     if (claim == NULL)
         return of_unclaimed(leases, mirror);

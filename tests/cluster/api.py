@@ -25,6 +25,7 @@ RESOURCES = {
     "links": ("/apis/multicluster.linkerd.io/v1alpha3", True), "deployments": ("/apis/apps/v1", True),
     "clusterroles": ("/apis/rbac.authorization.k8s.io/v1", False), "clusterrolebindings": ("/apis/rbac.authorization.k8s.io/v1", False),
     "roles": ("/apis/rbac.authorization.k8s.io/v1", True), "rolebindings": ("/apis/rbac.authorization.k8s.io/v1", True),
+    "serviceexports": ("/apis/multicluster.x-k8s.io/v1beta1", True), "serviceimports": ("/apis/multicluster.x-k8s.io/v1beta1", True),
     "customresourcedefinitions": ("/apis/apiextensions.k8s.io/v1", False), "leases": ("/apis/coordination.k8s.io/v1", True),
 }
 

@@ -13,6 +13,7 @@ import re
 MIRROR, MULTICLUSTER, OURS = "mirror.linkerd.io/", "multicluster.linkerd.io/", "svcmirror.io/"
 MIRRORED, CLUSTER, HEADLESS_ROOT = MIRROR + "mirrored-service", MIRROR + "cluster-name", MIRROR + "headless-mirror-svc-name"
 REMOTE_DISCOVERY, LOCAL_DISCOVERY, REMOTE_SERVICE = MULTICLUSTER + "remote-discovery", MULTICLUSTER + "local-discovery", MULTICLUSTER + "remote-service"
+MADE_BY_EXPORT = OURS + "service-export"
 SERVICE_NAME, MANAGED_BY = "kubernetes.io/service-name", "endpointslice.kubernetes.io/managed-by"
 MANAGER = "svcmirror"
 LONGEST_NAME = 63
@@ -30,6 +31,7 @@ class Options:
     cluster_name: str = ""
     allowed_namespaces: str = "*"
     headless: bool = True
+    take_exports: bool = False
     move_endpoints: bool = True
     create_namespaces: bool | None = None  # None: for 2.8's links only
     adopts: bool = True  # takes over what Linkerd left beside a mirror's Service
@@ -37,10 +39,11 @@ class Options:
 
 
 class View:
-    """One cluster at one moment: for each resource the objects by (namespace, name)."""
+    """One cluster at one moment: for each resource the objects by (namespace, name). `served` are those that it has at all."""
 
     def __init__(self, **resources):
-        for resource in ("namespaces", "services", "endpointslices", "endpoints", "secrets", "links"):
+        self.served = set(resources)
+        for resource in ("namespaces", "services", "endpointslices", "endpoints", "secrets", "links", "serviceexports", "serviceimports"):
             found = {}
             for obj in resources.get(resource, []):
                 found[obj["metadata"].get("namespace"), obj["metadata"]["name"]] = obj
@@ -63,10 +66,17 @@ class Link:
     spec: dict | None     # of a Link resource; None for a Secret of 2.8
     target: View | None   # None: it cannot be read, so nothing is known about its services
     marks: dict = dataclasses.field(default_factory=dict)  # our annotations, without their prefix
+    agent_takes_exports: bool = False
 
     @property
     def is_2_8(self):
         return self.spec is None
+
+    def service_export_of(self, service):
+        """The ServiceExport that counts for the service; None when there is none, or such are not taken."""
+        said = None if self.is_2_8 else self.marks.get("service-exports")
+        taken = said == "true" or (self.agent_takes_exports and said != "false")
+        return self.target.serviceexports.get(key_of(service)) if taken else None
 
     @property
     def gateway(self):
@@ -167,14 +177,14 @@ def declared_links(world):
         if namespace == world.options.namespace and spec.get("targetClusterName"):
             domain, target = spec.get("targetClusterDomain") or "cluster.local", target_of(world, spec.get("clusterCredentialsSecret"))
             found.append(Link("link/" + name, obj["metadata"]["creationTimestamp"], name, spec["targetClusterName"], domain, is_drained(obj), spec, target,
-                              own_marks(obj)))
+                              own_marks(obj), world.options.take_exports))
     for (namespace, name), obj in world.source.secrets.items():
         marks = annotations_of(obj)
         if (namespace == world.options.namespace and obj.get("type") == MIRROR + "remote-kubeconfig"
                 and marks.get(CLUSTER) and marks.get(MIRROR + "remote-cluster-domain")):
             domain, target = marks[MIRROR + "remote-cluster-domain"], target_of(world, name)
             found.append(Link("secret/" + name, obj["metadata"]["creationTimestamp"], name, marks[CLUSTER], domain, is_drained(obj), None, target,
-                              own_marks(obj)))
+                              own_marks(obj), world.options.take_exports))
     chosen = {}
     for link in sorted(found, key=lambda link: (link.is_2_8, link.order)):
         chosen.setdefault(link.cluster, link)
@@ -274,12 +284,18 @@ def hostnames(link, service):
 
 
 def mode_of(link, service):
-    """'gateway', 'discovery' or None; the latter's selector wins."""
+    """'gateway', 'discovery' or None; the latter's selector wins. A ServiceExport marks what a label does not."""
     if link.is_2_8:
         return "gateway" if {MIRROR + "gateway-name", MIRROR + "gateway-ns"} <= set(annotations_of(service)) else None
     if selects(link.spec.get("remoteDiscoverySelector"), labels_of(service)):
         return "discovery"
-    return "gateway" if selects(link.spec.get("selector"), labels_of(service)) else None
+    return "gateway" if selects(link.spec.get("selector"), labels_of(service)) or link.service_export_of(service) else None
+
+
+def is_by_export(link, service):
+    """Whether nothing but a ServiceExport makes an export of it."""
+    selectors = () if link.is_2_8 else (link.spec.get("selector"), link.spec.get("remoteDiscoverySelector"))
+    return not link.is_2_8 and not any(selects(s, labels_of(service)) for s in selectors) and link.service_export_of(service) is not None
 
 
 def wants_pods(link, service):
@@ -381,6 +397,7 @@ def annotations_of_mirror(link, service, gateway):
     ours = {MIRROR + "remote-resource-version": service["metadata"]["resourceVersion"], MIRROR + "remote-svc-fq-name": fq_name(link, service)}
     if link.is_2_8:
         return {**ours, **({MIRROR + "remote-gateway-resource-version": gateway.version} if gateway.version and gateway.port else {})}
+    ours.update({MADE_BY_EXPORT: "true"} if is_by_export(link, service) else {})
     return {**carried(annotations_of(service), link.spec.get("excludedAnnotations") or []), **ours}
 
 
@@ -513,6 +530,7 @@ def headless_with_hostnames(world, link, service):
         name, marks = templated_name(link, service["metadata"]["namespace"], host), {
             MIRROR + "remote-resource-version": service["metadata"]["resourceVersion"], MIRROR + "remote-svc-fq-name": fq_name(link, service, host)}
         marks.update({k: v for k, v in annotations_of(service).items() if k == ALWAYS_CARRIED})
+        marks.update({MADE_BY_EXPORT: "true"} if is_by_export(link, service) else {})
         slices = gateway_slices(world, gateway, slice_labels(own, name), slice_annotations(gateway, fq_name(link, service, host)),
                                 gateway_ports(ports, gateway), ready=ready, drained=drained, moves=moves)
         # A service goes before a hostname.
@@ -648,6 +666,56 @@ def may_stay(world, obj):
     return not written_by_us(obj) and not is_linked(world, cluster)
 
 
+# -- ServiceImports --
+
+
+def expected_imports(world):
+    """{(namespace, name): shape}: for each name what leads to the mirror of the service whose ServiceExport is oldest, of those that have one."""
+    mirrors, found = expected(world), {}
+    for link in world.links:
+        for key, service in link.target.services.items() if link.target else ():
+            export = link.service_export_of(service)
+            mirror = world.source.services.get(mirror_key(link, service))
+            claim = mirrors.get(mirror_key(link, service))
+            if export and mirror and claim and claim.link is link and claim.service["annotations"][MIRROR + "remote-svc-fq-name"] == fq_name(link, service):
+                order = (export["metadata"]["creationTimestamp"], link.cluster)
+                found.setdefault(key, []).append((order, import_shape(link, service, mirror)))
+    return {key: min(shapes, key=lambda s: s[0])[1] for key, shapes in found.items()}
+
+
+def import_shape(link, service, mirror):
+    headless, by_gateway = is_headless(service), mode_of(link, service) == "gateway" and not link.is_2_8
+    ports = [{k: v for k, v in p.items() if k != "targetPort"} for p in ports_of_mirror(exported_ports(service))]
+    affinity = service["spec"].get("sessionAffinity", "None") if by_gateway and not headless else "None"
+    return {"labels": {MIRRORED: "true", CLUSTER: link.cluster}, "annotations": {MIRROR + "remote-svc-fq-name": fq_name(link, service), MADE_BY_EXPORT: "true"},
+            "type": "Headless" if headless else "ClusterSetIP", "ips": [] if headless else [mirror["spec"]["clusterIP"]], "ports": ports,
+            "affinity": affinity, "clusters": [link.cluster]}
+
+
+def shape_of_import(obj, wanted):
+    """What others noted on it does not count."""
+    spec, ours = obj["spec"], {**wanted["labels"], **wanted["annotations"]}
+    clusters = [c["cluster"] for c in (obj.get("status") or {}).get("clusters") or []]
+    return {"labels": {k: v for k, v in labels_of(obj).items() if k in ours}, "annotations": {k: v for k, v in annotations_of(obj).items() if k in ours},
+            "type": spec.get("type"), "ips": spec.get("ips") or [], "ports": spec.get("ports") or [], "affinity": spec.get("sessionAffinity", "None"),
+            "clusters": clusters}
+
+
+def compare_imports(world):
+    if "serviceimports" not in world.source.served:
+        return
+    wanted, there = expected_imports(world), world.source.serviceimports
+    for (namespace, name), shape in sorted(wanted.items()):
+        found = there.get((namespace, name))
+        if found is None and (None, namespace) in world.source.namespaces:
+            yield f"ServiceImport {namespace}/{name} is missing"
+        elif found is not None and (written_by_us(found) or MIRRORED in labels_of(found)):
+            yield from unlike(f"ServiceImport {namespace}/{name}", shape_of_import(found, shape), shape)
+    for key, found in sorted(there.items()):
+        if MIRRORED in labels_of(found) and key not in wanted and not may_stay(world, found):
+            yield f"ServiceImport {key[0]}/{key[1]} is too many"
+
+
 # -- comparing --
 
 
@@ -708,6 +776,7 @@ def compare(world):
         of_wanted = (key[0], key[1].partition(".")[0]) in wanted  # compared with what is wanted
         if labels_of(piece).get(MANAGED_BY) == MANAGER and not of_wanted and not may_stay(world, piece):
             yield f"EndpointSlice {key[0]}/{key[1]} is too many"
+    yield from compare_imports(world)
 
 
 def compare_slices(source, key, claim):
@@ -752,7 +821,8 @@ def look(cluster, resources):
     for resource in resources:
         status, body = cluster.api.raw("GET", cluster.api.path(resource))
         assert status in (200, 404), f"{cluster.name}: {resource}: {status} {body[:200]}"
-        found[resource] = json.loads(body)["items"] if status == 200 else []
+        if status == 200:
+            found[resource] = json.loads(body)["items"]
     return View(**found)
 
 
@@ -782,7 +852,7 @@ def differences(source, targets, alive=None, resolve=None, options=None, blind=(
         if question not in asked:
             asked[question] = answers(gateway, address)
         return asked[question]
-    views = {target.server: look(target, ("services", "endpointslices")) for target in targets}
-    view = look(source, ("namespaces", "services", "endpointslices", "endpoints", "secrets", "links"))
+    views = {target.server: look(target, ("services", "endpointslices", "serviceexports")) for target in targets}
+    view = look(source, ("namespaces", "services", "endpointslices", "endpoints", "secrets", "links", "serviceimports"))
     judge = ask if alive is None else lambda _, address: address in alive
     return list(compare(World(view, views, judge, resolve or (lambda name: []), options or Options(), blind)))

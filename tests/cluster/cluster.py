@@ -168,7 +168,8 @@ class Cluster:
 
     def reader_kubeconfig(self, resources=("services", "endpointslices"), name="mirror-reader"):
         """Credentials with get, list and watch on just these resources."""
-        rules = [{"apiGroups": ["discovery.k8s.io" if r == "endpointslices" else ""], "resources": [r], "verbs": ["get", "list", "watch"]} for r in resources]
+        groups = {"endpointslices": "discovery.k8s.io", "serviceexports": "multicluster.x-k8s.io"}
+        rules = [{"apiGroups": [groups.get(r, "")], "resources": [r], "verbs": ["get", "list", "watch"]} for r in resources]
         return self.token_kubeconfig(self.service_account(name, rules))
 
     # -- objects --

@@ -137,7 +137,7 @@ def _remove_link_crd(source):
 # Not after those marked `never_rests`, which leave something behind that the agent goes on putting right.
 PLANNED_AGAIN = {"test_adoption", "test_bad_input", "test_endpoints_api", "test_exports", "test_federated", "test_gateway_by_name", "test_gateway_health",
                  "test_headless", "test_link_resources", "test_link_shapes", "test_pods", "test_random_walk", "test_remote_discovery", "test_repair",
-                 "test_restart", "test_secret_links", "test_target_endpoints", "test_to_be_seen"}
+                 "test_restart", "test_secret_links", "test_service_exports", "test_target_endpoints", "test_to_be_seen"}
 
 
 def is_settled(agent):

@@ -50,12 +50,16 @@ def link(cluster, created="2026-01-01T00:00:00Z", annotations=None, **spec):
                                                     "annotations": annotations or {}}}
 
 
-def world(targets, links=(), secrets=(), services=(), namespaces=("demo",), alive=True, **more):
+def world(targets, links=(), secrets=(), services=(), namespaces=("demo",), alive=True, imports=None, **more):
     """`targets`: {cluster: [objects]}; each is linked by a Link, unless links or secrets are given."""
     links = links or ([] if secrets else [link(cluster) for cluster in targets])
     source = View(services=services, namespaces=[{"metadata": {"name": n}} for n in (*namespaces, "linkerd-multicluster")], links=links,
                   secrets=list(secrets) + [secret(l["spec"]["targetClusterName"], link=True) for l in links])
-    views = {cluster: View(services=[o for o in objects if "spec" in o], endpointslices=[o for o in objects if "addressType" in o])
+    if imports is not None:
+        source.serviceimports.update({(i["metadata"]["namespace"], i["metadata"]["name"]): i for i in imports})
+        source.served.add("serviceimports")
+    views = {cluster: View(services=[o for o in objects if "spec" in o], endpointslices=[o for o in objects if "addressType" in o],
+                           serviceexports=[o for o in objects if o.get("kind") == "ServiceExport"])
              for cluster, objects in targets.items()}
     return World(source, views, lambda _, address: alive if isinstance(alive, bool) else address in alive, **more)
 
@@ -381,3 +385,53 @@ def test_a_target_that_cannot_be_read_says_nothing():
     left = service("web-east", {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}, managers=[MANAGER])
     of = world({}, links=[link("east")], services=[left])
     assert list(compare(of)) == []
+
+
+def export_of(name="web", created="2026-01-01T00:00:00Z"):
+    return {"kind": "ServiceExport", "metadata": {"name": name, "namespace": "demo", "creationTimestamp": created}}
+
+
+def mirror_of(cluster, address):
+    made = service("web-" + cluster, {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": cluster}, managers=[MANAGER], clusterIP=address)
+    return made
+
+
+def import_of(cluster, address, **more):
+    return {"metadata": {"name": "web", "namespace": "demo", "labels": {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": cluster},
+                         "annotations": {MIRROR + "remote-svc-fq-name": "web.demo.svc.cluster.local", OURS + "service-export": "true", "other": "x"},
+                         "managedFields": [{"manager": MANAGER}]},
+            "spec": {"type": "ClusterSetIP", "ips": [address], "ports": [{k: v for k, v in HTTP.items() if k != "targetPort"}], **more},
+            "status": {"clusters": [{"cluster": cluster}]}}
+
+
+TAKES = {OURS + "service-exports": "true"}
+
+
+def test_a_service_export_marks_an_export_where_such_are_taken():
+    targets = {"east": [service(), slice_of(), export_of()]}
+    assert names(world(targets)) == []
+    assert names(world(targets, options=Options(take_exports=True))) == ["web-east"]
+    assert names(world(targets, [link("east", annotations={OURS + "service-exports": "false"})], options=Options(take_exports=True))) == []
+    of = world(targets, [link("east", annotations=TAKES)])
+    assert expected(of)["demo", "web-east"].service["annotations"][OURS + "service-export"] == "true"
+    labelled = world({"east": [service(labels=EXPORTED), export_of()]}, [link("east", annotations=TAKES)])
+    assert OURS + "service-export" not in expected(labelled)["demo", "web-east"].service["annotations"]
+    assert names(world(targets, secrets=[secret("east")], options=Options(take_exports=True))) == [], "2.8 needs the name of a gateway"
+
+
+def test_an_import_leads_to_the_mirror_of_the_oldest_export():
+    targets = {"east": [service(), export_of()], "north": [service(), export_of(created="2025-01-01T00:00:00Z")]}
+    links = [link(name, annotations=TAKES) for name in targets]
+    mirrors = [mirror_of("east", "10.0.0.7"), mirror_of("north", "10.0.0.8")]
+
+    def told(*imports, **more):
+        return [line for line in compare(world(targets, links, services=mirrors, imports=imports, **more)) if "ServiceImport" in line]
+    assert told(import_of("north", "10.0.0.8")) == []
+    assert told() == ["ServiceImport demo/web is missing"]
+    assert len(told(import_of("east", "10.0.0.7"))) == 3, "its label, its address, its cluster"
+    assert told(import_of("north", "10.0.0.8", type="Headless")) == ["ServiceImport demo/web: type is Headless, should be ClusterSetIP"]
+    assert told({"metadata": {"name": "web", "namespace": "demo"}, "spec": {"type": "Headless"}}) == [], "somebody else's"
+    too_many = import_of("east", "10.0.0.7")
+    too_many["metadata"]["name"] = "gone"
+    assert told(import_of("north", "10.0.0.8"), too_many) == ["ServiceImport demo/gone is too many"]
+    assert [line for line in compare(world(targets, links, services=mirrors)) if "ServiceImport" in line] == [], "they are not served"
