@@ -29,6 +29,7 @@
 #define L5D_GATEWAY_NAME "mirror.linkerd.io/gateway-name"
 #define L5D_GATEWAY_NS "mirror.linkerd.io/gateway-ns"
 #define L5D_EXPORTED "mirror.linkerd.io/exported"
+#define L5D_FEDERATED "mirror.linkerd.io/federated"
 
 /* ours */
 #define SVCMIRROR_PREFIX "svcmirror.io/"

@@ -11,8 +11,11 @@
 
 enum { HELP_BYTES = 64 << 10 };
 
-const struct command *const commands[] = {&command_run, &command_install,  &command_uninstall, &command_plan,
-                                          &command_why, &command_gateways, &command_version,   NULL};
+const struct command *const commands[] = {&command_run,       &command_install,
+                                          &command_uninstall, &command_export,
+                                          &command_unexport,  &command_plan,
+                                          &command_why,       &command_gateways,
+                                          &command_version,   NULL};
 
 /* ---- who we are ---- */
 

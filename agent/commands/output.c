@@ -124,6 +124,17 @@ static bool is_plain(const char *text)
     return text[0] != '\0';
 }
 
+/* Nothing but a plain word, or a quoted text, is a key for every reader. */
+static void put_key(const char *key, struct strbuf *text)
+{
+    json_t *quoted = is_plain(key) ? NULL : json_string(key);
+    if (quoted == NULL)
+        strbuf_append(text, key);
+    else
+        (void)json_dump_callback(quoted, append, text, JSON_ENCODE_ANY);
+    json_decref(quoted);
+}
+
 static void put_scalar(const json_t *value, struct strbuf *text)
 {
     const char *string = json_string_value(value);
@@ -156,7 +167,8 @@ static void put_yaml(json_t *value, unsigned depth, bool on_line, struct strbuf 
     {
         put_indent(text, on_line ? 0 : depth);
         on_line = false;
-        strbuf_printf(text, is_block(member) ? "%s:\n" : "%s: ", key);
+        put_key(key, text);
+        strbuf_append(text, is_block(member) ? ":\n" : ": ");
         put_yaml(member, depth + (json_is_array(member) ? 0 : 1), false, text);
     }
     json_array_foreach(value, index, member)

@@ -132,14 +132,15 @@ static enum err_code read_answer(struct session *session, const char *url, json_
     return ERR_OK;
 }
 
-static enum err_code ask(struct session *session, struct http_origin *origin, const char *path, struct err *reterr)
+static enum err_code ask(struct session *session, struct http_origin *origin, const char *path, const char *accept,
+                         struct err *reterr)
 {
     if (session->interrupted)
         return err_set(reterr, ERR_CANCELLED, "interrupted");
     session->error = (struct err){0};
     session->answered = false;
     session->call = (struct http_call){.path = path,
-                                       .headers = {"Accept: application/json"},
+                                       .headers = {accept},
                                        .timeout_ms = request_ms(session),
                                        .max_body_bytes = ANSWER_BYTES,
                                        .on_done = on_agent_answer,
@@ -165,9 +166,48 @@ enum err_code session_ask_agent(struct session *session, const char *address, co
     const struct http_origin_config config = {.base_url = base, .user_agent = "svcmirror"};
     if (http_origin_new(session->http, &config, &origin, reterr) != ERR_OK)
         return err_context(reterr, "--address %s", address);
-    enum err_code code = ask(session, origin, path, reterr);
+    enum err_code code = ask(session, origin, path, "Accept: application/json", reterr);
     if (code == ERR_OK)
         code = read_answer(session, url, ret_value, reterr);
+    http_call_done(&session->call);
+    http_origin_free(origin);
+    return code;
+}
+
+/* ---- fetching ---- */
+
+static enum err_code take_text(struct session *session, const char *url, char **ret_text, struct err *reterr)
+{
+    struct http_call *call = &session->call;
+    if (session->error.code != ERR_OK)
+        return err_set(reterr, session->error.code, "%s", session->error.text);
+    if (call->status >= 300 && call->status < 400)
+        return err_set(reterr, ERR_PROTOCOL,
+                       "%s: answered with status %d: redirects are not followed, name the place that it leads to", url,
+                       call->status);
+    if (call->status != 200)
+        return err_set(reterr, ERR_PROTOCOL, "%s: answered with status %d", url, call->status);
+    *ret_text = strbuf_take(&call->body);
+    return *ret_text != NULL ? ERR_OK : err_set(reterr, ERR_NOMEM, "out of memory");
+}
+
+enum err_code session_fetch(struct session *session, const char *url, char **ret_text, struct err *reterr)
+{
+    char base[512], path[1024];
+    const char *scheme_end = strstr(url, "://");
+    size_t host = scheme_end != NULL ? (size_t)(scheme_end - url) + 3 : 0;
+    size_t base_length = host + strcspn(url + host, "/?#"), path_length = strcspn(url + base_length, "#");
+    struct http_origin *origin = NULL;
+    if (base_length >= sizeof(base) || path_length + 2 > sizeof(path))
+        return err_set(reterr, ERR_LIMIT, "%.100s...: the URL is too long", url);
+    (void)snprintf(base, sizeof(base), "%.*s", (int)base_length, url);
+    (void)snprintf(path, sizeof(path), "%s%.*s", url[base_length] == '/' ? "" : "/", (int)path_length,
+                   url + base_length);
+    const struct http_origin_config config = {.base_url = base, .user_agent = "svcmirror"};
+    TRY(http_origin_new(session->http, &config, &origin, reterr));
+    enum err_code code = ask(session, origin, path, "Accept: */*", reterr);
+    if (code == ERR_OK)
+        code = take_text(session, url, ret_text, reterr);
     http_call_done(&session->call);
     http_origin_free(origin);
     return code;

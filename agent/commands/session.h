@@ -28,6 +28,9 @@ bool session_interrupted(const struct session *session);
 enum err_code session_ask_agent(struct session *session, const char *address, const char *path, json_t **ret_value,
                                 struct err *reterr) MUST_USE;
 
+/** Gets a text by its URL, trusting whom the system trusts. Redirects are not followed. @param[out] ret_text  new (mem_free()). */
+enum err_code session_fetch(struct session *session, const char *url, char **ret_text, struct err *reterr) MUST_USE;
+
 /** A client of one cluster, whose requests are sent with session_request(). @param[out] ret_client  new; free before the session. */
 enum err_code session_connect(struct session *session, const struct kubeconfig *config, const char *label,
                               struct kube_client **ret_client, struct err *reterr) MUST_USE;

@@ -93,14 +93,15 @@ static void yaml_in_blocks(void **state)
         {"{}", "{}\n"},
         {"[1, \"a\"]", "- 1\n- a\n"},
         {"{\"ms\": 2.352}", "ms: 2.352\n"},
+        {"{\"a/b.c\": 1, \"a: b\": {\"7\": []}}", "a/b.c: 1\n\"a: b\":\n  \"7\": []\n"},
         {"[{\"a\": 1, \"b\": {\"c\": null}}, {\"d\": []}]", "- a: 1\n  b:\n    c: null\n- d: []\n"},
         {"[{\"list\": [{\"ip\": \"192.0.2.1\", \"n\": 1.5}, {\"ip\": \"::1\"}], \"z\": true}]",
-         "- list:\n  - ip: \"192.0.2.1\"\n    n: 1.5\n  - ip: \"::1\"\n  z: true\n"},
+         "- list:\n  - ip: \"192.0.2.1\"\n    \"n\": 1.5\n  - ip: \"::1\"\n  z: true\n"},
         {"{\"plain\": \"ambassador/ambassador\", \"no\": \"no\", \"empty\": \"\", \"number\": \"1e3\", \"colon\": \"a: "
          "b\", "
          "\"quote\": \"a\\\"b\", \"line\": \"a\\nb\", \"NULL\": \"Null\", \"dash\": \"-a\", \"time\": \"2026-08-21\"}",
-         "plain: ambassador/ambassador\nno: \"no\"\nempty: \"\"\nnumber: \"1e3\"\ncolon: \"a: b\"\n"
-         "quote: \"a\\\"b\"\nline: \"a\\nb\"\nNULL: \"Null\"\ndash: \"-a\"\ntime: \"2026-08-21\"\n"},
+         "plain: ambassador/ambassador\n\"no\": \"no\"\nempty: \"\"\nnumber: \"1e3\"\ncolon: \"a: b\"\n"
+         "quote: \"a\\\"b\"\nline: \"a\\nb\"\n\"NULL\": \"Null\"\ndash: \"-a\"\ntime: \"2026-08-21\"\n"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         struct strbuf text;
