@@ -75,6 +75,11 @@
 #define L5D_SECRET_CLUSTER_DOMAIN "mirror.linkerd.io/remote-cluster-domain"
 #define L5D_SECRET_L5D_NS "mirror.linkerd.io/remote-cluster-l5d-ns"
 
+/* the copies of credentials Secrets that Linkerd's destination controller reads */
+#define L5D_STORE_CLUSTER_NAME "multicluster.linkerd.io/cluster-name"
+#define L5D_STORE_CLUSTER_DOMAIN "multicluster.linkerd.io/cluster-domain"
+#define L5D_STORE_TRUST_DOMAIN "multicluster.linkerd.io/trust-domain"
+
 #define L5D_PREFIX "mirror.linkerd.io"
 #define L5D_OPAQUE_PORTS "config.linkerd.io/opaque-ports"
 #define L5D_LINK_GROUP "multicluster.linkerd.io"

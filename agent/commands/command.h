@@ -31,8 +31,9 @@ struct command {
 /** The commands in the order in which help lists them within their group, NULL at the end. */
 extern const struct command *const commands[];
 
-extern const struct command command_run, command_install, command_uninstall, command_export, command_unexport,
-    command_plan, command_why, command_gateways, command_version;
+extern const struct command command_run, command_install, command_uninstall, command_link, command_link_gen,
+    command_allow, command_unlink, command_export, command_unexport, command_plan, command_why, command_gateways,
+    command_version;
 
 /** Parses and runs. `argv` begins with the program's own name, which help repeats: "svcmirror", or "kubectl svcmirror" when it runs as
  *  kubectl's plugin. */

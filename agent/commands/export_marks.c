@@ -132,8 +132,8 @@ enum err_code export_marks_remove(const json_t *service, const struct export_mar
 {
     json_t *patch = NULL;
     for (unsigned i = 0; i < MARK_COUNT; i++) {
-        bool meant = marks == NULL || wanted(marks, i) != NULL;
-        if (!meant || object_meta_entry(service, all_marks[i].map, all_marks[i].key) == NULL)
+        const char *value = object_meta_entry(service, all_marks[i].map, all_marks[i].key);
+        if (value == NULL || (marks != NULL && !text_equal(wanted(marks, i), value)))
             continue;
         if (put(&patch, &all_marks[i], json_null(), reterr) != ERR_OK) {
             json_decref(patch);

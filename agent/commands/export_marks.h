@@ -23,7 +23,7 @@ enum err_code export_marks_choose(const char *modes, const char *gateway, const 
  *  @param[out] ret_patch  new; NULL when the service has them. @return ERR_OK, ERR_CONFLICT (it has another value), ERR_NOMEM. */
 enum err_code export_marks_add(const json_t *service, const struct export_marks *marks, bool overwrite,
                                json_t **ret_patch, struct err *reterr) MUST_USE;
-/** The merge patch that takes marks away. @param marks  which, whatever their value; NULL: all that there are.
+/** The merge patch that takes marks away. @param marks  which, by their value; NULL: all that there are.
  *  @param[out] ret_patch  new; NULL when it has none. */
 enum err_code export_marks_remove(const json_t *service, const struct export_marks *marks, json_t **ret_patch,
                                   struct err *reterr) MUST_USE;

@@ -86,6 +86,9 @@ static void only_what_differs_is_changed(void **state)
         {NULL, NULL, "{\"labels\":{\"" M "exported\":\"true\"}}", "none",
          "{\"metadata\":{\"labels\":{\"" M "exported\":null}}}",
          "{\"metadata\":{\"labels\":{\"" M "exported\":null}}}"},
+        {"gateway", NULL, "{\"labels\":{\"" M "exported\":\"true\",\"" M "federated\":\"other\"}}", "none",
+         "{\"metadata\":{\"labels\":{\"" M "exported\":null}}}",
+         "{\"metadata\":{\"labels\":{\"" M "exported\":null,\"" M "federated\":null}}}"},
         {"federated", "gw", "{\"labels\":{\"" M "exported\":\"true\"},\"annotations\":{\"" M "gateway-name\":\"gw\"}}",
          "{\"metadata\":{\"labels\":{\"" M "federated\":\"member\"},\"annotations\":{\"" M "gateway-ns\":\"edge\"}}}",
          "{\"metadata\":{\"annotations\":{\"" M "gateway-name\":null}}}",
@@ -122,6 +125,8 @@ static void another_mark_is_kept_unless_told_otherwise(void **state)
     assert_int_equal(export_marks_add(service, &marks, true, &patch, &error), ERR_OK);
     assert_json(patch, "{\"metadata\":{\"labels\":{\"" M "exported\":\"true\"}}}");
     json_decref(patch);
+    assert_int_equal(export_marks_remove(service, &marks, &patch, &error), ERR_OK);
+    assert_null(patch); /* --mode gateway does not take remote discovery away */
     json_decref(service);
 }
 

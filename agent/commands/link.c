@@ -1,0 +1,313 @@
+/* svcmirror link: both sides of a link, given two contexts: the account in the target, and what names it in the source. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/commands/apply.h"
+#include "agent/commands/cluster.h"
+#include "agent/commands/command.h"
+#include "agent/commands/link_build.h"
+#include "agent/commands/link_options.h"
+#include "agent/commands/link_wait.h"
+#include "agent/commands/manifests.h"
+#include "agent/kube/setup.h"
+#include "base/text.h"
+
+enum { ARENA_BYTES = 16 << 20 };
+
+static const struct option table[] = {
+    {.name = "target-context",
+     .value_name = "NAME",
+     .help = "context of the target cluster. Required, or --target-kubeconfig"},
+    {.name = "target-kubeconfig",
+     .value_name = "FILE",
+     .help = "kubeconfig of the target cluster, where it is another file than that of the source"},
+    {.name = "context", .value_name = "NAME", .help = "context of the source cluster, where the agent runs"},
+    {.name = "kubeconfig", .value_name = "FILE", .help = "kubeconfig of the source cluster"},
+    LINK_OPTIONS,
+    {.name = "wait",
+     .letter = 'w',
+     .type = OPTION_DURATION,
+     .value_name = "DURATION",
+     .help = "wait until the first service is mirrored, or say why none is; not longer than this"},
+    {.name = "force-conflicts",
+     .type = OPTION_BOOL,
+     .help = "take fields over that another program wrote, e.g. of a Link that Linkerd made"},
+    {.name = "dry-run",
+     .choices = "none|client|server",
+     .fallback = "none",
+     .help = "client: print what would be sent, without token; server: have both API servers judge it"},
+    {0},
+};
+
+struct job {
+    const struct options *options;
+    struct arena arena;
+    struct session *session;
+    struct cluster *target, *source;
+    struct link_wish wish;
+    struct cluster_write write;
+    const char *done; /* what stands already, for who reads of a failure; NULL: nothing */
+};
+
+/* ---- before anything is written ---- */
+
+static enum err_code open_clusters(struct job *job, struct err *reterr)
+{
+    const struct options *options = job->options;
+    const char *kubeconfig = options_text(options, "kubeconfig");
+    const char *target = options_text(options, "target-kubeconfig");
+    if (cluster_open(job->session, target != NULL ? target : kubeconfig, options_text(options, "target-context"),
+                     &job->target, reterr) != ERR_OK)
+        return err_context(reterr, "target");
+    if (cluster_open(job->session, kubeconfig, options_text(options, "context"), &job->source, reterr) != ERR_OK)
+        return err_context(reterr, "source");
+    return ERR_OK;
+}
+
+/* @param[out] uid  of the namespace that every cluster has; "" when it may not be read. */
+static enum err_code read_identity(struct cluster *cluster, char uid[64], struct err *reterr)
+{
+    json_t *namespace = NULL;
+    uid[0] = '\0';
+    enum err_code code = cluster_get(cluster, &RESOURCE_NAMESPACE, NULL, "kube-system", &namespace, reterr);
+    if (code == ERR_FORBIDDEN || code == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(code);
+    (void)snprintf(uid, 64, "%s", object_meta_text(namespace, "uid"));
+    json_decref(namespace);
+    return ERR_OK;
+}
+
+static enum err_code check_clusters(struct job *job, struct err *reterr)
+{
+    char target[64], source[64];
+    TRY(read_identity(job->target, target, reterr));
+    TRY(read_identity(job->source, source, reterr));
+    bool same = target[0] != '\0'
+                    ? strcmp(target, source) == 0
+                    : text_equal(cluster_kubeconfig(job->target)->server, cluster_kubeconfig(job->source)->server);
+    if (same)
+        return err_set(reterr, ERR_INVALID,
+                       "%s and %s are the same cluster: --target-context names the one that exports services, "
+                       "--context the one where the mirrors are to be",
+                       cluster_name(job->target), cluster_name(job->source));
+    return ERR_OK;
+}
+
+/* Which version of the Link resource the source serves; the newest that both know. */
+static enum err_code choose_version(struct job *job, struct err *reterr)
+{
+    static const char *const known[] = {"v1alpha3", "v1alpha2", "v1alpha1"};
+    json_t *group = NULL;
+    if (job->wish.as_secret)
+        return ERR_OK;
+    enum err_code code = cluster_get_path(job->source, "apigroups",
+                                          "/apis/"
+                                          "multicluster.linkerd.io",
+                                          &group, reterr);
+    if (code == ERR_NOT_FOUND)
+        return err_set(reterr, ERR_NOT_FOUND,
+                       "cluster %s serves no Link resources: install the agent there first (its manifests bring them), "
+                       "or link the way of Linkerd 2.8: --kind secret",
+                       cluster_name(job->source));
+    TRY(code);
+    const json_t *versions = json_object_get(group, "versions"), *version = NULL;
+    size_t index = 0, best = sizeof(known) / sizeof(known[0]);
+    json_array_foreach(versions, index, version)
+    {
+        const char *name = json_string_value(json_object_get(version, "version"));
+        for (size_t i = 0; i < best; i++)
+            if (text_equal(name, known[i]))
+                best = i;
+    }
+    json_decref(group);
+    if (best == sizeof(known) / sizeof(known[0]))
+        return err_set(reterr, ERR_UNSUPPORTED, "cluster %s serves Link resources of no version that is known here",
+                       cluster_name(job->source));
+    job->wish.facts.version = known[best];
+    return ERR_OK;
+}
+
+/* Whether a namespace is there. One that may not be read is taken to be. */
+static enum err_code has_namespace(struct cluster *cluster, const char *name, bool *ret_there, struct err *reterr)
+{
+    json_t *namespace = NULL;
+    enum err_code code = cluster_get(cluster, &RESOURCE_NAMESPACE, NULL, name, &namespace, reterr);
+    json_decref(namespace);
+    *ret_there = code != ERR_NOT_FOUND;
+    return code == ERR_NOT_FOUND || code == ERR_FORBIDDEN ? ERR_OK : code;
+}
+
+static enum err_code check_namespaces(struct job *job, struct err *reterr)
+{
+    bool there = false;
+    struct link_facts *facts = &job->wish.facts;
+    TRY(has_namespace(job->source, facts->namespace, &there, reterr));
+    if (!there)
+        return err_set(reterr, ERR_NOT_FOUND,
+                       "cluster %s has no namespace %s: install the agent there first, or name its namespace with -n",
+                       cluster_name(job->source), facts->namespace);
+    TRY(has_namespace(job->target, facts->namespace, &there, reterr));
+    job->wish.account.with_namespace = !there;
+    if (facts->trust_domain == NULL)
+        return ERR_OK;
+    TRY(has_namespace(job->source, facts->linkerd_namespace, &there, reterr));
+    if (!there) {
+        command_complain("link",
+                         "cluster %s has no namespace %s: Linkerd's control plane gets no copy of the credentials, and "
+                         "cannot resolve services by remote discovery",
+                         cluster_name(job->source), facts->linkerd_namespace);
+        facts->trust_domain = NULL;
+    }
+    return ERR_OK;
+}
+
+static enum err_code prepare(struct job *job, struct err *reterr)
+{
+    TRY(open_clusters(job, reterr));
+    TRY(link_build_check(job->target, &job->wish, reterr));
+    TRY(check_clusters(job, reterr));
+    TRY(choose_version(job, reterr));
+    TRY(link_build_read("link", job->target, &job->arena, &job->wish, reterr));
+    return check_namespaces(job, reterr);
+}
+
+/* ---- writing ---- */
+
+static enum err_code print_all(struct job *job, json_t *account, struct err *reterr)
+{
+    json_t *objects = NULL;
+    TRY(link_build_objects("link", job->session, job->target, &job->arena, &job->wish, LINK_TOKEN_PRETENDED, &objects,
+                           reterr));
+    (void)printf("# to the target cluster, %s\n", cluster_name(job->target));
+    bool whole = manifests_print(account, false);
+    (void)printf("---\n# to the source cluster, %s\n", cluster_name(job->source));
+    whole = manifests_print(objects, false) && whole;
+    json_decref(objects);
+    return whole ? ERR_OK : err_set(reterr, ERR_IO, "the output could not be written");
+}
+
+static enum err_code apply_to(struct job *job, struct cluster *cluster, const char *side, const json_t *objects,
+                              struct err *reterr)
+{
+    command_complain("link", "in the %s cluster, %s:", side, cluster_name(cluster));
+    enum err_code code = apply_objects(cluster, objects, &job->write, reterr);
+    if (code == ERR_CONFLICT)
+        return err_context(reterr, "--force-conflicts takes over what another program wrote");
+    return code;
+}
+
+static enum err_code write_all(struct job *job, json_t *account, struct err *reterr)
+{
+    json_t *objects = NULL;
+    TRY(apply_to(job, job->target, "target", account, reterr));
+    if (!job->write.dry_run)
+        job->done = "the account in the target is there";
+    TRY(link_build_objects("link", job->session, job->target, &job->arena, &job->wish,
+                           job->write.dry_run ? LINK_TOKEN_PRETENDED : LINK_TOKEN_REAL, &objects, reterr));
+    enum err_code code = apply_to(job, job->source, "source", objects, reterr);
+    json_decref(objects);
+    if (code == ERR_OK && !job->write.dry_run)
+        job->done = "the link is there";
+    return code;
+}
+
+static enum err_code wait_for_mirrors(const struct job *job, struct err *reterr)
+{
+    char secret[LINK_SECRET_NAME_BYTES];
+    const struct option_value *duration = options_get(job->options, "wait");
+    const struct link_facts *facts = &job->wish.facts;
+    link_objects_secret_name(facts->cluster_name, secret);
+    const struct link_wait wait = {.command = "link",
+                                   .session = job->session,
+                                   .source = job->source,
+                                   .namespace = facts->namespace,
+                                   .cluster_name = facts->cluster_name,
+                                   .kind = job->wish.as_secret ? "Secret" : "Link",
+                                   .name = job->wish.as_secret ? secret : facts->cluster_name};
+    return duration->given ? link_wait_mirrored(&wait, duration->number, reterr) : ERR_OK;
+}
+
+static enum err_code run_job(struct job *job, struct err *reterr)
+{
+    const char *dry_run = options_text(job->options, "dry-run");
+    TRY(session_new(&job->session, reterr));
+    TRY(prepare(job, reterr));
+    json_t *account = link_account_objects(&job->wish.account);
+    if (account == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    enum err_code code =
+        strcmp(dry_run, "client") == 0 ? print_all(job, account, reterr) : write_all(job, account, reterr);
+    json_decref(account);
+    return code == ERR_OK && strcmp(dry_run, "none") == 0 ? wait_for_mirrors(job, reterr) : code;
+}
+
+/* ---- the command ---- */
+
+static enum err_code check_usage(const struct options *options, struct err *reterr)
+{
+    if (options_text(options, "target-context") == NULL && options_text(options, "target-kubeconfig") == NULL)
+        return err_set(reterr, ERR_INVALID,
+                       "which cluster is the target? Give --target-context NAME, or --target-kubeconfig FILE");
+    if (options_get(options, "wait")->given && strcmp(options_text(options, "dry-run"), "none") != 0)
+        return err_set(reterr, ERR_INVALID,
+                       "--wait and --dry-run contradict each other: nothing will happen to wait for");
+    return ERR_OK;
+}
+
+static enum exit_code report(const struct job *job, enum err_code code, const struct err *error)
+{
+    bool interrupted = job->session != NULL && session_interrupted(job->session);
+    if (code == ERR_OK)
+        return EXIT_DONE;
+    if (job->done != NULL)
+        command_complain("link", "%s (%s; run it again to go on, or `unlink` to take it back)", error->text, job->done);
+    else
+        command_complain("link", "%s", error->text);
+    return interrupted ? EXIT_INTERRUPTED : EXIT_FAILED;
+}
+
+static enum exit_code run(const struct options *options)
+{
+    struct err error = {0};
+    struct job job = {.options = options};
+    kube_setup();
+    arena_init(&job.arena, ARENA_BYTES);
+    enum exit_code result = EXIT_USAGE;
+    if (check_usage(options, &error) != ERR_OK ||
+        link_options_read("link", options, &job.arena, &job.wish, &error) != ERR_OK) {
+        command_complain("link", "%s", error.text);
+    } else {
+        job.write = (struct cluster_write){.dry_run = strcmp(options_text(options, "dry-run"), "server") == 0,
+                                           .force = options_get(options, "force-conflicts")->boolean};
+        result = report(&job, run_job(&job, &error), &error);
+    }
+    cluster_free(job.source);
+    cluster_free(job.target);
+    session_free(job.session);
+    arena_done(&job.arena);
+    return result;
+}
+
+const struct command command_link = {
+    .name = "link",
+    .group = GROUP_SET_UP,
+    .summary = "Link a target cluster to this one: the account there, the link here",
+    .about =
+        "Makes the account in the target that the agent reads it with (as `allow` does), gets its token, finds the "
+        "gateway,\n"
+        "and makes the Link with its credentials in the source (as `link-gen` prints them). Running it again "
+        "brings\n"
+        "both sides up to date, and renews a token that expires.\n",
+    .examples = "link --target-context east --context west --cluster-name east --wait 1m\n"
+                "link --target-context east --context west --cluster-name east --kind secret\n"
+                "link --target-context east --context west --cluster-name east --gateway-name ambassador "
+                "--gateway-namespace ambassador\n"
+                "link --target-context east --context west --cluster-name east --gateway=false --dry-run=server\n",
+    .exit_codes = "0  linked; with --wait, a service is mirrored\n"
+                  "1  it did not work; stderr says what stands already. With --wait, no service is mirrored, and why\n"
+                  "2  the command line is wrong\n"
+                  "130  interrupted; stderr says what stands already\n",
+    .options = table,
+    .run = run,
+};

@@ -1,0 +1,116 @@
+#include "agent/commands/link_build.h"
+
+#include "agent/commands/command.h"
+#include "agent/commands/link_server.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "mirror/names.h"
+
+/* ---- the way to the API server ---- */
+
+static const char *server_of(const struct cluster *target, const struct link_wish *wish)
+{
+    return wish->server != NULL ? wish->server : cluster_kubeconfig(target)->server;
+}
+
+enum err_code link_build_check(const struct cluster *target, const struct link_wish *wish, struct err *reterr)
+{
+    const struct kubeconfig *config = cluster_kubeconfig(target);
+    if (wish->server == NULL && link_server_check(config->server, "server", reterr) != ERR_OK)
+        return err_context(reterr, "context %s", cluster_name(target));
+    if (wish->server == NULL && config->proxy_url != NULL &&
+        link_server_check_proxy(config->proxy_url, reterr) != ERR_OK)
+        return err_context(reterr, "context %s", cluster_name(target));
+    return ERR_OK;
+}
+
+static void warn_of_access(const char *command, const char *server, const struct kubeconfig *config)
+{
+    if (text_starts_with(server, "http://"))
+        command_complain(command, "warning: %s is not encrypted: everybody on the way can read the token", server);
+    if (config->insecure_skip_tls_verify)
+        command_complain(command,
+                         "warning: the kubeconfig says insecure-skip-tls-verify, and so will the agent's: it sends its "
+                         "token to whoever answers");
+}
+
+/* ---- what the target says ---- */
+
+static enum err_code read_domains(struct cluster *target, struct arena *arena, struct link_facts *facts,
+                                  struct err *reterr)
+{
+    const char *cluster_domain = NULL, *trust_domain = NULL;
+    if (facts->cluster_domain == NULL || facts->trust_domain == NULL)
+        TRY(link_target_domains(target, arena, facts->linkerd_namespace, &cluster_domain, &trust_domain, reterr));
+    if (facts->cluster_domain == NULL)
+        facts->cluster_domain = cluster_domain != NULL ? cluster_domain : "cluster.local";
+    if (facts->trust_domain == NULL)
+        facts->trust_domain = trust_domain;
+    return ERR_OK;
+}
+
+static void warn_of_gateway(const char *command, const struct gateway_spec *gateway)
+{
+    if (gateway->warning[0] != '\0')
+        command_complain(command, "warning: gateway %s/%s: %s", gateway->namespace, gateway->name, gateway->warning);
+    if (gateway->identity[0] == '\0')
+        command_complain(command,
+                         "warning: gateway %s/%s has no annotation " L5D_GATEWAY_IDENTITY
+                         ": Linkerd's proxies will not encrypt what they send there",
+                         gateway->namespace, gateway->name);
+}
+
+enum err_code link_build_read(const char *command, struct cluster *target, struct arena *arena, struct link_wish *wish,
+                              struct err *reterr)
+{
+    TRY(read_domains(target, arena, &wish->facts, reterr));
+    if (!wish->wants_gateway)
+        return ERR_OK;
+    struct gateway_spec *gateway = ARENA_NEW(arena, struct gateway_spec);
+    if (gateway == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    TRY(link_target_gateway(target, arena, &wish->gateway, gateway, reterr));
+    warn_of_gateway(command, gateway);
+    wish->facts.gateway = gateway;
+    return ERR_OK;
+}
+
+/* ---- the objects ---- */
+
+static enum err_code get_token(const char *command, struct session *session, struct cluster *target,
+                               struct arena *arena, const struct link_wish *wish, const char **ret_token,
+                               struct err *reterr)
+{
+    const char *expires = NULL;
+    if (wish->token_ms == 0)
+        return link_target_secret_token(session, target, arena, &wish->account, ret_token, reterr);
+    TRY(link_target_request_token(target, arena, &wish->account, wish->token_ms, ret_token, &expires, reterr));
+    command_complain(command, "the token expires at %s: run this again before, the agent takes the new one at once",
+                     expires != NULL ? expires : "a time that the API server did not tell");
+    return ERR_OK;
+}
+
+enum err_code link_build_objects(const char *command, struct session *session, struct cluster *target,
+                                 struct arena *arena, struct link_wish *wish, enum link_token token,
+                                 json_t **ret_objects, struct err *reterr)
+{
+    const struct kubeconfig *config = cluster_kubeconfig(target);
+    struct link_access access = {.cluster_name = wish->facts.cluster_name,
+                                 .server = server_of(target, wish),
+                                 .ca_pem = config->ca_pem,
+                                 .tls_server_name = config->tls_server_name,
+                                 .proxy_url = wish->server == NULL ? config->proxy_url : NULL,
+                                 .insecure_skip_tls_verify = config->insecure_skip_tls_verify,
+                                 .token = "TOKEN-OF-THE-ACCOUNT"};
+    char *kubeconfig = NULL;
+    warn_of_access(command, access.server, config);
+    if (token == LINK_TOKEN_REAL)
+        TRY(get_token(command, session, target, arena, wish, &access.token, reterr));
+    TRY(link_objects_kubeconfig(&access, &kubeconfig, reterr));
+    wish->facts.kubeconfig = kubeconfig;
+    enum err_code code = wish->as_secret ? link_objects_secret(&wish->facts, ret_objects, reterr)
+                                         : link_objects_link(&wish->facts, ret_objects, reterr);
+    wish->facts.kubeconfig = NULL;
+    mem_free(kubeconfig);
+    return code;
+}

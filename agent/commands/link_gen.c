@@ -1,0 +1,88 @@
+/* svcmirror link-gen: prints what links a target, for `kubectl apply -f -` in the source cluster. */
+#include <string.h>
+
+#include "agent/commands/cluster.h"
+#include "agent/commands/command.h"
+#include "agent/commands/link_build.h"
+#include "agent/commands/link_options.h"
+#include "agent/commands/manifests.h"
+#include "agent/kube/setup.h"
+
+enum { ARENA_BYTES = 16 << 20 };
+
+static const struct option table[] = {
+    LINK_OPTIONS,
+    {.name = "output", .letter = 'o', .choices = "yaml|json", .fallback = "yaml", .help = "how it is printed"},
+    {.name = "kubeconfig", .value_name = "FILE", .help = "kubeconfig of the target cluster"},
+    {.name = "context", .value_name = "NAME", .help = "context of the kubeconfig"},
+    {0},
+};
+
+static enum err_code make_objects(const struct options *options, struct session *session, struct arena *arena,
+                                  struct link_wish *wish, json_t **ret_objects, struct err *reterr)
+{
+    struct cluster *target = NULL;
+    TRY(cluster_open(session, options_text(options, "kubeconfig"), options_text(options, "context"), &target, reterr));
+    enum err_code code = link_build_check(target, wish, reterr);
+    if (code == ERR_OK)
+        code = link_build_read("link-gen", target, arena, wish, reterr);
+    if (code == ERR_OK)
+        code = link_build_objects("link-gen", session, target, arena, wish, LINK_TOKEN_REAL, ret_objects, reterr);
+    cluster_free(target);
+    return code;
+}
+
+static enum exit_code print_objects(const struct options *options, struct arena *arena, struct link_wish *wish)
+{
+    struct err error = {0};
+    struct session *session = NULL;
+    json_t *objects = NULL;
+    enum err_code code = session_new(&session, &error);
+    if (code == ERR_OK)
+        code = make_objects(options, session, arena, wish, &objects, &error);
+    bool interrupted = code != ERR_OK && session != NULL && session_interrupted(session);
+    session_free(session);
+    if (code != ERR_OK) {
+        command_complain("link-gen", "%s", error.text);
+        return interrupted ? EXIT_INTERRUPTED : EXIT_FAILED;
+    }
+    bool printed = manifests_print(objects, strcmp(options_text(options, "output"), "json") == 0);
+    json_decref(objects);
+    return printed ? EXIT_DONE : EXIT_FAILED;
+}
+
+static enum exit_code run(const struct options *options)
+{
+    struct arena arena;
+    struct link_wish wish;
+    struct err error = {0};
+    kube_setup();
+    arena_init(&arena, ARENA_BYTES);
+    enum exit_code result = EXIT_USAGE;
+    if (link_options_read("link-gen", options, &arena, &wish, &error) != ERR_OK)
+        command_complain("link-gen", "%s", error.text);
+    else
+        result = print_objects(options, &arena, &wish);
+    arena_done(&arena);
+    return result;
+}
+
+const struct command command_link_gen = {
+    .name = "link-gen",
+    .group = GROUP_SET_UP,
+    .summary = "Print what links a target cluster, to be applied in the source cluster",
+    .about = "Reads the target: its gateway, and the token of the account that `allow` makes. Prints a Link resource "
+             "with the\n"
+             "Secrets that it needs, or, with --kind secret, the Secret of Linkerd 2.8. The output holds the token: it "
+             "is as\n"
+             "secret as that. Flags are those of `linkerd multicluster link-gen`.\n",
+    .examples = "link-gen --context east --cluster-name east | kubectl --context west apply -f -\n"
+                "link-gen --context east --cluster-name east --kind secret | kubectl --context west apply -f -\n"
+                "link-gen --context kind-east --cluster-name east --api-server-address https://192.0.2.1:6443\n",
+    .exit_codes = "0  printed\n"
+                  "1  the target could not be read, or cannot be linked as it is\n"
+                  "2  the command line is wrong\n"
+                  "130  interrupted\n",
+    .options = table,
+    .run = run,
+};

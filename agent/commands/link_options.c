@@ -1,0 +1,156 @@
+#include "agent/commands/link_options.h"
+
+#include <string.h>
+
+#include "agent/commands/command.h"
+#include "agent/commands/link_server.h"
+#include "base/text.h"
+
+enum { LEAST_TOKEN_MS = 600000 /* the API server refuses less */ };
+
+/* ---- single values ---- */
+
+enum err_code link_options_check_cluster(const char *text, struct err *reterr)
+{
+    if (strcmp(text, "local") == 0)
+        return err_set(reterr, ERR_INVALID, "\"local\" is what metrics call the source cluster: choose another name");
+    if (text_is_dns1123_label(text))
+        return ERR_OK;
+    return err_set(reterr, ERR_INVALID,
+                   "\"%.80s\" cannot end the name of a Service: small letters, digits and - are allowed, 63 at most",
+                   text);
+}
+
+enum err_code link_options_check_account(const char *text, struct err *reterr)
+{
+    if (text_is_dns1123_subdomain(text) && strlen(text) <= 200) /* "-token" follows */
+        return ERR_OK;
+    return err_set(reterr, ERR_INVALID, "\"%.80s\" is no name of a service account", text);
+}
+
+enum err_code link_options_check_domain(const char *text, struct err *reterr)
+{
+    if (text_is_dns1123_subdomain(text))
+        return ERR_OK;
+    return err_set(reterr, ERR_INVALID, "\"%.80s\" is no DNS domain like cluster.local", text);
+}
+
+enum err_code link_options_check_name(const char *text, struct err *reterr)
+{
+    if (text_is_dns1123_label(text))
+        return ERR_OK;
+    return err_set(reterr, ERR_INVALID, "\"%.80s\" is no name of a Service", text);
+}
+
+enum err_code link_options_check_namespace(const char *text, struct err *reterr)
+{
+    return command_check_namespace(text, reterr);
+}
+
+/* ---- together ---- */
+
+static enum err_code read_selector(const struct options *options, const char *name, struct arena *arena,
+                                   struct selector *ret_selector, struct err *reterr)
+{
+    if (selector_parse(arena, options_text(options, name), ret_selector, reterr) != ERR_OK)
+        return err_context(reterr, "--%s", name);
+    return ERR_OK;
+}
+
+/* Flags of the gateway, when there is to be none. */
+static enum err_code check_without_gateway(const struct options *options, const char *why, struct err *reterr)
+{
+    static const char *const names[] = {"gateway-name", "gateway-namespace", "gateway-addresses", "gateway-port",
+                                        "selector"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (options_get(options, names[i])->given)
+            return err_set(reterr, ERR_INVALID, "--%s contradicts %s: leave one of them out", names[i], why);
+    return ERR_OK;
+}
+
+static enum err_code check_of_link_alone(const struct options *options, struct err *reterr)
+{
+    static const char *const names[] = {"remote-discovery-selector",
+                                        "federated-service-selector",
+                                        "excluded-annotations",
+                                        "excluded-labels",
+                                        "headless",
+                                        "trust-domain"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (options_get(options, names[i])->given)
+            return err_set(reterr, ERR_INVALID, "--%s is said in a Link, and --kind secret makes none", names[i]);
+    return check_without_gateway(options, "--kind secret, where each exported service names its gateway", reterr);
+}
+
+static enum err_code read_gateway(const struct options *options, struct link_wish *wish, struct err *reterr)
+{
+    uint64_t port = options_get(options, "gateway-port")->number;
+    wish->as_secret = strcmp(options_text(options, "kind"), "secret") == 0;
+    wish->wants_gateway = options_get(options, "gateway")->boolean && !wish->as_secret;
+    if (wish->as_secret)
+        return check_of_link_alone(options, reterr);
+    if (!wish->wants_gateway)
+        return check_without_gateway(options, "--gateway=false", reterr);
+    if (port > 65535)
+        return err_set(reterr, ERR_INVALID, "--gateway-port: a port is a number up to 65535");
+    wish->gateway = (struct link_gateway_wish){.name = options_text(options, "gateway-name"),
+                                               .namespace = options_text(options, "gateway-namespace"),
+                                               .addresses = options_text(options, "gateway-addresses"),
+                                               .port = (uint16_t)port};
+    if (wish->gateway.name == NULL && options_get(options, "gateway-namespace")->given)
+        return err_set(reterr, ERR_INVALID, "--gateway-namespace says where --gateway-name is: give that too");
+    return ERR_OK;
+}
+
+static enum err_code read_token(const struct options *options, struct link_wish *wish, struct err *reterr)
+{
+    const struct option_value *duration = options_get(options, "token-duration");
+    if (!duration->given)
+        return ERR_OK;
+    if (duration->number < LEAST_TOKEN_MS)
+        return err_set(reterr, ERR_INVALID, "--token-duration: API servers give no token for less than 10m");
+    wish->token_ms = duration->number;
+    return ERR_OK;
+}
+
+static enum err_code read_facts(const struct options *options, struct arena *arena, struct link_facts *facts,
+                                struct err *reterr)
+{
+    facts->cluster_name = options_text(options, "cluster-name");
+    facts->namespace = options_text(options, "namespace");
+    facts->cluster_domain = options_text(options, "cluster-domain");
+    facts->trust_domain = options_text(options, "trust-domain");
+    facts->linkerd_namespace = options_text(options, "linkerd-namespace");
+    facts->excluded_annotations = options_text(options, "excluded-annotations");
+    facts->excluded_labels = options_text(options, "excluded-labels");
+    facts->headless = options_get(options, "headless")->boolean;
+    facts->version = "v1alpha3";
+    TRY(read_selector(options, "selector", arena, &facts->selector, reterr));
+    TRY(read_selector(options, "remote-discovery-selector", arena, &facts->remote_discovery_selector, reterr));
+    return read_selector(options, "federated-service-selector", arena, &facts->federated_selector, reterr);
+}
+
+enum err_code link_options_read(const char *command, const struct options *options, struct arena *arena,
+                                struct link_wish *ret_wish, struct err *reterr)
+{
+    struct link_wish wish = {.server = options_text(options, "api-server-address")};
+    if (options_text(options, "cluster-name") == NULL)
+        return err_set(reterr, ERR_INVALID, "what is the target called? Give --cluster-name NAME");
+    if (wish.server != NULL)
+        TRY(link_server_check(wish.server, "--api-server-address", reterr));
+    TRY(read_gateway(options, &wish, reterr));
+    TRY(read_token(options, &wish, reterr));
+    TRY(read_facts(options, arena, &wish.facts, reterr));
+    wish.account = (struct link_account){.name = options_text(options, "account"),
+                                         .namespace = wish.facts.namespace,
+                                         .with_token = wish.token_ms == 0};
+    link_options_tell_ignored(command, options);
+    *ret_wish = wish;
+    return ERR_OK;
+}
+
+void link_options_tell_ignored(const char *command, const struct options *options)
+{
+    for (const char *name = options_ignored(options, NULL); name != NULL; name = options_ignored(options, name))
+        command_complain(command, "--%s is ignored: it is about Linkerd's own service mirror", name);
+}

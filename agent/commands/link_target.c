@@ -1,0 +1,305 @@
+#include "agent/commands/link_target.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/kube/base64.h"
+#include "agent/kube/codec.h"
+#include "agent/kube/yaml.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "mirror/names.h"
+
+enum {
+    TOKEN_WAIT_MS = 10000, /* the controller fills a Secret within a second */
+    TOKEN_POLL_MS = 100,
+    NAMES_BYTES = 512,
+    SCRATCH_BYTES = 4 << 20, /* an object of the API is 1.5 MiB at most */
+};
+
+static enum err_code no_memory(struct err *reterr) { return err_set(reterr, ERR_NOMEM, "out of memory"); }
+
+/* ---- finding the gateway ---- */
+
+/* The gateways that were found while Services were listed. */
+struct search {
+    struct arena scratch; /* for one Service at a time */
+    unsigned count;
+    char names[NAMES_BYTES]; /* of all */
+};
+
+static enum err_code take_gateway(void *context, const json_t *item)
+{
+    struct search *search = context;
+    struct service service;
+    arena_reset(&search->scratch);
+    enum err_code code = codec_service(&search->scratch, item, &service, NULL);
+    if (code != ERR_OK)
+        return code == ERR_NOMEM ? code : ERR_OK; /* a Service that makes no sense is no gateway */
+    if (kv_get(&service.meta.labels, L5D_MIRRORED_SERVICE) != NULL || !gateway_is_declared(&service))
+        return ERR_OK;
+    size_t used = strlen(search->names);
+    (void)snprintf(search->names + used, sizeof(search->names) - used, "%s%s/%s", used > 0 ? ", " : "",
+                   service.meta.namespace, service.meta.name);
+    search->count++;
+    return ERR_OK;
+}
+
+/* The name of the only gateway of the cluster, as "namespace/name" in `search`. */
+static enum err_code find_only(struct cluster *cluster, struct search *search, struct err *reterr)
+{
+    arena_init(&search->scratch, SCRATCH_BYTES);
+    enum err_code code = cluster_each(cluster, &RESOURCE_SERVICE, NULL, NULL, take_gateway, search, reterr);
+    arena_done(&search->scratch);
+    TRY(code);
+    if (search->count == 1)
+        return ERR_OK;
+    if (search->count == 0)
+        return err_set(reterr, ERR_NOT_FOUND,
+                       "no Service of cluster %s is a gateway (annotation " L5D_MULTICLUSTER_GATEWAY
+                       ", port " L5D_GATEWAY_PORT_NAME
+                       "): prepare one (`edge-stack prepare`, or Linkerd's multicluster extension), name it with "
+                       "--gateway-name, or link without one: --gateway=false",
+                       cluster_name(cluster));
+    return err_set(reterr, ERR_INVALID,
+                   "cluster %s has %u gateways: choose one with --gateway-name and --gateway-namespace: %s",
+                   cluster_name(cluster), search->count, search->names);
+}
+
+/* ---- reading the gateway ---- */
+
+static const struct service_port *port_named(const struct service *service, const char *name)
+{
+    for (uint32_t i = 0; i < service->port_count; i++)
+        if (strcmp(service->ports[i].name, name) == 0)
+            return &service->ports[i];
+    return NULL;
+}
+
+/* A NodePort Service is reached at its node ports; which addresses its nodes have outside only people know. */
+static void use_node_ports(const struct service *service, struct gateway_spec *gateway)
+{
+    const struct service_port *traffic = port_named(service, L5D_GATEWAY_PORT_NAME);
+    const struct service_port *probe = port_named(service, L5D_PROBE_PORT_NAME);
+    if (service->type != SERVICE_NODE_PORT)
+        return;
+    if (traffic != NULL && traffic->node_port != 0)
+        gateway->port = traffic->node_port;
+    if (probe != NULL && probe->node_port != 0)
+        gateway->probe.port = probe->node_port;
+}
+
+static enum err_code use_addresses(struct arena *arena, const char *list, struct gateway_spec *gateway,
+                                   struct err *reterr)
+{
+    const char **addresses = arena_array(arena, LINK_MAX_GATEWAY_ADDRESSES, sizeof(*addresses));
+    uint32_t count = 0;
+    size_t length = 0;
+    if (addresses == NULL)
+        return no_memory(reterr);
+    for (const char *word = text_next_word(&list, &length); word != NULL; word = text_next_word(&list, &length)) {
+        char canonical[TEXT_IP_BYTES];
+        if (count == LINK_MAX_GATEWAY_ADDRESSES)
+            return err_set(reterr, ERR_LIMIT, "--gateway-addresses: more than %d", LINK_MAX_GATEWAY_ADDRESSES);
+        addresses[count] = arena_printf(arena, "%.*s", (int)length, word);
+        if (addresses[count] == NULL)
+            return no_memory(reterr);
+        if (text_parse_ip(addresses[count], canonical) == IP_NONE && !text_is_dns1123_subdomain(addresses[count]))
+            return err_set(reterr, ERR_INVALID,
+                           "--gateway-addresses: \"%.100s\" is neither an IP address nor a host name",
+                           addresses[count]);
+        count++;
+    }
+    gateway->addresses = addresses;
+    gateway->address_count = count;
+    return ERR_OK;
+}
+
+static enum err_code judge_gateway(const struct cluster *cluster, const struct gateway_spec *gateway,
+                                   struct err *reterr)
+{
+    if (gateway->port == 0)
+        return err_set(reterr, ERR_INVALID,
+                       "gateway Service %s/%s in cluster %s has no port named " L5D_GATEWAY_PORT_NAME
+                       ": add it, or give --gateway-port",
+                       gateway->namespace, gateway->name, cluster_name(cluster));
+    if (gateway->address_count == 0)
+        return err_set(reterr, ERR_INVALID,
+                       "gateway Service %s/%s in cluster %s has no external address: wait until its load balancer has "
+                       "one, or give --gateway-addresses",
+                       gateway->namespace, gateway->name, cluster_name(cluster));
+    return ERR_OK;
+}
+
+static enum err_code read_gateway(const struct cluster *cluster, struct arena *arena, const json_t *object,
+                                  const struct link_gateway_wish *wish, struct gateway_spec *ret_gateway,
+                                  struct err *reterr)
+{
+    struct service service;
+    TRY(codec_service(arena, object, &service, reterr));
+    struct gateway_spec gateway = gateway_from_service(arena, &service);
+    use_node_ports(&service, &gateway);
+    if (wish->addresses != NULL)
+        TRY(use_addresses(arena, wish->addresses, &gateway, reterr));
+    if (wish->port != 0)
+        gateway.port = wish->port;
+    TRY(judge_gateway(cluster, &gateway, reterr));
+    *ret_gateway = gateway_spec_copy(arena, &gateway); /* the texts are the JSON's */
+    return arena_failed(arena) ? no_memory(reterr) : ERR_OK;
+}
+
+enum err_code link_target_gateway(struct cluster *cluster, struct arena *arena, const struct link_gateway_wish *wish,
+                                  struct gateway_spec *ret_gateway, struct err *reterr)
+{
+    struct search search = {.count = 0};
+    char namespace[OBJECT_KEY_BYTES];
+    const char *name = wish->name;
+    json_t *object = NULL;
+    (void)snprintf(namespace, sizeof(namespace), "%s", wish->namespace);
+    if (name == NULL) {
+        TRY(find_only(cluster, &search, reterr));
+        name = object_key_split(search.names, namespace);
+    }
+    enum err_code code = cluster_get(cluster, &RESOURCE_SERVICE, namespace, name, &object, reterr);
+    if (code != ERR_OK)
+        return err_context(reterr, "gateway Service %s/%s", namespace, name);
+    code = read_gateway(cluster, arena, object, wish, ret_gateway, reterr);
+    json_decref(object);
+    return code;
+}
+
+/* ---- domains ---- */
+
+static const char *copy_text(struct arena *arena, const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL && text[0] != '\0' ? arena_strdup(arena, text) : NULL;
+}
+
+/* Today's Linkerd keeps its Helm values there, 2.8 a JSON of its own. */
+static void read_config(struct arena *arena, const json_t *config, const char **ret_cluster_domain,
+                        const char **ret_trust_domain)
+{
+    const json_t *data = json_object_get(config, "data");
+    const char *values = json_string_value(json_object_get(data, "values"));
+    const char *global = json_string_value(json_object_get(data, "global"));
+    const char *text = values != NULL ? values : global;
+    json_t *root = NULL;
+    if (text == NULL || yaml_parse(text, strlen(text), &root, NULL) != ERR_OK)
+        return;
+    const json_t *identity = values != NULL ? root : json_object_get(root, "identityContext");
+    *ret_cluster_domain = copy_text(arena, root, "clusterDomain");
+    *ret_trust_domain = copy_text(arena, identity, values != NULL ? "identityTrustDomain" : "trustDomain");
+    if (*ret_trust_domain == NULL) /* as Linkerd has it */
+        *ret_trust_domain = *ret_cluster_domain != NULL ? *ret_cluster_domain : "cluster.local";
+    json_decref(root);
+}
+
+enum err_code link_target_domains(struct cluster *cluster, struct arena *arena, const char *linkerd_namespace,
+                                  const char **ret_cluster_domain, const char **ret_trust_domain, struct err *reterr)
+{
+    json_t *config = NULL;
+    *ret_cluster_domain = *ret_trust_domain = NULL;
+    enum err_code code =
+        cluster_get(cluster, &RESOURCE_CONFIG_MAP, linkerd_namespace, "linkerd-config", &config, reterr);
+    if (code == ERR_NOT_FOUND || code == ERR_FORBIDDEN)
+        return ERR_OK;
+    TRY(code);
+    read_config(arena, config, ret_cluster_domain, ret_trust_domain);
+    json_decref(config);
+    return arena_failed(arena) ? no_memory(reterr) : ERR_OK;
+}
+
+/* ---- tokens ---- */
+
+/* A Secret of the account, whoever named it. */
+struct token_search {
+    const char *account;
+    json_t *secret; /* new */
+};
+
+static enum err_code take_token_secret(void *context, const json_t *item)
+{
+    struct token_search *search = context;
+    const char *type = json_string_value(json_object_get(item, "type"));
+    const char *owner = object_meta_entry(item, "annotations", "kubernetes.io/service-account.name");
+    if (search->secret == NULL && type != NULL && strcmp(type, "kubernetes.io/service-account-token") == 0 &&
+        text_equal(owner, search->account))
+        search->secret = json_incref(mem_unconst(item));
+    return ERR_OK;
+}
+
+/* By its name if it is ours; else, as Linkerd's commands do, any of the account. @param[out] ret_secret  new. */
+static enum err_code find_token_secret(struct cluster *cluster, const struct link_account *account, json_t **ret_secret,
+                                       struct err *reterr)
+{
+    char name[256];
+    struct token_search search = {.account = account->name};
+    link_account_token_name(account, name, sizeof(name));
+    enum err_code code = cluster_get(cluster, &RESOURCE_SECRET, account->namespace, name, ret_secret, reterr);
+    if (code != ERR_NOT_FOUND)
+        return code;
+    TRY(cluster_each(cluster, &RESOURCE_SECRET, account->namespace, NULL, take_token_secret, &search, reterr));
+    if (search.secret == NULL)
+        return err_set(reterr, ERR_NOT_FOUND,
+                       "there is no token Secret of service account %s in namespace %s of cluster %s: make the account "
+                       "with `allow`, or use --token-duration",
+                       account->name, account->namespace, cluster_name(cluster));
+    *ret_secret = search.secret;
+    return ERR_OK;
+}
+
+static enum err_code decode_token(struct arena *arena, const json_t *secret, const char **ret_token, struct err *reterr)
+{
+    const char *encoded = json_string_value(json_object_get(json_object_get(secret, "data"), "token"));
+    size_t bytes = 0;
+    *ret_token = NULL;
+    if (encoded == NULL || encoded[0] == '\0')
+        return ERR_OK;
+    if (base64_decode(arena, encoded, ret_token, &bytes, reterr) != ERR_OK)
+        return err_context(reterr, "Secret %s: token", object_meta_text(secret, "name"));
+    return ERR_OK;
+}
+
+enum err_code link_target_secret_token(struct session *session, struct cluster *cluster, struct arena *arena,
+                                       const struct link_account *account, const char **ret_token, struct err *reterr)
+{
+    uint64_t deadline_ms = session_now_ms(session) + TOKEN_WAIT_MS;
+    for (;;) {
+        json_t *secret = NULL;
+        TRY(find_token_secret(cluster, account, &secret, reterr));
+        enum err_code code = decode_token(arena, secret, ret_token, reterr);
+        json_decref(secret);
+        if (code != ERR_OK || *ret_token != NULL)
+            return code;
+        if (session_now_ms(session) >= deadline_ms)
+            return err_set(reterr, ERR_TIMEOUT,
+                           "the token Secret of service account %s in namespace %s of cluster %s is still empty: does "
+                           "the account exist, and does the cluster's controller manager run?",
+                           account->name, account->namespace, cluster_name(cluster));
+        session_sleep(session, TOKEN_POLL_MS);
+    }
+}
+
+enum err_code link_target_request_token(struct cluster *cluster, struct arena *arena,
+                                        const struct link_account *account, uint64_t duration_ms,
+                                        const char **ret_token, const char **ret_expires, struct err *reterr)
+{
+    json_t *answer = NULL;
+    json_t *body = json_pack("{s:s, s:s, s:{s:I}}", "apiVersion", "authentication.k8s.io/v1", "kind", "TokenRequest",
+                             "spec", "expirationSeconds", (json_int_t)(duration_ms / 1000));
+    if (body == NULL)
+        return no_memory(reterr);
+    enum err_code code = cluster_post(cluster, &RESOURCE_SERVICE_ACCOUNT, account->namespace, account->name, "token",
+                                      body, &answer, reterr);
+    json_decref(body);
+    TRY(code);
+    const json_t *status = json_object_get(answer, "status");
+    *ret_token = copy_text(arena, status, "token");
+    *ret_expires = copy_text(arena, status, "expirationTimestamp");
+    json_decref(answer);
+    if (*ret_token == NULL)
+        return err_set(reterr, ERR_PROTOCOL, "cluster %s answered a TokenRequest without a token",
+                       cluster_name(cluster));
+    return ERR_OK;
+}

@@ -1,0 +1,38 @@
+/* What a target has to be asked for before it is linked: its gateway, its domains, a token of the account that reads it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/commands/cluster.h"
+#include "agent/commands/link_account.h"
+#include "base/arena.h"
+#include "base/err.h"
+#include "mirror/gateway.h"
+
+struct link_gateway_wish {
+    const char *name, *namespace; /* NULL name: the one gateway that there is */
+    const char *addresses;        /* comma list in place of the load balancer's; NULL: those */
+    uint16_t port;                /* in place of the Service's; 0: that */
+};
+
+/** Finds the gateway Service and reads it. What is odd about it but works is in its `warning`.
+ *  @param[out] ret_gateway  in the arena. @return ERR_OK, ERR_NOT_FOUND, ERR_INVALID (several, or one that cannot be used), what the API gave. */
+enum err_code link_target_gateway(struct cluster *cluster, struct arena *arena, const struct link_gateway_wish *wish,
+                                  struct gateway_spec *ret_gateway, struct err *reterr) MUST_USE;
+
+/** Reads the DNS domain and the trust domain from the target's Linkerd, of 2.8 or today. Both are NULL when it has none, or it may not be read.
+ *  @return ERR_OK, ERR_NOMEM, a failure of the network. */
+enum err_code link_target_domains(struct cluster *cluster, struct arena *arena, const char *linkerd_namespace,
+                                  const char **ret_cluster_domain, const char **ret_trust_domain, struct err *reterr)
+    MUST_USE;
+
+/** The token of a service-account Secret; waits up to 10 s for Kubernetes to fill it in.
+ *  @return ERR_OK, ERR_NOT_FOUND (no Secret of that account), ERR_TIMEOUT, what the API gave. */
+enum err_code link_target_secret_token(struct session *session, struct cluster *cluster, struct arena *arena,
+                                       const struct link_account *account, const char **ret_token, struct err *reterr)
+    MUST_USE;
+/** A token by TokenRequest. @param[out] ret_expires  as the API writes times: it may be sooner than was asked for. */
+enum err_code link_target_request_token(struct cluster *cluster, struct arena *arena,
+                                        const struct link_account *account, uint64_t duration_ms,
+                                        const char **ret_token, const char **ret_expires, struct err *reterr) MUST_USE;
