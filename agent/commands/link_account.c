@@ -5,17 +5,25 @@
 /* Who reads what: the agent needs these rights in the target and no other. */
 static json_t *make_rules(bool with_endpoints)
 {
-    json_t *core = json_pack("[s, s*]", "services", with_endpoints ? "endpoints" : NULL);
+    json_t *core = with_endpoints ? json_pack("[ss]", "services", "endpoints") : json_pack("[s]", "services");
     return json_pack("[{s:[s], s:o, s:[sss]}, {s:[s], s:[s], s:[sss]}]", "apiGroups", "", "resources", core, "verbs",
                      "get", "list", "watch", "apiGroups", "discovery.k8s.io", "resources", "endpointslices", "verbs",
                      "get", "list", "watch");
 }
 
-/* @param namespace  NULL: none. */
+static json_t *make_labels(void)
+{
+    return json_pack("{s:s, s:s}", "app.kubernetes.io/name", "svcmirror", "linkerd.io/extension", "multicluster");
+}
+
+static json_t *make_cluster_metadata(const char *name)
+{
+    return json_pack("{s:s, s:o}", "name", name, "labels", make_labels());
+}
+
 static json_t *make_metadata(const char *name, const char *namespace)
 {
-    return json_pack("{s:s, s:s*, s:{s:s, s:s}}", "name", name, "namespace", namespace, "labels",
-                     "app.kubernetes.io/name", "svcmirror", "linkerd.io/extension", "multicluster");
+    return json_pack("{s:s, s:s, s:o}", "name", name, "namespace", namespace, "labels", make_labels());
 }
 
 static json_t *make_namespace(const char *name)
@@ -27,14 +35,14 @@ static json_t *make_namespace(const char *name)
 static json_t *make_role(const struct link_account *account)
 {
     return json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "rbac.authorization.k8s.io/v1", "kind", "ClusterRole",
-                     "metadata", make_metadata(account->name, NULL), "rules", make_rules(account->with_endpoints));
+                     "metadata", make_cluster_metadata(account->name), "rules", make_rules(account->with_endpoints));
 }
 
 static json_t *make_binding(const struct link_account *account)
 {
     return json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:[{s:s, s:s, s:s}]}", "apiVersion",
                      "rbac.authorization.k8s.io/v1", "kind", "ClusterRoleBinding", "metadata",
-                     make_metadata(account->name, NULL), "roleRef", "apiGroup", "rbac.authorization.k8s.io", "kind",
+                     make_cluster_metadata(account->name), "roleRef", "apiGroup", "rbac.authorization.k8s.io", "kind",
                      "ClusterRole", "name", account->name, "subjects", "kind", "ServiceAccount", "name", account->name,
                      "namespace", account->namespace);
 }

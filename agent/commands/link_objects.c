@@ -20,6 +20,19 @@ void link_objects_secret_name(const char *cluster_name, char buffer[LINK_SECRET_
     (void)snprintf(buffer, LINK_SECRET_NAME_BYTES, "cluster-credentials-%s", cluster_name);
 }
 
+/* Sets a member; steals the value. Sticky: after one failure `*failed` stays true. */
+static void set(json_t *object, const char *key, json_t *value, bool *failed)
+{
+    *failed = json_object_set_new(object, key, value) != 0 || *failed;
+}
+
+/* json_pack("{s:s*}") would leave it out when memory runs out, too. @param text  NULL: no such member. */
+static void set_text(json_t *object, const char *key, const char *text, bool *failed)
+{
+    if (text != NULL)
+        set(object, key, json_string(text), failed);
+}
+
 /* ---- the kubeconfig ---- */
 
 /* @return new text in base64; NULL for NULL, and with ERR_NOMEM in *code. */
@@ -37,16 +50,31 @@ static char *encode(const char *text, size_t bytes, enum err_code *code)
     return encoded;
 }
 
+static json_t *make_cluster(const struct link_access *access, const char *ca, bool *failed)
+{
+    json_t *cluster = json_object();
+    set_text(cluster, "server", access->server, failed);
+    set_text(cluster, "certificate-authority-data", ca, failed);
+    set_text(cluster, "tls-server-name", access->tls_server_name, failed);
+    set_text(cluster, "proxy-url", access->proxy_url, failed);
+    if (access->insecure_skip_tls_verify)
+        set(cluster, "insecure-skip-tls-verify", json_true(), failed);
+    return cluster;
+}
+
 static json_t *make_kubeconfig(const struct link_access *access, const char *ca)
 {
     const char *name = access->cluster_name;
-    json_t *cluster = json_pack("{s:s, s:s*, s:s*, s:s*, s:o*}", "server", access->server, "certificate-authority-data",
-                                ca, "tls-server-name", access->tls_server_name, "proxy-url", access->proxy_url,
-                                "insecure-skip-tls-verify", access->insecure_skip_tls_verify ? json_true() : NULL);
-    return json_pack("{s:s, s:s, s:[{s:s, s:o}], s:[{s:s, s:{s:s, s:s}}], s:s, s:[{s:s, s:{s:s}}]}", "apiVersion", "v1",
-                     "kind", "Config", "clusters", "name", name, "cluster", cluster, "contexts", "name", name,
-                     "context", "cluster", name, "user", "svcmirror", "current-context", name, "users", "name",
-                     "svcmirror", "user", "token", access->token);
+    bool failed = false;
+    json_t *cluster = make_cluster(access, ca, &failed);
+    json_t *config = json_pack("{s:s, s:s, s:[{s:s, s:o}], s:[{s:s, s:{s:s, s:s}}], s:s, s:[{s:s, s:{s:s}}]}",
+                               "apiVersion", "v1", "kind", "Config", "clusters", "name", name, "cluster", cluster,
+                               "contexts", "name", name, "context", "cluster", name, "user", "svcmirror",
+                               "current-context", name, "users", "name", "svcmirror", "user", "token", access->token);
+    if (!failed)
+        return config;
+    json_decref(config);
+    return NULL;
 }
 
 enum err_code link_objects_kubeconfig(const struct link_access *access, char **ret_text, struct err *reterr)
@@ -75,9 +103,9 @@ static json_t *make_secret(const char *cluster_name, const char *namespace, cons
     enum err_code code = ERR_OK;
     link_objects_secret_name(cluster_name, name);
     char *data = encode(kubeconfig, strlen(kubeconfig), &code);
-    json_t *secret = json_pack("{s:s, s:s, s:{s:s, s:s, s:o}, s:s, s:{s:s*}}", "apiVersion", "v1", "kind", "Secret",
+    json_t *secret = json_pack("{s:s, s:s, s:{s:s, s:s, s:o}, s:s, s:{s:s}}", "apiVersion", "v1", "kind", "Secret",
                                "metadata", "name", name, "namespace", namespace, "labels", labels, "type",
-                               L5D_SECRET_TYPE, "data", L5D_SECRET_KEY, data);
+                               L5D_SECRET_TYPE, "data", L5D_SECRET_KEY, data != NULL ? data : "");
     mem_free(data);
     if (code == ERR_OK)
         return secret;
@@ -201,12 +229,6 @@ static json_t *make_probe(const struct probe_spec *probe)
     return NULL;
 }
 
-/* Sets a member; steals the value. Sticky: after one failure `*failed` stays true. */
-static void set(json_t *object, const char *key, json_t *value, bool *failed)
-{
-    *failed = json_object_set_new(object, key, value) != 0 || *failed;
-}
-
 static void set_gateway(json_t *spec, const struct gateway_spec *gateway, bool *failed)
 {
     char port[8];
@@ -252,11 +274,11 @@ static json_t *make_link(const struct link_facts *facts)
 {
     bool failed = false;
     json_t *spec = make_spec(facts, &failed);
-    json_t *link =
-        json_pack("{s:s+, s:s, s:{s:s, s:s, s:o, s:{s:s, s:s*}}, s:o}", "apiVersion", L5D_LINK_GROUP "/",
-                  facts->version, "kind", "Link", "metadata", "name", facts->cluster_name, "namespace",
-                  facts->namespace, "labels", managed_by(), "annotations", "linkerd.io/created-by",
-                  "svcmirror/cli " SVCMIRROR_VERSION, EXPORT_HEADLESS, facts->headless ? NULL : "false", "spec", spec);
+    json_t *annotations = json_pack("{s:s}", "linkerd.io/created-by", "svcmirror/cli " SVCMIRROR_VERSION);
+    set_text(annotations, EXPORT_HEADLESS, facts->headless ? NULL : "false", &failed);
+    json_t *link = json_pack("{s:s+, s:s, s:{s:s, s:s, s:o, s:o}, s:o}", "apiVersion", L5D_LINK_GROUP "/",
+                             facts->version, "kind", "Link", "metadata", "name", facts->cluster_name, "namespace",
+                             facts->namespace, "labels", managed_by(), "annotations", annotations, "spec", spec);
     if (!failed)
         return link;
     json_decref(link);

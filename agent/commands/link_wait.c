@@ -183,16 +183,40 @@ static enum err_code look_for_mirror(const struct link_wait *wait, bool *ret_don
     return ERR_OK;
 }
 
+/* A Link of the target that was deleted and is held by a finalizer. */
+struct held_search {
+    const char *cluster_name;
+    char text[STATE_BYTES];
+};
+
+static enum err_code take_held(void *context, const json_t *item)
+{
+    struct held_search *search = context;
+    const json_t *finalizers = json_object_get(json_object_get(item, "metadata"), "finalizers");
+    const char *finalizer = json_string_value(json_array_get(finalizers, 0));
+    if (strcmp(text_of(json_object_get(item, "spec"), "targetClusterName"), search->cluster_name) == 0)
+        (void)snprintf(search->text, sizeof(search->text), "Link %s is still there%s%s", object_meta_text(item, "name"),
+                       finalizer != NULL ? ", held by finalizer " : "", finalizer != NULL ? finalizer : "");
+    return ERR_OK;
+}
+
 static enum err_code look_for_none(const struct link_wait *wait, bool *ret_done, char state[STATE_BYTES],
                                    struct err *reterr)
 {
     struct link_mirrors mirrors = {.cluster_name = wait->cluster_name};
+    struct held_search held = {.cluster_name = wait->cluster_name};
     TRY(link_wait_count(wait->source, &mirrors, reterr));
-    *ret_done = mirrors.count + mirrors.federated == 0;
-    if (*ret_done)
-        (void)snprintf(state, STATE_BYTES, "no mirror of cluster %s is left", wait->cluster_name);
+    enum err_code code = cluster_each(wait->source, &RESOURCE_LINK, wait->namespace, NULL, take_held, &held, reterr);
+    if (code != ERR_OK && code != ERR_NOT_FOUND) /* Links are not served everywhere */
+        return code;
+    unsigned left = mirrors.count + mirrors.federated;
+    *ret_done = left == 0 && held.text[0] == '\0';
+    if (left > 0)
+        (void)snprintf(state, STATE_BYTES, "%u are left: %.300s", left, mirrors.names);
+    else if (!*ret_done)
+        (void)snprintf(state, STATE_BYTES, "%s", held.text);
     else
-        (void)snprintf(state, STATE_BYTES, "%u are left: %.300s", mirrors.count + mirrors.federated, mirrors.names);
+        (void)snprintf(state, STATE_BYTES, "no mirror of cluster %s is left", wait->cluster_name);
     return ERR_OK;
 }
 

@@ -16,9 +16,11 @@ struct link_wait {
     const char *kind, *name; /* of the declaration: "Link" or "Secret" */
 };
 
-/** Waits until a service of the target is mirrored. @return ERR_OK (told on stderr which), ERR_TIMEOUT with the reason why none is, ERR_CANCELLED. */
+/** Waits until a service of the target is mirrored. @return ERR_OK (told on stderr which), ERR_TIMEOUT with the
+ *  reason why none is, ERR_CANCELLED. */
 enum err_code link_wait_mirrored(const struct link_wait *wait, uint64_t wait_ms, struct err *reterr) MUST_USE;
-/** Waits until no mirror of the target is left. @return ERR_OK, ERR_TIMEOUT (which are left), ERR_CANCELLED. */
+/** Waits until no mirror of the target is left, and no Link that a finalizer holds. @return ERR_OK, ERR_TIMEOUT (what is left),
+ *  ERR_CANCELLED. */
 enum err_code link_wait_gone(const struct link_wait *wait, uint64_t wait_ms, struct err *reterr) MUST_USE;
 
 enum { LINK_MIRROR_NAMES_BYTES = 400 };

@@ -99,9 +99,16 @@ static int append(const char *bytes, size_t count, void *context)
     return 0;
 }
 
+/* A dump that fails for want of memory must not pass for a whole one. */
+static void dump(const json_t *value, size_t flags, struct strbuf *text)
+{
+    if (json_dump_callback(value, append, text, flags) != 0 && strbuf_error(text) == ERR_OK)
+        text->error = ERR_NOMEM;
+}
+
 void output_json(const json_t *value, struct strbuf *text)
 {
-    (void)json_dump_callback(value, append, text, JSON_INDENT(2) | JSON_ENCODE_ANY | DIGITS);
+    dump(value, JSON_INDENT(2) | JSON_ENCODE_ANY | DIGITS, text);
     strbuf_append_char(text, '\n');
 }
 
@@ -127,11 +134,12 @@ static bool is_plain(const char *text)
 /* Nothing but a plain word, or a quoted text, is a key for every reader. */
 static void put_key(const char *key, struct strbuf *text)
 {
-    json_t *quoted = is_plain(key) ? NULL : json_string(key);
-    if (quoted == NULL)
+    if (is_plain(key)) {
         strbuf_append(text, key);
-    else
-        (void)json_dump_callback(quoted, append, text, JSON_ENCODE_ANY);
+        return;
+    }
+    json_t *quoted = json_string(key);
+    dump(quoted, JSON_ENCODE_ANY, text);
     json_decref(quoted);
 }
 
@@ -141,7 +149,7 @@ static void put_scalar(const json_t *value, struct strbuf *text)
     if (string != NULL && is_plain(string))
         strbuf_append(text, string);
     else /* JSON's strings, numbers, null, [] and {} are YAML's */
-        (void)json_dump_callback(value, append, text, JSON_COMPACT | JSON_ENCODE_ANY | DIGITS);
+        dump(value, JSON_COMPACT | JSON_ENCODE_ANY | DIGITS, text);
 }
 
 static bool is_block(const json_t *value) { return json_array_size(value) > 0 || json_object_size(value) > 0; }

@@ -171,7 +171,7 @@ def test_why_nothing_is_mirrored(source, east, agent, link_crd, run, demo):
 
 def test_what_is_printed_is_accepted_and_is_what_is_applied(source, east, link_crd, run, demo):
     def objects(text):
-        result = east.kubectl("create", "--dry-run=client", "-o", "json", "-f", "-", input=text)
+        result = source.kubectl("create", "--dry-run=client", "-o", "json", "-f", "-", input=text)
         assert result.returncode == 0, result.stderr
         decoder, found, rest = json.JSONDecoder(), [], result.stdout.strip()
         while rest:
