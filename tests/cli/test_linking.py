@@ -1,0 +1,490 @@
+"""export, unexport, link, link-gen, allow and unlink against API servers that say what a test wants."""
+import base64
+import http.server
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import threading
+import unittest
+import urllib.parse
+
+from program import BINARY, CLEAN, Server, free_port, status_object, svcmirror, wait_until
+
+M = "mirror.linkerd.io/"
+NS = "linkerd-multicluster"
+KINDS = {"namespaces": "Namespace", "services": "Service", "serviceaccounts": "ServiceAccount", "secrets": "Secret", "configmaps": "ConfigMap",
+         "clusterroles": "ClusterRole", "clusterrolebindings": "ClusterRoleBinding", "links": "Link", "events": "Event"}
+
+
+def merge(old, patch):
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(old) if isinstance(old, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value)
+    return merged
+
+
+class Cluster:
+    """An API server that keeps objects by path. `refuse` maps (verb, plural) to a status, or to None: it never answers then."""
+
+    def __init__(self, uid, namespaces=("default", "demo", NS), links=True):
+        self.objects, self.refuse, self.writes, self.links, self.token = {}, {}, [], links, "t.o.k"
+        self.held = threading.Event()
+        self.ended = threading.Event()
+        self.put("namespaces", None, "kube-system", uid=uid)
+        for name in namespaces:
+            self.put("namespaces", None, name)
+        cluster = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # headers and body are two writes
+
+            def handle_any(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                url = urllib.parse.urlsplit(self.path)
+                reply = cluster.answer(self.command, url.path, dict(urllib.parse.parse_qsl(url.query)), json.loads(body) if body else None)
+                if reply is None:
+                    cluster.held.set()
+                    cluster.ended.wait(30)
+                    self.close_connection = True
+                    return
+                status, value = reply
+                data = json.dumps(value).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_any
+
+            def log_message(self, *_):
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.http.handle_error = lambda *_: None  # a program that was interrupted is gone
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self):
+        self.ended.set()
+        self.http.shutdown()
+        self.http.server_close()
+
+    def put(self, plural, namespace, name, uid=None, labels=None, annotations=None, **more):
+        meta = {"name": name, "uid": uid or f"uid-{name}", "resourceVersion": "1", "labels": labels or {}, "annotations": annotations or {}}
+        if namespace:
+            meta["namespace"] = namespace
+        self.objects[plural, namespace, name] = {"apiVersion": "v1", "kind": KINDS[plural], "metadata": meta, **more}
+
+    def service(self, name, namespace="demo", spec=None, **more):
+        self.put("services", namespace, name, spec={"type": "ClusterIP", "ports": [{"port": 80, "protocol": "TCP"}], **(spec or {})}, **more)
+
+    def gateway(self, name="ambassador", addresses=("192.0.2.10",), **more):
+        self.service(name, "edge", {"type": "LoadBalancer", "ports": [{"name": "mc-gateway", "port": 4143, "protocol": "TCP"},
+                                                                     {"name": "mc-probe", "port": 80, "protocol": "TCP"}]},
+                     annotations={M + "multicluster-gateway": "true", M + "gateway-identity": "id", M + "probe-path": "-/ready", **more})
+        self.objects["services", "edge", name]["status"] = {"loadBalancer": {"ingress": [{"ip": a} for a in addresses]}}
+
+    def find(self, plural, name, namespace=NS):
+        return self.objects.get((plural, namespace, name))
+
+    def answer(self, method, path, query, body):
+        parts = path.strip("/").split("/")[2 if path.startswith("/api/") else 3:]
+        namespace = parts[1] if parts and parts[0] == "namespaces" and len(parts) > 2 else None
+        plural, *rest = (parts[2:] if namespace else parts) or [""]
+        verb = {"GET": "get" if rest else "list", "POST": "create", "PATCH": "patch", "DELETE": "delete"}[method]
+        if (verb, plural) in self.refuse:
+            refused = self.refuse[verb, plural]
+            return refused and status_object(refused, {403: "Forbidden", 409: "Conflict", 401: "Unauthorized"}.get(refused, "X"), f"{plural} are refused")
+        if path.startswith("/apis/multicluster.linkerd.io") and not self.links:
+            return status_object(404, "NotFound", "the server could not find the requested resource")
+        if path == "/apis/multicluster.linkerd.io":
+            return 200, {"kind": "APIGroup", "versions": [{"version": "v1alpha2"}, {"version": "v1alpha3"}]}
+        if plural == "serviceaccounts" and rest[1:] == ["token"]:
+            self.writes.append(("create", "token", rest[0]))
+            return 201, {"status": {"token": f"asked.{body['spec']['expirationSeconds']}.x", "expirationTimestamp": "2026-01-01T00:00:00Z"}}
+        if plural not in KINDS:
+            return status_object(404, "NotFound", f"{path} is not here")
+        return self.keep(verb, plural, namespace, rest[0] if rest else None, query, body)
+
+    def keep(self, verb, plural, namespace, name, query, body):
+        key = (plural, namespace, name)
+        if verb == "list":
+            wanted = [s.split("=") for s in query.get("labelSelector", "").split(",") if s]
+            items = [o for (p, n, _), o in sorted(self.objects.items(), key=lambda i: str(i[0])) if p == plural and namespace in (None, n)
+                     and all(o["metadata"].get("labels", {}).get(k) == v for k, v in wanted)]
+            return 200, {"kind": "List", "metadata": {"resourceVersion": "9"}, "items": items}
+        if key not in self.objects and verb != "patch" or verb == "patch" and key not in self.objects and plural == "services":
+            return status_object(404, "NotFound", f'{plural} "{name}" not found')
+        if verb == "get":
+            return 200, self.objects[key]
+        self.writes.append((verb, plural, name))
+        if query.get("dryRun") or verb == "delete" and body and body.get("dryRun"):
+            return 200, merge(self.objects.get(key), body) if verb == "patch" else {"kind": "Status", "status": "Success"}
+        if verb == "delete":
+            del self.objects[key]
+            return 200, {"kind": "Status", "status": "Success"}
+        self.objects[key] = merge(self.objects.get(key), body)
+        if plural == "secrets" and self.objects[key].get("type") == "kubernetes.io/service-account-token" and self.token:
+            self.objects[key]["data"] = {"token": base64.b64encode(self.token.encode()).decode()}
+        return 200, self.objects[key]
+
+
+class WithClusters(unittest.TestCase):
+    def setUp(self):
+        self.west, self.east = Cluster("west"), Cluster("east")
+        self.folder = tempfile.TemporaryDirectory()
+        self.config = str(pathlib.Path(self.folder.name, "config"))
+        names = {"west": self.west.url, "east": self.east.url, "down": f"http://127.0.0.1:{free_port()}"}
+        pathlib.Path(self.config).write_text(json.dumps({
+            "current-context": "west", "contexts": [{"name": n, "context": {"cluster": n}} for n in names],
+            "clusters": [{"name": n, "cluster": {"server": url}} for n, url in names.items()]}))
+
+    def tearDown(self):
+        self.west.close()
+        self.east.close()
+        self.folder.cleanup()
+
+    def run_it(self, *argv, code=0, **more):
+        result = svcmirror(*argv, env={"KUBECONFIG": self.config, **more})
+        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
+        return result
+
+    def interrupt(self, cluster, *argv):
+        """Interrupts the command once the cluster holds one of its requests."""
+        process = subprocess.Popen([BINARY, *argv], env={**CLEAN, "KUBECONFIG": self.config}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertTrue(cluster.held.wait(20))
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 130, out + err)
+        return out, err
+
+
+class Export(WithClusters):
+    there = ("--context", "east", "-n", "demo")
+
+    def marks(self, name):
+        meta = self.east.find("services", name, "demo")["metadata"]
+        return {k: v for k, v in {**meta["labels"], **meta["annotations"]}.items() if k.startswith(M)}
+
+    def test_words(self):
+        self.east.service("web")
+        self.assertEqual(self.run_it("export", "web", *self.there, "--dry-run=client").stdout, "service/web exported (dry run)\n")
+        self.assertEqual(self.east.writes, [])
+        self.assertEqual(self.run_it("export", "web", *self.there, "--dry-run=server").stdout, "service/web exported (server dry run)\n")
+        self.assertEqual(self.marks("web"), {})
+        self.assertEqual(self.run_it("export", "web", *self.there).stdout, "service/web exported\n")
+        self.assertEqual(self.run_it("export", "web", *self.there).stdout, "service/web unchanged\n")
+        self.assertEqual(len(self.east.writes), 2)
+        self.assertEqual(self.run_it("unexport", "--all", "-A", "--context", "east").stdout, "service/web unexported in namespace demo\n")
+        nothing = self.run_it("unexport", "--all", "-A", "--context", "east")
+        self.assertIn("nothing to change among 1 services in cluster east", nothing.stderr)
+
+    def test_the_way_of_2_8(self):
+        self.east.service("web")
+        self.run_it("export", "web", *self.there, "--gateway", "ambassador", "--gateway-namespace", "edge")
+        self.assertEqual(self.marks("web"), {M + "gateway-name": "ambassador", M + "gateway-ns": "edge"})
+
+    def test_the_services_of_kubernetes_are_never_meant_by_all(self):
+        self.east.service("kubernetes", "default")
+        self.assertIn("among 0 services", self.run_it("export", "--all", "-A", "--context", "east").stderr)
+
+    def test_wrong_command_lines(self):
+        for argv, words in [
+                ((), "which services?"), (("web", "-l", "a=b"), "use one of them"), (("web", "--all"), "use one of them"), (("web", "-A"), "a name is in one"),
+                (("-A", "-n", "demo", "--all"), "contradict"), (("-f", "x", "web"), "name no services"), (("WEB",), "is no name of a Service"),
+                (("web", "--mode", "mesh"), "is not one of"), (("web", "--mode", "gateway,remote-discovery"), "not both"),
+                (("web", "--mode", "remote-discovery", "--gateway-name", "gw"), "choose one"), (("web", "--gateway-namespace", "edge"), "give that too"),
+                (("web", "--gateway-name", "A B"), "is no name of a Service"), (("web", "--dry-run", "yes"), "none|client|server")]:
+            result = self.run_it("export", *argv, code=2)
+            self.assertIn(words, result.stderr)
+            self.assertEqual(result.stdout, "")
+
+    def test_failures_say_how_far_it_came(self):
+        for name in "abc":
+            self.east.service(name)
+        self.assertIn("services \"nope\" not found", self.run_it("export", "a", "nope", *self.there, code=1).stderr)
+        self.assertEqual(self.east.writes, [])
+        for status, words in [(403, "Forbidden"), (401, "401"), (409, "Conflict")]:
+            self.east.refuse["patch", "services"] = status
+            result = self.run_it("export", "a", *self.there, code=1)
+            self.assertIn("refused", result.stderr)
+            self.assertIn("services", result.stderr)
+        self.assertIn("down", self.run_it("export", "a", "--context", "down", code=1).stderr + "down")
+        self.assertIn("does not exist", self.run_it("export", "a", "--context", "nowhere", code=1).stderr)
+
+    def test_interrupted_half_way(self):
+        for name in "abc":
+            self.east.service(name)
+        plain = self.east.answer
+
+        def answer(method, path, query, body):
+            return None if method == "PATCH" and path.endswith("/b") else plain(method, path, query, body)
+        self.east.answer = answer
+        out, err = self.interrupt(self.east, "export", "--all", *self.there)
+        self.assertEqual(out, "service/a exported\n")
+        self.assertIn("1 of 3 services were dealt with before; run it again to go on", err)
+
+
+class Manifests(unittest.TestCase):
+    WEB = "apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {ports: [{port: 80}]}\n"
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def test_a_folder_in_order_of_name(self):
+        for name, text in (("b.yml", self.WEB % "b"), ("a.yaml", self.WEB % "a"), ("c.json", '{"kind":"Pod"}'), ("d.txt", "no: [")):
+            pathlib.Path(self.folder.name, name).write_text(text)
+        result = svcmirror("export", "-f", self.folder.name)
+        self.assertEqual((result.returncode, result.stderr), (0, 'service "a" exported\nservice "b" exported\n1 Pod passed on as it is\n'))
+        self.assertTrue(result.stdout.endswith('---\n{"kind":"Pod"}\n'))
+
+    def test_a_url(self):
+        server = Server(lambda path, query: (200, self.WEB % "web") if path == "/x/web.yaml" and query == {"a": "b"} else (404, "no"))
+        try:
+            found = svcmirror("export", "-f", server.url + "/x/web.yaml?a=b#part")
+            lost = svcmirror("export", "-f", server.url + "/other")
+        finally:
+            server.close()
+        self.assertEqual((found.returncode, found.stderr), (0, 'service "web" exported\n'))
+        self.assertEqual(lost.returncode, 1)
+        self.assertIn("status 404", lost.stderr)
+
+    def test_a_redirect_is_named(self):
+        server = Server(lambda path, query: (302, ""))
+        try:
+            result = svcmirror("export", "-f", server.url)
+        finally:
+            server.close()
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("redirects are not followed", result.stderr)
+
+    def test_what_cannot_be_read(self):
+        pathlib.Path(self.folder.name, "bad.yaml").write_text("a: [\n")
+        for source, words in [(self.folder.name + "/none.yaml", "No such file"), (self.folder.name + "/bad.yaml", "bad.yaml: document 1: line 2"),
+                              (self.folder.name + "/..nothing/", "No such file")]:
+            result = svcmirror("export", "-f", source)
+            self.assertEqual((result.returncode, result.stdout), (1, ""))
+            self.assertIn(words, result.stderr)
+        os.remove(self.folder.name + "/bad.yaml")
+        self.assertIn("there is no *.yaml", svcmirror("export", "-f", self.folder.name).stderr)
+
+
+class Link(WithClusters):
+    base = ("link", "--target-context", "east", "--context", "west", "--cluster-name", "east")
+    there = (*base, "--api-server-address", "https://192.0.2.1:6443")
+
+    def setUp(self):
+        super().setUp()
+        self.east.gateway()
+
+    def kubeconfig(self):
+        return base64.b64decode(self.west.find("secrets", "cluster-credentials-east")["data"]["kubeconfig"]).decode()
+
+    def test_both_sides(self):
+        result = self.run_it(*self.there)
+        self.assertEqual(result.stdout.splitlines(), [
+            "serviceaccount/svcmirror-remote created", "clusterrole.rbac.authorization.k8s.io/svcmirror-remote created",
+            "clusterrolebinding.rbac.authorization.k8s.io/svcmirror-remote created", "secret/svcmirror-remote-token created",
+            "secret/cluster-credentials-east created", "link.multicluster.linkerd.io/east created"])
+        self.assertEqual([w[1] for w in self.east.writes], ["serviceaccounts", "clusterroles", "clusterrolebindings", "secrets"])
+        self.assertIn("server: \"https://192.0.2.1:6443\"", self.kubeconfig())
+        self.assertIn("token: t.o.k", self.kubeconfig())
+        self.assertEqual(self.west.find("links", "east")["spec"]["gatewayAddress"], "192.0.2.10")
+        self.assertEqual({line.split()[-1] for line in self.run_it(*self.there).stdout.splitlines()}, {"unchanged"})
+
+    def test_linkerds_domains_and_its_copy_of_the_credentials(self):
+        self.east.put("configmaps", "linkerd", "linkerd-config", data={"values": "clusterDomain: east.local\nidentityTrustDomain: example.org\n"})
+        self.assertIn("has no namespace linkerd", self.run_it(*self.there).stderr)
+        self.assertIsNone(self.west.find("secrets", "cluster-credentials-east", "linkerd"))
+        self.west.put("namespaces", None, "linkerd")
+        self.run_it(*self.there)
+        self.assertEqual(self.west.find("links", "east")["spec"]["targetClusterDomain"], "east.local")
+        self.assertEqual(self.west.find("secrets", "cluster-credentials-east", "linkerd")["metadata"]["annotations"],
+                         {"multicluster.linkerd.io/cluster-domain": "east.local", "multicluster.linkerd.io/trust-domain": "example.org"})
+        self.run_it("unlink", "--cluster-name", "east", "--context", "west")
+        self.assertIsNone(self.west.find("secrets", "cluster-credentials-east", "linkerd"))
+        self.east.put("configmaps", "linkerd", "linkerd-config", data={"global": '{"clusterDomain":"old.local","identityContext":{"trustDomain":"t"}}'})
+        old = self.run_it("link-gen", "--context", "east", "--cluster-name", "east", "--kind", "secret", "--api-server-address", "https://192.0.2.1",
+                          "--account", "x", "--token-duration", "1h")
+        self.assertIn(M + "remote-cluster-domain: old.local", old.stdout)
+
+    def test_tokens_that_expire(self):
+        result = self.run_it(*self.there, "--token-duration", "2h")
+        self.assertIn("the token expires at 2026-01-01T00:00:00Z", result.stderr)
+        self.assertIn("token: asked.7200.x", self.kubeconfig())
+        self.assertIsNone(self.east.find("secrets", "svcmirror-remote-token"))
+
+    def test_a_token_that_never_comes(self):
+        self.east.token = None
+        result = self.run_it(*self.there, code=1)
+        self.assertIn("is still empty", result.stderr)
+        self.assertIn("the account in the target is there; run it again", result.stderr)
+        self.assertEqual(self.west.writes, [])
+
+    def test_wrong_command_lines(self):
+        link = ("--target-context", "east", "--cluster-name", "east")
+        for argv, words in [
+                ((), "which cluster is the target?"), (("--target-context", "east"), "--cluster-name NAME"), ((*link, "web"), "unexpected argument"),
+                (("--target-context", "east", "--cluster-name", "local"), "choose another name"),
+                (("--target-context", "east", "--cluster-name", "East_1"), "cannot end the name"),
+                ((*link, "--api-server-address", "https://localhost:6443"), "reachable from this machine alone"),
+                ((*link, "--api-server-address", "east:6443"), "is no address of an API server"),
+                ((*link, "--gateway=false", "--gateway-name", "x"), "contradicts --gateway=false"),
+                ((*link, "--gateway=false", "--selector", "a=b"), "contradicts"), ((*link, "--gateway-namespace", "x"), "give that too"),
+                ((*link, "--kind", "secret", "--gateway-port", "1"), "contradicts --kind secret"), ((*link, "--kind", "secret", "--headless"), "makes none"),
+                ((*link, "--gateway-port", "70000"), "a number up to 65535"), ((*link, "--selector", "a in"), "--selector"),
+                ((*link, "--token-duration", "1m"), "10m"), ((*link, "--wait", "1s", "--dry-run", "client"), "contradict"),
+                ((*link, "--cluster-domain", "no domain"), "is no DNS domain")]:
+            result = self.run_it("link", *argv, code=2)
+            self.assertIn(words, result.stderr)
+        self.assertEqual(self.east.writes + self.west.writes, [])
+
+    def test_refused_before_anything_is_written(self):
+        self.assertIn("reachable from this machine alone", self.run_it(*self.base, code=1).stderr)
+        self.assertIn("are the same cluster", self.run_it("link", "--target-context", "west", "--cluster-name", "x", "--api-server-address",
+                                                          "https://192.0.2.1", code=1).stderr)
+        self.west.links = False
+        self.assertIn("serves no Link resources", self.run_it(*self.there, code=1).stderr)
+        self.west.links = True
+        del self.east.objects["services", "edge", "ambassador"]
+        self.assertIn("no Service of cluster east is a gateway", self.run_it(*self.there, code=1).stderr)
+        self.east.gateway("one", addresses=())
+        self.assertIn("has no external address", self.run_it(*self.there, code=1).stderr)
+        self.assertIn("neither an IP address nor a host name", self.run_it(*self.there, "--gateway-addresses", "192.0.2.7,a b_", code=1).stderr)
+        self.east.gateway("two")
+        self.assertIn("edge/one, edge/two", self.run_it(*self.there, code=1).stderr)
+        del self.west.objects["namespaces", None, NS]
+        self.assertIn(f"no namespace {NS}", self.run_it(*self.there, "--gateway=false", code=1).stderr)
+        down = self.run_it("link", "--target-context", "down", "--cluster-name", "x", "--api-server-address", "https://192.0.2.1", code=1)
+        self.assertIn("kube-system", down.stderr)
+        self.assertEqual(self.east.writes + self.west.writes, [])
+
+    def test_missing_rights_say_what_stands(self):
+        self.east.refuse["patch", "clusterroles"] = 403
+        result = self.run_it(*self.there, code=1)
+        self.assertEqual(result.stdout, "serviceaccount/svcmirror-remote created\n")
+        self.assertIn("clusterroles are refused", result.stderr)
+        self.east.refuse.clear()
+        self.west.refuse["patch", "links"] = 403
+        result = self.run_it(*self.there, code=1)
+        self.assertIn("links are refused (the account in the target is there; run it again to go on, or `unlink` to take it back)", result.stderr)
+        self.assertTrue(result.stdout.endswith("secret/cluster-credentials-east created\n"))
+
+    def test_fields_of_another_program(self):
+        self.west.refuse["patch", "links"] = 409
+        self.assertIn("--force-conflicts", self.run_it(*self.there, code=1).stderr)
+
+    def test_interrupted_half_way(self):
+        self.west.refuse["patch", "links"] = None
+        out, err = self.interrupt(self.west, *self.there)
+        self.assertTrue(out.endswith("secret/cluster-credentials-east created\n"))
+        self.assertIn("the account in the target is there", err)
+
+    def test_flags_of_linkerd_that_mean_nothing_here(self):
+        result = self.run_it("link-gen", "--context", "east", "--cluster-name", "east", "--api-server-address", "https://192.0.2.1", "--token-duration",
+                             "1h", "--log-level", "debug", "--ha", "--service-mirror-retry-limit=3", "--service-account-name", "svcmirror-remote")
+        for name in ("log-level", "ha", "service-mirror-retry-limit"):
+            self.assertIn(f"--{name} is ignored", result.stderr)
+
+    def test_waiting_tells_why_nothing_comes(self):
+        link = {"metadata": {"finalizers": []}, "status": {"mirrorServices": [{
+            "remoteRef": {"namespace": "demo", "name": "web"}, "conditions": [{"status": "False", "reason": "MissingNamespace", "message": "no demo"}]}]}}
+        self.run_it(*self.there)
+        self.west.objects["links", NS, "east"] = merge(self.west.find("links", "east"), link)
+        result = self.run_it(*self.there, "--wait", "300ms", code=1)
+        self.assertIn("after 300ms: service demo/web is not mirrored: MissingNamespace: no demo", result.stderr)
+        self.assertIn("(the link is there; run it again", result.stderr)
+        self.west.service("web-east", labels={M + "mirrored-service": "true", M + "cluster-name": "east"})
+        self.assertIn("mirrored: demo/web-east", self.run_it(*self.there, "--wait", "10s").stderr)
+
+
+class Unlink(WithClusters):
+    base = ("unlink", "--cluster-name", "east", "--context", "west")
+
+    def setUp(self):
+        super().setUp()
+        self.east.gateway()
+        self.run_it(*Link.there)
+        self.west.writes.clear()
+        self.east.writes.clear()
+
+    def test_both_sides(self):
+        self.west.service("web-east", labels={M + "mirrored-service": "true", M + "cluster-name": "east"})
+        self.west.service("web-federated", labels={M + "mirrored-service": "true"},
+                          annotations={"multicluster.linkerd.io/remote-discovery": "web@north,web@east"})
+        self.west.service("web-north", labels={M + "mirrored-service": "true", M + "cluster-name": "north"})
+        before = dict(self.west.objects)
+        would = self.run_it(*self.base, "--target-context", "east", "--dry-run", "client")
+        self.assertEqual(self.west.writes + self.east.writes, [])
+        self.run_it(*self.base, "--target-context", "east", "--dry-run", "server")
+        self.assertEqual(self.west.objects, before)
+        result = self.run_it(*self.base, "--target-context", "east")
+        self.assertIn("the mirrors of cluster east, 1, and take it out of 1 federated services: demo/web-east, demo/web-federated", result.stderr)
+        self.assertEqual(would.stdout.replace(" (dry run)", ""), result.stdout)
+        self.assertEqual(result.stdout.splitlines(), [
+            "link.multicluster.linkerd.io/east deleted", "secret/cluster-credentials-east deleted",
+            "clusterrolebinding.rbac.authorization.k8s.io/svcmirror-remote deleted", "clusterrole.rbac.authorization.k8s.io/svcmirror-remote deleted",
+            "secret/svcmirror-remote-token deleted", "serviceaccount/svcmirror-remote deleted"])
+        self.assertIn("cluster east is not linked", self.run_it(*self.base, code=1).stderr)
+        self.run_it(*self.base, "--ignore-not-found")
+
+    def test_what_is_anothers_stays(self):
+        self.west.put("secrets", NS, "credentials-of-north", type=M + "remote-kubeconfig", annotations={M + "cluster-name": "north"})
+        self.west.put("secrets", NS, "password", type="Opaque")
+        self.east.find("serviceaccounts", "svcmirror-remote")["metadata"]["labels"] = {}
+        result = self.run_it(*self.base, "--target-context", "east")
+        self.assertIsNotNone(self.west.find("secrets", "credentials-of-north"))
+        self.assertIsNotNone(self.west.find("secrets", "password"))
+        self.assertIn("ServiceAccount svcmirror-remote of cluster east was not made by svcmirror, and is left", result.stderr)
+
+    def test_waiting_names_what_is_left(self):
+        self.west.service("web-east", labels={M + "mirrored-service": "true", M + "cluster-name": "east"})
+        result = self.run_it(*self.base, "--wait", "200ms", code=1)
+        self.assertIn("after 200ms: 1 are left: demo/web-east", result.stderr)
+
+    def test_failures(self):
+        self.assertIn("which cluster?", self.run_it("unlink", code=2).stderr)
+        self.west.refuse["delete", "secrets"] = 403
+        result = self.run_it(*self.base, code=1)
+        self.assertEqual(result.stdout, "link.multicluster.linkerd.io/east deleted\n")
+        self.assertIn("run it again to go on", result.stderr)
+        self.west.refuse.clear()
+        self.west.refuse["delete", "secrets"] = None
+        out, err = self.interrupt(self.west, *self.base)
+        self.assertIn("interrupted during: delete", err)
+
+
+class Allow(WithClusters):
+    def test_printed_and_applied(self):
+        printed = [json.loads(line) for line in self.run_it("allow", "-o", "json").stdout.splitlines()]
+        self.assertEqual([o["kind"] for o in printed], ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Secret"])
+        self.run_it("allow", "--apply", "--context", "east", "--token-secret=false")
+        self.assertIsNone(self.east.find("secrets", "svcmirror-remote-token"))
+        self.assertEqual(self.east.find("clusterroles", "svcmirror-remote", None)["rules"], printed[2]["rules"])
+
+    def test_failures(self):
+        self.assertIn("--dry-run is about --apply", self.run_it("allow", "--dry-run=server", code=2).stderr)
+        self.assertIn("is no name of a service account", self.run_it("allow", "--service-account-name", "A!", code=2).stderr)
+        self.east.refuse["patch", "clusterroles"] = None
+        out, err = self.interrupt(self.east, "allow", "--apply", "--context", "east")
+        self.assertIn("serviceaccount/svcmirror-remote created", out)
+        self.assertIn("run it again to go on", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
