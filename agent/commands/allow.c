@@ -6,7 +6,9 @@
 #include "agent/commands/command.h"
 #include "agent/commands/link_account.h"
 #include "agent/commands/link_options.h"
-#include "agent/commands/manifests.h"
+#include "agent/commands/output.h"
+
+enum { OUTPUT_BYTES = 64 << 10 };
 
 static const struct option table[] = {
     LINK_ACCOUNT_OPTIONS,
@@ -52,13 +54,23 @@ static enum err_code apply(const struct options *options, const json_t *objects,
     return code;
 }
 
+static enum exit_code print(json_t *objects, bool json)
+{
+    struct strbuf text;
+    strbuf_init(&text, OUTPUT_BYTES);
+    output_manifests(objects, json, &text);
+    bool printed = output_print(&text);
+    strbuf_done(&text);
+    return printed ? EXIT_DONE : EXIT_FAILED;
+}
+
 static enum exit_code run_with(const struct options *options, json_t *objects)
 {
     struct err error = {0};
     bool interrupted = false,
          prints = !options_get(options, "apply")->boolean || strcmp(options_text(options, "dry-run"), "client") == 0;
     if (prints)
-        return manifests_print(objects, strcmp(options_text(options, "output"), "json") == 0) ? EXIT_DONE : EXIT_FAILED;
+        return print(objects, strcmp(options_text(options, "output"), "json") == 0);
     if (apply(options, objects, &interrupted, &error) == ERR_OK)
         return EXIT_DONE;
     command_complain("allow", "%s (run it again to go on)", error.text);

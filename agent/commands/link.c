@@ -8,11 +8,14 @@
 #include "agent/commands/link_build.h"
 #include "agent/commands/link_options.h"
 #include "agent/commands/link_wait.h"
-#include "agent/commands/manifests.h"
+#include "agent/commands/output.h"
 #include "agent/kube/setup.h"
 #include "base/text.h"
 
-enum { ARENA_BYTES = 16 << 20 };
+enum {
+    ARENA_BYTES = 16 << 20,
+    OUTPUT_BYTES = 16 << 20,
+};
 
 static const struct option table[] = {
     {.name = "target-context",
@@ -179,10 +182,14 @@ static enum err_code print_all(struct job *job, json_t *account, struct err *ret
     json_t *objects = NULL;
     TRY(link_build_objects("link", job->session, job->target, &job->arena, &job->wish, LINK_TOKEN_PRETENDED, &objects,
                            reterr));
-    (void)printf("# to the target cluster, %s\n", cluster_name(job->target));
-    bool whole = manifests_print(account, false);
-    (void)printf("---\n# to the source cluster, %s\n", cluster_name(job->source));
-    whole = manifests_print(objects, false) && whole;
+    struct strbuf text;
+    strbuf_init(&text, OUTPUT_BYTES);
+    strbuf_printf(&text, "# to the target cluster, %s\n", cluster_name(job->target));
+    output_manifests(account, false, &text);
+    strbuf_printf(&text, "---\n# to the source cluster, %s\n", cluster_name(job->source));
+    output_manifests(objects, false, &text);
+    bool whole = output_print(&text);
+    strbuf_done(&text);
     json_decref(objects);
     return whole ? ERR_OK : err_set(reterr, ERR_IO, "the output could not be written");
 }

@@ -5,10 +5,13 @@
 #include "agent/commands/command.h"
 #include "agent/commands/link_build.h"
 #include "agent/commands/link_options.h"
-#include "agent/commands/manifests.h"
+#include "agent/commands/output.h"
 #include "agent/kube/setup.h"
 
-enum { ARENA_BYTES = 16 << 20 };
+enum {
+    ARENA_BYTES = 16 << 20,
+    OUTPUT_BYTES = 16 << 20,
+};
 
 static const struct option table[] = {
     LINK_OPTIONS,
@@ -46,7 +49,11 @@ static enum exit_code print_objects(const struct options *options, struct arena 
         command_complain("link-gen", "%s", error.text);
         return interrupted ? EXIT_INTERRUPTED : EXIT_FAILED;
     }
-    bool printed = manifests_print(objects, strcmp(options_text(options, "output"), "json") == 0);
+    struct strbuf text;
+    strbuf_init(&text, OUTPUT_BYTES);
+    output_manifests(objects, strcmp(options_text(options, "output"), "json") == 0, &text);
+    bool printed = output_print(&text);
+    strbuf_done(&text);
     json_decref(objects);
     return printed ? EXIT_DONE : EXIT_FAILED;
 }

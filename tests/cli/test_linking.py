@@ -471,7 +471,7 @@ class Unlink(WithClusters):
 
 class Allow(WithClusters):
     def test_printed_and_applied(self):
-        printed = [json.loads(line) for line in self.run_it("allow", "-o", "json").stdout.splitlines()]
+        printed = json.loads(self.run_it("allow", "-o", "json").stdout)["items"]
         self.assertEqual([o["kind"] for o in printed], ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Secret"])
         self.run_it("allow", "--apply", "--context", "east", "--token-secret=false")
         self.assertIsNone(self.east.find("secrets", "svcmirror-remote-token"))

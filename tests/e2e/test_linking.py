@@ -203,8 +203,8 @@ def test_what_is_printed_is_accepted_and_is_what_is_applied(source, east, link_c
     assert copy["metadata"]["namespace"] == "default" and copy["data"] == credentials["data"]
     assert copy["metadata"]["annotations"] == {"multicluster.linkerd.io/cluster-domain": "cluster.local", "multicluster.linkerd.io/trust-domain": "example.org"}
     old = run("link-gen", "--context", "east", "--cluster-name", "east", "--kind", "secret", "-o", "json").stdout
-    assert json.loads(old)["type"] == M + "remote-kubeconfig"
-    flat = json.loads(run("link-gen", "--context", "east", "--cluster-name", "east", "--gateway=false", "-o", "json").stdout.splitlines()[-1])
+    assert json.loads(old)["items"][0]["type"] == M + "remote-kubeconfig"
+    flat = json.loads(run("link-gen", "--context", "east", "--cluster-name", "east", "--gateway=false", "-o", "json").stdout)["items"][-1]
     assert not {"gatewayAddress", "gatewayPort", "probeSpec", "selector"} & set(flat["spec"])
 
 
