@@ -7,6 +7,7 @@
 #include "agent/commands/command.h"
 #include "agent/commands/link_build.h"
 #include "agent/commands/link_options.h"
+#include "agent/commands/link_version.h"
 #include "agent/commands/link_wait.h"
 #include "agent/commands/output.h"
 #include "agent/kube/setup.h"
@@ -48,6 +49,7 @@ struct job {
     struct session *session;
     struct cluster *target, *source;
     struct link_wish wish;
+    struct resource link_resource; /* as the source serves it; not for --kind secret */
     struct cluster_write write;
     const char *done; /* what stands already, for who reads of a failure; NULL: nothing */
 };
@@ -97,37 +99,18 @@ static enum err_code check_clusters(struct job *job, struct err *reterr)
     return ERR_OK;
 }
 
-/* Which version of the Link resource the source serves; the newest that both know. */
 static enum err_code choose_version(struct job *job, struct err *reterr)
 {
-    static const char *const known[] = {"v1alpha3", "v1alpha2", "v1alpha1"};
-    json_t *group = NULL;
     if (job->wish.as_secret)
         return ERR_OK;
-    enum err_code code = cluster_get_path(job->source, "apigroups",
-                                          "/apis/"
-                                          "multicluster.linkerd.io",
-                                          &group, reterr);
+    enum err_code code = link_version_find(job->source, &job->link_resource, reterr);
     if (code == ERR_NOT_FOUND)
         return err_set(reterr, ERR_NOT_FOUND,
                        "cluster %s serves no Link resources: install the agent there first (its manifests bring them), "
                        "or link the way of Linkerd 2.8: --kind secret",
                        cluster_name(job->source));
     TRY(code);
-    const json_t *versions = json_object_get(group, "versions"), *version = NULL;
-    size_t index = 0, best = sizeof(known) / sizeof(known[0]);
-    json_array_foreach(versions, index, version)
-    {
-        const char *name = json_string_value(json_object_get(version, "version"));
-        for (size_t i = 0; i < best; i++)
-            if (text_equal(name, known[i]))
-                best = i;
-    }
-    json_decref(group);
-    if (best == sizeof(known) / sizeof(known[0]))
-        return err_set(reterr, ERR_UNSUPPORTED, "cluster %s serves Link resources of no version that is known here",
-                       cluster_name(job->source));
-    job->wish.facts.version = known[best];
+    job->wish.facts.version = job->link_resource.version;
     return ERR_OK;
 }
 
@@ -230,7 +213,8 @@ static enum err_code wait_for_mirrors(const struct job *job, struct err *reterr)
                                    .source = job->source,
                                    .namespace = facts->namespace,
                                    .cluster_name = facts->cluster_name,
-                                   .kind = job->wish.as_secret ? "Secret" : "Link",
+                                   .link_resource = job->wish.as_secret ? NULL : &job->link_resource,
+                                   .declared_by = job->wish.as_secret ? &RESOURCE_SECRET : &job->link_resource,
                                    .name = job->wish.as_secret ? secret : facts->cluster_name};
     return duration->given ? link_wait_mirrored(&wait, duration->number, reterr) : ERR_OK;
 }

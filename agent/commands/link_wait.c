@@ -152,11 +152,10 @@ static bool read_events(const struct link_wait *wait, const json_t *declaration,
 
 static void find_reason(const struct link_wait *wait, char why[STATE_BYTES])
 {
-    bool is_link = strcmp(wait->kind, "Link") == 0;
     json_t *declaration = NULL;
-    if (cluster_get(wait->source, is_link ? &RESOURCE_LINK : &RESOURCE_SECRET, wait->namespace, wait->name,
-                    &declaration, NULL) != ERR_OK) {
-        (void)snprintf(why, STATE_BYTES, "%s %s/%s cannot be read", wait->kind, wait->namespace, wait->name);
+    if (cluster_get(wait->source, wait->declared_by, wait->namespace, wait->name, &declaration, NULL) != ERR_OK) {
+        (void)snprintf(why, STATE_BYTES, "%s %s/%s cannot be read", wait->declared_by->kind, wait->namespace,
+                       wait->name);
         return;
     }
     bool told = ask_agent(wait, why) || read_status(declaration, why) || read_events(wait, declaration, why);
@@ -206,9 +205,8 @@ static enum err_code look_for_none(const struct link_wait *wait, bool *ret_done,
     struct link_mirrors mirrors = {.cluster_name = wait->cluster_name};
     struct held_search held = {.cluster_name = wait->cluster_name};
     TRY(link_wait_count(wait->source, &mirrors, reterr));
-    enum err_code code = cluster_each(wait->source, &RESOURCE_LINK, wait->namespace, NULL, take_held, &held, reterr);
-    if (code != ERR_OK && code != ERR_NOT_FOUND) /* Links are not served everywhere */
-        return code;
+    if (wait->link_resource != NULL)
+        TRY(cluster_each(wait->source, wait->link_resource, wait->namespace, NULL, take_held, &held, reterr));
     unsigned left = mirrors.count + mirrors.federated;
     *ret_done = left == 0 && held.text[0] == '\0';
     if (left > 0)

@@ -13,7 +13,9 @@ struct link_wait {
     struct session *session;
     struct cluster *source;
     const char *namespace, *cluster_name;
-    const char *kind, *name; /* of the declaration: "Link" or "Secret" */
+    const struct resource *link_resource; /* as the source serves it; NULL: it does not, or no Link matters */
+    const struct resource *declared_by;   /* to wait for mirrors: Link or Secret, and its name */
+    const char *name;
 };
 
 /** Waits until a service of the target is mirrored. @return ERR_OK (told on stderr which), ERR_TIMEOUT with the

@@ -8,6 +8,7 @@
 #include "agent/commands/link_account.h"
 #include "agent/commands/link_objects.h"
 #include "agent/commands/link_options.h"
+#include "agent/commands/link_version.h"
 #include "agent/commands/link_wait.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -57,6 +58,7 @@ struct job {
     struct session *session;
     struct cluster *source, *target;
     const char *cluster_name, *namespace;
+    struct resource link_resource; /* as the source serves it; no version: it does not */
     struct cluster_write write;
     json_t *links, *secrets; /* new: what declares the link, and its credentials */
     unsigned deleted;
@@ -121,8 +123,10 @@ static enum err_code find_declarations(struct job *job, struct err *reterr)
     job->secrets = json_array();
     if (job->links == NULL || job->secrets == NULL)
         return no_memory(reterr);
-    enum err_code code = cluster_each(job->source, &RESOURCE_LINK, job->namespace, NULL, take_link, job, reterr);
-    if (code != ERR_OK && code != ERR_NOT_FOUND) /* Links are not served everywhere */
+    enum err_code code = link_version_find(job->source, &job->link_resource, reterr);
+    if (code == ERR_OK)
+        TRY(cluster_each(job->source, &job->link_resource, job->namespace, NULL, take_link, job, reterr));
+    else if (code != ERR_NOT_FOUND) /* Links are not served everywhere */
         return code;
     TRY(cluster_each(job->source, &RESOURCE_SECRET, job->namespace, NULL, take_secret, job, reterr));
     (void)snprintf(selector, sizeof(selector), L5D_STORE_CLUSTER_NAME "=%s", job->cluster_name);
@@ -198,7 +202,7 @@ static enum err_code unlink_source(struct job *job, struct err *reterr)
     }
     TRY(tell_mirrors(job, reterr));
     /* The Link first: without its credentials it would be a fault for a moment. */
-    TRY(delete_all(job, &RESOURCE_LINK, job->links, reterr));
+    TRY(delete_all(job, &job->link_resource, job->links, reterr));
     return delete_all(job, &RESOURCE_SECRET, job->secrets, reterr);
 }
 
@@ -256,7 +260,8 @@ static enum err_code wait_until_gone(const struct job *job, struct err *reterr)
                                    .session = job->session,
                                    .source = job->source,
                                    .namespace = job->namespace,
-                                   .cluster_name = job->cluster_name};
+                                   .cluster_name = job->cluster_name,
+                                   .link_resource = job->link_resource.version != NULL ? &job->link_resource : NULL};
     return duration->given ? link_wait_gone(&wait, duration->number, reterr) : ERR_OK;
 }
 

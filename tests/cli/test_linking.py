@@ -37,6 +37,7 @@ class Cluster:
 
     def __init__(self, uid, namespaces=("default", "demo", NS), links=True):
         self.objects, self.refuse, self.writes, self.links, self.token = {}, {}, [], links, "t.o.k"
+        self.versions, self.agent_says = ("v1alpha2", "v1alpha3"), None
         self.held = threading.Event()
         self.ended = threading.Event()
         self.put("namespaces", None, "kube-system", uid=uid)
@@ -110,7 +111,11 @@ class Cluster:
         if path.startswith("/apis/multicluster.linkerd.io") and not self.links:
             return status_object(404, "NotFound", "the server could not find the requested resource")
         if path == "/apis/multicluster.linkerd.io":
-            return 200, {"kind": "APIGroup", "versions": [{"version": "v1alpha2"}, {"version": "v1alpha3"}]}
+            return 200, {"kind": "APIGroup", "versions": [{"version": v} for v in self.versions]}
+        if path == f"/api/v1/namespaces/{NS}/services/svcmirror:admin/proxy/api/v1/links" and self.agent_says is not None:
+            return 200, self.agent_says
+        if plural == "links" and path.split("/")[3] not in self.versions:
+            return status_object(404, "NotFound", "the server could not find the requested resource")
         if plural == "serviceaccounts" and rest[1:] == ["token"]:
             self.writes.append(("create", "token", rest[0]))
             return 201, {"status": {"token": f"asked.{body['spec']['expirationSeconds']}.x", "expirationTimestamp": "2026-01-01T00:00:00Z"}}
@@ -323,6 +328,17 @@ class Link(WithClusters):
                           "--account", "x", "--token-duration", "1h")
         self.assertIn(M + "remote-cluster-domain: old.local", old.stdout)
 
+    def test_older_versions_of_the_resource(self):
+        self.west.versions = ("v1alpha1",)
+        self.run_it(*self.there, "--excluded-labels", "a")
+        link = self.west.find("links", "east")
+        self.assertEqual(link["apiVersion"], "multicluster.linkerd.io/v1alpha1")
+        self.assertFalse({"excludedLabels", "federatedServiceSelector"} & set(link["spec"]))
+        self.run_it("unlink", "--cluster-name", "east", "--context", "west", "--wait", "5s")
+        self.assertIsNone(self.west.find("links", "east"))
+        self.west.versions = ("v9",)
+        self.assertIn("of no version that is known here", self.run_it(*self.there, code=1).stderr)
+
     def test_tokens_that_expire(self):
         result = self.run_it(*self.there, "--token-duration", "2h")
         self.assertIn("the token expires at 2026-01-01T00:00:00Z", result.stderr)
@@ -409,6 +425,10 @@ class Link(WithClusters):
         result = self.run_it(*self.there, "--wait", "300ms", code=1)
         self.assertIn("after 300ms: service demo/web is not mirrored: MissingNamespace: no demo", result.stderr)
         self.assertIn("(the link is there; run it again", result.stderr)
+        self.west.agent_says = [{"clusterName": "east", "problem": None, "exportedServices": 0}]
+        self.assertIn("after 1ms: cluster east exports no service yet", self.run_it(*self.there, "--wait", "1ms", code=1).stderr)
+        self.west.agent_says = [{"clusterName": "east", "problem": "401 Unauthorized", "exportedServices": 0}]
+        self.assertIn("after 1ms: 401 Unauthorized", self.run_it(*self.there, "--wait", "1ms", code=1).stderr)
         self.west.service("web-east", labels={M + "mirrored-service": "true", M + "cluster-name": "east"})
         self.assertIn("mirrored: demo/web-east", self.run_it(*self.there, "--wait", "10s").stderr)
 
