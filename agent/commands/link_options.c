@@ -152,5 +152,5 @@ enum err_code link_options_read(const char *command, const struct options *optio
 void link_options_tell_ignored(const char *command, const struct options *options)
 {
     for (const char *name = options_ignored(options, NULL); name != NULL; name = options_ignored(options, name))
-        command_complain(command, "--%s is ignored: it is about Linkerd's own service mirror", name);
+        command_complain(command, "--%s is ignored: this flag of Linkerd's has no meaning here", name);
 }

@@ -131,7 +131,7 @@ static enum err_code take_event(void *context, const json_t *item)
 {
     struct event_search *search = context;
     const json_t *series = json_object_get(item, "series");
-    const char *at = series != NULL ? text_of(series, "lastObservedTime") : text_of(item, "eventTime");
+    const char *at = json_is_object(series) ? text_of(series, "lastObservedTime") : text_of(item, "eventTime");
     if (strcmp(text_of(item, "type"), "Warning") != 0 ||
         strcmp(text_of(json_object_get(item, "regarding"), "uid"), search->uid) != 0 || strcmp(at, search->at) < 0)
         return ERR_OK;
