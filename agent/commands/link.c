@@ -148,12 +148,23 @@ static enum err_code check_namespaces(struct job *job, struct err *reterr)
     return ERR_OK;
 }
 
+/* A cluster without EndpointSlices is read by its Endpoints. */
+static enum err_code choose_rights(struct job *job, struct err *reterr)
+{
+    json_t *resources = NULL;
+    enum err_code code = cluster_get_path(job->target, "apigroups", "/apis/discovery.k8s.io/v1", &resources, reterr);
+    json_decref(resources);
+    job->wish.account.with_endpoints = code == ERR_NOT_FOUND;
+    return code == ERR_NOT_FOUND ? ERR_OK : code;
+}
+
 static enum err_code prepare(struct job *job, struct err *reterr)
 {
     TRY(open_clusters(job, reterr));
     TRY(link_build_check(job->target, &job->wish, reterr));
     TRY(check_clusters(job, reterr));
     TRY(choose_version(job, reterr));
+    TRY(choose_rights(job, reterr));
     TRY(link_build_read("link", job->target, &job->arena, &job->wish, reterr));
     return check_namespaces(job, reterr);
 }

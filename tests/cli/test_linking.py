@@ -37,7 +37,7 @@ class Cluster:
 
     def __init__(self, uid, namespaces=("default", "demo", NS), links=True):
         self.objects, self.refuse, self.writes, self.links, self.token = {}, {}, [], links, "t.o.k"
-        self.versions, self.agent_says = ("v1alpha2", "v1alpha3"), None
+        self.versions, self.agent_says, self.slices = ("v1alpha2", "v1alpha3"), None, True
         self.held = threading.Event()
         self.ended = threading.Event()
         self.put("namespaces", None, "kube-system", uid=uid)
@@ -112,6 +112,8 @@ class Cluster:
             return status_object(404, "NotFound", "the server could not find the requested resource")
         if path == "/apis/multicluster.linkerd.io":
             return 200, {"kind": "APIGroup", "versions": [{"version": v} for v in self.versions]}
+        if path == "/apis/discovery.k8s.io/v1" and self.slices:
+            return 200, {"kind": "APIResourceList", "resources": []}
         if path == f"/api/v1/namespaces/{NS}/services/svcmirror:admin/proxy/api/v1/links" and self.agent_says is not None:
             return 200, self.agent_says
         if plural == "links" and path.split("/")[3] not in self.versions:
@@ -338,6 +340,13 @@ class Link(WithClusters):
         self.assertIsNone(self.west.find("links", "east"))
         self.west.versions = ("v9",)
         self.assertIn("of no version that is known here", self.run_it(*self.there, code=1).stderr)
+
+    def test_a_target_without_slices_is_read_by_its_endpoints(self):
+        self.run_it(*self.there)
+        self.assertEqual(self.east.find("clusterroles", "svcmirror-remote", None)["rules"][0]["resources"], ["services"])
+        self.east.slices = False
+        self.run_it(*self.there)
+        self.assertEqual(self.east.find("clusterroles", "svcmirror-remote", None)["rules"][0]["resources"], ["services", "endpoints"])
 
     def test_tokens_that_expire(self):
         result = self.run_it(*self.there, "--token-duration", "2h")
