@@ -11,6 +11,7 @@ from cluster.wait import wait_until
 
 M = "mirror.linkerd.io/"
 MANIFESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy", "manifests")
+UPSTREAM_CRD = os.path.join(MANIFESTS, "..", "..", "..", "shared", "data", "linkerd-link-crd.yaml")
 ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=1:exitcode=66", "UBSAN_OPTIONS": "halt_on_error=1:exitcode=67", "HOME": "/nonexistent"}
 ACCOUNT = [("serviceaccounts", "svcmirror-remote"), ("secrets", "svcmirror-remote-token"), ("clusterroles", "svcmirror-remote"),
            ("clusterrolebindings", "svcmirror-remote")]
@@ -206,6 +207,22 @@ def test_what_is_printed_is_accepted_and_is_what_is_applied(source, east, link_c
     assert json.loads(old)["items"][0]["type"] == M + "remote-kubeconfig"
     flat = json.loads(run("link-gen", "--context", "east", "--cluster-name", "east", "--gateway=false", "-o", "json").stdout)["items"][-1]
     assert not {"gatewayAddress", "gatewayPort", "probeSpec", "selector"} & set(flat["spec"])
+
+
+@pytest.mark.skipif(not os.path.exists(UPSTREAM_CRD), reason="Linkerd's own definition is not here")
+def test_linkerds_own_definition_takes_the_link(north, east, run, demo):
+    try:
+        assert north.kubectl("apply", "-f", UPSTREAM_CRD).returncode == 0
+        wait_until(lambda: north.api.raw("GET", "/apis/multicluster.linkerd.io/v1alpha3/links")[0] == 200, 20, "Link resources are served")
+        north.ensure_namespace(AGENT_NAMESPACE)
+        run("allow", "--apply", "--context", "east")
+        for more in ((), ("--gateway=false",), ("--excluded-annotations", "a/*", "--selector", "tier in (a,b)")):
+            link = run("link-gen", "--context", "east", "--cluster-name", "east", *more).stdout
+            result = north.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=link)
+            assert result.returncode == 0, result.stderr
+    finally:
+        north.api.delete("customresourcedefinitions", "links.multicluster.linkerd.io")
+        wait_until(lambda: north.api.raw("GET", "/apis/multicluster.linkerd.io")[0] == 404, 30, "Link resources are gone", 0.1)
 
 
 def test_what_is_refused_before_anything_is_written(source, east, link_crd, run, demo):
