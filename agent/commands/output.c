@@ -68,22 +68,39 @@ static void put_cell(const struct output_table *table, unsigned column, const ch
         strbuf_append_char(text, '\n');
 }
 
-void output_table_write(const struct output_table *table, struct strbuf *text)
+static void widen(struct output_table *table, unsigned column, const char *cell)
 {
-    size_t widths[OUTPUT_MAX_COLUMNS];
+    size_t width = width_of(cell);
+    if (width > table->widths[column])
+        table->widths[column] = width;
+}
+
+void output_table_write_rows(struct output_table *table, struct strbuf *text)
+{
     const char *cell = strbuf_text(&table->cells);
-    if (table->column_count == 0)
-        return;
-    for (unsigned i = 0; i < table->column_count; i++)
-        widths[i] = width_of(table->columns[i].heading);
     for (unsigned i = 0; i < table->cell_count; i++, cell += strlen(cell) + 1)
-        if (width_of(cell) > widths[i % table->column_count])
-            widths[i % table->column_count] = width_of(cell);
-    for (unsigned i = 0; i < table->column_count; i++)
-        put_cell(table, i, table->columns[i].heading, widths[i], text);
+        widen(table, i % table->column_count, cell);
     cell = strbuf_text(&table->cells);
     for (unsigned i = 0; i < table->cell_count; i++, cell += strlen(cell) + 1)
-        put_cell(table, i % table->column_count, cell, widths[i % table->column_count], text);
+        put_cell(table, i % table->column_count, cell, table->widths[i % table->column_count], text);
+}
+
+void output_table_write(struct output_table *table, struct strbuf *text)
+{
+    const char *cell = strbuf_text(&table->cells);
+    for (unsigned i = 0; i < table->column_count; i++)
+        widen(table, i, table->columns[i].heading);
+    for (unsigned i = 0; i < table->cell_count; i++, cell += strlen(cell) + 1)
+        widen(table, i % table->column_count, cell);
+    for (unsigned i = 0; i < table->column_count; i++)
+        put_cell(table, i, table->columns[i].heading, table->widths[i], text);
+    output_table_write_rows(table, text);
+}
+
+void output_table_clear(struct output_table *table)
+{
+    strbuf_clear(&table->cells);
+    table->cell_count = 0;
 }
 
 void output_table_done(struct output_table *table) { strbuf_done(&table->cells); }

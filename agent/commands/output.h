@@ -20,13 +20,18 @@ struct output_table {
     unsigned column_count;
     struct strbuf cells; /* each ended by '\0' */
     unsigned cell_count;
+    size_t widths[OUTPUT_MAX_COLUMNS]; /* of what was written last; rows that come later stand below it */
 };
 
 void output_table_init(struct output_table *table, const struct output_column *columns);
 /** Adds the next cell, row by row. NULL and "" are shown as "-". */
 void output_table_add(struct output_table *table, const char *text);
 /** Appends the table, two spaces between columns, none at the ends of lines. */
-void output_table_write(const struct output_table *table, struct strbuf *text);
+void output_table_write(struct output_table *table, struct strbuf *text);
+/** For a table that grows while it is looked at: forgets the rows that were written, and keeps how wide they were. */
+void output_table_clear(struct output_table *table);
+/** Appends the rows without headings, in columns at least as wide as before. */
+void output_table_write_rows(struct output_table *table, struct strbuf *text);
 void output_table_done(struct output_table *table);
 
 /** Two spaces of indent and a newline at the end. */

@@ -13,9 +13,14 @@
 #include "mirror/link.h"
 #include "mirror/world.h"
 
+enum { LEASES_NAME_BYTES = 254 }; /* an object's name */
+
 struct control;
 struct leases;
 struct tenure; /* one Lease, and what we are to it */
+
+/** The name of the Lease of one link. @param link  the Link's name; of a credentials Secret, its cluster's. */
+void leases_name(const char *link, char name[LEASES_NAME_BYTES]);
 
 enum err_code leases_new(struct control *control, struct leases **ret_leases) MUST_USE;
 void leases_free(struct leases *leases);

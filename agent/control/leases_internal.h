@@ -16,10 +16,7 @@
 /* As Kubernetes' own components name their requests about Leases: in an audit log these many stand apart from writes to mirrors. */
 #define LEASES_USER_AGENT "leader-election (svcmirror)"
 
-enum {
-    LEASES_NAME_BYTES = 254, /* an object's name */
-    LEASES_PATH_BYTES = 700,
-};
+enum { LEASES_PATH_BYTES = 700 };
 
 struct tenure {
     struct leases *leases;

@@ -9,16 +9,26 @@
 #include "mirror/names.h"
 
 /* Linkerd's name, made fit to be one: what shares a Lease is only written by the same. */
-void leases_name_of(const struct link *link, char name[LEASES_NAME_BYTES])
+static void make_fit(char name[LEASES_NAME_BYTES], int length)
 {
-    const char *tail = link->kind == LINK_SECRET ? link->cluster_name : link->name;
-    int length = link->kind == LINK_LOCAL ? snprintf(name, LEASES_NAME_BYTES, LOCAL_LEASE)
-                                          : snprintf(name, LEASES_NAME_BYTES, LINK_LEASE_PREFIX "%s", tail);
     for (char *at = name; *at != '\0'; at++)
         *at = isalnum((unsigned char)*at) || *at == '.' ? (char)tolower((unsigned char)*at) : '-';
     for (int end = length < LEASES_NAME_BYTES ? length : LEASES_NAME_BYTES - 1;
          end > 0 && !isalnum((unsigned char)name[end - 1]);)
         name[--end] = '\0';
+}
+
+void leases_name(const char *link, char name[LEASES_NAME_BYTES])
+{
+    make_fit(name, snprintf(name, LEASES_NAME_BYTES, LINK_LEASE_PREFIX "%s", link));
+}
+
+void leases_name_of(const struct link *link, char name[LEASES_NAME_BYTES])
+{
+    if (link->kind == LINK_LOCAL)
+        (void)snprintf(name, LEASES_NAME_BYTES, LOCAL_LEASE);
+    else
+        leases_name(link->kind == LINK_SECRET ? link->cluster_name : link->name, name);
 }
 
 struct tenure *leases_of_link(const struct leases *leases, const struct link *link)

@@ -134,6 +134,11 @@ class FromAnAgent(unittest.TestCase):
         self.assertEqual((result.returncode, result.stdout), (1, ""))
         self.assertIn("after 1s: ", result.stderr)
 
+    def test_waiting_and_watching_contradict_each_other(self):
+        result = svcmirror("gateways", "--wait", "1s", "--watch")
+        self.assertEqual((result.returncode, result.stdout), (2, ""))
+        self.assertIn("choose one", result.stderr)
+
 
 def mirror(name, cluster, gateway_name=None, **more):
     labels = {"mirror.linkerd.io/mirrored-service": "true", "mirror.linkerd.io/cluster-name": cluster}
@@ -160,6 +165,7 @@ class FromTheApi(unittest.TestCase):
     """Without --address."""
 
     PROXY = "/api/v1/namespaces/linkerd-multicluster/services/svcmirror:admin/proxy/api/v1/gateways"
+    PODS = "/api/v1/namespaces/linkerd-multicluster/pods"
     SERVICES = [
         mirror("web-east", "east", "ambassador"), gateway_mirror("ambassador-east", "east", "ambassador"), mirror("api-east", "east", "ambassador"),
         mirror("other-east", "east", "other"), gateway_mirror("other-east-gateway", "east", "other"), mirror("web-west", "west"),
@@ -203,7 +209,7 @@ class FromTheApi(unittest.TestCase):
         result = self.ask()
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertRegex(result.stdout, r"\neast +True +12 +3ms\n")
-        self.assertEqual(self.server.requests, [(self.PROXY, {})])
+        self.assertEqual([path for path, _ in self.server.requests], [self.PODS, self.PROXY])
 
     def test_what_the_api_holds(self):
         result = self.ask("-o", "json")
@@ -257,7 +263,7 @@ class FromTheApi(unittest.TestCase):
 
     def test_another_namespace(self):
         result = self.ask("-n", "mesh")
-        self.assertEqual(self.server.requests[0][0], self.PROXY.replace("linkerd-multicluster", "mesh"))
+        self.assertEqual(self.server.requests[1][0], self.PROXY.replace("linkerd-multicluster", "mesh"))
         self.assertEqual(result.returncode, 1)
 
     def test_the_fallback_is_told_once_while_waiting(self):
