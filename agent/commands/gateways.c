@@ -87,8 +87,8 @@ static void tell_empty(const struct options *options)
 }
 
 static const char *const identity[] = {"clusterName", "gatewayNamespace", "gatewayName", NULL};
-static const char *const news[] = {"verdict", "alive",   "numberOfServices", "reason",    "since",
-                                   "problem", "warning", "exists",           "addresses", NULL};
+static const char *const news[] = {"verdict", "alive", "numberOfServices", "reason", "since", "problem", "warning",
+                                   "exists",  "ip",    "addresses",        NULL};
 
 static const struct view view = {.columns = columns,
                                  .wide_columns = wide_columns,

@@ -27,7 +27,8 @@ struct view {
     const struct output_column *columns, *wide_columns;
     const char *const *identity; /* keys that tell records apart; records come in the order of these. NULL at the end */
     const char *const
-        *news; /* keys whose change is told when it is watched; of others that is no news: ages, latencies */
+        *news; /* keys whose change is told when it is watched; of others that is no news: ages, latencies. Also of
+                                  * objects in their lists */
     enum err_code (*read)(struct look *look, json_t **ret_records, struct err *reterr);
     bool (*wanted)(const json_t *record,
                    const struct options *options); /* NULL: all of the cluster that is asked for */

@@ -53,14 +53,21 @@ static enum err_code write_key(const struct view_changes *changes, const json_t 
     return strbuf_error(key);
 }
 
-static bool is_news(const struct view_changes *changes, const json_t *before, const json_t *now)
+/* Of objects, those in lists too, only these keys count: an address's latency is no more news than its gateway's. Two that are absent are equal. */
+static bool is_news(const json_t *before, const json_t *now, const char *const *news)
 {
-    for (const char *const *key = changes->news; *key != NULL; key++) {
-        json_t *old = json_object_get(before, *key), *new = json_object_get(now, *key);
-        if (old != new && !json_equal(old, new)) /* two that are absent are equal */
-            return true;
+    bool differs = false;
+    if (json_is_array(before) && json_is_array(now)) {
+        differs = json_array_size(before) != json_array_size(now);
+        for (size_t i = 0; !differs && i < json_array_size(now); i++)
+            differs = is_news(json_array_get(before, i), json_array_get(now, i), news);
+        return differs;
     }
-    return false;
+    if (!json_is_object(before) || !json_is_object(now))
+        return before != now && !json_equal(before, now);
+    for (const char *const *key = news; !differs && *key != NULL; key++)
+        differs = is_news(json_object_get(before, *key), json_object_get(now, *key), news);
+    return differs;
 }
 
 /* Moves what is seen into `now`; what is left over in `seen` is gone. */
@@ -71,7 +78,7 @@ static enum err_code take_one(struct view_changes *changes, struct map *now, str
     if (map_get(now, strbuf_text(key)) != NULL)
         return ERR_OK; /* what cannot be told apart is one */
     json_t *before = map_get(changes->seen, strbuf_text(key));
-    if ((before == NULL || is_news(changes, before, record)) && json_array_append(changed, record) != 0)
+    if ((before == NULL || is_news(before, record, changes->news)) && json_array_append(changed, record) != 0)
         return ERR_NOMEM;
     TRY(map_put(now, strbuf_text(key), record));
     (void)json_incref(record);

@@ -13,7 +13,7 @@
 #include "sweep.h"
 
 static const char *const IDENTITY[] = {"cluster", "name", NULL};
-static const char *const NEWS[] = {"verdict", "reason", NULL};
+static const char *const NEWS[] = {"verdict", "reason", "list", NULL};
 
 /* Lists one after the other, and what is new and gone in each: names in order, "" for nothing. */
 static const struct step {
@@ -27,7 +27,12 @@ static const struct step {
      "b", "b"},
     {"[{\"name\":\"b\",\"verdict\":\"alive\",\"reason\":null},{\"name\":\"c\"},{\"name\":\"c\",\"verdict\":\"dead\"}]",
      "", ""},
-    {"[]", "", "bc"},
+    {"[{\"name\":\"b\",\"list\":[{\"verdict\":\"dead\",\"age\":1},\"x\"]}]", "b", "c"},
+    {"[{\"name\":\"b\",\"list\":[{\"verdict\":\"dead\",\"age\":2},\"x\"]}]", "", ""},
+    {"[{\"name\":\"b\",\"list\":[{\"verdict\":\"alive\",\"age\":2},\"x\"]}]", "b", ""},
+    {"[{\"name\":\"b\",\"list\":[{\"verdict\":\"alive\",\"age\":2},\"y\"]}]", "b", ""},
+    {"[{\"name\":\"b\",\"list\":[{\"verdict\":\"alive\",\"age\":2}]}]", "b", ""},
+    {"[]", "", "b"},
     {"[{\"name\":\"b\"}]", "b", ""},
 };
 
