@@ -77,8 +77,8 @@ struct link {
     /* LINK_RESOURCE only */
     struct selector selector, discovery_selector;
     bool takes_exports, refuses_exports; /* annotation LINK_SERVICE_EXPORTS; neither: as the agent does */
-    bool mirror_headless; /* hostnames get mirrors, where the agent makes such at all */
-    bool mirror_pods;     /* endpoints are the target's own, where the service does not say otherwise */
+    bool mirror_headless;                /* hostnames get mirrors, where the agent makes such at all */
+    bool mirror_pods;                    /* endpoints are the target's own, where the service does not say otherwise */
     /* "namespace/name" of the Service in the target that tells of the gateway whatever the fields below leave open; NULL when they alone do. */
     const char *gateway_service;
     bool has_gateway;                     /* gatewayAddress and gatewayPort were given */

@@ -17,7 +17,8 @@ size_t budget_of_service(const struct service *service) { return ENTRY_BYTES + 2
 
 size_t budget_of_slice(const struct target_slice *slice)
 {
-    size_t bytes = ENTRY_BYTES + strlen(slice->service_key) + (slice->whole != NULL ? 2 * slice_bytes(slice->whole) : 0);
+    size_t bytes =
+        ENTRY_BYTES + strlen(slice->service_key) + (slice->whole != NULL ? 2 * slice_bytes(slice->whole) : 0);
     for (uint32_t i = 0; i < slice->host_count; i++)
         bytes += sizeof(slice->hosts[i]) + strlen(slice->hosts[i].hostname) + 1;
     return bytes;
