@@ -71,6 +71,8 @@ const char *cluster_name(const struct cluster *cluster)
 
 const struct kubeconfig *cluster_kubeconfig(const struct cluster *cluster) { return &cluster->config; }
 
+struct kube_client *cluster_client(const struct cluster *cluster) { return cluster->client; }
+
 /* ---- reading ---- */
 
 enum err_code cluster_get_path(struct cluster *cluster, const char *label, const char *path, json_t **ret_value,

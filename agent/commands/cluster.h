@@ -21,6 +21,9 @@ const char *cluster_name(const struct cluster *cluster);
 /** What the cluster is reached with. */
 const struct kubeconfig *cluster_kubeconfig(const struct cluster *cluster);
 
+/** Its client, for session_read_all(). */
+struct kube_client *cluster_client(const struct cluster *cluster);
+
 /** Gets one object. @param[out] ret_object  new reference.
  *  @return any code; ERR_NOT_FOUND when it, or its kind, is not there. The text names verb, object and cluster. */
 enum err_code cluster_get(struct cluster *cluster, const struct resource *resource, const char *namespace,

@@ -6,12 +6,14 @@
 
 #include "agent/kube/client.h"
 #include "agent/kube/setup.h"
+#include "base/arena.h"
 #include "base/mem.h"
 
 enum {
     REQUEST_MS = 10000,
     LEAST_MS = 50, /* a request that is begun has a chance */
     ANSWER_BYTES = 64 << 20,
+    PAGE_PATH_BYTES = 8192, /* with a continue token, in practice below 1 KiB */
 };
 
 struct session {
@@ -26,6 +28,7 @@ struct session {
     bool answered;
     json_t *answer;
     struct err error;
+    size_t reading; /* how many of several reads are under way */
 };
 
 /* ---- coming and going ---- */
@@ -86,6 +89,8 @@ void session_set_deadline(struct session *session, uint64_t at_ms) { session->de
 
 /* Not the loop's own time, which stands still while the loop does not run. */
 uint64_t session_now_ms(const struct session *session) { return loop_precise_us(session->loop) / 1000; }
+
+int64_t session_wall_us(const struct session *session) { return loop_wall_us(session->loop); }
 
 void session_sleep(struct session *session, uint64_t ms)
 {
@@ -253,4 +258,90 @@ enum err_code session_request(struct session *session, struct kube_client *clien
         return err_set(reterr, session->error.code, "%s", session->error.text);
     *ret_object = TAKE(session->answer);
     return ERR_OK;
+}
+
+/* ---- several reads at once ---- */
+
+static void read_over(struct session_read *read, const struct err *error)
+{
+    if (error != NULL) {
+        read->error = *error;
+        json_decref(TAKE(read->value));
+    }
+    if (--read->session->reading == 0)
+        loop_stop(read->session->loop);
+}
+
+/* Puts a page behind those that are there. @return false when memory ran out. */
+static bool take_page(struct session_read *read, json_t *page)
+{
+    json_t *items = json_object_get(read->value, "items");
+    if (read->value == NULL) {
+        read->value = json_incref(page);
+        return true;
+    }
+    return json_array_extend(items, json_object_get(page, "items")) == 0;
+}
+
+static enum err_code read_page(struct session_read *read, const char *token, struct err *reterr)
+{
+    struct arena arena;
+    char path[PAGE_PATH_BYTES];
+    arena_init(&arena, PAGE_PATH_BYTES);
+    const char *escaped = token != NULL ? kube_query_escape(&arena, token) : "";
+    int length = escaped != NULL ? snprintf(path, sizeof(path), "%s%s%s", read->path,
+                                            token == NULL                     ? ""
+                                            : strchr(read->path, '?') != NULL ? "&continue="
+                                                                              : "?continue=",
+                                            escaped)
+                                 : -1;
+    arena_done(&arena);
+    if (length < 0 || (size_t)length >= sizeof(path))
+        return err_set(reterr, ERR_LIMIT, "list %s: the continue token is too long", read->resource);
+    read->request.path = path; /* is copied */
+    enum err_code code = kube_start(read->client, &read->request, reterr);
+    read->request.path = read->path;
+    return code;
+}
+
+static void on_read(struct kube_request *request, json_t *object, const struct kube_failure *failure)
+{
+    struct session_read *read = request->context;
+    struct err error = failure != NULL ? failure->error : (struct err){0};
+    const char *token = json_string_value(json_object_get(json_object_get(object, "metadata"), "continue"));
+    if (failure == NULL && object == NULL)
+        (void)err_set(&error, ERR_PROTOCOL, "%s %s: the answer is empty", request->verb, read->path);
+    else if (failure == NULL && !take_page(read, object))
+        (void)err_set(&error, ERR_NOMEM, "out of memory");
+    if (error.code == ERR_OK && token != NULL && token[0] != '\0' && read_page(read, token, &error) == ERR_OK)
+        return;
+    read_over(read, error.code != ERR_OK ? &error : NULL);
+}
+
+enum err_code session_read_all(struct session *session, struct session_read *reads, size_t count, struct err *reterr)
+{
+    if (session->interrupted)
+        return err_set(reterr, ERR_CANCELLED, "interrupted");
+    session->reading = count + 1; /* nothing is over before all have begun */
+    for (size_t i = 0; i < count; i++) {
+        struct session_read *read = &reads[i];
+        struct err error = {0};
+        read->session = session;
+        read->request = (struct kube_request){.verb = read->body != NULL ? "create" : "get",
+                                              .resource = read->resource,
+                                              .body = read->body,
+                                              .body_bytes = read->body != NULL ? strlen(read->body) : 0,
+                                              .timeout_ms = read->timeout_ms,
+                                              .on_done = on_read,
+                                              .context = read};
+        if (read_page(read, NULL, &error) != ERR_OK)
+            read_over(read, &error);
+    }
+    if (--session->reading > 0)
+        loop_run(session->loop);
+    if (session->reading == 0)
+        return ERR_OK;
+    for (size_t i = 0; i < count; i++)
+        kube_cancel(&reads[i].request); /* of those that ended nothing is left to cancel */
+    return err_set(reterr, ERR_CANCELLED, "interrupted");
 }

@@ -18,6 +18,7 @@ void session_free(struct session *session); /* takes NULL */
 /** From now on no request takes longer than until then; session_now_ms() is the clock. 0: each has 10 s. */
 void session_set_deadline(struct session *session, uint64_t at_ms);
 uint64_t session_now_ms(const struct session *session);
+int64_t session_wall_us(const struct session *session); /* since 1970: to judge what clusters say of times */
 void session_sleep(struct session *session, uint64_t ms);
 /** SIGINT or SIGTERM came: whatever waited ended with ERR_CANCELLED, and so does everything asked from now on, so that a command tells what it
  *  has done and ends. */
@@ -38,3 +39,22 @@ enum err_code session_connect(struct session *session, const struct kubeconfig *
  *  @param[out] ret_object  new reference; NULL when the answer is empty. @return any code. */
 enum err_code session_request(struct session *session, struct kube_client *client, struct kube_request *request,
                               json_t **ret_object, struct err *reterr) MUST_USE;
+
+/** One of several reads that are under way at the same time. */
+struct session_read {
+    /* -- set before session_read_all(); zero-initialise first; borrowed -- */
+    struct kube_client *client;
+    const char *resource, *path; /* as of a kube_request; a collection is read page by page, into one list */
+    const char *body;            /* NULL: a GET; else it is posted, e.g. a review of rights */
+    uint32_t timeout_ms;         /* of each page */
+    /* -- result -- */
+    json_t *value;    /* new reference; NULL when it could not be read */
+    struct err error; /* why not */
+    /* -- private -- */
+    struct session *session;
+    struct kube_request request;
+};
+/** Reads all of them at once: the slowest one decides how long it takes. What fails fails for itself.
+ *  @return ERR_OK, ERR_CANCELLED when interrupted: what had not come yet has that error too. */
+enum err_code session_read_all(struct session *session, struct session_read *reads, size_t count, struct err *reterr)
+    MUST_USE;

@@ -3,9 +3,11 @@
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <time.h>
 
 /* Never asks the terminal for a password. */
@@ -58,16 +60,26 @@ enum err_code pem_validity(const char *certificate, struct validity *ret_validit
     return finish(ERR_OK);
 }
 
-enum err_code pem_check_bundle(const char *certificates, struct validity *ret_validity, struct err *reterr)
+static void identify(const X509 *certificate, struct pem_certificate *ret_identity)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    *ret_identity = (struct pem_certificate){.validity = validity_of(certificate)};
+    if (X509_digest(certificate, EVP_sha256(), digest, &length) != 1)
+        return;
+    for (unsigned i = 0; i < length && 2 * i + 2 < PEM_FINGERPRINT_BYTES; i++)
+        (void)snprintf(ret_identity->fingerprint + 2 * i, 3, "%02x", digest[i]);
+}
+
+enum err_code pem_each(const char *certificates, pem_certificate_fn fn, void *context, struct err *reterr)
 {
     BIO *bio = BIO_new_mem_buf(certificates, -1);
     unsigned count = 0;
-    struct validity first = {0};
     for (X509 *parsed; (parsed = read_certificate(bio)) != NULL; count++) {
-        struct validity validity = validity_of(parsed);
-        if (count == 0 || validity.until_us < first.until_us)
-            first = validity;
+        struct pem_certificate identity;
+        identify(parsed, &identity);
         X509_free(parsed);
+        fn(context, &identity);
     }
     BIO_free(bio);
     /* Nothing more to begin is the regular end; anything else is a certificate that cannot be read. */
@@ -77,8 +89,22 @@ enum err_code pem_check_bundle(const char *certificates, struct validity *ret_va
         return finish(err_set(reterr, ERR_TLS, "not a PEM certificate"));
     if (!at_end)
         return finish(err_set(reterr, ERR_TLS, "certificate %u of it is broken", count + 1));
-    *ret_validity = first;
     return finish(ERR_OK);
+}
+
+static void take_first_to_expire(void *context, const struct pem_certificate *certificate)
+{
+    struct pem_certificate *first = context;
+    if (first->fingerprint[0] == '\0' || certificate->validity.until_us < first->validity.until_us)
+        *first = *certificate;
+}
+
+enum err_code pem_check_bundle(const char *certificates, struct validity *ret_validity, struct err *reterr)
+{
+    struct pem_certificate first = {0};
+    TRY(pem_each(certificates, take_first_to_expire, &first, reterr));
+    *ret_validity = first.validity;
+    return ERR_OK;
 }
 
 enum err_code pem_check_key(const char *certificate, const char *key, struct err *reterr)

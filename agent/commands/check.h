@@ -1,0 +1,105 @@
+/* Checks of an installation, as `linkerd check` has them: each is a small function that looks at a snapshot of the clusters and tells what is
+ * wrong. Pure: what the snapshot holds is read by check_gather.c.
+ *
+ * A snapshot is JSON:
+ *
+ *     namespace, linkerdNamespace, cluster   of the agent and of Linkerd; the one target that was asked for, or null
+ *     now                                    seconds since 1970
+ *     source                                 facts of the source cluster
+ *     targets[]                              cluster, declaredBy, namespace, linkerdNamespace, secret, link (or null), problem (why its credentials
+ *                                            cannot be used, or absent), credentials[] (kind, from, until), facts of the target
+ *
+ * A fact is {"value": what the API said} or {"error": text, "code": err_code_name()}. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/strbuf.h"
+
+enum check_severity {
+    CHECK_FATAL,   /* nothing after it can be judged */
+    CHECK_ERROR,   /* it does not work */
+    CHECK_WARNING, /* it works, and somebody should look at it */
+};
+
+/** What one check found. */
+struct check_report {
+    struct strbuf problems, doubts, notes; /* lines */
+    unsigned problem_count, doubt_count;
+    bool skipped; /* there is nothing to check: it is not shown */
+};
+
+typedef void (*check_fn)(const json_t *snapshot, struct check_report *report);
+
+struct check {
+    const char *category, *description;
+    const char *anchor; /* of the hint: with "l5d-" one of Linkerd's page, else of docs/check.md */
+    enum check_severity severity;
+    bool is_awaited; /* what is wrong may become right by waiting */
+    check_fn run;
+};
+
+/* ---- for checks ---- */
+
+void check_problem(struct check_report *report, const char *format, ...) PRINTF_LIKE(2, 3);
+/** Something could not be judged: a warning, whatever the check's severity. */
+void check_doubt(struct check_report *report, const char *format, ...) PRINTF_LIKE(2, 3);
+/** A line for a check that is all right. */
+void check_note(struct check_report *report, const char *format, ...) PRINTF_LIKE(2, 3);
+void check_skip(struct check_report *report);
+
+/** The member at a path like "spec/ports"; NULL when there is none. */
+const json_t *check_at(const json_t *object, const char *path);
+/** A text at a path; "" when there is none. */
+const char *check_text(const json_t *object, const char *path);
+/** What the API said. NULL when it could not be read, or was not asked for. */
+const json_t *check_fact(const json_t *side, const char *key);
+/** The items of a list that the API gave; NULL when it could not be read. */
+const json_t *check_items(const json_t *side, const char *key);
+/** The same, and a doubt where it could not be read. @param whose  cluster, for the text. */
+const json_t *check_needed_items(struct check_report *report, const json_t *side, const char *key, const char *whose);
+/** Why it could not be read; "" when it could, or was not asked for. */
+const char *check_fact_error(const json_t *side, const char *key);
+bool check_fact_is(const json_t *side, const char *key, enum err_code code);
+
+/* ---- running them ---- */
+
+/** All checks, in their order; the description of the last one is NULL. */
+extern const struct check checks[];
+
+/** Runs them. A fatal one that fails is the last.
+ *  @param[out] ret_result  new: {"success", "categories"} as `linkerd check -o json` prints it.
+ *  @param[out] ret_awaited  the first thing that waiting may cure; NULL when nothing. Borrowed from the result.
+ *  @return ERR_OK, ERR_NOMEM. */
+enum err_code check_run(const struct check *list, const json_t *snapshot, json_t **ret_result, const char **ret_awaited)
+    MUST_USE;
+/** Appends the result as `linkerd check` prints it. @param is_short  only what is not all right. */
+void check_write(const json_t *result, bool is_short, struct strbuf *text);
+
+/* ---- the checks themselves ---- */
+
+/* check_links.c */
+void check_link_type(const json_t *snapshot, struct check_report *report);
+void check_links_valid(const json_t *snapshot, struct check_report *report);
+void check_links_version(const json_t *snapshot, struct check_report *report);
+void check_links_served(const json_t *snapshot, struct check_report *report);
+/* check_access.c */
+void check_credentials(const json_t *snapshot, struct check_report *report);
+void check_endpoint_rights(const json_t *snapshot, struct check_report *report);
+void check_expiry(const json_t *snapshot, struct check_report *report);
+/* check_trust.c */
+void check_trust_anchors(const json_t *snapshot, struct check_report *report);
+/* check_agent.c */
+void check_agent_rights(const json_t *snapshot, struct check_report *report);
+void check_agent_running(const json_t *snapshot, struct check_report *report);
+void check_no_other_controller(const json_t *snapshot, struct check_report *report);
+/* check_mirrors.c */
+void check_gateways_alive(const json_t *snapshot, struct check_report *report);
+void check_mirror_endpoints(const json_t *snapshot, struct check_report *report);
+void check_orphans(const json_t *snapshot, struct check_report *report);
+void check_daisy_chains(const json_t *snapshot, struct check_report *report);
+/* check_gateways.c */
+void check_target_gateways(const json_t *snapshot, struct check_report *report);
+void check_own_gateways(const json_t *snapshot, struct check_report *report);

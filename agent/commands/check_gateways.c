@@ -1,0 +1,145 @@
+/* Whether gateways are set up so that services can be mirrored through them: those of the targets, and our own, when this cluster is itself a
+ * target. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/commands/check.h"
+#include "agent/commands/check_targets.h"
+#include "agent/commands/resource.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "mirror/names.h"
+
+enum { KEY_BYTES = 384 };
+
+static bool has_address(const json_t *service)
+{
+    const json_t *ingress = check_at(service, "status/loadBalancer/ingress");
+    return json_array_size(ingress) > 0 || json_array_size(check_at(service, "spec/externalIPs")) > 0;
+}
+
+static bool has_port(const json_t *service, const char *name)
+{
+    const json_t *port = NULL;
+    size_t index = 0;
+    json_array_foreach(check_at(service, "spec/ports"), index, port)
+    {
+        if (strcmp(check_text(port, "name"), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const char *annotation(const json_t *service, const char *key)
+{
+    const char *text = object_meta_entry(service, "annotations", key);
+    return text != NULL ? text : "";
+}
+
+static void judge_gateway(const json_t *service, const char *cluster, struct check_report *report)
+{
+    static const char *const ports[] = {L5D_GATEWAY_PORT_NAME, L5D_PROBE_PORT_NAME};
+    const char *namespace = object_meta_text(service, "namespace"), *name = object_meta_text(service, "name");
+    const char *period = annotation(service, L5D_PROBE_PERIOD);
+    uint64_t period_ms = 0;
+    unsigned before = report->problem_count;
+    if (!has_address(service))
+        check_problem(report, "* cluster %s: gateway %s/%s has no external address: is its load balancer ready?",
+                      cluster, namespace, name);
+    for (size_t i = 0; i < ARRAY_COUNT(ports); i++)
+        if (!has_port(service, ports[i]))
+            check_problem(report, "* cluster %s: gateway %s/%s has no port named %s", cluster, namespace, name,
+                          ports[i]);
+    if (annotation(service, L5D_GATEWAY_IDENTITY)[0] == '\0')
+        check_problem(report, "* cluster %s: gateway %s/%s lacks annotation %s", cluster, namespace, name,
+                      L5D_GATEWAY_IDENTITY);
+    if (annotation(service, L5D_PROBE_PATH)[0] == '\0')
+        check_problem(report, "* cluster %s: gateway %s/%s lacks annotation %s", cluster, namespace, name,
+                      L5D_PROBE_PATH);
+    if (text_parse_period_ms(period, &period_ms, NULL) != ERR_OK)
+        check_problem(report, "* cluster %s: gateway %s/%s: annotation %s is \"%.40s\", and should be seconds (\"3\")",
+                      cluster, namespace, name, L5D_PROBE_PERIOD, period);
+    if (report->problem_count == before)
+        check_note(report, "* %s: %s/%s", cluster, namespace, name);
+}
+
+static bool is_marked(const json_t *service)
+{
+    return annotation(service, L5D_MULTICLUSTER_GATEWAY)[0] != '\0' &&
+           object_meta_entry(service, "labels", L5D_MIRRORED_SERVICE) == NULL;
+}
+
+static const json_t *find_service(const json_t *services, const char *namespace, const char *name)
+{
+    const json_t *service = NULL;
+    size_t index = 0;
+    json_array_foreach(services, index, service)
+    {
+        if (strcmp(object_meta_text(service, "name"), name) == 0 &&
+            strcmp(object_meta_text(service, "namespace"), namespace) == 0)
+            return service;
+    }
+    return NULL;
+}
+
+/* Judges the gateway that an exported service names, once. @param judged  names of those that were, as an object. */
+static void judge_named(const json_t *services, const json_t *exported, const char *cluster, json_t *judged,
+                        struct check_report *report)
+{
+    const char *name = annotation(exported, L5D_GATEWAY_NAME), *namespace = annotation(exported, L5D_GATEWAY_NS);
+    char key[KEY_BYTES];
+    (void)snprintf(key, sizeof(key), "%s/%s", namespace, name);
+    if (name[0] == '\0' || namespace[0] == '\0' || json_object_get(judged, key) != NULL)
+        return;
+    const json_t *gateway = find_service(services, namespace, name);
+    if (json_object_set_new(judged, key, json_true()) != 0)
+        check_doubt(report, "out of memory");
+    if (gateway == NULL)
+        check_problem(report, "* cluster %s: exported service %s.%s references a gateway that does not exist: %s",
+                      cluster, object_meta_text(exported, "name"), object_meta_text(exported, "namespace"), key);
+    else if (!is_marked(gateway)) /* those are judged anyway */
+        judge_gateway(gateway, cluster, report);
+}
+
+/* @param by_name  whether exported services name their gateway: targets of 2.8's Secrets. */
+static void judge_all(const json_t *services, bool by_name, const char *cluster, struct check_report *report)
+{
+    json_t *judged = json_object();
+    const json_t *service = NULL;
+    size_t index = 0;
+    json_array_foreach(services, index, service)
+    {
+        if (is_marked(service))
+            judge_gateway(service, cluster, report);
+        if (by_name && object_meta_entry(service, "labels", L5D_MIRRORED_SERVICE) == NULL)
+            judge_named(services, service, cluster, judged, report);
+    }
+    json_decref(judged);
+}
+
+void check_target_gateways(const json_t *snapshot, struct check_report *report)
+{
+    const json_t *target = NULL;
+    size_t index = 0, seen = 0;
+    json_array_foreach(json_object_get(snapshot, "targets"), index, target)
+    {
+        const char *cluster = check_text(target, "cluster");
+        if (!target_concerns(target) || !target_answers(target))
+            continue;
+        seen++;
+        const json_t *services = check_needed_items(report, target, "services", cluster);
+        judge_all(services, json_object_get(target, "link") == NULL, cluster, report);
+    }
+    if (seen == 0)
+        check_skip(report);
+}
+
+void check_own_gateways(const json_t *snapshot, struct check_report *report)
+{
+    const json_t *services = check_items(json_object_get(snapshot, "source"), "services"), *service = NULL;
+    size_t index = 0, seen = 0;
+    json_array_foreach(services, index, service) seen += is_marked(service) ? 1 : 0;
+    if (seen == 0)
+        check_skip(report); /* it is no target */
+    judge_all(services, false, "source", report);
+}

@@ -1,0 +1,297 @@
+/* links: agent_commands */
+#include "check_scene.h"
+
+#include "agent/kube/setup.h"
+#include "base/mem.h"
+#include "sweep.h"
+
+static json_t *run(const json_t *snapshot)
+{
+    json_t *result = NULL;
+    const char *awaited = NULL;
+    assert_int_equal(check_run(checks, snapshot, &result, &awaited), ERR_OK);
+    return result;
+}
+
+static void all_is_right_in_a_healthy_set_up(void **state)
+{
+    (void)state;
+    json_t *snapshot = scene_healthy(), *result = run(snapshot);
+    const json_t *category = NULL, *entry = NULL;
+    size_t index = 0, inner = 0, seen = 0;
+    json_array_foreach(json_object_get(result, "categories"), index, category)
+    {
+        json_array_foreach(json_object_get(category, "checks"), inner, entry)
+        {
+            seen++;
+            if (strcmp(check_text(entry, "result"), "success") != 0)
+                fail_msg("%s: %s", check_text(entry, "description"), check_text(entry, "error"));
+        }
+    }
+    size_t all = 0;
+    while (checks[all].description != NULL)
+        all++;
+    assert_int_equal(seen, all); /* none is left out */
+    assert_true(json_is_true(json_object_get(result, "success")));
+    json_decref(result);
+    json_decref(snapshot);
+}
+
+/* One thing is wrong: which check says so, how, and in which words. */
+static const struct fault {
+    const char *path, *value; /* NULL value: taken away */
+    const char *check, *result, *words;
+} FAULTS[] = {
+    {"source/links", "{\"error\":\"list links in cluster west: 403 Forbidden\",\"code\":\"forbidden\"}",
+     "Link CRD exists", "error", "403 Forbidden"},
+    {"targets/0/link/spec/gatewayPort", "\"70000\"", "Link resources are valid", "error", "70000"},
+    {"cluster", "\"west\"", "Link resources are valid", NULL, NULL},
+    {"targets/0/link/metadata/annotations/linkerd.io~created-by", NULL, "Link and CLI versions match", "warning",
+     "unable to determine version"},
+    {"targets/0/link/metadata/annotations/linkerd.io~created-by", "\"svcmirror/cli 0.0.1\"",
+     "Link and CLI versions match", "warning", "link: 0.0.1"},
+    {"targets/0/problem", "\"kubeconfig: it has no server\"", "remote cluster access", "error",
+     "secret linkerd-multicluster/cluster-credentials-east: kubeconfig: it has no server"},
+    {"targets/0/version", "{\"error\":\"get /version in cluster east: timed out\",\"code\":\"timeout\"}",
+     "remote cluster access", "error", "timed out"},
+    {"targets/0/rights/watch services", "{\"value\":{\"status\":{\"allowed\":false}}}", "remote cluster access",
+     "error", "missing permission to watch services"},
+    {"targets/0/rights/watch services", "{\"error\":\"no reviews\",\"code\":\"not_found\"}", "remote cluster access",
+     "warning", "no reviews"},
+    {"targets/0/rights/list endpointslices", "{\"value\":{\"status\":{\"allowed\":false}}}", "endpoints of the targets",
+     "warning", "missing permission to list endpointslices"},
+    {"targets/0/credentials/0/until", "1789999999000000", "credentials of the targets", "warning",
+     "the token in secret"},
+    {"targets/0/credentials/0/until", "1790000600000000", "credentials of the targets", "warning",
+     "expires at 2026-09-21T"},
+    {"targets/0/trustRoots/value/data/ca-bundle.crt", "\"nonsense\"", "clusters share trust anchors", "error",
+     "not a PEM certificate"},
+    {"targets/0/trustRoots", "{\"error\":\"get configmaps: 403 Forbidden\",\"code\":\"forbidden\"}",
+     "clusters share trust anchors", "warning", "let its account get ConfigMap linkerd-identity-trust-roots"},
+    {"source/roles/value/items/0/rules/0", NULL, "service mirror controller has required permissions", "error",
+     "service account linkerd-multicluster/svcmirror may not get secrets in its namespace"},
+    {"source/clusterRoles/value/items/0/rules/0", NULL, "service mirror controller has required permissions", "error",
+     "may not create services in all namespaces"},
+    {"source/clusterRoles/value/items/0/rules/4", NULL, "service mirror controller has required permissions", "warning",
+     "may not create events"},
+    {"source/clusterRoleBindings/value/items/0/subjects/0/name", "\"other\"",
+     "service mirror controller has required permissions", "error", "may not list endpointslices.discovery.k8s.io"},
+    {"source/roles", "{\"error\":\"list roles: 403 Forbidden\",\"code\":\"forbidden\"}",
+     "service mirror controller has required permissions", "warning", "list roles: 403 Forbidden"},
+    {"source/deployments/value/items/0", NULL, "service mirror controllers are running", "error",
+     "svcmirror install --apply"},
+    {"source/deployments/value/items/0/status", "{}", "service mirror controllers are running", "error",
+     "no available replica"},
+    {"source/deployments/value/items/0/status/availableReplicas", "1", "service mirror controllers are running",
+     "warning", "1 of 2 replicas"},
+    {"source/deployments/value/items/0",
+     "{\"metadata\":{\"name\":\"controller-east\",\"namespace\":\"l\"},\"spec\":{\"template\":{\"metadata\":{"
+     "\"labels\":"
+     "{\"component\":\"controller\"}}}}}",
+     "extension is managing controllers", "warning", "deployment l/controller-east is Linkerd's own controller"},
+    {"source/agentGateways/value/0",
+     "{\"clusterName\":\"north\",\"gatewayNamespace\":\"a\",\"gatewayName\":\"b\",\"alive\":false,\"verdict\":\"dead\","
+     "\"reason\":\"Redirect\",\"advice\":\"let the Host route\"}",
+     "probe services able", "error", "cluster: [north], gateway: [a/b]: dead: Redirect: let the Host route"},
+    {"source/endpointSlices/value/items/0/endpoints", "[]", "all mirror services have endpoints", "error",
+     "Service web-east.demo mirrored from cluster [east] has no endpoints"},
+    {"source/endpointSlices", "{\"error\":\"list endpointslices: 403 Forbidden\",\"code\":\"forbidden\"}",
+     "all mirror services have endpoints", "warning", "403 Forbidden"},
+    {"source/services/value/items/0/metadata/labels/mirror.linkerd.io~cluster-name", "\"gone\"",
+     "all mirror services are part of a Link", "warning", "mirror service web-east.demo is not part of any Link"},
+    {"source/services/value/items/0/metadata/labels/mirror.linkerd.io~exported", "\"true\"",
+     "multicluster daisy chaining", "warning", "mirror service web-east.demo is exported"},
+    {"source/trafficSplits",
+     "{\"value\":{\"items\":[{\"metadata\":{\"name\":\"s\",\"namespace\":\"demo\"},\"spec\":{\"service\":\"apex\","
+     "\"backends\":"
+     "[{\"service\":\"web-east\"}]}}]}}",
+     "multicluster daisy chaining", "warning", "apex.demo routes to mirror service web-east.demo"},
+    {"targets/0/services/value/items/0/spec/ports/1", NULL, "remote: all referenced gateways", "warning",
+     "no port named mc-probe"},
+    {"targets/0/services/value/items/0/status", "{}", "remote: all referenced gateways", "warning",
+     "no external address"},
+    {"targets/0/services/value/items/0/metadata/annotations/mirror.linkerd.io~probe-period", "\"soon\"",
+     "remote: all referenced gateways", "warning", "\"soon\""},
+    {"source/services/value/items/1/metadata/annotations/mirror.linkerd.io~gateway-identity", NULL,
+     "all cluster gateways are valid", "warning", "gateway-identity"},
+    {"source/leases/value/items/0/spec/renewTime", "\"2026-09-21T14:00:00Z\"", "an agent serves every Link", "success",
+     ""},
+    {"source/agentLinks/value/0/problem", "\"no right to list services\"", "an agent serves every Link", "error",
+     "the agent says: no right to list services"},
+};
+
+/* '~' stands for the '/' of a key. */
+static void spoil(json_t *snapshot, const struct fault *fault)
+{
+    json_t *value = fault->value != NULL ? json_loads(fault->value, JSON_DECODE_ANY, NULL) : NULL;
+    const char *tilde = strchr(fault->path, '~');
+    if (tilde == NULL) {
+        scene_put(snapshot, fault->path, value);
+        return;
+    }
+    char parent[256], key[128];
+    const char *slash = strrchr(fault->path, '/');
+    (void)snprintf(parent, sizeof(parent), "%.*s", (int)(slash - fault->path), fault->path);
+    (void)snprintf(key, sizeof(key), "%s", slash + 1);
+    *strchr(key, '~') = '/';
+    json_t *at = snapshot;
+    for (char *step = strtok(parent, "/"); step != NULL; step = strtok(NULL, "/"))
+        at = json_is_array(at) ? json_array_get(at, (size_t)atoi(step)) : json_object_get(at, step);
+    assert_non_null(at);
+    assert_int_equal(value != NULL ? json_object_set_new(at, key, value) : json_object_del(at, key), 0);
+}
+
+static void each_fault_is_named_by_its_check(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(FAULTS); i++) {
+        const struct fault *fault = &FAULTS[i];
+        json_t *snapshot = scene_healthy();
+        spoil(snapshot, fault);
+        json_t *result = run(snapshot);
+        const json_t *entry = scene_find(result, fault->check);
+        if (fault->result == NULL && entry != NULL && strcmp(check_text(entry, "result"), "success") == 0)
+            entry = NULL;
+        else if (fault->result != NULL && (strcmp(check_text(entry, "result"), fault->result) != 0 ||
+                                           strstr(check_text(entry, "error"), fault->words) == NULL))
+            fail_msg("%s: %s: %s: %s", fault->path, fault->check, check_text(entry, "result"),
+                     check_text(entry, "error"));
+        bool failed = fault->result != NULL && strcmp(fault->result, "error") == 0;
+        if (fault->result != NULL)
+            assert_int_equal(json_is_true(json_object_get(result, "success")), !failed);
+        json_decref(result);
+        json_decref(snapshot);
+    }
+}
+
+static void nobody_serves_a_link(void **state)
+{
+    (void)state;
+    json_t *snapshot = scene_healthy();
+    scene_put(snapshot, "source/agentLinks", json_pack("{s:s, s:s}", "error", "503", "code", "busy"));
+    scene_put(snapshot, "source/leases/value/items/0/spec/renewTime", json_string("2026-09-21T14:00:00Z"));
+    json_t *result = run(snapshot);
+    const json_t *entry = scene_find(result, "an agent serves every Link");
+    assert_string_equal(check_text(entry, "result"), "error");
+    assert_non_null(
+        strstr(check_text(entry, "error"), "nobody holds Lease linkerd-multicluster/service-mirror-write-east"));
+    json_decref(result);
+    json_decref(snapshot);
+}
+
+static const json_t *trust_with(json_t *snapshot, const char *here, const char *there, json_t **ret_result)
+{
+    scene_put(snapshot, "source/trustRoots", scene_roots(here));
+    scene_put(snapshot, "targets/0/trustRoots", scene_roots(there));
+    *ret_result = run(snapshot);
+    return scene_find(*ret_result, "clusters share trust anchors");
+}
+
+static void one_root_in_both_bundles_is_enough(void **state)
+{
+    (void)state;
+    struct test_certificate one = test_certificate_make(SCENE_NOW_S + 3000LL * SCENE_DAY_S);
+    struct test_certificate other = test_certificate_make(SCENE_NOW_S + 3000LL * SCENE_DAY_S);
+    struct test_certificate ended = test_certificate_make(SCENE_NOW_S - 1);
+    char both[2 * sizeof(one.certificate)];
+    (void)snprintf(both, sizeof(both), "%s%s", other.certificate, one.certificate);
+    const struct {
+        const char *here, *there, *result, *words;
+    } CASES[] = {
+        {one.certificate, both, "success", ""},
+        {both, other.certificate, "success", ""},
+        {one.certificate, other.certificate, "error", "share no trust anchor"},
+        {ended.certificate, ended.certificate, "error", "has expired at"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        json_t *snapshot = scene_healthy(), *result = NULL;
+        const json_t *entry = trust_with(snapshot, CASES[i].here, CASES[i].there, &result);
+        assert_string_equal(check_text(entry, "result"), CASES[i].result);
+        assert_non_null(strstr(check_text(entry, "error"), CASES[i].words));
+        json_decref(result);
+        json_decref(snapshot);
+    }
+}
+
+static void roots_are_found_in_the_configuration_of_older_linkerds(void **state)
+{
+    (void)state;
+    struct test_certificate one = test_certificate_make(SCENE_NOW_S + 3000LL * SCENE_DAY_S);
+    json_t *quoted = json_string(one.certificate);
+    char *pem = json_dumps(quoted, JSON_ENCODE_ANY), values[3000], global[3000];
+    (void)snprintf(values, sizeof(values), "identityTrustAnchorsPEM: %s\n", pem);
+    (void)snprintf(global, sizeof(global), "{\"identityContext\":{\"trustAnchorsPem\":%s}}", pem);
+    json_t *snapshot = scene_healthy();
+    scene_put(snapshot, "source/trustRoots", NULL);
+    scene_put(snapshot, "source/linkerdConfig", json_pack("{s:{s:{s:s}}}", "value", "data", "values", values));
+    scene_put(snapshot, "targets/0/trustRoots", NULL);
+    scene_put(snapshot, "targets/0/linkerdConfig", json_pack("{s:{s:{s:s}}}", "value", "data", "global", global));
+    json_t *result = run(snapshot);
+    assert_string_equal(check_text(scene_find(result, "clusters share trust anchors"), "result"), "success");
+    json_decref(result);
+    json_decref(snapshot);
+    json_decref(quoted);
+    mem_free(pem); /* jansson allocates here too */
+}
+
+static void services_of_2_8_name_their_gateway(void **state)
+{
+    (void)state;
+    json_t *snapshot = scene_healthy();
+    scene_put(snapshot, "targets/0/link", NULL);
+    scene_put(snapshot, "targets/0/services/value/items/0", NULL);
+    json_t *result = run(snapshot);
+    const json_t *entry = scene_find(result, "remote: all referenced gateways");
+    assert_null(entry); /* the declaration is none: nothing is judged after a fatal failure */
+    json_decref(result);
+    scene_put(snapshot, "targets/0/declaration",
+              json_loads("{\"metadata\":{\"name\":\"s\",\"namespace\":\"l\",\"uid\":\"2\",\"annotations\":{"
+                         "\"mirror.linkerd.io/cluster-name\":\"east\",\"mirror.linkerd.io/remote-cluster-domain\":"
+                         "\"cluster.local\",\"mirror.linkerd.io/remote-cluster-l5d-ns\":\"linkerd\"}},\"type\":"
+                         "\"mirror.linkerd.io/remote-kubeconfig\"}",
+                         0, NULL));
+    result = run(snapshot);
+    entry = scene_find(result, "remote: all referenced gateways");
+    assert_non_null(
+        strstr(check_text(entry, "error"), "web.demo references a gateway that does not exist: ambassador/ambassador"));
+    json_decref(result);
+    json_decref(snapshot);
+}
+
+static enum err_code run_once(void *context)
+{
+    json_t *result = NULL;
+    const char *awaited = NULL;
+    enum err_code code = check_run(checks, context, &result, &awaited);
+    json_decref(result);
+    return code;
+}
+
+static void no_allocation_is_taken_for_granted(void **state)
+{
+    (void)state;
+    json_t *snapshot = scene_healthy();
+    (void)sweep(run_once, snapshot);
+    json_decref(snapshot);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    kube_setup();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_is_right_in_a_healthy_set_up),
+        cmocka_unit_test(each_fault_is_named_by_its_check),
+        cmocka_unit_test(nobody_serves_a_link),
+        cmocka_unit_test(one_root_in_both_bundles_is_enough),
+        cmocka_unit_test(roots_are_found_in_the_configuration_of_older_linkerds),
+        cmocka_unit_test(services_of_2_8_name_their_gateway),
+        cmocka_unit_test(no_allocation_is_taken_for_granted),
+    };
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}
