@@ -9,6 +9,7 @@
  *     targets[]                              cluster, declaredBy, namespace, linkerdNamespace, secret, link (or null), problem (why its credentials
  *                                            cannot be used, or absent), credentials[] (kind, from, until), facts of the target
  *
+ * Sides have `ahead` too: by how many seconds their API server's clock is ahead of ours, where it says so.
  * A fact is {"value": what the API said} or {"error": text, "code": err_code_name()}. */
 #pragma once
 
@@ -88,6 +89,7 @@ void check_links_served(const json_t *snapshot, struct check_report *report);
 /* check_access.c */
 void check_credentials(const json_t *snapshot, struct check_report *report);
 void check_endpoint_rights(const json_t *snapshot, struct check_report *report);
+void check_clocks(const json_t *snapshot, struct check_report *report);
 void check_expiry(const json_t *snapshot, struct check_report *report);
 /* check_trust.c */
 void check_trust_anchors(const json_t *snapshot, struct check_report *report);
@@ -100,6 +102,8 @@ void check_gateways_alive(const json_t *snapshot, struct check_report *report);
 void check_mirror_endpoints(const json_t *snapshot, struct check_report *report);
 void check_orphans(const json_t *snapshot, struct check_report *report);
 void check_daisy_chains(const json_t *snapshot, struct check_report *report);
+/* check_edge_stack.c */
+void check_edge_stack(const json_t *snapshot, struct check_report *report);
 /* check_gateways.c */
 void check_target_gateways(const json_t *snapshot, struct check_report *report);
 void check_own_gateways(const json_t *snapshot, struct check_report *report);

@@ -102,6 +102,35 @@ void check_endpoint_rights(const json_t *snapshot, struct check_report *report)
     (void)each_target(snapshot, target_answers, judge_endpoint_rights, report);
 }
 
+/* ---- clocks ---- */
+
+/* What Linkerd's identity allows: certificates are made for as much before now. */
+enum { ALLOWED_SKEW_S = 20 };
+
+void check_clocks(const json_t *snapshot, struct check_report *report)
+{
+    const json_t *here = check_at(snapshot, "source/ahead"), *target = NULL;
+    size_t index = 0, seen = 0;
+    json_array_foreach(json_object_get(snapshot, "targets"), index, target)
+    {
+        const json_t *there = json_object_get(target, "ahead");
+        if (!json_is_integer(here) || !json_is_integer(there) || !target_concerns(target))
+            continue;
+        seen++;
+        json_int_t skew = json_integer_value(there) - json_integer_value(here);
+        if (skew > ALLOWED_SKEW_S || skew < -ALLOWED_SKEW_S)
+            check_problem(
+                report,
+                "* cluster %s: its clock is %lld s %s the source's: proxies refuse certificates that are not valid "
+                "yet: let both follow the same time",
+                check_text(target, "cluster"), skew < 0 ? -skew : skew, skew < 0 ? "behind" : "ahead of");
+        else
+            check_note(report, "* %s", check_text(target, "cluster"));
+    }
+    if (seen == 0)
+        check_skip(report);
+}
+
 /* ---- how long they last ---- */
 
 static void judge_credential(const json_t *target, const json_t *credential, int64_t now_us,

@@ -33,7 +33,10 @@ const struct check checks[] = {
     {OURS, "an agent serves every Link", "links-served", CHECK_ERROR, true, check_links_served},
     {OURS, "endpoints of the targets may be read", "endpoint-rights", CHECK_WARNING, false, check_endpoint_rights},
     {OURS, "credentials of the targets last", "credentials-last", CHECK_WARNING, false, check_expiry},
+    {OURS, "clocks of the clusters agree", "clocks-agree", CHECK_WARNING, false, check_clocks},
     {"linkerd-multicluster-target", "all cluster gateways are valid", "l5d-multicluster-gateways-exist", CHECK_WARNING,
      false, check_own_gateways},
+    {"linkerd-multicluster-target", "Edge Stack is set up as a gateway", "edge-stack-set-up", CHECK_WARNING, false,
+     check_edge_stack},
     {0},
 };

@@ -307,6 +307,8 @@ static enum err_code read_page(struct session_read *read, const char *token, str
 static void on_read(struct kube_request *request, json_t *object, const struct kube_failure *failure)
 {
     struct session_read *read = request->context;
+    read->date_s = request->date_s;
+    read->came_s = session_wall_us(read->session) / 1000000;
     struct err error = failure != NULL ? failure->error : (struct err){0};
     const char *token = json_string_value(json_object_get(json_object_get(object, "metadata"), "continue"));
     if (failure == NULL && object == NULL)

@@ -50,6 +50,8 @@ struct session_read {
     /* -- result -- */
     json_t *value;    /* new reference; NULL when it could not be read */
     struct err error; /* why not */
+    int64_t date_s;   /* what the server's clock said; 0: unknown */
+    int64_t came_s;   /* what ours said then */
     /* -- private -- */
     struct session *session;
     struct kube_request request;

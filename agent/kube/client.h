@@ -80,6 +80,8 @@ struct kube_request {
     /* `object` is the decoded answer (borrowed; NULL when the body was empty); `failure` is NULL on 2xx. */
     void (*on_done)(struct kube_request *request, json_t *object, const struct kube_failure *failure);
     void *context;
+    /* -- result -- */
+    int64_t date_s; /* the server's clock when it answered, seconds since 1970; 0 when it did not say */
     /* -- private -- */
     struct kube_client *client;
     struct http_call call;

@@ -86,6 +86,7 @@ static void on_answer(struct http_call *call, const struct err *error)
     }
     bool good = error == NULL && call->status >= 200 && call->status < 300;
     json_t *object = good ? parse(call, &own) : NULL;
+    request->date_s = error == NULL ? call->date_s : 0;
     if (good && own.code == ERR_OK)
         finish(request, object, NULL);
     else

@@ -84,6 +84,7 @@ struct http_call {
     struct strbuf body; /* collected; of a non-2xx answer to a streaming call its first 64 KiB */
     char content_type[64];
     int64_t retry_after_ms; /* -1 when absent */
+    int64_t date_s;         /* the server's clock when it answered, seconds since 1970; 0 when it did not say */
     char warning[256];      /* first Warning header, "" when none (RFC 7234 299) */
     char peer[64];          /* "ip:port" connected to, "" when never connected */
     uint64_t received_bytes;

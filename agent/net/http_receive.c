@@ -81,6 +81,10 @@ static void note_header(const struct http_transfer *transfer, const char *line, 
         (void)header_value(line, bytes, "warning", call->warning, sizeof(call->warning));
     if (header_value(line, bytes, "retry-after", value, sizeof(value)) > 0)
         call->retry_after_ms = parse_retry_after_ms(transfer->origin->http->loop, value);
+    if (header_value(line, bytes, "date", value, sizeof(value)) > 0) {
+        int64_t date_s = (int64_t)curl_getdate(value, NULL);
+        call->date_s = date_s > 0 ? date_s : 0;
+    }
 }
 
 size_t http_receive_header(char *line, size_t size, size_t count, void *context)
@@ -100,6 +104,7 @@ size_t http_receive_header(char *line, size_t size, size_t count, void *context)
     if (bytes > 5 && memcmp(line, "HTTP/", 5) == 0) { /* the headers of an answer begin, perhaps after a 1xx */
         call->status = 0;
         call->retry_after_ms = -1;
+        call->date_s = 0;
         call->content_type[0] = call->warning[0] = '\0';
     } else if (bytes > 2) {
         note_header(transfer, line, bytes);

@@ -114,6 +114,25 @@ static const struct fault {
      "remote: all referenced gateways", "warning", "\"soon\""},
     {"source/services/value/items/1/metadata/annotations/mirror.linkerd.io~gateway-identity", NULL,
      "all cluster gateways are valid", "warning", "gateway-identity"},
+    {"targets/0/ahead", "40", "clocks of the clusters agree", "warning", "39 s ahead of the source's"},
+    {"targets/0/ahead", "-30", "clocks of the clusters agree", "warning", "31 s behind the source's"},
+    {"source/hosts/value/items/1/spec/requestPolicy", NULL, "Edge Stack", "warning",
+     "host e/wildcard: requestPolicy.insecure.action is \"Redirect\""},
+    {"source/hosts/value/items", "[{\"metadata\":{\"name\":\"one\"},\"spec\":{\"hostname\":\"example.com\"}}]",
+     "Edge Stack", "warning", "no Host has hostname"},
+    {"source/hosts/value/items", "[]", "Edge Stack", "success", ""},
+    {"source/mappings/value/items/0", NULL, "Edge Stack", "warning", "\"/ready\": probes find no route"},
+    {"source/mappings/value/items/0/spec/hostname", NULL, "Edge Stack", "warning",
+     "mapping e/health: hostname is \"\""},
+    {"source/mappings/value/items/0/spec/rewrite", NULL, "Edge Stack", "warning", "rewrite is \"\""},
+    {"source/mappings/value/items/0/spec/service", "\"localhost\"", "Edge Stack", "warning", "must be localhost:8877"},
+    {"source/mappings/value/items/0/spec/bypass_auth", "false", "Edge Stack", "warning", "bypass_auth"},
+    {"source/modules/value/items/0", NULL, "Edge Stack", "warning", "add_linkerd_headers"},
+    {"source/modules/value/items/1", "{\"metadata\":{\"name\":\"ambassador\",\"namespace\":\"f\"}}", "Edge Stack",
+     "warning", "there are 2 Modules"},
+    {"source/listeners/value/items/0", NULL, "Edge Stack", "warning", "no Listener has port 8080"},
+    {"source/mappings", "{\"error\":\"list mappings: 404\",\"code\":\"not_found\"}", "Edge Stack", "warning",
+     "cannot be judged: list mappings: 404"},
     {"source/leases/value/items/0/spec/renewTime", "\"2026-09-21T14:00:00Z\"", "an agent serves every Link", "success",
      ""},
     {"source/agentLinks/value/0/problem", "\"no right to list services\"", "an agent serves every Link", "error",
@@ -234,6 +253,29 @@ static void roots_are_found_in_the_configuration_of_older_linkerds(void **state)
     mem_free(pem); /* jansson allocates here too */
 }
 
+static void edge_stack_of_before_emissary_2(void **state)
+{
+    (void)state;
+    json_t *snapshot = scene_healthy();
+    scene_put(snapshot, "source/hostsV2", json_incref(json_object_get(json_object_get(snapshot, "source"), "hosts")));
+    scene_put(snapshot, "source/modulesV2",
+              json_incref(json_object_get(json_object_get(snapshot, "source"), "modules")));
+    scene_put(snapshot, "source/mappingsV2",
+              json_incref(json_object_get(json_object_get(snapshot, "source"), "mappings")));
+    scene_put(snapshot, "source/mappings", NULL);
+    scene_put(snapshot, "source/listeners", NULL);
+    scene_put(snapshot, "source/mappingsV2/value/items/0/spec/hostname", NULL);
+    json_t *result = run(snapshot);
+    assert_string_equal(check_text(scene_find(result, "Edge Stack"), "result"), "success");
+    json_decref(result);
+    scene_put(snapshot, "source/mappingsV2/value/items/0/spec/host", json_string("*"));
+    result = run(snapshot);
+    assert_non_null(
+        strstr(check_text(scene_find(result, "Edge Stack"), "error"), "host is \"*\", and must be left out"));
+    json_decref(result);
+    json_decref(snapshot);
+}
+
 static void services_of_2_8_name_their_gateway(void **state)
 {
     (void)state;
@@ -290,6 +332,7 @@ int main(void)
         cmocka_unit_test(nobody_serves_a_link),
         cmocka_unit_test(one_root_in_both_bundles_is_enough),
         cmocka_unit_test(roots_are_found_in_the_configuration_of_older_linkerds),
+        cmocka_unit_test(edge_stack_of_before_emissary_2),
         cmocka_unit_test(services_of_2_8_name_their_gateway),
         cmocka_unit_test(no_allocation_is_taken_for_granted),
     };

@@ -1,0 +1,187 @@
+"""`svcmirror check` on real API servers: all is right, then one thing at a time is not, and the check that is for it says so."""
+import contextlib
+import json
+import subprocess
+import time
+
+import pytest
+from cluster.agent import default_binary
+from cluster.target import AGENT_NAMESPACE
+from cluster.wait import wait_until
+
+pytestmark = pytest.mark.usefixtures("link_crd")
+READER = ("services", "endpointslices", "configmaps")
+MIRROR = "mirror.linkerd.io/"
+RBAC = "service mirror controller has required permissions"
+
+
+def run(source, *argv, wait="20s"):
+    return subprocess.run([default_binary(), "check", "--kubeconfig", source.admin_kubeconfig, "--wait", wait, *argv], text=True, capture_output=True,
+                          timeout=120, check=False)
+
+
+def checks(source, *argv, wait="0"):
+    result = run(source, "-o", "json", *argv, wait=wait)
+    said = json.loads(result.stdout)
+    assert said["success"] == (result.returncode == 0), result.stdout
+    return {one["description"].split("\n")[0]: one for category in said["categories"] for one in category["checks"]}
+
+
+def wrong(source, *argv):
+    return {name: (one["result"], one["error"]) for name, one in checks(source, *argv).items() if one["result"] != "success"}
+
+
+def trust(cluster, pem):
+    cluster.ensure_namespace("linkerd")
+    cluster.api.apply("configmaps", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "linkerd-identity-trust-roots", "namespace": "linkerd"},
+                                     "data": {"ca-bundle.crt": pem}})
+
+
+@pytest.fixture
+def healthy(source, east, agent):
+    """A source with an installed agent, and one linked target whose gateway answers and which exports a service."""
+    installed = subprocess.run([default_binary(), "install", "--apply", "--replicas", "1", "--kubeconfig", source.admin_kubeconfig], text=True,
+                               capture_output=True, check=False)
+    assert installed.returncode == 0, installed.stderr
+    available(source, 1)
+    root = source.pki.read("ca.crt")
+    trust(source, root)
+    trust(east, root)
+    source.ensure_namespace("demo")
+    east.gateway.start()
+    east.gateway_service()
+    east.export_labelled("web")
+    east.link(source, kubeconfig=east.reader_kubeconfig(READER, "check-reader"))
+    source.api.patch("links", "east", {"metadata": {"annotations": {"linkerd.io/created-by": "linkerd/cli edge-26.8.3"}}}, AGENT_NAMESPACE)
+    one = agent()
+    wait_until(lambda: source.ready_addresses("web-east", "demo"), 20, "the mirror is ready")
+    yield one
+    for cluster in (source, east):
+        cluster.api.delete("configmaps", "linkerd-identity-trust-roots", "linkerd")
+    one.stop()
+    subprocess.run([default_binary(), "uninstall", "--yes", "--kubeconfig", source.admin_kubeconfig], check=True, capture_output=True)
+
+
+def available(source, replicas):
+    """Nobody runs pods here: the Deployment's status is told by hand."""
+    source.api.patch("deployments", "svcmirror", {"status": {"replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas}}, AGENT_NAMESPACE,
+                     "status")
+
+
+@contextlib.contextmanager
+def changed(cluster, kind, name, namespace, patch, subresource=None):
+    """Another object for a while."""
+    before = cluster.api.get(kind, name, namespace)
+    more = (subresource,) if subresource else ()
+    cluster.api.patch(kind, name, patch, namespace, *more)
+    yield
+    back = {"metadata": {key: before["metadata"].get(key) for key in ("labels", "annotations")},
+            **{key: before[key] for key in ("spec", "data", "rules") if key in before}}
+    cluster.api.patch(kind, name, {"status": before["status"]} if subresource else back, namespace, *more)
+
+
+def test_one_fault_at_a_time_is_named_by_its_check(source, east, healthy):
+    table = run(source)
+    assert table.returncode == 0 and "\u00d7" not in table.stdout and "\u203c" not in table.stdout, table.stdout + table.stderr
+    assert "\u221a clusters share trust anchors\n    * east: " in table.stdout
+    assert table.stdout.endswith("\nStatus check results are \u221a\n")
+
+    # A right of the agent.
+    rules = source.api.get("clusterroles", "svcmirror")["rules"]
+    with changed(source, "clusterroles", "svcmirror", None, {"rules": rules[1:]}):
+        assert wrong(source) == {RBAC: ("error", "\n".join(
+            f"* service account {AGENT_NAMESPACE}/svcmirror may not {verb} services in all namespaces: `svcmirror install --apply` gives the right"
+            for verb in rules[0]["verbs"]))}
+
+    # The trust of the target: another root, and one that overlaps.
+    foreign, root = east.pki.read("ca.crt"), source.pki.read("ca.crt")
+    assert foreign != root
+    trust(east, foreign)
+    assert [(name, one[0]) for name, one in wrong(source).items()] == [("clusters share trust anchors", "error")]
+    trust(east, foreign + root)
+    assert wrong(source) == {}
+    trust(east, root)
+
+    # The target's gateway: no address, no port for probes.
+    with changed(east, "services", "ambassador", "ambassador", {"status": {"loadBalancer": {"ingress": None}}}, "status"):
+        found = wrong(source)["remote: all referenced gateways are valid"]
+        assert found[0] == "warning" and "cluster east: gateway ambassador/ambassador has no external address" in found[1]
+
+    # A chain: the mirror is exported again.
+    with changed(source, "services", "web-east", "demo", {"metadata": {"labels": {MIRROR + "exported": "true"}}}):
+        assert wrong(source)["multicluster daisy chaining is avoided"][0] == "warning"
+    wait_until(lambda: MIRROR + "exported" not in source.api.get("services", "web-east", "demo")["metadata"]["labels"], 10, "the mirror is as before")
+
+    # A mirror of a cluster that is not linked.
+    source.service("old-gone", "demo", labels={MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "gone"})
+    found = wrong(source)
+    assert "old-gone.demo is not part of any Link" in found["all mirror services are part of a Link"][1]
+    assert "old-gone.demo mirrored from cluster [gone] has no endpoints" in found["all mirror services have endpoints"][1]
+    assert wrong(source, "--cluster-name", "east") == {}
+    source.api.delete("services", "old-gone", "demo")
+
+    # The agent's Deployment.
+    available(source, 0)
+    assert wrong(source) == {"service mirror controllers are running": ("error", f"deployment {AGENT_NAMESPACE}/svcmirror has no available replica")}
+    available(source, 1)
+
+
+def test_the_target_s_side_fails(source, east, healthy):
+    # The account may read less than it must.
+    east.api.patch("clusterroles", "check-reader", {"rules": [{"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list"]}]})
+    found = wrong_when(source, "endpoints of the targets may be read")
+    assert "missing permission to watch services" in found["remote cluster access credentials are valid"][1]
+    assert found["endpoints of the targets may be read"][0] == "warning"
+    assert found["clusters share trust anchors"][0] == "warning"  # not known is not wrong
+    east.reader_kubeconfig(READER, "check-reader")
+
+    # The gateway dies.
+    east.gateway.stop()
+    found = wrong_when(source, "probe services able to communicate with all gateway mirrors")
+    assert "cluster: [east], gateway: [" in found["probe services able to communicate with all gateway mirrors"][1]
+    east.gateway.start()
+
+    # Nobody answers there: that costs the time of one request, and is told once.
+    east.network.drop(*api_address(east))
+    began = time.monotonic()
+    found = wrong(source, "--timeout", "2s")
+    assert time.monotonic() - began < 15
+    assert "cluster east" in found["remote cluster access credentials are valid"][1]
+    assert "clusters share trust anchors" not in found
+    east.network.heal()
+
+    # The agent ends: its Lease is given back.
+    healthy.stop()
+    assert "no agent serves it" in wrong_when(source, "an agent serves every Link")["an agent serves every Link"][1]
+
+
+def api_address(target):
+    host, port = target.server.split("//")[1].split(":")
+    return host, int(port)
+
+
+def wrong_when(source, name):
+    """What is wrong, once this is."""
+    found = {}
+
+    def is_wrong():
+        found.clear()
+        found.update(wrong(source))
+        return name in found
+
+    wait_until(is_wrong, 30, f"{name} is wrong", 0.2)
+    return found
+
+
+def test_a_thousand_mirrors_are_checked_in_under_five_seconds(source, east, healthy):
+    names = [f"s{i}" for i in range(1000)]
+    labels = {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}
+    for name in names:
+        east.export_labelled(name)
+    wait_until(lambda: len(source.api.list("endpointslices", "demo", ",".join(f"{k}={v}" for k, v in labels.items()))) >= 1000, 120, "all are mirrored", 1)
+    began = time.monotonic()
+    result = run(source, "-o", "json", wait="0")
+    took = time.monotonic() - began
+    print(f"1,000 mirrors checked in {took:.2f} s")
+    assert result.returncode == 0, result.stdout
+    assert took < 5
