@@ -9,6 +9,7 @@
  *     targets[]                              cluster, declaredBy, namespace, linkerdNamespace, secret, link (or null), problem (why its credentials
  *                                            cannot be used, or absent), credentials[] (kind, from, until), facts of the target
  *
+ * The source has gatewayPods too: for each of its own gateways ("namespace/name") the fact of its pods.
  * Sides have `ahead` too: by how many seconds their API server's clock is ahead of ours, where it says so.
  * A fact is {"value": what the API said} or {"error": text, "code": err_code_name()}. */
 #pragma once
@@ -106,4 +107,7 @@ void check_daisy_chains(const json_t *snapshot, struct check_report *report);
 void check_edge_stack(const json_t *snapshot, struct check_report *report);
 /* check_gateways.c */
 void check_target_gateways(const json_t *snapshot, struct check_report *report);
+/** Whether it marks itself as a gateway, and is no mirror of one. */
+bool check_is_gateway(const json_t *service);
+void check_sidecars(const json_t *snapshot, struct check_report *report);
 void check_own_gateways(const json_t *snapshot, struct check_report *report);

@@ -63,7 +63,7 @@ static void judge_gateway(const json_t *service, const char *cluster, struct che
         check_note(report, "* %s: %s/%s", cluster, namespace, name);
 }
 
-static bool is_marked(const json_t *service)
+bool check_is_gateway(const json_t *service)
 {
     return annotation(service, L5D_MULTICLUSTER_GATEWAY)[0] != '\0' &&
            object_meta_entry(service, "labels", L5D_MIRRORED_SERVICE) == NULL;
@@ -97,7 +97,7 @@ static void judge_named(const json_t *services, const json_t *exported, const ch
     if (gateway == NULL)
         check_problem(report, "* cluster %s: exported service %s.%s references a gateway that does not exist: %s",
                       cluster, object_meta_text(exported, "name"), object_meta_text(exported, "namespace"), key);
-    else if (!is_marked(gateway)) /* those are judged anyway */
+    else if (!check_is_gateway(gateway)) /* those are judged anyway */
         judge_gateway(gateway, cluster, report);
 }
 
@@ -109,7 +109,7 @@ static void judge_all(const json_t *services, bool by_name, const char *cluster,
     size_t index = 0;
     json_array_foreach(services, index, service)
     {
-        if (is_marked(service))
+        if (check_is_gateway(service))
             judge_gateway(service, cluster, report);
         if (by_name && object_meta_entry(service, "labels", L5D_MIRRORED_SERVICE) == NULL)
             judge_named(services, service, cluster, judged, report);
@@ -138,8 +138,57 @@ void check_own_gateways(const json_t *snapshot, struct check_report *report)
 {
     const json_t *services = check_items(json_object_get(snapshot, "source"), "services"), *service = NULL;
     size_t index = 0, seen = 0;
-    json_array_foreach(services, index, service) seen += is_marked(service) ? 1 : 0;
+    json_array_foreach(services, index, service) seen += check_is_gateway(service) ? 1 : 0;
     if (seen == 0)
         check_skip(report); /* it is no target */
     judge_all(services, false, "source", report);
+}
+
+/* ---- their pods ---- */
+
+static bool has_container(const json_t *pod, const char *list, const char *name)
+{
+    const json_t *container = NULL;
+    size_t index = 0;
+    json_array_foreach(check_at(pod, list), index, container)
+    {
+        if (strcmp(check_text(container, "name"), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void judge_pod(const json_t *pod, struct check_report *report)
+{
+    static const char proxy[] = "linkerd-proxy";
+    const char *namespace = object_meta_text(pod, "namespace"), *name = object_meta_text(pod, "name");
+    /* Kubernetes' own sidecars are init containers that go on. */
+    if (!has_container(pod, "spec/containers", proxy) && !has_container(pod, "spec/initContainers", proxy))
+        check_problem(report,
+                      "* pod %s/%s of the gateway has no container %s: inject it, and let its pods be made anew",
+                      namespace, name, proxy);
+    else if (strcmp(annotation(pod, "config.linkerd.io/enable-gateway"), "true") != 0)
+        check_problem(report, "* pod %s/%s of the gateway lacks annotation config.linkerd.io/enable-gateway: \"true\"",
+                      namespace, name);
+}
+
+void check_sidecars(const json_t *snapshot, struct check_report *report)
+{
+    const json_t *source = json_object_get(snapshot, "source"), *service = NULL, *pod = NULL;
+    const json_t *pods_of = json_object_get(source, "gatewayPods");
+    size_t index = 0, inner = 0;
+    json_array_foreach(check_items(source, "services"), index, service)
+    {
+        char key[KEY_BYTES];
+        (void)snprintf(key, sizeof(key), "%s/%s", object_meta_text(service, "namespace"),
+                       object_meta_text(service, "name"));
+        if (!check_is_gateway(service) || json_object_get(pods_of, key) == NULL)
+            continue; /* without a selector nobody knows its pods */
+        const json_t *pods = check_needed_items(report, pods_of, key, "source");
+        if (pods != NULL && json_array_size(pods) == 0)
+            check_problem(report, "* gateway %s has no pods", key);
+        json_array_foreach(pods, inner, pod) judge_pod(pod, report);
+    }
+    if (json_object_size(pods_of) == 0)
+        check_skip(report);
 }

@@ -36,6 +36,7 @@ const struct check checks[] = {
     {OURS, "clocks of the clusters agree", "clocks-agree", CHECK_WARNING, false, check_clocks},
     {"linkerd-multicluster-target", "all cluster gateways are valid", "l5d-multicluster-gateways-exist", CHECK_WARNING,
      false, check_own_gateways},
+    {"linkerd-multicluster-target", "gateways have their proxy", "gateway-proxy", CHECK_WARNING, false, check_sidecars},
     {"linkerd-multicluster-target", "Edge Stack is set up as a gateway", "edge-stack-set-up", CHECK_WARNING, false,
      check_edge_stack},
     {0},
