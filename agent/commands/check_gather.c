@@ -195,6 +195,12 @@ static enum err_code complete_gateways(json_t *source, const char *namespace)
         if (code == ERR_OK && strcmp(object_meta_text(slice, "namespace"), namespace) == 0)
             code = gateway_records_take_slice(records, slice);
     }
+    bool by_mirrors = code == ERR_OK && gateway_records_need_mirrors(records);
+    json_array_foreach(check_items(source, "endpointSlices"), index, slice)
+    {
+        if (code == ERR_OK && by_mirrors)
+            code = gateway_records_take_mirror_slice(records, slice);
+    }
     json_t *gateways = code == ERR_OK ? gateway_records_json(records) : NULL;
     gateway_records_free(records);
     if (gateways == NULL)
