@@ -117,10 +117,13 @@ static void tell_ignored(const struct options *options)
 static enum exit_code run(const struct options *options)
 {
     const char *wanted = options_text(options, "cluster-name");
+    uint64_t timeout_ms = options_get(options, "timeout")->number;
     const struct check_query query = {.namespace = options_text(options, "namespace"),
                                       .linkerd_namespace = options_text(options, "linkerd-namespace"),
                                       .cluster = wanted != NULL ? wanted : "",
-                                      .timeout_ms = (uint32_t)options_get(options, "timeout")->number};
+                                      .timeout_ms = timeout_ms < 1            ? 1
+                                                    : timeout_ms < UINT32_MAX ? (uint32_t)timeout_ms
+                                                                              : UINT32_MAX};
     struct session *session = NULL;
     struct cluster *cluster = NULL;
     struct err error = {0};

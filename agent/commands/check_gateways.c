@@ -82,23 +82,44 @@ static const json_t *find_service(const json_t *services, const char *namespace,
     return NULL;
 }
 
+/* Judges a gateway that somebody names. */
+static void judge_named(const json_t *services, const char *namespace, const char *name, const char *by,
+                        const char *cluster, struct check_report *report)
+{
+    const json_t *gateway = find_service(services, namespace, name);
+    if (gateway == NULL)
+        check_problem(report, "* cluster %s: %s references a gateway that does not exist: %s/%s", cluster, by,
+                      namespace, name);
+    else if (!check_is_gateway(gateway)) /* those are judged anyway */
+        judge_gateway(gateway, cluster, report);
+}
+
 /* Judges the gateway that an exported service names, once. @param judged  names of those that were, as an object. */
-static void judge_named(const json_t *services, const json_t *exported, const char *cluster, json_t *judged,
-                        struct check_report *report)
+static void judge_exported(const json_t *services, const json_t *exported, const char *cluster, json_t *judged,
+                           struct check_report *report)
 {
     const char *name = annotation(exported, L5D_GATEWAY_NAME), *namespace = annotation(exported, L5D_GATEWAY_NS);
-    char key[KEY_BYTES];
+    char key[KEY_BYTES], by[KEY_BYTES];
     (void)snprintf(key, sizeof(key), "%s/%s", namespace, name);
     if (name[0] == '\0' || namespace[0] == '\0' || json_object_get(judged, key) != NULL)
         return;
-    const json_t *gateway = find_service(services, namespace, name);
     if (json_object_set_new(judged, key, json_true()) != 0)
         check_doubt(report, "out of memory");
-    if (gateway == NULL)
-        check_problem(report, "* cluster %s: exported service %s.%s references a gateway that does not exist: %s",
-                      cluster, object_meta_text(exported, "name"), object_meta_text(exported, "namespace"), key);
-    else if (!check_is_gateway(gateway)) /* those are judged anyway */
-        judge_gateway(gateway, cluster, report);
+    (void)snprintf(by, sizeof(by), "exported service %s.%s", object_meta_text(exported, "name"),
+                   object_meta_text(exported, "namespace"));
+    judge_named(services, namespace, name, by, cluster, report);
+}
+
+/* The one that a Link names by an annotation, as "namespace/name". */
+static void judge_link_gateway(const json_t *services, const json_t *target, struct check_report *report)
+{
+    const char *named = annotation(json_object_get(target, "link"), LINK_GATEWAY), *slash = strchr(named, '/');
+    char namespace[KEY_BYTES];
+    if (slash == NULL || services == NULL)
+        return;
+    (void)snprintf(namespace, sizeof(namespace), "%.*s", (int)(slash - named), named);
+    judge_named(services, namespace, slash + 1, check_text(target, "declaredBy"), check_text(target, "cluster"),
+                report);
 }
 
 /* @param by_name  whether exported services name their gateway: targets of 2.8's Secrets. */
@@ -112,7 +133,7 @@ static void judge_all(const json_t *services, bool by_name, const char *cluster,
         if (check_is_gateway(service))
             judge_gateway(service, cluster, report);
         if (by_name && object_meta_entry(service, "labels", L5D_MIRRORED_SERVICE) == NULL)
-            judge_named(services, service, cluster, judged, report);
+            judge_exported(services, service, cluster, judged, report);
     }
     json_decref(judged);
 }
@@ -129,6 +150,7 @@ void check_target_gateways(const json_t *snapshot, struct check_report *report)
         seen++;
         const json_t *services = check_needed_items(report, target, "services", cluster);
         judge_all(services, json_object_get(target, "link") == NULL, cluster, report);
+        judge_link_gateway(services, target, report);
     }
     if (seen == 0)
         check_skip(report);

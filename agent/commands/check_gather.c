@@ -282,11 +282,14 @@ static enum err_code read_source(struct session *session, struct cluster *cluste
 
 /* ---- the targets ---- */
 
-static enum err_code parse_kubeconfig(struct arena *arena, const json_t *target, const json_t *secrets,
+static enum err_code parse_kubeconfig(struct arena *arena, const json_t *target, const json_t *source,
                                       struct kubeconfig *ret_config, struct err *reterr)
 {
+    const json_t *secrets = check_items(source, "secrets");
     const char *encoded = target_kubeconfig(target, secrets), *text = NULL;
     size_t bytes = 0;
+    if (secrets == NULL)
+        return err_set(reterr, ERR_FORBIDDEN, "cannot be read: %s", check_fact_error(source, "secrets"));
     if (encoded == NULL)
         return err_set(reterr, ERR_NOT_FOUND, "there is no such Secret, or it has no key kubeconfig");
     if (base64_decode(arena, encoded, &text, &bytes, reterr) != ERR_OK)
@@ -308,14 +311,14 @@ static bool note_validity(json_t *target, const struct kube_client *client)
 }
 
 /* @param[out] ret_client  new; NULL when the credentials cannot be used, which is the target's "problem" then. */
-static enum err_code connect(struct session *session, json_t *target, const json_t *secrets,
+static enum err_code connect(struct session *session, json_t *target, const json_t *source,
                              struct kube_client **ret_client)
 {
     struct arena arena;
     struct kubeconfig config = {0};
     struct err error = {0};
     arena_init(&arena, CONFIG_BYTES);
-    enum err_code code = parse_kubeconfig(&arena, target, secrets, &config, &error);
+    enum err_code code = parse_kubeconfig(&arena, target, source, &config, &error);
     if (code == ERR_OK)
         code = session_connect(session, &config, check_text(target, "cluster"), ret_client, &error);
     arena_done(&arena); /* the client has copied what it needs */
@@ -328,7 +331,7 @@ static enum err_code connect(struct session *session, json_t *target, const json
 }
 
 static enum err_code read_targets(struct session *session, const struct check_query *query, json_t *targets,
-                                  const json_t *secrets, struct err *reterr)
+                                  const json_t *source, struct err *reterr)
 {
     size_t count = json_array_size(targets), used = 0;
     struct side *sides = mem_zalloc(count * sizeof(*sides));
@@ -338,7 +341,7 @@ static enum err_code read_targets(struct session *session, const struct check_qu
         struct side *side = &sides[used];
         if (!target_concerns(target))
             continue;
-        code = connect(session, target, secrets, &side->client);
+        code = connect(session, target, source, &side->client);
         side->namespace = query->namespace;
         side->linkerd_namespace = check_text(target, "linkerdNamespace");
         side->wanted = of_target;
@@ -363,12 +366,11 @@ static enum err_code fill(struct session *session, struct cluster *cluster, cons
 {
     json_t *source = json_object_get(snapshot, "source");
     TRY(read_source(session, cluster, query, source, reterr));
-    const json_t *secrets = check_items(source, "secrets");
-    json_t *targets = targets_declared(check_items(source, "links"), secrets, query->namespace,
+    json_t *targets = targets_declared(check_items(source, "links"), check_items(source, "secrets"), query->namespace,
                                        query->linkerd_namespace, query->cluster);
     if (json_object_set_new(snapshot, "targets", targets) != 0)
         return err_set(reterr, ERR_NOMEM, "out of memory");
-    return read_targets(session, query, targets, secrets, reterr);
+    return read_targets(session, query, targets, source, reterr);
 }
 
 enum err_code check_gather(struct session *session, struct cluster *cluster, const struct check_query *query,

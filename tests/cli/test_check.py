@@ -132,6 +132,13 @@ class Check(unittest.TestCase):
         found = self.checks()["remote cluster access credentials are valid"]
         self.assertIn("secret linkerd-multicluster/cluster-credentials-east: there is no such Secret", found["error"])
 
+    def test_secrets_that_may_not_be_read(self):
+        whole = self.source.answer
+        self.source.answer = lambda path, query: status_object(403, "Forbidden", "jane may not") if "secrets" in path else whole(path, query)
+        found = self.checks()["remote cluster access credentials are valid"]
+        self.assertIn("secret linkerd-multicluster/cluster-credentials-east: cannot be read: ", found["error"])
+        self.assertIn("jane may not", found["error"])
+
     def test_a_kubeconfig_that_would_run_a_program(self):
         one = secret(self.east.url)
         config = json.loads(base64.b64decode(one["data"]["kubeconfig"]))
