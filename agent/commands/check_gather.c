@@ -131,10 +131,14 @@ static bool keep(struct session_read *read, const struct wanted *wanted, json_t 
     json_t *fact = read->value != NULL
                        ? json_pack("{s:o}", "value", TAKE(read->value))
                        : json_pack("{s:s, s:s}", "error", read->error.text, "code", err_code_name(read->error.code));
-    if (read->date_s > 0)
-        (void)json_object_set_new(side, "ahead", json_integer(read->date_s - read->came_s));
     json_t *place = wanted->verb != NULL ? json_object_get(side, "rights") : side;
     return json_object_set_new(place, wanted->key, fact) == 0;
+}
+
+/* By how much the cluster's clock is ahead of ours. @return false when memory ran out. */
+static bool note_clock(const struct session_read *read, json_t *side)
+{
+    return read->date_s == 0 || json_object_set_new(side, "ahead", json_integer(read->date_s - read->came_s)) == 0;
 }
 
 /* A side that is read: a cluster with its facts. */
@@ -163,7 +167,7 @@ static enum err_code read_sides(struct session *session, const struct side *side
         whole ? session_read_all(session, reads, count, reterr) : err_set(reterr, ERR_NOMEM, "out of memory");
     for (size_t i = 0; code == ERR_OK && i < side_count; i++)
         for (size_t k = 0; code == ERR_OK && k < sides[i].count; k++, at++)
-            if (!keep(&reads[at], &sides[i].wanted[k], sides[i].facts))
+            if (!keep(&reads[at], &sides[i].wanted[k], sides[i].facts) || !note_clock(&reads[at], sides[i].facts))
                 code = err_set(reterr, ERR_NOMEM, "out of memory");
     for (size_t i = 0; reads != NULL && facts != NULL && i < side_count * MOST_FACTS; i++) {
         json_decref(reads[i].value);

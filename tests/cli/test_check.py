@@ -158,6 +158,13 @@ class Check(unittest.TestCase):
         for cluster in ("east", "north", "south"):
             self.assertIn(f"cluster {cluster}", found["error"])
 
+    def test_clocks_that_differ(self):
+        self.assertEqual(self.checks()["clocks of the clusters agree"]["result"], "success")
+        self.east.http.RequestHandlerClass.date_time_string = lambda handler, timestamp=None: "Thu, 01 Jan 2026 00:00:00 GMT"
+        found = self.checks()["clocks of the clusters agree"]
+        self.assertEqual(found["result"], "warning")
+        self.assertRegex(found["error"], r"cluster east: its clock is \d+ s behind the source's")
+
     def test_only_one_cluster(self):
         self.links("east", "north")
         self.assertEqual(self.checks("--cluster-name", "north")["Link resources are valid"]["result"], "success")
