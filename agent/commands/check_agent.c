@@ -104,7 +104,7 @@ void check_no_other_controller(const json_t *snapshot, struct check_report *repo
 static bool is_optional(const char *resource, const char *verb)
 {
     return strcmp(resource, "endpoints") == 0 || strcmp(resource, "events") == 0 ||
-           strcmp(resource, "servicecidrs") == 0 ||
+           strcmp(resource, "servicecidrs") == 0 || strncmp(resource, "serviceimports", 14) == 0 ||
            (strcmp(resource, "namespaces") == 0 && strcmp(verb, "create") == 0);
 }
 

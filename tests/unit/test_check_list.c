@@ -68,14 +68,6 @@ static const struct fault {
      "not a PEM certificate"},
     {"targets/0/trustRoots", "{\"error\":\"get configmaps: 403 Forbidden\",\"code\":\"forbidden\"}",
      "clusters share trust anchors", "warning", "let its account get ConfigMap linkerd-identity-trust-roots"},
-    {"source/roles/value/items/0/rules/0", NULL, "service mirror controller has required permissions", "error",
-     "service account linkerd-multicluster/svcmirror may not get secrets in its namespace"},
-    {"source/clusterRoles/value/items/0/rules/0", NULL, "service mirror controller has required permissions", "error",
-     "may not create services in all namespaces"},
-    {"source/clusterRoles/value/items/0/rules/5", NULL, "service mirror controller has required permissions", "warning",
-     "may not create events"},
-    {"source/clusterRoles/value/items/0/rules/4", NULL, "service mirror controller has required permissions", "warning",
-     "may not list servicecidrs"},
     {"source/clusterRoleBindings/value/items/0/subjects/0/name", "\"other\"",
      "service mirror controller has required permissions", "error", "may not list endpointslices.discovery.k8s.io"},
     {"source/roles", "{\"error\":\"list roles: 403 Forbidden\",\"code\":\"forbidden\"}",
@@ -195,6 +187,39 @@ static void each_fault_is_named_by_its_check(void **state)
         bool failed = fault->result != NULL && strcmp(fault->result, "error") == 0;
         if (fault->result != NULL)
             assert_int_equal(json_is_true(json_object_get(result, "success")), !failed);
+        json_decref(result);
+        json_decref(snapshot);
+    }
+}
+
+/* The rule is found by its resource: others come and go. */
+static void each_right_that_is_missing_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *list, *resource, *result, *words;
+    } CASES[] = {
+        {"roles", "secrets", "error",
+         "service account linkerd-multicluster/svcmirror may not get secrets in its namespace"},
+        {"clusterRoles", "services", "error", "may not create services in all namespaces"},
+        {"clusterRoles", "events", "warning", "may not create events"},
+        {"clusterRoles", "servicecidrs", "warning", "may not list servicecidrs"},
+        {"clusterRoles", "serviceimports", "warning", "may not create serviceimports"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        json_t *snapshot = scene_healthy();
+        json_t *role = json_array_get(mem_unconst(check_items(json_object_get(snapshot, "source"), CASES[i].list)), 0);
+        json_t *rules = json_object_get(role, "rules");
+        size_t at = 0;
+        while (at < json_array_size(rules) &&
+               strcmp(json_string_value(json_array_get(json_object_get(json_array_get(rules, at), "resources"), 0)),
+                      CASES[i].resource) != 0)
+            at++;
+        assert_int_equal(json_array_remove(rules, at), 0);
+        json_t *result = run(snapshot);
+        const json_t *entry = scene_find(result, "service mirror controller has required permissions");
+        assert_string_equal(check_text(entry, "result"), CASES[i].result);
+        assert_non_null(strstr(check_text(entry, "error"), CASES[i].words));
         json_decref(result);
         json_decref(snapshot);
     }
@@ -355,6 +380,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_is_right_in_a_healthy_set_up),
         cmocka_unit_test(each_fault_is_named_by_its_check),
+        cmocka_unit_test(each_right_that_is_missing_is_named),
         cmocka_unit_test(nobody_serves_a_link),
         cmocka_unit_test(one_root_in_both_bundles_is_enough),
         cmocka_unit_test(roots_are_found_in_the_configuration_of_older_linkerds),
