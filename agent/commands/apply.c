@@ -53,7 +53,7 @@ enum err_code apply_object(struct cluster *cluster, const json_t *object, const 
 
 /* ---- telling ---- */
 
-static void print_line(const struct resource *resource, const char *name, const char *outcome, bool dry_run)
+void apply_tell(const struct resource *resource, const char *name, const char *outcome, bool dry_run)
 {
     char object[NAME_BYTES];
     struct strbuf line;
@@ -98,7 +98,7 @@ enum err_code apply_objects(struct cluster *cluster, const json_t *objects, cons
         bool pretended = code == ERR_NOT_FOUND && write->dry_run && in_pretended_namespace(objects, index, object);
         if (code != ERR_OK && !pretended)
             return code;
-        print_line(&resource, object_meta_text(object, "name"), outcome_word(outcome), write->dry_run);
+        apply_tell(&resource, object_meta_text(object, "name"), outcome_word(outcome), write->dry_run);
     }
     return ERR_OK;
 }
@@ -110,6 +110,6 @@ enum err_code apply_delete(struct cluster *cluster, const struct resource *resou
     if (code == ERR_NOT_FOUND)
         return ERR_OK;
     if (code == ERR_OK)
-        print_line(resource, name, "deleted", write->dry_run);
+        apply_tell(resource, name, "deleted", write->dry_run);
     return code;
 }

@@ -19,6 +19,9 @@ enum err_code apply_object(struct cluster *cluster, const json_t *object, const 
 enum err_code apply_objects(struct cluster *cluster, const json_t *objects, const struct cluster_write *write,
                             struct err *reterr) MUST_USE;
 
+/** Prints the line of one object: "service/web OUTCOME". */
+void apply_tell(const struct resource *resource, const char *name, const char *outcome, bool dry_run);
+
 /** Deletes one object and prints "service/web deleted"; one that is not there is no failure, and prints nothing. */
 enum err_code apply_delete(struct cluster *cluster, const struct resource *resource, const char *namespace,
                            const char *name, const struct cluster_write *write, struct err *reterr) MUST_USE;

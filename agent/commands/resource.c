@@ -24,13 +24,20 @@ const struct resource RESOURCE_CRD = {"apiextensions.k8s.io", "v1", "customresou
                                       "CustomResourceDefinition", false};
 const struct resource RESOURCE_LEASE = {"coordination.k8s.io", "v1", "leases", "Lease", true};
 const struct resource RESOURCE_LINK = {"multicluster.linkerd.io", "v1alpha3", "links", "Link", true};
+const struct resource RESOURCE_DAEMON_SET = {"apps", "v1", "daemonsets", "DaemonSet", true};
+const struct resource RESOURCE_EDGE_MODULE = {"getambassador.io", "v3alpha1", "modules", "Module", true};
+const struct resource RESOURCE_EDGE_HOST = {"getambassador.io", "v3alpha1", "hosts", "Host", true};
+const struct resource RESOURCE_EDGE_LISTENER = {"getambassador.io", "v3alpha1", "listeners", "Listener", true};
+const struct resource RESOURCE_EDGE_MAPPING = {"getambassador.io", "v3alpha1", "mappings", "Mapping", true};
 
 static const struct resource *const known[] = {
-    &RESOURCE_NAMESPACE,  &RESOURCE_SERVICE,      &RESOURCE_SERVICE_ACCOUNT,
-    &RESOURCE_SECRET,     &RESOURCE_CONFIG_MAP,   &RESOURCE_POD,
-    &RESOURCE_DEPLOYMENT, &RESOURCE_CLUSTER_ROLE, &RESOURCE_CLUSTER_ROLE_BINDING,
-    &RESOURCE_ROLE,       &RESOURCE_ROLE_BINDING, &RESOURCE_CRD,
-    &RESOURCE_LEASE,      &RESOURCE_LINK,         &RESOURCE_ENDPOINT_SLICE,
+    &RESOURCE_NAMESPACE,     &RESOURCE_SERVICE,      &RESOURCE_SERVICE_ACCOUNT,
+    &RESOURCE_SECRET,        &RESOURCE_CONFIG_MAP,   &RESOURCE_POD,
+    &RESOURCE_DEPLOYMENT,    &RESOURCE_CLUSTER_ROLE, &RESOURCE_CLUSTER_ROLE_BINDING,
+    &RESOURCE_ROLE,          &RESOURCE_ROLE_BINDING, &RESOURCE_CRD,
+    &RESOURCE_LEASE,         &RESOURCE_LINK,         &RESOURCE_ENDPOINT_SLICE,
+    &RESOURCE_DAEMON_SET,    &RESOURCE_EDGE_MODULE,  &RESOURCE_EDGE_HOST,
+    &RESOURCE_EDGE_LISTENER, &RESOURCE_EDGE_MAPPING,
 };
 
 void resource_path(const struct resource *resource, const char *namespace, const char *name,

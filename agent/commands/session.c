@@ -347,3 +347,84 @@ enum err_code session_read_all(struct session *session, struct session_read *rea
         kube_cancel(&reads[i].request); /* of those that ended nothing is left to cancel */
     return err_set(reterr, ERR_CANCELLED, "interrupted");
 }
+
+/* ---- looking at a gateway ---- */
+
+struct lookup {
+    struct session *session;
+    char ip[TEXT_IP_BYTES];
+};
+
+static void on_lookup(struct dns_query *query, const struct dns_answer *answer, const struct err *error)
+{
+    struct lookup *lookup = query->context;
+    if (answer != NULL)
+        memcpy(lookup->ip, answer->addresses[0], sizeof(lookup->ip));
+    else
+        lookup->session->error = *error;
+    lookup->session->answered = true;
+    loop_stop(lookup->session->loop);
+}
+
+enum err_code session_resolve(struct session *session, const char *host, char ret_ip[TEXT_IP_BYTES], struct err *reterr)
+{
+    struct lookup lookup = {.session = session};
+    struct dns_query query = {.on_done = on_lookup, .context = &lookup};
+    if (session->interrupted)
+        return err_set(reterr, ERR_CANCELLED, "interrupted");
+    session->error = (struct err){0};
+    session->answered = false;
+    TRY(dns_start(session->dns, &query, host, reterr));
+    loop_run(session->loop);
+    dns_cancel(&query);
+    if (!session->answered)
+        return err_set(reterr, ERR_CANCELLED, "interrupted");
+    if (session->error.code != ERR_OK)
+        return err_set(reterr, session->error.code, "%s", session->error.text);
+    memcpy(ret_ip, lookup.ip, sizeof(lookup.ip));
+    return ERR_OK;
+}
+
+struct probing {
+    struct session *session;
+    struct probe_observation seen;
+};
+
+static void on_probed(void *context, uint32_t id, const struct probe_observation *observation)
+{
+    struct probing *probing = context;
+    (void)id;
+    probing->seen = *observation;
+    probing->session->answered = true;
+    loop_stop(probing->session->loop);
+}
+
+static void on_probe_news(void *context, const char *how)
+{
+    (void)context; /* its end is what counts */
+    (void)how;
+}
+
+enum err_code session_probe(struct session *session, const struct probe_link_config *config,
+                            struct probe_observation *ret_seen, struct err *reterr)
+{
+    struct probing probing = {.session = session};
+    const struct probe_callbacks callbacks = {.on_result = on_probed,
+                                              .on_connection_lost = on_probe_news,
+                                              .context = &probing};
+    struct probe_link *link = NULL;
+    uint32_t id = 0;
+    if (session->interrupted)
+        return err_set(reterr, ERR_CANCELLED, "interrupted");
+    session->answered = false;
+    TRY(probe_link_new(session->http, config, &callbacks, &link, reterr));
+    enum err_code code = probe_link_send(link, &id, reterr);
+    if (code == ERR_OK)
+        loop_run(session->loop);
+    probe_link_free(link);
+    if (code == ERR_OK && !session->answered)
+        return err_set(reterr, ERR_CANCELLED, "interrupted");
+    if (code == ERR_OK)
+        *ret_seen = probing.seen;
+    return code;
+}

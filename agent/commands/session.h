@@ -8,7 +8,9 @@
 
 #include "agent/kube/client.h"
 #include "agent/kube/kubeconfig.h"
+#include "agent/net/probe.h"
 #include "base/err.h"
+#include "base/text.h"
 
 struct session;
 
@@ -60,3 +62,11 @@ struct session_read {
  *  @return ERR_OK, ERR_CANCELLED when interrupted: what had not come yet has that error too. */
 enum err_code session_read_all(struct session *session, struct session_read *reads, size_t count, struct err *reterr)
     MUST_USE;
+
+/** Looks a host up; of several addresses the first. @return ERR_OK, ERR_RESOLVE, ERR_TIMEOUT, ERR_NOMEM, ERR_CANCELLED. */
+enum err_code session_resolve(struct session *session, const char *host, char ret_ip[TEXT_IP_BYTES], struct err *reterr)
+    MUST_USE;
+/** Probes a gateway's address once. @param[out] ret_seen  what came of it. @return ERR_OK also when it failed; ERR_INVALID, ERR_NOMEM,
+ *  ERR_CANCELLED. */
+enum err_code session_probe(struct session *session, const struct probe_link_config *config,
+                            struct probe_observation *ret_seen, struct err *reterr) MUST_USE;

@@ -1,0 +1,111 @@
+#include "agent/commands/edge_stack_probe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/commands/command.h"
+#include "agent/net/probe.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+#define NAME "edge-stack prepare"
+
+enum { POLL_MS = 1000, ADDRESS_BYTES = 256, PROBE_TIMEOUT_MS = 5000 }; /* above 3 s: Envoy's own 504 comes then */
+
+static json_int_t probe_port(const json_t *service)
+{
+    const json_t *port = NULL;
+    size_t index = 0;
+    json_array_foreach(edge_stack_at(service, "spec", "ports", NULL), index, port)
+    {
+        if (text_equal(edge_stack_text_at(port, "name", NULL), "mc-probe"))
+            return json_integer_value(json_object_get(port, "port"));
+    }
+    return 0;
+}
+
+static bool take_address(const json_t *service, char address[ADDRESS_BYTES])
+{
+    const json_t *ingress = json_array_get(edge_stack_at(service, "status", "loadBalancer", "ingress", NULL), 0);
+    const char *text = edge_stack_text_at(ingress, "ip", NULL);
+    if (text == NULL)
+        text = edge_stack_text_at(ingress, "hostname", NULL);
+    if (text == NULL)
+        text = json_string_value(json_array_get(edge_stack_at(service, "spec", "externalIPs", NULL), 0));
+    (void)snprintf(address, ADDRESS_BYTES, "%s", text != NULL ? text : "");
+    return text != NULL;
+}
+
+/* @param[out] ret_service  new reference, as it is with its address. */
+static enum err_code wait_for_address(struct session *session, struct cluster *cluster,
+                                      const struct edge_stack_gateway *gateway, uint64_t deadline_ms,
+                                      char address[ADDRESS_BYTES], json_t **ret_service, struct err *reterr)
+{
+    for (bool told = false;; told = true) {
+        json_t *service = NULL;
+        TRY(cluster_get(cluster, &RESOURCE_SERVICE, gateway->namespace, gateway->name, &service, reterr));
+        if (take_address(service, address)) {
+            *ret_service = service;
+            return ERR_OK;
+        }
+        json_decref(service);
+        if (session_now_ms(session) >= deadline_ms || session_interrupted(session))
+            return err_set(
+                reterr, ERR_TIMEOUT,
+                "Service %s/%s has no external address yet: see what its load balancer waits for, or give it "
+                "externalIPs; without one no other cluster reaches it",
+                gateway->namespace, gateway->name);
+        if (!told)
+            command_complain(NAME, "waiting for an external address of Service %s/%s", gateway->namespace,
+                             gateway->name);
+        session_sleep(session, POLL_MS);
+    }
+}
+
+static enum err_code probe_until_alive(struct session *session, const struct probe_link_config *config,
+                                       uint64_t deadline_ms, struct err *reterr)
+{
+    enum probe_reason told = REASON_NONE;
+    for (;;) {
+        struct probe_observation seen = {0};
+        TRY(session_probe(session, config, &seen, reterr));
+        enum probe_reason reason = diagnosis_of(&seen, config->path);
+        if (probe_reason_alive(reason)) {
+            (void)printf("%s port %u answers %s: %s\n", config->ip, config->port, config->path,
+                         probe_reason_name(reason));
+            if (reason != REASON_OK)
+                command_complain(NAME, "warning: %s", probe_reason_advice(reason));
+            return ERR_OK;
+        }
+        if (session_now_ms(session) >= deadline_ms)
+            return err_set(reterr, ERR_TIMEOUT, "the probe of %s port %u fails: %s: %s", config->ip, config->port,
+                           probe_reason_name(reason), probe_reason_advice(reason));
+        if (reason != told)
+            command_complain(NAME, "probing %s port %u: %s so far", config->ip, config->port,
+                             probe_reason_name(reason));
+        told = reason;
+        session_sleep(session, POLL_MS);
+    }
+}
+
+enum err_code edge_stack_probe(struct session *session, struct cluster *cluster,
+                               const struct edge_stack_gateway *gateway, uint64_t wait_ms, struct err *reterr)
+{
+    uint64_t deadline_ms = session_now_ms(session) + wait_ms;
+    char address[ADDRESS_BYTES], ip[TEXT_IP_BYTES], path[ADDRESS_BYTES];
+    json_t *service = NULL;
+    TRY(wait_for_address(session, cluster, gateway, deadline_ms, address, &service, reterr));
+    const char *annotated = object_meta_entry(service, "annotations", "mirror.linkerd.io/probe-path");
+    bool good = annotated != NULL && probe_path_normalise(annotated, path, sizeof(path));
+    struct probe_link_config config = {.ip = ip,
+                                       .port = (uint16_t)probe_port(service),
+                                       .path = path,
+                                       .host = gateway->name,
+                                       .timeout_ms = PROBE_TIMEOUT_MS};
+    json_decref(service);
+    if (!good || config.port == 0)
+        return err_set(reterr, ERR_INVALID, "Service %s/%s lost its port mc-probe or its probe-path meanwhile",
+                       gateway->namespace, gateway->name);
+    TRY(session_resolve(session, address, ip, reterr));
+    return probe_until_alive(session, &config, deadline_ms, reterr);
+}
