@@ -1,6 +1,5 @@
 /* Changes as lines for people: below each object the places that it gets (+) and loses (-). */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/commands/edge_stack.h"
@@ -24,7 +23,7 @@ static void write_line(char sign, const char *place, const json_t *value, struct
     strbuf_append(text, ": ");
     output_text(shown, text);
     strbuf_append_char(text, '\n');
-    free(shown);
+    mem_free(shown);
 }
 
 static const json_t *member(const json_t *list, const json_t *like)

@@ -119,7 +119,7 @@ static bool set_record(json_t *object, json_t *record)
         annotations = json_object_get(metadata, "annotations");
     }
     bool good = text != NULL && json_object_set_new(annotations, EDGE_STACK_RECORD, json_string(text)) == 0;
-    free(text);
+    mem_free(text);
     return good;
 }
 

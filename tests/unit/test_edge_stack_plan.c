@@ -13,8 +13,8 @@
 #include "agent/kube/setup.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "tests/unit/edge_stack_scene.h"
 #include "sweep.h"
+#include "tests/unit/edge_stack_scene.h"
 
 static enum err_code plan_scene(const struct scene *scene, bool undo, struct edge_stack_gateway *gateway,
                                 struct edge_stack_plan *plan, struct err *error)

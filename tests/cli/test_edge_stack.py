@@ -1,0 +1,127 @@
+"""`svcmirror edge-stack prepare` against servers of its own: what is wrong, missing or in the way, and who is asked."""
+import signal
+import subprocess
+import tempfile
+import threading
+import unittest
+
+from program import BINARY, CLEAN, Server, free_port, status_object, svcmirror, wait_until
+
+PREPARE = ("edge-stack", "prepare")
+SELECTOR = {"app.kubernetes.io/name": "emissary-ingress"}
+
+
+def target(path, services=1, hosts=(), forbidden=None):
+    """The answers of a cluster with Emissary 4."""
+    if forbidden is not None and path.endswith(forbidden):
+        return status_object(403, "Forbidden", f'{forbidden} is forbidden: User "jane" cannot list them')
+    meta = {"namespace": "emissary", "uid": "1", "resourceVersion": "7"}
+    if path == "/api/v1/services":
+        return 200, {"items": [{"metadata": {**meta, "name": f"ingress-{i}", "labels": {"app.kubernetes.io/component": "ambassador-service"}},
+                                "spec": {"type": "LoadBalancer", "selector": SELECTOR, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}}
+                               for i in range(services)]}
+    if path.endswith("/deployments"):
+        return 200, {"items": [{"metadata": {**meta, "name": "ingress"},
+                                "spec": {"template": {"metadata": {"labels": SELECTOR}, "spec": {"containers": [{"name": "aes"}]}}}}]}
+    if path.endswith("/linkerd-config"):
+        return 200, {"metadata": {"name": "linkerd-config", "namespace": "linkerd"}, "data": {"values": "identityTrustDomain: east.example\n"}}
+    if path == "/apis/getambassador.io":
+        return 200, {"versions": [{"version": "v3alpha1"}]}
+    if path == "/apis/getambassador.io/v3alpha1":
+        return 200, {"groupVersion": "getambassador.io/v3alpha1", "resources": [{"kind": k} for k in ("Module", "Host", "Listener", "Mapping")]}
+    if path.endswith("/hosts"):
+        return 200, {"items": [{"kind": "Host", "metadata": {**meta, "name": h}, "spec": {"hostname": "*"}} for h in hosts]}
+    return 200, {"items": []}
+
+
+class Prepare(unittest.TestCase):
+    def ask(self, *argv, answer=None, **cluster):
+        self.server = Server(answer or (lambda path, query: target(path, **cluster)))
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                return svcmirror(*PREPARE, "--kubeconfig", self.server.kubeconfig(folder), *argv)
+        finally:
+            self.server.close()
+
+    def test_a_wrong_command_line_does_nothing(self):
+        for argv, words in [(["--gateway-service=edge-stack"], "NAMESPACE/NAME"), (["--gateway-service=/x"], "NAMESPACE/NAME"),
+                            (["--probe-port=0"], "port"), (["--probe-port=65536"], "port"), (["--probe-path=/"], "path"),
+                            (["--probe-path=/a b"], "path"), (["--probe-period=0"], "period"), (["--trust-domain=Not_One"], "domain"),
+                            (["--output=table"], "diff|json|helm-values"), (["--undo", "-o", "helm-values"], "no Helm values"), (["extra"], "extra")]:
+            result = svcmirror(*PREPARE, *argv)
+            self.assertEqual((result.returncode, result.stdout), (2, ""), argv)
+            self.assertIn(words, result.stderr)
+            self.assertEqual(len(result.stderr.splitlines()), 1)
+
+    def test_the_changes_are_shown_and_nobody_to_ask_means_no(self):
+        result = self.ask()
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("change Service emissary/ingress-0\n", result.stdout)
+        self.assertIn('+ spec.ports: {"name":"mc-probe","port":4191,"protocol":"TCP","targetPort":8080}', result.stdout)
+        self.assertIn("nothing was changed: say --yes", result.stderr)
+        self.assertIn("default.emissary.serviceaccount.identity.linkerd.east.example", result.stdout)
+
+    def test_a_client_s_dry_run_and_helm_values_write_nothing(self):
+        for argv in (["--dry-run=client"], ["-o", "helm-values"], ["-o", "json"]):
+            result = self.ask(*argv)  # the server knows GET alone: a write would fail
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn("mc-gateway", result.stdout)
+
+    def test_an_obstacle_is_told_before_anything_is_written(self):
+        result = self.ask("--yes", hosts=["zzz"])
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn("obstacle: Host emissary/zzz decides for every name", result.stderr)
+        self.assertIn("nothing was changed: remove the obstacles first", result.stderr)
+
+    def test_none_and_several_are_told_apart(self):
+        none, several = self.ask("--yes", services=0), self.ask("--yes", services=2)
+        self.assertEqual((none.returncode, several.returncode), (1, 1))
+        self.assertIn("no Service has the label", none.stderr)
+        self.assertIn("emissary/ingress-0 emissary/ingress-1; name one with --gateway-service", several.stderr)
+
+    def test_a_cluster_without_edge_stack(self):
+        result = self.ask("--yes", answer=lambda path, query: status_object(404, "NotFound", "not found") if "getambassador" in path else target(path))
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn("no resource types of Edge Stack or Emissary", result.stderr)
+
+    def test_a_missing_right_is_named(self):
+        for kind in ("services", "deployments", "hosts", "linkerd-config"):
+            result = self.ask("--yes", forbidden=kind)
+            self.assertEqual((result.returncode, result.stdout), (1, ""))
+            self.assertIn("403 Forbidden", result.stderr)
+            self.assertIn("jane", result.stderr)
+
+    def test_a_server_that_is_not_there(self):
+        self.server = Server(lambda path, query: None)
+        self.server.close()
+        with tempfile.TemporaryDirectory() as folder:
+            self.server.url = f"http://127.0.0.1:{free_port()}"
+            result = svcmirror(*PREPARE, "--yes", "--kubeconfig", self.server.kubeconfig(folder))
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn("nothing was changed", result.stderr)
+        self.assertIn("in cluster lab", result.stderr)
+
+    def test_interrupted_while_it_reads(self):
+        asked = threading.Event()
+
+        def answer(path, query):
+            if not path.endswith("/hosts"):
+                return target(path)
+            asked.set()
+            return None
+        server = Server(answer)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                process = subprocess.Popen([BINARY, *PREPARE, "--yes", "--kubeconfig", server.kubeconfig(folder)], text=True, env=CLEAN,
+                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                wait_until(asked.is_set, what="the question for Hosts")
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=20)
+        finally:
+            server.close()
+        self.assertEqual((process.returncode, out), (130, ""))
+        self.assertIn("nothing was changed", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
