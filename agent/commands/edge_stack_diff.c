@@ -78,10 +78,19 @@ static void compare_maps(const char *place, json_t *before, json_t *after, struc
     }
 }
 
+/* What the heading says already, and the record, which says the same again. */
+static bool is_left_out(const char *place)
+{
+    static const char *const PLACES[] = {"kind", "metadata.name", "metadata.namespace"};
+    for (size_t i = 0; i < ARRAY_COUNT(PLACES); i++)
+        if (strcmp(place, PLACES[i]) == 0)
+            return true;
+    return text_ends_with(place, EDGE_STACK_RECORD);
+}
+
 static void compare(const char *place, const json_t *before, const json_t *after, struct strbuf *text)
 {
-    bool is_record = text_ends_with(place, EDGE_STACK_RECORD); /* bookkeeping, that says the same again */
-    if (is_record || (before != NULL && after != NULL && json_equal(before, after)))
+    if (is_left_out(place) || (before != NULL && after != NULL && json_equal(before, after)))
         return;
     if ((json_is_object(before) || before == NULL) && (json_is_object(after) || after == NULL)) {
         compare_maps(place, mem_unconst(before), mem_unconst(after), text);

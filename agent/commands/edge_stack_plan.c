@@ -173,6 +173,12 @@ static void plan_ports(struct work *work, struct edit *edit)
             work->plan, EDGE_WARNING,
             "Service %s/%s: mc-gateway leads to port %lld of the pod; the proxy takes mirrored traffic on %d",
             at->namespace, at->name, (long long)edge_stack_target_port(at, gateway), GATEWAY_PORT);
+    if (probe != NULL && work->settings->probe_port != 0 &&
+        json_integer_value(json_object_get(probe, "port")) != work->settings->probe_port)
+        edge_stack_say(
+            work->plan, EDGE_WARNING,
+            "Service %s/%s has mc-probe on port %lld already: --probe-port is not used (--undo first moves it)",
+            at->namespace, at->name, (long long)json_integer_value(json_object_get(probe, "port")));
     if (probe == NULL) {
         json_t *target = json_object_get(from, "targetPort");
         json_int_t number = work->settings->probe_port != 0 ? work->settings->probe_port : PROBE_PORT;

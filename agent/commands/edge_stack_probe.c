@@ -70,11 +70,10 @@ static enum err_code probe_until_alive(struct session *session, const struct pro
         struct probe_observation seen = {0};
         TRY(session_probe(session, config, &seen, reterr));
         enum probe_reason reason = diagnosis_of(&seen, config->path);
-        if (probe_reason_alive(reason)) {
+        if (reason ==
+            REASON_OK) { /* a 200 of somebody else's is alive for an agent; here it shows a Mapping in the way */
             (void)printf("%s port %u answers %s: %s\n", config->ip, config->port, config->path,
                          probe_reason_name(reason));
-            if (reason != REASON_OK)
-                command_complain(NAME, "warning: %s", probe_reason_advice(reason));
             return ERR_OK;
         }
         if (session_now_ms(session) >= deadline_ms)

@@ -1,6 +1,7 @@
 """`svcmirror edge-stack prepare` on a real API server with Emissary's own resource types, and the probe through a real Envoy."""
 import json
 import os
+import pathlib
 import subprocess
 
 import pytest
@@ -8,7 +9,8 @@ import yaml
 from cluster.agent import default_binary
 from cluster.wait import wait_until
 
-DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "shared", "data")
+# Beside the repository, or above a second working tree of it.
+DATA = next((str(p / "shared/data") for p in pathlib.Path(__file__).resolve().parents if (p / "shared/data").is_dir()), "shared/data")
 KINDS = ("services", "deployments", "modules.getambassador.io", "hosts.getambassador.io", "listeners.getambassador.io", "mappings.getambassador.io")
 
 
@@ -146,7 +148,7 @@ def test_the_probe_goes_through_the_external_address_and_names_what_is_wrong(emi
     address = cluster.gateway.addresses[0]
     cluster.set_gateway_addresses([address], name, namespace)
     for fault, reason in (("redirect", "InsecureRedirect"), ("no_mapping", "NoRoute"), ("wrong_rewrite", "WrongRewrite"),
-                          ("auth_refused", "AuthRefused"), ("upstream_silent", "UpstreamTimeout")):
+                          ("auth_refused", "AuthRefused"), ("catch_all", "OKOtherBody"), ("upstream_silent", "UpstreamTimeout")):
         cluster.gateway.start(fault)
         failed = prepare(cluster, "--yes", "--wait=100ms", status=1)
         assert f"the probe of {address} port 8080 fails: {reason}: " in failed.stderr

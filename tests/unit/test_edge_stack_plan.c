@@ -329,6 +329,45 @@ static void a_taken_port_number_is_an_obstacle(void **state)
     scene_done(&scene);
 }
 
+static void a_probe_port_that_is_there_stays(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_init(&scene, GENERATION_4);
+    struct edge_stack_plan first = planned(&scene, false);
+    scene_apply(&scene, &first);
+    scene.settings.probe_port = 9000;
+    struct edge_stack_plan plan = planned(&scene, false);
+    assert_int_equal(json_array_size(plan.changes), 0);
+    assert_true(says(&plan, EDGE_WARNING, "mc-probe on port 4191 already: --probe-port is not used"));
+    edge_stack_plan_done(&plan);
+    edge_stack_plan_done(&first);
+    scene_done(&scene);
+}
+
+static void differences_are_told_by_place(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct strbuf text;
+    scene_init(&scene, GENERATION_4);
+    scene_add(&scene, EDGE_MODULE, "edge", "ambassador", "{'config': {'add_linkerd_headers': false}}");
+    struct edge_stack_plan plan = planned(&scene, false);
+    strbuf_init(&text, 65536);
+    edge_stack_write_diff(&plan, &text);
+    assert_non_null(strstr(strbuf_text(&text),
+                           "change Module edge/ambassador\n  - spec.config.add_linkerd_headers: false\n  + "
+                           "spec.config.add_linkerd_headers: true\n"));
+    assert_non_null(strstr(strbuf_text(&text), "create Mapping edge/public-health-check\n  + apiVersion: "
+                                               "\"getambassador.io/v3alpha1\"\n  + metadata.labels"));
+    assert_non_null(strstr(strbuf_text(&text), "change Service edge/edge-stack\n  + metadata.annotations."));
+    assert_null(strstr(strbuf_text(&text), EDGE_STACK_RECORD));
+    assert_null(strstr(strbuf_text(&text), "30080")); /* what stays is not shown */
+    strbuf_done(&text);
+    edge_stack_plan_done(&plan);
+    scene_done(&scene);
+}
+
 static void linkerd_2_8_gets_its_own_spelling(void **state)
 {
     (void)state;
@@ -413,6 +452,8 @@ int main(void)
         cmocka_unit_test(a_wrong_health_mapping_is_mended),
         cmocka_unit_test(of_two_modules_none_is_patched),
         cmocka_unit_test(a_taken_port_number_is_an_obstacle),
+        cmocka_unit_test(a_probe_port_that_is_there_stays),
+        cmocka_unit_test(differences_are_told_by_place),
         cmocka_unit_test(linkerd_2_8_gets_its_own_spelling),
         cmocka_unit_test(values_of_the_chart_say_the_same),
         cmocka_unit_test(every_allocation_may_fail),
