@@ -43,11 +43,12 @@ def free_port():
 
 class Server:
     """An HTTP server whose answers a test decides: `answer(path, query)` gives (status, body), where a body that is no text becomes JSON, and
-    None holds the request until the server ends. With `accepts`, a set of Authorization headers, all others are answered with 401."""
+    None holds the request until the server ends. With `accepts`, a set of Authorization headers, all others are answered with 401. Writes are
+    answered alike, and kept in `writes` as (method, path, query, body)."""
 
     def __init__(self, answer):
         self.answer, self.requests, self.ended = answer, [], threading.Event()
-        self.accepts, self.authorizations = None, []
+        self.accepts, self.authorizations, self.writes = None, [], []
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -57,6 +58,9 @@ class Server:
                 url = urllib.parse.urlsplit(self.path)
                 query = dict(urllib.parse.parse_qsl(url.query))
                 server.requests.append((url.path, query))
+                sent = self.rfile.read(int(self.headers["Content-Length"] or 0))
+                if self.command != "GET":
+                    server.writes.append((self.command, url.path, query, json.loads(sent) if sent else None))
                 server.authorizations.append(self.headers["Authorization"])
                 refused = server.accepts is not None and self.headers["Authorization"] not in server.accepts
                 reply = status_object(401, "Unauthorized", "Unauthorized") if refused else server.answer(url.path, query)
@@ -71,6 +75,8 @@ class Server:
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
+
+            do_POST = do_PUT = do_DELETE = do_GET
 
             def log_message(self, *_):
                 pass

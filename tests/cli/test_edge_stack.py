@@ -101,11 +101,38 @@ class Prepare(unittest.TestCase):
         self.assertIn("nothing was changed", result.stderr)
         self.assertIn("in cluster lab", result.stderr)
 
-    def test_interrupted_while_it_reads(self):
+    def test_each_object_is_written_over_the_version_that_was_read_and_under_a_name_of_its_own(self):
+        result = self.ask("--yes", "--dry-run=server")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        kinds = [(method, body["kind"], body["metadata"].get("resourceVersion")) for method, _, _, body in self.server.writes]
+        self.assertEqual(kinds, [("POST", "Module", None), ("POST", "Listener", None), ("POST", "Host", None), ("POST", "Mapping", None),
+                                 ("PUT", "Deployment", "7"), ("PUT", "Service", "7")])
+        for _, _, query, _ in self.server.writes:
+            self.assertEqual((query["fieldManager"], query["dryRun"]), ("svcmirror-edge-stack", "All"))
+        self.assertIn("service/ingress-0 configured (server dry run)\n", result.stdout)
+
+    def test_somebody_changed_an_object_meanwhile(self):
+        def answer(path, query):
+            return status_object(409, "Conflict", "the object has been modified") if path.endswith("/deployments/ingress") else target(path)
+        result = self.ask("--yes", answer=answer)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("mapping.getambassador.io/public-health-check created\n", result.stdout)
+        self.assertNotIn("service/ingress-0 configured", result.stdout)
+        self.assertIn("somebody changed it meanwhile", result.stderr)
+        self.assertIn("what was done is on stdout", result.stderr)
+
+    def test_interrupted_half_way_it_says_what_was_done(self):
+        self.interrupt("/deployments/ingress", "mapping.getambassador.io/public-health-check created\n", "what was done is on stdout")
+
+    def test_interrupted_while_it_reads_it_has_done_nothing(self):
+        self.interrupt("/hosts", "", "nothing was changed")
+
+    def interrupt(self, held, done, words):
+        """Ctrl-C while the server holds the request for that path."""
         asked = threading.Event()
 
         def answer(path, query):
-            if not path.endswith("/hosts"):
+            if not path.endswith(held):
                 return target(path)
             asked.set()
             return None
@@ -114,13 +141,14 @@ class Prepare(unittest.TestCase):
             with tempfile.TemporaryDirectory() as folder:
                 process = subprocess.Popen([BINARY, *PREPARE, "--yes", "--kubeconfig", server.kubeconfig(folder)], text=True, env=CLEAN,
                                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-                wait_until(asked.is_set, what="the question for Hosts")
+                wait_until(asked.is_set, what=f"the request for {held}")
                 process.send_signal(signal.SIGINT)
                 out, err = process.communicate(timeout=20)
         finally:
             server.close()
-        self.assertEqual((process.returncode, out), (130, ""))
-        self.assertIn("nothing was changed", err)
+        self.assertEqual(process.returncode, 130, err)
+        self.assertTrue(out.endswith(done) if done else out == "", out)
+        self.assertIn(words, err)
 
 
 if __name__ == "__main__":
