@@ -13,19 +13,34 @@ static void gateway_key(const struct edge_stack_gateway *gateway, char key[NAME_
     (void)snprintf(key, NAME_BYTES, "%s/%s", gateway->namespace, gateway->name);
 }
 
-static json_t *read_record(const json_t *object)
+/* @param[out] ret_unreadable  there is one, but nobody can tell what it says. @return new reference, or NULL. */
+static json_t *read_record(const json_t *object, bool *ret_unreadable)
 {
     const char *text = object_meta_entry(object, "annotations", EDGE_STACK_RECORD);
-    return text != NULL ? json_loads(text, 0, NULL) : NULL;
+    json_t *record = text != NULL ? json_loads(text, 0, NULL) : NULL;
+    *ret_unreadable = text != NULL && record == NULL;
+    return record;
+}
+
+static void say_unreadable(const json_t *object, enum edge_stack_severity severity, struct edge_stack_plan *plan)
+{
+    edge_stack_say(plan, severity,
+                   "%s %s/%s: annotation " EDGE_STACK_RECORD
+                   " cannot be read, so what was changed there before cannot be "
+                   "taken back: mend or remove it",
+                   edge_stack_text_at(object, "kind", NULL), object_meta_text(object, "namespace"),
+                   object_meta_text(object, "name"));
 }
 
 /* ---- changing ---- */
 
 void edit_begin(struct edit *edit, const json_t *object)
 {
-    json_t *known = read_record(object);
+    bool unreadable = false;
+    json_t *known = read_record(object, &unreadable);
     json_t *fields = json_object_get(known, "fields");
-    *edit = (struct edit){.after = json_deep_copy(object),
+    *edit = (struct edit){.unreadable = unreadable,
+                          .after = json_deep_copy(object),
                           .record = json_is_array(fields) ? json_incref(fields) : json_array()};
     edit->failed = edit->after == NULL || edit->record == NULL;
     json_decref(known);
@@ -128,6 +143,8 @@ void edit_finish(struct edit *edit, const struct edge_stack_gateway *gateway, co
 {
     char key[NAME_BYTES];
     gateway_key(gateway, key);
+    if (edit->unreadable)
+        say_unreadable(before, EDGE_OBSTACLE, plan);
     if (!edit->failed && json_array_size(edit->record) > 0) {
         json_t *record = json_pack("{s:s, s:O}", "gateway", key, "fields", edit->record);
         edit->failed = !set_record(edit->after, record);
@@ -258,9 +275,12 @@ static void take_back_fields(const json_t *object, const json_t *fields, struct 
 void edit_take_back(const struct edge_stack_gateway *gateway, const json_t *object, struct edge_stack_plan *plan)
 {
     char key[NAME_BYTES];
-    json_t *record = read_record(object);
+    bool unreadable = false;
+    json_t *record = read_record(object, &unreadable);
     const char *whose = json_string_value(json_object_get(record, "gateway"));
     gateway_key(gateway, key);
+    if (unreadable)
+        say_unreadable(object, EDGE_WARNING, plan);
     if (whose != NULL && strcmp(whose, key) == 0) {
         const json_t *created = json_object_get(record, "created");
         if (created != NULL)

@@ -11,9 +11,10 @@
 enum { EDIT_MAX_DEPTH = 8 };
 
 struct edit {
-    json_t *after;  /* a copy, which is changed */
-    json_t *record; /* what was changed, also by earlier runs */
-    bool failed;    /* out of memory */
+    json_t *after;   /* a copy, which is changed */
+    json_t *record;  /* what was changed, also by earlier runs */
+    bool failed;     /* out of memory */
+    bool unreadable; /* there was a record that nobody can read */
 };
 
 /** @param object  borrowed. */

@@ -256,8 +256,11 @@ enum err_code edge_stack_trust_domain(const json_t *linkerd_config, json_t **ret
     *ret_is_2_8 = values == NULL && global != NULL;
     if (text == NULL)
         return ERR_OK;
-    if (yaml_parse_manifest(text, strlen(text), &root, reterr) != ERR_OK)
-        return err_context(reterr, "ConfigMap %s/linkerd-config", object_meta_text(linkerd_config, "namespace"));
+    enum err_code code = yaml_parse_manifest(text, strlen(text), &root, reterr);
+    if (code != ERR_OK) {
+        (void)err_context(reterr, "ConfigMap %s/linkerd-config", object_meta_text(linkerd_config, "namespace"));
+        return code;
+    }
     json_t *domain = values == NULL ? edge_stack_at(root, "identityContext", "trustDomain", NULL)
                                     : edge_stack_at(root, "identityTrustDomain", NULL);
     if (domain == NULL) /* 2.9 kept it below "global" */

@@ -62,8 +62,8 @@ static enum err_code read_versions(struct cluster *cluster, json_t *versions, st
     size_t index = 0;
     enum err_code code = cluster_get_path(cluster, EDGE_STACK_GROUP, "/apis/" EDGE_STACK_GROUP, &group, reterr);
     if (code == ERR_NOT_FOUND)
-        return err_context(reterr,
-                           "the cluster has no resource types of Edge Stack or Emissary: is it installed there?");
+        (void)err_context(reterr,
+                          "the cluster has no resource types of Edge Stack or Emissary: is it installed there?");
     if (code != ERR_OK)
         return code;
     json_array_foreach(json_object_get(group, "versions"), index, version)

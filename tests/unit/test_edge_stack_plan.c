@@ -214,6 +214,22 @@ static void what_others_changed_since_stays_and_is_told(void **state)
     scene_done(&scene);
 }
 
+static void a_record_that_cannot_be_read_is_not_written_over(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_init(&scene, GENERATION_4);
+    json_object_set_new(json_object_get(json_array_get(scene.objects.services, 0), "metadata"), "annotations",
+                        json_pack("{s:s}", EDGE_STACK_RECORD, "{broken"));
+    struct edge_stack_plan plan = planned(&scene, false), undo = planned(&scene, true);
+    assert_true(says(&plan, EDGE_OBSTACLE, "Service edge/edge-stack: annotation " EDGE_STACK_RECORD " cannot be read"));
+    assert_true(says(&undo, EDGE_WARNING, "cannot be taken back"));
+    assert_int_equal(json_array_size(undo.changes), 0);
+    edge_stack_plan_done(&undo);
+    edge_stack_plan_done(&plan);
+    scene_done(&scene);
+}
+
 /* ---- what stands in the way ---- */
 
 static void conflicts_are_found_before_anything_is_written(void **state)
@@ -430,6 +446,30 @@ static enum err_code sweep_plan(void *context)
     return code;
 }
 
+static enum err_code sweep_undo(void *context)
+{
+    const struct scene *scene = context;
+    struct edge_stack_gateway gateway;
+    struct edge_stack_plan plan = {0};
+    enum err_code code = plan_scene(scene, true, &gateway, &plan, NULL);
+    edge_stack_plan_done(&plan);
+    return code;
+}
+
+static void every_allocation_of_undo_may_fail(void **state)
+{
+    (void)state;
+    struct scene scene;
+    kube_setup();
+    scene_init(&scene, GENERATION_4);
+    scene_add(&scene, EDGE_MODULE, "edge", "ambassador", "{}");
+    struct edge_stack_plan plan = planned(&scene, false);
+    scene_apply(&scene, &plan);
+    edge_stack_plan_done(&plan);
+    assert_true(sweep(sweep_undo, &scene) > 100);
+    scene_done(&scene);
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -447,6 +487,7 @@ int main(void)
         cmocka_unit_test(each_generation_becomes_a_gateway),
         cmocka_unit_test(twice_changes_nothing_and_undo_gives_the_originals_back),
         cmocka_unit_test(what_others_changed_since_stays_and_is_told),
+        cmocka_unit_test(a_record_that_cannot_be_read_is_not_written_over),
         cmocka_unit_test(conflicts_are_found_before_anything_is_written),
         cmocka_unit_test(a_host_is_patched_only_when_asked_for),
         cmocka_unit_test(a_wrong_health_mapping_is_mended),
@@ -457,6 +498,7 @@ int main(void)
         cmocka_unit_test(linkerd_2_8_gets_its_own_spelling),
         cmocka_unit_test(values_of_the_chart_say_the_same),
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(every_allocation_of_undo_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
