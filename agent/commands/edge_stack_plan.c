@@ -157,10 +157,12 @@ static void plan_ports(struct work *work, struct edit *edit)
             at->namespace, at->name);
         return;
     }
-    if (json_object_get(from, "name") == NULL)
+    if (json_object_get(from, "name") == NULL) {
         edge_stack_say(work->plan, EDGE_OBSTACLE,
                        "Service %s/%s has one port without a name, and of several each needs one: name it first",
                        at->namespace, at->name);
+        return;
+    }
     work->target_port = edge_stack_target_port(at, from);
     if (work->target_port == 0)
         edge_stack_say(work->plan, EDGE_OBSTACLE, "Service %s/%s: targetPort \"%s\" is no port of container %s",
@@ -202,7 +204,7 @@ static void annotate(struct edit *edit, const char *key, const char *value)
     edit_set(edit, (const char *const[]){"metadata", "annotations", key, NULL}, json_string(value));
 }
 
-/* The form that the source's Linkerd takes: 2.8 puts a slash before it, later ones do not. */
+/* In the form that a source with the target's Linkerd takes: 2.8 puts a slash before it, later ones do not. */
 static void annotate_probe_path(const struct work *work, struct edit *edit, bool is_2_8)
 {
     const char *is = object_meta_entry(work->gateway->service, "annotations", MIRROR "probe-path");

@@ -49,7 +49,8 @@ static enum err_code check_path(const char *text, struct err *reterr)
 static enum err_code check_port(const char *text, struct err *reterr)
 {
     uint64_t port = 0;
-    return text_parse_u64(text, 1, 65535, "port", &port, reterr);
+    TRY(text_parse_u64(text, 1, 65535, "port", &port, reterr));
+    return port != 4143 ? ERR_OK : err_set(reterr, ERR_INVALID, "port 4143 is that of mc-gateway");
 }
 
 static enum err_code check_seconds(const char *text, struct err *reterr)

@@ -45,7 +45,7 @@ class Prepare(unittest.TestCase):
 
     def test_a_wrong_command_line_does_nothing(self):
         for argv, words in [(["--gateway-service=edge-stack"], "NAMESPACE/NAME"), (["--gateway-service=/x"], "NAMESPACE/NAME"),
-                            (["--probe-port=0"], "port"), (["--probe-port=65536"], "port"), (["--probe-path=/"], "path"),
+                            (["--probe-port=0"], "port"), (["--probe-port=65536"], "port"), (["--probe-port=4143"], "mc-gateway"), (["--probe-path=/"], "path"),
                             (["--probe-path=/a b"], "path"), (["--probe-period=0"], "period"), (["--trust-domain=Not_One"], "domain"),
                             (["--output=table"], "diff|json|helm-values"), (["--undo", "-o", "helm-values"], "no Helm values"), (["extra"], "extra")]:
             result = svcmirror(*PREPARE, *argv)

@@ -345,6 +345,20 @@ static void a_taken_port_number_is_an_obstacle(void **state)
     scene_done(&scene);
 }
 
+static void a_port_without_a_name_has_to_get_one_first(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_init(&scene, GENERATION_4);
+    json_t *ports = edge_stack_at(json_array_get(scene.objects.services, 0), "spec", "ports", NULL);
+    assert_int_equal(json_array_remove(ports, 1), 0);
+    assert_int_equal(json_object_del(json_array_get(ports, 0), "name"), 0);
+    struct edge_stack_plan plan = planned(&scene, false);
+    assert_true(says(&plan, EDGE_OBSTACLE, "has one port without a name"));
+    edge_stack_plan_done(&plan);
+    scene_done(&scene);
+}
+
 static void a_probe_port_that_is_there_stays(void **state)
 {
     (void)state;
@@ -493,6 +507,7 @@ int main(void)
         cmocka_unit_test(a_wrong_health_mapping_is_mended),
         cmocka_unit_test(of_two_modules_none_is_patched),
         cmocka_unit_test(a_taken_port_number_is_an_obstacle),
+        cmocka_unit_test(a_port_without_a_name_has_to_get_one_first),
         cmocka_unit_test(a_probe_port_that_is_there_stays),
         cmocka_unit_test(differences_are_told_by_place),
         cmocka_unit_test(linkerd_2_8_gets_its_own_spelling),
