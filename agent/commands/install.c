@@ -7,6 +7,7 @@
 #include "agent/commands/command.h"
 #include "agent/commands/install_objects.h"
 #include "agent/commands/output.h"
+#include "agent/commands/remains.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -137,11 +138,27 @@ static enum err_code decide_link_crd(struct cluster *cluster, const struct optio
     return ERR_OK;
 }
 
+/* Agents of two namespaces write with one field manager, and each would remove the other's mirrors as leftovers of its own. */
+static enum err_code check_alone(struct cluster *cluster, const char *namespace, struct err *reterr)
+{
+    char other[REMAINS_NAMESPACE_BYTES];
+    TRY(remains_find_other_agent(cluster, namespace, other, reterr));
+    if (other[0] == '\0')
+        return ERR_OK;
+    return err_set(
+        reterr, ERR_EXISTS,
+        "nothing was applied: namespace %s of cluster %s has an agent already, and one serves all links of a "
+        "cluster: move its Links and credentials to namespace %s and uninstall it first "
+        "(`svcmirror uninstall -n %s`; its mirrors stay, and are taken over)",
+        other, cluster_name(cluster), namespace, other);
+}
+
 static enum err_code apply_all(struct cluster *cluster, const struct options *options, bool dry_run, struct err *reterr)
 {
     const struct cluster_write write = {.dry_run = dry_run, .force = options_get(options, "force-conflicts")->boolean};
     bool with_link_crd = false;
     json_t *objects = NULL;
+    TRY(check_alone(cluster, options_text(options, "namespace"), reterr));
     TRY(decide_link_crd(cluster, options, &with_link_crd, reterr));
     TRY(make_objects(options, with_link_crd, &objects, reterr));
     enum err_code code = apply_objects(cluster, objects, &write, reterr);

@@ -88,13 +88,27 @@ static enum err_code read_links(struct cluster *cluster, const char *namespace, 
     return ERR_OK;
 }
 
-static enum err_code take_deployment(void *context, const json_t *deployment)
+struct agents {
+    const char *namespace;
+    char *other;
+};
+
+static enum err_code take_agent(void *context, const json_t *deployment)
 {
-    struct remains *remains = context;
+    const struct agents *agents = context;
     const char *namespace = object_meta_text(deployment, "namespace");
-    if (strcmp(namespace, remains->namespace) != 0)
-        (void)snprintf(remains->other_namespace, sizeof(remains->other_namespace), "%s", namespace);
+    if (strcmp(namespace, agents->namespace) != 0)
+        (void)snprintf(agents->other, REMAINS_NAMESPACE_BYTES, "%s", namespace);
     return ERR_OK;
+}
+
+enum err_code remains_find_other_agent(struct cluster *cluster, const char *namespace,
+                                       char ret_namespace[REMAINS_NAMESPACE_BYTES], struct err *reterr)
+{
+    struct agents agents = {.namespace = namespace, .other = ret_namespace};
+    ret_namespace[0] = '\0';
+    return cluster_each(cluster, &RESOURCE_DEPLOYMENT, NULL, "app.kubernetes.io/name=svcmirror", take_agent, &agents,
+                        reterr);
 }
 
 static enum err_code read_all(struct cluster *cluster, const char *namespace, struct remains *remains,
@@ -104,8 +118,7 @@ static enum err_code read_all(struct cluster *cluster, const char *namespace, st
         return err_set(reterr, ERR_NOMEM, "out of memory");
     /* Federated services name no cluster, but carry this label like every other mirror. */
     TRY(cluster_each(cluster, &RESOURCE_SERVICE, NULL, L5D_MIRRORED_SERVICE "=true", take_mirror, remains, reterr));
-    TRY(cluster_each(cluster, &RESOURCE_DEPLOYMENT, NULL, "app.kubernetes.io/name=svcmirror", take_deployment, remains,
-                     reterr));
+    TRY(remains_find_other_agent(cluster, namespace, remains->other_namespace, reterr));
     return read_links(cluster, namespace, remains, reterr);
 }
 
@@ -115,7 +128,7 @@ enum err_code remains_read(struct cluster *cluster, const char *namespace, struc
     struct remains *remains = NEW(struct remains);
     if (remains == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
-    *remains = (struct remains){.namespace = namespace, .mirrors = json_array(), .held_links = json_array()};
+    *remains = (struct remains){.mirrors = json_array(), .held_links = json_array()};
     enum err_code code = read_all(cluster, namespace, remains, reterr);
     if (code != ERR_OK) {
         remains_free(remains);

@@ -7,12 +7,13 @@
 #include "agent/commands/cluster.h"
 #include "base/err.h"
 
+enum { REMAINS_NAMESPACE_BYTES = 64 };
+
 struct remains {
-    const char *namespace; /* the agent's; borrowed */
-    char
-        other_namespace[64]; /* of another agent, whose mirrors cannot be told from this one's; "" when there is none */
-    json_t *mirrors;         /* Services: those of every kind of mirror that svcmirror made, gateway mirrors too */
-    json_t *held_links;      /* Links of the agent's namespace with svcmirror's finalizer */
+    /* Of another agent, whose mirrors cannot be told from this one's; "" when there is none. */
+    char other_namespace[REMAINS_NAMESPACE_BYTES];
+    json_t *mirrors;    /* Services: those of every kind of mirror that svcmirror made, gateway mirrors too */
+    json_t *held_links; /* Links of the agent's namespace with svcmirror's finalizer */
     struct resource link_resource; /* in the version that the cluster serves best */
 };
 
@@ -20,6 +21,10 @@ struct remains {
 enum err_code remains_read(struct cluster *cluster, const char *namespace, struct remains **ret_remains,
                            struct err *reterr) MUST_USE;
 void remains_free(struct remains *remains); /* takes NULL */
+
+/** Looks for an agent in another namespace than this. @param[out] ret_namespace  its own, "" when there is none. */
+enum err_code remains_find_other_agent(struct cluster *cluster, const char *namespace,
+                                       char ret_namespace[REMAINS_NAMESPACE_BYTES], struct err *reterr) MUST_USE;
 
 /** Whether svcmirror's agent made or took over this object: its managedFields say so. */
 bool remains_is_ours(const json_t *object);

@@ -57,6 +57,13 @@ def test_applied_twice_changes_nothing_and_goes_without_a_trace(clean):
     assert svcmirror(clean, "uninstall", "--yes").stdout == ""
 
 
+def test_one_agent_serves_a_cluster(clean):
+    svcmirror(clean, "install", "--apply")
+    refused = svcmirror(clean, "install", "--apply", "-n", "elsewhere", status=1)
+    assert f"namespace {AGENT_NAMESPACE} of cluster" in refused.stderr and refused.stdout == ""
+    assert clean.api.find("namespaces", "elsewhere") is None
+
+
 def test_what_kubectl_made_is_taken_over_when_asked(clean):
     made = clean.kubectl("apply", "-k", os.path.join(ROOT, "deploy", "manifests"))
     assert made.returncode == 0, made.stderr
