@@ -148,9 +148,9 @@ const struct command command_check = {
     .name = "check",
     .group = GROUP_LOOK,
     .summary = "Check the installation: the source cluster, the agent, and every target",
-    .about = "Changes nothing. Targets are asked with the credentials that the agent has for them. Names, marks and "
-             "JSON are "
-             "those of\n`linkerd multicluster check`; docs/check.md tells what each check means and what to do.\n",
+    .about = "Changes nothing. Targets are asked with the credentials that the agent has for them. Names, marks\n"
+             "and JSON are those of `linkerd multicluster check`; docs/check.md tells what each check means and\n"
+             "what to do.\n",
     .examples = "check\n"
                 "check --cluster-name east --wait 0\n"
                 "check -o short\n"

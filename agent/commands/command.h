@@ -33,7 +33,8 @@ extern const struct command *const commands[];
 
 extern const struct command command_run, command_install, command_uninstall, command_link, command_link_gen,
     command_allow, command_unlink, command_edge_stack_prepare, command_export, command_unexport, command_status,
-    command_links, command_gateways, command_services, command_check, command_plan, command_why, command_version;
+    command_links, command_gateways, command_services, command_check, command_plan, command_why, command_completion,
+    command_version;
 
 /** Parses and runs. `argv` begins with the program's own name, which help repeats: "svcmirror", or "kubectl svcmirror" when it runs as
  *  kubectl's plugin. */

@@ -293,12 +293,10 @@ const struct command command_edge_stack_prepare = {
     .name = NAME,
     .group = GROUP_SET_UP,
     .summary = "Make the target's Edge Stack or Emissary a gateway",
-    .about =
-        "Finds Edge Stack or Emissary in the target cluster, shows what its Service, its Deployment and its Module, "
-        "Listener, Host\nand Mapping need for being a gateway, and asks before it changes them. What stands in the way "
-        "is "
-        "said before anything is\nwritten. At the end it probes the gateway through its external address. --undo takes "
-        "back exactly what was changed.\n",
+    .about = "Finds Edge Stack or Emissary in the target cluster, shows what its Service, its Deployment and its\n"
+             "Module, Listener, Host and Mapping need for being a gateway, and asks before it changes them. What\n"
+             "stands in the way is said before anything is written. At the end it probes the gateway through its\n"
+             "external address. --undo takes back exactly what was changed.\n",
     .examples = "edge-stack prepare --context east\n"
                 "edge-stack prepare --context east --dry-run=server\n"
                 "edge-stack prepare --context east --yes --wait=5m\n"

@@ -295,9 +295,9 @@ const struct command command_install = {
     .name = "install",
     .group = GROUP_SET_UP,
     .summary = "Install the agent in the source cluster, or upgrade it",
-    .about = "Prints the manifests; with --apply it applies them by server-side apply. Applied again it changes what "
-             "differs,\nand mirrors stay as they are: they need no agent to go on, and a new one writes nothing where "
-             "all is right.\n",
+    .about = "Prints the manifests; with --apply it applies them by server-side apply. Applied again it changes\n"
+             "what differs, and mirrors stay as they are: they need no agent to go on, and a new one writes\n"
+             "nothing where all is right.\n",
     .examples = "install | kubectl apply -f -\n"
                 "install --apply --wait 2m --image registry.example/svcmirror:0.1.0\n"
                 "install --apply --dry-run=server\n"

@@ -295,16 +295,13 @@ const struct command command_link = {
     .name = "link",
     .group = GROUP_SET_UP,
     .summary = "Link a target cluster to this one: the account there, the link here",
-    .about =
-        "Makes the account in the target that the agent reads it with (as `allow` does), gets its token, finds the "
-        "gateway,\n"
-        "and makes the Link with its credentials in the source (as `link-gen` prints them). Running it again "
-        "brings\n"
-        "both sides up to date, and renews a token that expires.\n",
+    .about = "Makes the account in the target that the agent reads it with (as `allow` does), gets its token,\n"
+             "finds the gateway, and makes the Link with its credentials in the source (as `link-gen` prints\n"
+             "them). Running it again brings both sides up to date, and renews a token that expires.\n",
     .examples = "link --target-context east --context west --cluster-name east --wait 1m\n"
                 "link --target-context east --context west --cluster-name east --kind secret\n"
-                "link --target-context east --context west --cluster-name east --gateway-name ambassador "
-                "--gateway-namespace ambassador\n"
+                "link --target-context eu --cluster-name eu --gateway-name emissary "
+                "--gateway-namespace emissary\n"
                 "link --target-context east --context west --cluster-name east --gateway=false --dry-run=server\n",
     .exit_codes = "0  linked; with --wait, a service is mirrored\n"
                   "1  it did not work; stderr says what stands already. With --wait, no service is mirrored, and why\n"

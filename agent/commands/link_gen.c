@@ -78,11 +78,9 @@ const struct command command_link_gen = {
     .name = "link-gen",
     .group = GROUP_SET_UP,
     .summary = "Print what links a target cluster, to be applied in the source cluster",
-    .about = "Reads the target: its gateway, and the token of the account that `allow` makes. Prints a Link resource "
-             "with the\n"
-             "Secrets that it needs, or, with --kind secret, the Secret of Linkerd 2.8. The output holds the token: it "
-             "is as\n"
-             "secret as that. Flags are those of `linkerd multicluster link-gen`.\n",
+    .about = "Reads the target: its gateway, and the token of the account that `allow` makes. Prints a Link\n"
+             "resource with the Secrets that it needs, or, with --kind secret, the Secret of Linkerd 2.8. The\n"
+             "output holds the token: it is as secret as that. Flags are those of `linkerd multicluster link-gen`.\n",
     .examples = "link-gen --context east --cluster-name east | kubectl --context west apply -f -\n"
                 "link-gen --context east --cluster-name east --kind secret | kubectl --context west apply -f -\n"
                 "link-gen --context kind-east --cluster-name east --api-server-address https://192.0.2.1:6443\n",

@@ -222,9 +222,9 @@ const struct command command_uninstall = {
     .name = "uninstall",
     .group = GROUP_SET_UP,
     .summary = "Remove the agent from the source cluster",
-    .about = "Says first what stays behind without an agent. Mirrors stay unless --remove-mirrors is given; of those "
-             "only what\nsvcmirror made is deleted. Links and credentials stay in any case: `unlink` removes them "
-             "while the agent runs.\n",
+    .about = "Says first what stays behind without an agent. Mirrors stay unless --remove-mirrors is given; of\n"
+             "those only what svcmirror made is deleted. Links and credentials stay in any case: `unlink` removes\n"
+             "them while the agent runs.\n",
     .examples = "uninstall --dry-run=client\n"
                 "uninstall --yes\n"
                 "uninstall --remove-mirrors\n",

@@ -306,11 +306,9 @@ const struct command command_unlink = {
     .name = "unlink",
     .group = GROUP_SET_UP,
     .summary = "Take the link of a target cluster away; the agent removes its mirrors",
-    .about = "Deletes the Link and the Secrets of that cluster name, whoever made them, in the namespace of the agent, "
-             "and the\n"
-             "copy of the credentials that Linkerd's control plane has. With --target-context also the account that "
-             "`link` or\n"
-             "`allow` made in the target. Namespaces stay.\n",
+    .about = "Deletes the Link and the Secrets of that cluster name, whoever made them, in the namespace of the\n"
+             "agent, and the copy of the credentials that Linkerd's control plane has. With --target-context also\n"
+             "the account that `link` or `allow` made in the target. Namespaces stay.\n",
     .examples = "unlink --cluster-name east --context west --wait 1m\n"
                 "unlink --cluster-name east --context west --target-context east\n"
                 "unlink --cluster-name east --context west --dry-run=client\n",

@@ -5,7 +5,8 @@ import unittest
 
 from program import BINARY, svcmirror
 
-COMMANDS = ["run", "plan", "why", "gateways", "version"]
+COMMANDS = ["run", "install", "uninstall", "link", "link-gen", "allow", "unlink", "edge-stack prepare", "export", "unexport", "status", "links", "gateways", "services",
+            "check", "plan", "why", "completion", "version"]
 
 
 class Help(unittest.TestCase):
@@ -18,14 +19,14 @@ class Help(unittest.TestCase):
 
     def test_each_command_has_flags_examples_and_exit_codes(self):
         for command in COMMANDS:
-            result = svcmirror(command, "--help")
+            result = svcmirror(*command.split(), "--help")
             self.assertEqual((result.returncode, result.stderr), (0, ""))
             for heading in ["Usage:", "Examples:", "Flags:", "Exit codes:"]:
                 self.assertIn(f"\n{heading}\n", result.stdout)
             self.assertIn(f"\n  svcmirror {command}", result.stdout)
             self.assertIn("  0  ", result.stdout)
             self.assertLessEqual(max(map(len, result.stdout.splitlines())), 110)
-            self.assertEqual(result.stdout, svcmirror("help", command).stdout)
+            self.assertEqual(result.stdout, svcmirror("help", *command.split()).stdout)
 
     def test_help_wins_over_what_is_wrong(self):
         result = svcmirror("run", "--bogus", "--help", env={"SVCMIRROR_LOG_LEVEL": "loud"})

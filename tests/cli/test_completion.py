@@ -1,0 +1,77 @@
+"""`svcmirror completion`, in the shells themselves."""
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from program import svcmirror
+
+CASES = [  # the words typed so far; what is offered
+    (["ga"], ["gateways"]),
+    (["link"], ["link", "link-gen", "links"]),
+    (["edge-stack", ""], ["prepare"]),
+    (["edge-stack", "prepare", "--und"], ["--undo"]),
+    (["run", "--log-format", ""], ["logfmt", "json"]),
+    (["gateways", "-o", "w"], ["wide"]),
+    (["services", "--not"], ["--not-mirrored"]),
+    (["nothing", "--x"], []),
+]
+
+
+class Completion(unittest.TestCase):
+    def test_bash(self):
+        script = svcmirror("completion", "bash").stdout + """
+COMP_WORDS=(svcmirror "$@") COMP_CWORD=$#
+_svcmirror
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+        for typed, offered in CASES + [(["run", "--log-format", "=", "j"], ["json"]), (["run", "--log-format", "="], ["logfmt", "json"])]:
+            result = subprocess.run(["bash", "-u", "-c", script, "bash", *typed], text=True, capture_output=True, check=True)
+            self.assertEqual((result.stderr, result.stdout.split()), ("", offered), typed)
+
+    def test_zsh(self):
+        if shutil.which("zsh") is None:
+            self.skipTest("zsh is not installed")
+        script = svcmirror("completion", "zsh").stdout + """
+emulate ksh
+COMP_WORDS=(svcmirror "$@") COMP_CWORD=$#
+_svcmirror
+print -l -- "${COMPREPLY[@]}"
+"""
+        for typed, offered in CASES:
+            result = subprocess.run(["zsh", "-f", "-c", script, "zsh", *typed], text=True, capture_output=True, check=True)
+            found = [word for word in result.stdout.split() if word.startswith(typed[-1])]  # zsh itself leaves out the others
+            self.assertEqual((result.stderr, found), ("", offered), typed)
+
+    def test_fish(self):
+        if shutil.which("fish") is None:
+            self.skipTest("fish is not installed")
+        with tempfile.NamedTemporaryFile("w", suffix=".fish") as file:
+            file.write(svcmirror("completion", "fish").stdout)
+            file.flush()
+            for typed, offered in CASES[:-1]:
+                line = " ".join(["svcmirror", *typed])
+                result = subprocess.run(["fish", "--no-config", "-c", f"source {file.name}; complete -C '{line}'"], text=True, capture_output=True, check=True)
+                found = [entry.split("\t")[0] for entry in result.stdout.splitlines()]
+                self.assertEqual(sorted(found), sorted(offered), typed)
+
+    def test_every_command_and_flag_is_offered(self):
+        overview = svcmirror("--help").stdout
+        commands = [line.strip().split("  ")[0] for line in overview.splitlines() if line.startswith("  ") and line[2] != " " and "  " in line.strip()]
+        self.assertIn("edge-stack prepare", commands)
+        script = svcmirror("completion", "bash").stdout
+        for command in commands:
+            flags = re.findall(r"(?m)^  (?:-\w, |    )(--[\w-]+)", svcmirror(*command.split(), "--help").stdout)
+            [offered] = [line for line in script.splitlines() if line.startswith(f'    "{command}") flags=')]
+            for flag in flags:
+                self.assertIn(f"{flag} " if flag != "--help" else flag, offered, command)
+
+    def test_another_shell(self):
+        for argv in ([], ["tcsh"]):
+            result = svcmirror("completion", *argv)
+            self.assertEqual((result.returncode, result.stdout, len(result.stderr.splitlines())), (2, "", 1))
+
+
+if __name__ == "__main__":
+    unittest.main()
