@@ -299,6 +299,10 @@ static int spawn(struct exec_plugin *plugin, const char *path, const char **line
 static enum err_code watch(struct exec_plugin *plugin, struct err *reterr)
 {
     plugin->end_fd = pidfd_open(plugin->pid, 0);
+    if (plugin->end_fd < 0 && errno == ESRCH) { /* it is gone already, of which nobody was told: see on_end() */
+        plugin->pid = 0;
+        return err_set(reterr, ERR_IO, "how it ended is not known: %s", strerror(ESRCH));
+    }
     if (plugin->end_fd < 0) {
         enum err_code code = err_set(reterr, ERR_IO, "pidfd_open: %s", strerror(errno));
         kill_program(plugin);

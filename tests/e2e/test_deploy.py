@@ -225,33 +225,6 @@ def test_the_agents_rights_suffice_for_a_2_8_secret(deployed, east, remote_kubec
     assert refused(running, deployed) == []
 
 
-def readme_block(first_words):
-    """The commands of the README's block that begins so."""
-    with open(os.path.join(DEPLOY, "..", "README.md"), encoding="utf-8") as file:
-        lines = file.read().splitlines()
-    start = next(i for i, line in enumerate(lines) if line.strip().startswith(first_words))
-    end = next(i for i in range(start, len(lines)) if not lines[i].strip())
-    return "\n".join(line.strip() for line in lines[start:end])
-
-
-@pytest.mark.usefixtures("remote_kubeconfig")
-def test_the_readme_links_a_target(deployed, east, agent, tmp_path):
-    """Its commands, as they stand there."""
-    def run(cluster, commands):
-        env = {**os.environ, "PATH": f"{cluster.bin}:{os.environ['PATH']}", "KUBECONFIG": cluster.admin_kubeconfig}
-        result = subprocess.run(["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, env=env, text=True, capture_output=True, check=False)
-        assert result.returncode == 0, result.stderr
-    run(east, readme_block("server=$("))
-    run(deployed, readme_block("kubectl -n linkerd-multicluster create secret"))
-    east.gateway.start()
-    east.gateway_service()
-    east.service("web", "granted")
-    run(east, readme_block("kubectl annotate service web") + " -n granted")
-    running = run_as_deployed(deployed, agent)
-    wait_until(lambda: deployed.ready_addresses("web-east", "granted") == sorted(east.gateway.addresses), 10, "the mirror is ready")
-    assert running.logs("link_invalid") == [] and refused(running, deployed) == []
-
-
 @pytest.fixture
 def pod(deployed):
     """What the kubelet gives to a pod of the manifests' account: files, and the environment that tells of the API server."""

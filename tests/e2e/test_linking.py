@@ -51,6 +51,13 @@ def demo(source, east):
     east.slice("web", "demo", ["10.201.1.10"])
 
 
+def readme(command):
+    """The one command of the README that begins so, as words."""
+    with open(os.path.join(MANIFESTS, "..", "..", "README.md"), encoding="utf-8") as file:
+        [line] = [line.strip() for line in file if line.strip().startswith(f"$ svcmirror {command} ")]
+    return line.split()[2:]
+
+
 LINK = ("link", "--target-context", "east", "--context", "west", "--cluster-name", "east")
 UNLINK = ("unlink", "--cluster-name", "east", "--context", "west")
 
@@ -298,3 +305,12 @@ spec: {ports: [{port: 80, targetPort: http, name: "80"}], publishNotReadyAddress
     assert service["spec"]["publishNotReadyAddresses"] is True and service["spec"]["ports"][0]["name"] == "80"
     assert run("unexport", "-f", "-", input=marked.stdout).stdout == run("unexport", "-f", "-", input=run("export", "-f", "-", input=text).stdout).stdout
     east.api.delete("configmaps", "notes", "demo")
+
+
+@pytest.mark.usefixtures("link_crd", "demo")
+def test_the_readme_links_a_target(source, east, run, agent):
+    """Its commands, as they stand there."""
+    agent()
+    run(*readme("link"))
+    run(*readme("export"))
+    wait_until(lambda: ready(source, east), 20, "the mirror is ready")
