@@ -247,9 +247,11 @@ static void endpoints_are_read_only_where_asked_for(void **state)
     (void)state;
     const struct link_account account = {"a", "n", false, false, true};
     json_t *objects = link_account_objects(&account);
-    assert_object(json_object_get(json_array_get(objects, 1), "rules"),
-                  "[{'apiGroups':[''],'resources':['services','endpoints'],'verbs':['get','list','watch']},"
-                  "{'apiGroups':['discovery.k8s.io'],'resources':['endpointslices'],'verbs':['get','list','watch']}]");
+    assert_object(
+        json_object_get(json_array_get(objects, 1), "rules"),
+        "[{'apiGroups':[''],'resources':['services','endpoints'],'verbs':['get','list','watch']},"
+        "{'apiGroups':['discovery.k8s.io'],'resources':['endpointslices'],'verbs':['get','list','watch']},"
+        "{'apiGroups':['multicluster.x-k8s.io'],'resources':['serviceexports'],'verbs':['get','list','watch']}]");
     json_decref(objects);
 }
 
