@@ -64,7 +64,7 @@ def remote_kubeconfig(east):
     def token():
         data = kubectl(east, "get", "secret", "svcmirror-remote-token", "-n", AGENT_NAMESPACE, "-o", "jsonpath={.data.token}")
         return subprocess.run(["base64", "-d"], input=data, text=True, capture_output=True, check=True).stdout if data else None
-    text = wait_until(token, 20, "the token of svcmirror-remote", 0.1)
+    text = wait_until(token, 60, "the token of svcmirror-remote", 0.1)
     yield east.token_kubeconfig(text)
     for resource in ("clusterrolebindings", "clusterroles"):
         east.api.delete(resource, "svcmirror-remote")

@@ -167,14 +167,14 @@ def test_a_token_that_expires_is_renewed_by_running_it_again(source, east, agent
 
 def test_why_nothing_is_mirrored(source, east, agent, link_crd, run, demo):
     source.ensure_namespace("demo")
-    east.service("web", "elsewhere")
-    run("export", "web", "-n", "elsewhere", "--context", "east")
+    east.service("web", "not-in-the-source")
+    run("export", "web", "-n", "not-in-the-source", "--context", "east")
     agent()
     assert "MissingNamespace: Namespace does not exist" in run(*LINK, "--wait", "8s", code=1).stderr
     run(*LINK, "--api-server-address", f"https://{east.host}:1")
     event = wait_until(lambda: [e for e in source.api.list("events", AGENT_NAMESPACE) if e["reason"] == "TargetUnreachable"], 10, "an Event tells")
     assert event
-    east.api.delete("services", "web", "elsewhere")
+    east.api.delete("services", "web", "not-in-the-source")
 
 
 def test_what_is_printed_is_accepted_and_is_what_is_applied(source, east, link_crd, run, demo):

@@ -23,7 +23,7 @@ def test_what_is_linked_mirrored_and_alive(source, east, north, agent, tmp_path)
         target.link_secret(source)
     replicas = []
     for number in range(2):
-        network = Network(50 + number)
+        network = Network(60 + number)
         host = network.address(1)
         replicas.append(agent(env={"HOSTNAME": f"svcmirror-{number}"}, network=network))
         source.pod(f"svcmirror-{number}", AGENT_NAMESPACE, host, {"app.kubernetes.io/name": "svcmirror"})
