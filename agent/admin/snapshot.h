@@ -48,7 +48,7 @@ struct link_info {
 
 struct service_info {
     const char *cluster, *namespace, *name, *mirror, *gateway; /* mirror: "namespace/name"; gateway: likewise or "" */
-    const char *mode; /* "gateway", "remote-discovery", "headless", "hostname" or "federated" */
+    const char *mode;                                          /* one word: docs/api.md lists them */
     bool mirrored;
     const char *reason, *message;
     uint32_t endpoints, ready;

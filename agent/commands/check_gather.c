@@ -32,6 +32,17 @@ struct wanted {
     const char *group;
 };
 
+/* Where either cluster's Linkerd tells whom it trusts, today and in 2.8. */
+#define LINKERD_TRUST                                                                                                  \
+    {.key = "trustRoots",                                                                                              \
+     .resource = "configmaps",                                                                                         \
+     .path = "/api/v1" OF_AGENT "configmaps/linkerd-identity-trust-roots",                                             \
+     .of_linkerd = true},                                                                                              \
+    {                                                                                                                  \
+        .key = "linkerdConfig", .resource = "configmaps", .path = "/api/v1" OF_AGENT "configmaps/linkerd-config",      \
+        .of_linkerd = true                                                                                             \
+    }
+
 static const struct wanted of_source[] = {
     {.key = "links", .resource = "links", .path = "/apis/multicluster.linkerd.io/v1alpha3" OF_AGENT "links?" LIMIT},
     {.key = "secrets", .resource = "secrets", .path = "/api/v1" OF_AGENT "secrets?" LIMIT},
@@ -57,14 +68,7 @@ static const struct wanted of_source[] = {
     {.key = "modules", .resource = "modules", .path = AMBASSADOR "v3alpha1/modules?" LIMIT},
     {.key = "modulesV2", .resource = "modules", .path = AMBASSADOR "v2/modules?" LIMIT},
     {.key = "listeners", .resource = "listeners", .path = AMBASSADOR "v3alpha1/listeners?" LIMIT},
-    {.key = "trustRoots",
-     .resource = "configmaps",
-     .path = "/api/v1" OF_AGENT "configmaps/linkerd-identity-trust-roots",
-     .of_linkerd = true},
-    {.key = "linkerdConfig",
-     .resource = "configmaps",
-     .path = "/api/v1" OF_AGENT "configmaps/linkerd-config",
-     .of_linkerd = true},
+    LINKERD_TRUST,
 };
 
 #define DISCOVERY "discovery.k8s.io"
@@ -72,14 +76,7 @@ static const struct wanted of_source[] = {
 static const struct wanted of_target[] = {
     {.key = "version", .resource = "version", .path = "/version"},
     {.key = "services", .resource = "services", .path = "/api/v1/services?" LIMIT},
-    {.key = "trustRoots",
-     .resource = "configmaps",
-     .path = "/api/v1" OF_AGENT "configmaps/linkerd-identity-trust-roots",
-     .of_linkerd = true},
-    {.key = "linkerdConfig",
-     .resource = "configmaps",
-     .path = "/api/v1" OF_AGENT "configmaps/linkerd-config",
-     .of_linkerd = true},
+    LINKERD_TRUST,
     {.key = "get services", .resource = "services", .verb = "get", .group = ""},
     {.key = "list services", .resource = "services", .verb = "list", .group = ""},
     {.key = "watch services", .resource = "services", .verb = "watch", .group = ""},

@@ -28,7 +28,7 @@ struct dry_run;
 struct dry_run_config {
     const char *command; /* its name, for what is told on stderr; constant */
     const struct options *options;
-    /* All that can be known is known: `control` may be looked at. Goes on with preview_collect(dry_run_preview(...)) or dry_run_end(). NULL: the
+    /* All that can be known is known: `control` may be looked at. Goes on with preview_collect(dry_run_preview(...)), or stops dry_run_loop(). NULL: the
      * writes are collected at once. */
     void (*on_settled)(void *context);
     bool (*wants)(void *context, const char *mirror_key); /* as in preview.h */
