@@ -364,18 +364,18 @@ static bool may_have(struct planner *planner, struct claim *winner)
     return false;
 }
 
-static void lose_to(struct planner *planner, struct claim *claim, const struct claim *winner)
+const char *plan_lost_words(const struct planner *planner, const struct claim *claim, const struct claim *winner)
 {
     const struct link *link = winner->link->declaration;
-    const char *message =
-        claim->kind == CLAIM_IMPORT ? plan_import_lost(planner, claim, winner)
-        : winner->link == claim->link
-            ? arena_printf(planner->arena, "Service %s mirrors %s of the same link", planner->mirror->key, winner->key)
-        : winner->kind == CLAIM_FEDERATED
-            ? arena_printf(planner->arena, "Service %s is a federated service", planner->mirror->key)
-            : arena_printf(planner->arena, "Service %s mirrors cluster %s, whose link %s is older",
-                           planner->mirror->key, link->cluster_name, link->name);
-    plan_add_status(planner, claim, false, "NameCollision", message);
+    if (claim->kind == CLAIM_IMPORT)
+        return plan_import_lost(planner, claim, winner);
+    if (winner->link == claim->link)
+        return arena_printf(planner->arena, "Service %s mirrors %s of the same link", planner->mirror->key,
+                            winner->key);
+    if (winner->kind == CLAIM_FEDERATED)
+        return arena_printf(planner->arena, "Service %s is a federated service", planner->mirror->key);
+    return arena_printf(planner->arena, "Service %s mirrors cluster %s, whose link %s is older", planner->mirror->key,
+                        link->cluster_name, link->name);
 }
 
 static void plan_claims(struct planner *planner)
@@ -390,7 +390,7 @@ static void plan_claims(struct planner *planner)
         else if (winner == NULL)
             winner = claim;
         else if (winner->kind != CLAIM_FEDERATED || claim->kind != CLAIM_FEDERATED)
-            lose_to(planner, claim, winner);
+            plan_add_status(planner, claim, false, "NameCollision", plan_lost_words(planner, claim, winner));
     }
     if (winner == NULL) {
         plan_orphan(planner);

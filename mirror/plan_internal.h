@@ -17,6 +17,8 @@ struct planner {
 struct write *plan_add_write(struct planner *planner, enum write_verb verb, enum write_kind kind, const char *reason);
 void plan_add_status(struct planner *planner, struct claim *claim, bool mirrored, const char *reason,
                      const char *message);
+/** What to tell of a claim whose name the winner has. */
+const char *plan_lost_words(const struct planner *planner, const struct claim *claim, const struct claim *winner);
 /** @return whether the mirror's namespace is there; else plans its creation or gives the status. */
 bool plan_namespace(struct planner *planner, struct claim *claim);
 /** Creates or updates the mirror's Service so that it is as desired. */
@@ -48,7 +50,7 @@ void plan_unlisted(struct planner *planner);
 void plan_import(struct planner *planner, struct claim *claim);
 /** Why nothing can lead to the claim's service; NULL when nothing stands in the way, or not for good. */
 const char *plan_import_refused(const struct planner *planner, const struct claim *import);
-/** What to tell of a claim whose name the winner has. */
+/** The same of a ServiceImport. */
 const char *plan_import_lost(const struct planner *planner, const struct claim *import, const struct claim *winner);
 /** What ServiceImports there are is not known: tells so. */
 void plan_import_unknown(struct planner *planner);

@@ -17,16 +17,35 @@ static const char *invalid_name(const struct planner *planner, const struct clai
                         name, strlen(name), templated ? ", or the link's annotation " LINK_MIRROR_NAME : "");
 }
 
+/* Who has the name of a service's mirror before the service itself; NULL: nobody. A hostname among them is of an older link, whose own service only
+ * older ones can precede, so that this comes to an end. */
+static const struct claim *root_winner(const struct planner *of_root, const struct claim *root)
+{
+    for (const struct claim *claim = of_root->mirror->claims; claim != root; claim = claim->next)
+        if (plan_invalid_reason(of_root, claim) == NULL)
+            return claim;
+    return NULL;
+}
+
 /* A hostname's mirror names that of its service, without which it is not to be. */
 static const char *invalid_root(const struct planner *planner, const struct claim *claim)
 {
     char namespace[OBJECT_KEY_BYTES];
-    const struct mirror *root = claim->service->claim->mirror;
-    const char *invalid = invalid_name(planner, claim, object_key_split(root->key, namespace));
-    if (invalid != NULL || !root->foreign)
+    const struct claim *root = claim->service->claim;
+    struct planner of_root = *planner;
+    of_root.mirror = root->mirror;
+    of_root.name = object_key_split(root->mirror->key, namespace);
+    of_root.namespace = namespace;
+    const char *invalid = invalid_name(&of_root, root, of_root.name);
+    if (invalid != NULL)
         return invalid;
-    return arena_printf(planner->arena, "its service has no mirror: Service %s exists and is somebody else's",
-                        root->key);
+    if (root->mirror->foreign)
+        return arena_printf(planner->arena, "its service has no mirror: Service %s exists and is somebody else's",
+                            root->mirror->key);
+    const struct claim *winner = root_winner(&of_root, root);
+    return winner == NULL
+               ? NULL
+               : arena_printf(planner->arena, "its service has no mirror: %s", plan_lost_words(&of_root, root, winner));
 }
 
 /* Whoever may annotate a service of the target is not asked where in this cluster mirrors may be: whoever declares the link is. */

@@ -127,6 +127,12 @@ void claim_count(struct claim *claim)
         claim->gateway->services--;
 }
 
+void claim_mark_hosts(const struct claim *claim)
+{
+    for (const struct claim *host = claim->service->hosts; host != NULL; host = host->next_host)
+        world_mark(host->mirror, false);
+}
+
 static struct claim *first_of(const struct target_service *service)
 {
     return service->claim != NULL ? service->claim : service->hosts != NULL ? service->hosts : service->federated;
@@ -219,6 +225,15 @@ static void mark_counterpart(const struct claim *claim)
         world_mark(service->import->mirror, false);
 }
 
+/* A headless service's own status tells of its hostnames, and these have no mirrors without it. */
+static void mark_family(const struct claim *claim)
+{
+    if (claim->kind == CLAIM_HOST)
+        world_mark(claim->service->claim->mirror, false);
+    else if (claim->kind == CLAIM_SERVICE)
+        claim_mark_hosts(claim);
+}
+
 bool claim_set_status(struct claim *claim, bool mirrored, const char *reason, const char *message, int64_t now_us)
 {
     struct claim_status *status = &claim->status;
@@ -227,10 +242,10 @@ bool claim_set_status(struct claim *claim, bool mirrored, const char *reason, co
         return false;
     if (turned)
         status->since_us = now_us;
-    if (turned && claim->kind == CLAIM_HOST) /* the service's own status tells of it */
-        world_mark(claim->service->claim->mirror, false);
-    if (turned)
+    if (turned) {
+        mark_family(claim);
         mark_counterpart(claim);
+    }
     status->mirrored = mirrored;
     status->reason = reason;
     char *old = claim->message; /* may be what `message` points to */

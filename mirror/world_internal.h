@@ -245,6 +245,8 @@ void claim_name_gateway(struct claim *claim, struct world_gateway *gateway); /* 
 
 /** Counts the claim of a service among its gateway's, or not, as its way of being mirrored is now. */
 void claim_count(struct claim *claim);
+/** Marks the mirrors of the hostnames of the claim's service, which are not to be without its own. `claim` is a CLAIM_SERVICE. */
+void claim_mark_hosts(const struct claim *claim);
 
 /* world_gateway.c */
 enum err_code gateway_obtain(struct world_link *link, const char *key, struct world_gateway **ret_gateway) MUST_USE;

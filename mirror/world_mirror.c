@@ -338,9 +338,8 @@ void world_set_foreign(struct mirror *mirror, bool foreign)
     mirror->foreign = foreign;
     world_mark(mirror, false);
     for (const struct claim *claim = mirror->claims; claim != NULL; claim = claim->next)
-        for (const struct claim *host = claim->kind == CLAIM_SERVICE ? claim->service->hosts : NULL; host != NULL;
-             host = host->next_host)
-            world_mark(host->mirror, false);
+        if (claim->kind == CLAIM_SERVICE)
+            claim_mark_hosts(claim);
 }
 
 void mirror_set_context(struct mirror *mirror, void *context)

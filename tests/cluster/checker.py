@@ -128,7 +128,7 @@ class Claim:
     service: dict
     slices: dict | None = dataclasses.field(default_factory=dict)  # by suffix of the name; None: not judged
     link: Link | None = None
-    root: tuple | None = None  # of a hostname's mirror: the headless mirror without which it is not wanted
+    root: "Claim | None" = None  # of a hostname: that of its service, without whose mirror it is not wanted
 
 
 # -- reading objects --
@@ -523,8 +523,9 @@ def headless_with_hostnames(world, link, service):
             endpoints.append({"addresses": [address], "hostname": host, "ready": ready and reachable and not drained})
     own_ports = [{"name": p.get("name") or "", "protocol": p.get("protocol", "TCP"), "port": p["port"],
                   **({"appProtocol": p["appProtocol"]} if p.get("appProtocol") else {})} for p in ports]
-    root = slice_shape("ipv4", slice_labels(labels, key[1]), slice_annotations(gateway, fq_name(link, service)), endpoints, own_ports)
-    yield Claim(key, (1, *link.order), service_shape(labels, annotations_of_mirror(link, service, gateway), ports, True), {"ipv4": root}, link)
+    slices = {"ipv4": slice_shape("ipv4", slice_labels(labels, key[1]), slice_annotations(gateway, fq_name(link, service)), endpoints, own_ports)}
+    root = Claim(key, (1, *link.order), service_shape(labels, annotations_of_mirror(link, service, gateway), ports, True), slices, link)
+    yield root
     for host, ready in sorted(hosts.items()):
         own = {MIRRORED: "true", CLUSTER: link.cluster, HEADLESS_ROOT: key[1]}
         name, marks = templated_name(link, service["metadata"]["namespace"], host), {
@@ -534,7 +535,7 @@ def headless_with_hostnames(world, link, service):
         slices = gateway_slices(world, gateway, slice_labels(own, name), slice_annotations(gateway, fq_name(link, service, host)),
                                 gateway_ports(ports, gateway), ready=ready, drained=drained, moves=moves)
         # A service goes before a hostname.
-        yield Claim((key[0], name), (1, *link.order, "hostname"), service_shape(own, marks, ports), slices, link, root=key)
+        yield Claim((key[0], name), (1, *link.order, "hostname"), service_shape(own, marks, ports), slices, link, root)
 
 
 def address_of_hostname(world, key, root_name):
@@ -648,13 +649,17 @@ def expected(world):
     """{(namespace, name): Claim}: for each name the claim that has it."""
     wanted = [c for c in claims(world) if len(c.key[1]) <= LONGEST_NAME and namespace_is_there(world, c)]
 
-    def winners(found):
-        best = {}
-        for claim in sorted(found, key=lambda c: c.order):
-            best.setdefault(claim.key, claim)
-        return {k: c for k, c in best.items() if k not in world.source.services or not is_foreign(world, world.source.services[k], c)}
-    roots = winners(c for c in wanted if c.root is None)
-    return winners(c for c in wanted if c.root is None or (c.root in roots and roots[c.root].link is c.link and roots[c.root].service["headless"]))
+    by_name = {}
+    for claim in sorted(wanted, key=lambda c: c.order):
+        by_name.setdefault(claim.key, []).append(claim)
+
+    def first(key):
+        return next((c for c in by_name.get(key, ()) if c.root is None or has_its_name(c.root)), None)
+
+    def has_its_name(claim):
+        there = world.source.services.get(claim.key)
+        return first(claim.key) is claim and not (there and is_foreign(world, there, claim))
+    return {claim.key: claim for claim in map(first, by_name) if claim and has_its_name(claim)}
 
 
 def may_stay(world, obj):

@@ -263,6 +263,16 @@ def test_headless_with_hostnames():
     assert [e["ready"] for n in ("db-0-east", "db-1-east") for e in found["demo", n].slices["ipv4"]["endpoints"]] == [True, False]
 
 
+def test_a_headless_service_without_its_name_has_no_hostnames():
+    """Of two services with one name for their mirrors the first by namespace and name has it, headless like the other or not."""
+    def shared(name, **spec):
+        return service(name, labels=EXPORTED, annotations={"svcmirror.io/export-name": "shared"}, **spec)
+    pods = [slice_of(name, [("10.0.1.1", True, f"{name}-0")]) for name in ("app", "db")]
+    assert names(world({"east": [shared("db", clusterIP="None"), *pods]})) == ["db-0-east", "shared"]
+    assert names(world({"east": [shared("app"), shared("db", clusterIP="None"), *pods]})) == ["shared"]
+    assert names(world({"east": [shared("app", clusterIP="None"), shared("db", clusterIP="None"), *pods]})) == ["app-0-east", "shared"]
+
+
 ITS = "db.demo.svc.cluster.local"  # what the mirror that is there was made of
 
 

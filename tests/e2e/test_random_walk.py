@@ -23,7 +23,6 @@ MIRROR, OURS = "mirror.linkerd.io/", "svcmirror.io/"
 # What walks make use of: "2.8", "link", "discovery", "headless", "federated", "finer", "names", "drain", "adoption".
 MODES = set(os.environ.get("SVCMIRROR_WALK_MODES", "2.8,link,discovery,headless,federated,finer,names,drain,adoption").split(","))
 
-KNOWN_FAULTS = {3}  # until it is mended, this walk has to fail
 SEEDS = [int(s) for s in os.environ.get("SVCMIRROR_WALK_SEEDS", "1,2,3").split(",")]
 LENGTH = int(os.environ.get("SVCMIRROR_WALK_LENGTH", "100"))
 LONGEST_STRETCH = 12  # steps without a rest
@@ -483,7 +482,7 @@ def only(steps):
 
 
 @pytest.mark.usefixtures("link_crd")
-@pytest.mark.parametrize("seed", [pytest.param(s, marks=pytest.mark.xfail(strict=True, reason="docs/status.md, known fault 7")) if s in KNOWN_FAULTS else s for s in SEEDS])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_wherever_a_walk_rests_the_mirrors_are_right(source, east, north, agent, seed):
     walk, done = Walk(source, (east, north), agent), []
     for name in (*NAMESPACES[:2], *(["a-too"] if "finer" in MODES else [])):

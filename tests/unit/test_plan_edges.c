@@ -208,6 +208,28 @@ static void no_hostname_without_its_service(void **state)
     assert_non_null(strstr(scene_status(scene, "shop/db-0-east"), "65 characters"));
 }
 
+/* Two services whose mirrors have one name: the first by namespace has it. */
+static void no_hostname_of_a_service_that_lost_its_name(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, DB " @svcmirror.io/export-name=shared");
+    scene_target_slice(scene, 0, DB_SLICE);
+    scene_settle(scene);
+    assert_non_null(scene_service(scene, "shop/db-0-east"));
+    scene_target(scene, 0, "shop/app v=a1 p=http:80>8080 #~exported=true @svcmirror.io/export-name=shared");
+    scene_settle(scene);
+    assert_false(scene_service(scene, "shop/shared")->headless);
+    assert_null(scene_service(scene, "shop/db-0-east"));
+    assert_string_equal(scene_status(scene, "shop/db-0-east"),
+                        "east InvalidService: its service has no mirror: Service shop/shared mirrors shop/app of the "
+                        "same link\n");
+    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/app");
+    scene_settle(scene);
+    assert_true(scene_service(scene, "shop/shared")->headless);
+    assert_non_null(scene_service(scene, "shop/db-0-east"));
+}
+
 static void a_hostname_tells_its_ports_are_opaque(void **state)
 {
     struct scene *scene = *state;
@@ -309,6 +331,7 @@ int main(void)
         SCENE(headless_is_a_matter_of_the_link_too),
         SCENE(hostnames_go_when_a_secret_takes_the_links_place),
         SCENE(no_hostname_without_its_service),
+        SCENE(no_hostname_of_a_service_that_lost_its_name),
         SCENE(a_hostname_tells_its_ports_are_opaque),
         SCENE(a_mirror_says_how_it_is_resolved_before_its_endpoints_go),
         SCENE(draining_says_where_it_has_no_effect),
