@@ -93,8 +93,9 @@
 #define K8S_APP_MANAGED_BY "app.kubernetes.io/managed-by"
 /* its value on Links that svcmirror made */
 #define LINK_MANAGED_BY "svcmirror"
-/* values of K8S_MANAGED_BY: on slices that Kubernetes makes by a Service's selector, and on ours */
+/* values of K8S_MANAGED_BY: on slices that Kubernetes makes by a Service's selector, or of v1 Endpoints, and on ours */
 #define K8S_MADE_BY_SELECTOR "endpointslice-controller.k8s.io"
+#define K8S_MADE_OF_ENDPOINTS "endpointslicemirroring-controller.k8s.io"
 #define SLICE_MANAGED_BY "svcmirror"
 
 /* Kubernetes' Multicluster Services API, KEP-1645 */

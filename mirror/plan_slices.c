@@ -79,12 +79,52 @@ static const char *why_not(const struct planner *planner, const struct desired *
     return of_pods ? "the gateway takes the place of the target's own endpoints" : "no address of this family";
 }
 
+/* Whether Kubernetes has made a slice of that family of the mirror's Endpoints that anything is ready in. */
+static bool is_made_of_endpoints(const struct mirror *mirror, enum address_type type)
+{
+    for (const struct source_slice *entry = mirror->slices; entry != NULL; entry = entry->next) {
+        const struct slice *slice = entry->slice;
+        if (slice->is_endpoints || slice->address_type != type || strcmp(slice->managed_by, K8S_MADE_OF_ENDPOINTS) != 0)
+            continue;
+        for (uint32_t i = 0; i < slice->endpoint_count; i++)
+            if (slice->endpoints[i].ready)
+                return true;
+    }
+    return false;
+}
+
+static bool is_ready_in(const struct desired *desired, const char *address)
+{
+    for (uint32_t i = 0; i < desired->slice_count; i++)
+        for (uint32_t j = 0; j < desired->slices[i].endpoint_count; j++)
+            if (desired->slices[i].endpoints[j].ready && strcmp(desired->slices[i].endpoints[j].address, address) == 0)
+                return true;
+    return false;
+}
+
+/* Where Endpoints take the place of slices, kube-proxy and others go on reading slices: those that Kubernetes makes of the Endpoints, when it gets
+ * round to it. Until then ours stays, while all that is ready in it is right. */
+static bool stands_in_still(const struct planner *planner, const struct desired *desired, const struct slice *slice)
+{
+    bool any = false;
+    if (slice->is_endpoints || !planner->world->config.write_endpoints ||
+        is_made_of_endpoints(planner->mirror, slice->address_type))
+        return false;
+    for (uint32_t i = 0; i < slice->endpoint_count; i++) {
+        if (slice->endpoints[i].ready && !is_ready_in(desired, slice->endpoints[i].address))
+            return false;
+        any = any || slice->endpoints[i].ready;
+    }
+    return any;
+}
+
 /* @param reason  NULL: each has its own. */
 static void delete_slices(struct planner *planner, const struct desired *desired, const char *reason)
 {
     for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next)
         if (plan_slice_is_ours(entry->slice) && entry->slice->is_endpoints <= planner->world->config.write_endpoints &&
-            !is_wanted(desired, entry->slice) && !entry->slice->meta.deleting)
+            !is_wanted(desired, entry->slice) && !entry->slice->meta.deleting &&
+            !stands_in_still(planner, desired, entry->slice))
             plan_delete_slice(planner, entry->slice, reason != NULL ? reason : why_not(planner, desired, entry->slice));
 }
 

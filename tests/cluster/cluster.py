@@ -210,6 +210,28 @@ class Cluster:
         """Addresses of ready endpoints in the service's slices."""
         return sorted(e["addresses"][0] for s in self.slices(service, namespace) for e in s["endpoints"] or [] if e["conditions"].get("ready", True))
 
+    def gaps(self, service, namespace, version):
+        """How often it was without a ready endpoint after that version: every state that any watcher could have seen."""
+        def ask(**query):
+            selector = f"kubernetes.io/service-name={service}"
+            status, answer = self.api.raw("GET", self.api.path("endpointslices", namespace, labelSelector=selector, resourceVersion=version, **query))
+            assert status == 200, answer
+            return [json.loads(line) for line in answer.splitlines() if line.strip()]
+
+        def is_ready(item):
+            return any(e["conditions"].get("ready") for e in item.get("endpoints") or [])
+
+        [before] = ask(resourceVersionMatch="Exact")
+        ready, found, events = {item["metadata"]["name"]: is_ready(item) for item in before["items"]}, 0, ask(watch=1, timeoutSeconds=1)
+        for event in events:
+            name = event["object"]["metadata"]["name"]
+            ready.pop(name, None)
+            if event["type"] != "DELETED":
+                ready[name] = is_ready(event["object"])
+            found += not any(ready.values())
+        assert len(before["items"]) + len(events) >= 3, "the old slice, the new one, the old one's end"
+        return found
+
     # -- what was written --
 
     def writes(self, user_agent=""):

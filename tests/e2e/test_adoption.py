@@ -1,6 +1,4 @@
 """Mirrors that Linkerd made are taken over as they are."""
-import json
-
 import pytest
 from cluster.expected import DISCOVERY, LINK_IDENTITY, MIRROR, made_from, of_cluster, piece, service, whole
 from cluster.target import AGENT_NAMESPACE, GATEWAY_IDENTITY
@@ -27,22 +25,6 @@ def linkerds_mirror(source, target, name="web", namespace="demo", labels=None, r
     return made
 
 
-def gaps(source, name, namespace, version):
-    """How often the mirror was without a ready endpoint since that version: every state that any watcher could have seen."""
-    path = source.api.path("endpointslices", namespace, labelSelector=f"kubernetes.io/service-name={name}", watch=1, resourceVersion=version, timeoutSeconds=1)
-    status, answer = source.api.raw("GET", path)
-    assert status == 200, answer
-    slices, found, events = {}, 0, [json.loads(line) for line in answer.splitlines() if line.strip()]
-    for event in events:
-        meta = event["object"]["metadata"]
-        slices.pop(meta["name"], None)
-        if event["type"] != "DELETED":
-            slices[meta["name"]] = any(e["conditions"].get("ready") for e in event["object"].get("endpoints") or [])
-        found += not any(slices.values())
-    assert len(events) >= 3, "the old slice, the new one, the old one's end"
-    return found
-
-
 def adopted(source, name, namespace):
     slices = source.slices(name, namespace)
     return source.api.find("endpoints", name, namespace) is None and [s["metadata"]["name"] for s in slices] == [f"{name}.ipv4"]
@@ -66,7 +48,7 @@ def test_a_mirror_of_linkerd_is_taken_over(source, east, agent, request, way):
     one = agent()
     wait_until(lambda: adopted(source, "web-east", "demo"), 15, "the Endpoints are gone")
     wait_until(lambda: all(s["mirrored"] for s in one.services()), 5, "told as mirrored")
-    assert gaps(source, "web-east", "demo", version) == 0
+    assert source.gaps("web-east", "demo", version) == 0
     new = source.api.get("services", "web-east", "demo")
     assert new["metadata"]["uid"] == old["metadata"]["uid"] and new["spec"]["clusterIP"] == old["spec"]["clusterIP"]
     assert source.ready_addresses("web-east", "demo") == east.gateway.addresses
@@ -147,7 +129,7 @@ def test_mirrors_of_todays_linkerd_are_taken_over(source, east, agent, link_crd,
     wait_until(lambda: all(s["mirrored"] for s in one.services()), 5, "told as mirrored")
     assert_taken_over(source, since, old.values(), wanted, current)
     for name in with_endpoints:
-        assert gaps(source, name, "demo", old[name]["metadata"]["resourceVersion"]) == 0, name
+        assert source.gaps(name, "demo", old[name]["metadata"]["resourceVersion"]) == 0, name
     owner = lambda name: source.api.get("services", name, "demo")
     ready = [{"addresses": east.gateway.addresses, "conditions": {"ready": True}}]
     for name, remote in through_gateway.items():
@@ -192,7 +174,7 @@ def test_mirrors_of_2_8_are_taken_over(source, east, agent, current):
     wait_until(lambda: all(s["mirrored"] for s in one.services()), 5, "told as mirrored")
     assert_taken_over(source, since, old.values(), wanted, current)
     for name, namespace in places:
-        assert gaps(source, name, namespace, old[name]["metadata"]["resourceVersion"]) == 0, name
+        assert source.gaps(name, namespace, old[name]["metadata"]["resourceVersion"]) == 0, name
     ready = [{"addresses": east.gateway.addresses, "conditions": {"ready": True}}]
     assert [whole(s) for s in source.slices("web-east", "demo")] == [piece(source.api.get("services", "web-east", "demo"), full, ready, identity=GATEWAY_IDENTITY)]
     of_gateways = piece(source.api.get("services", "ambassador-east", AGENT_NAMESPACE), "", ready, [{"name": "mc-probe", "protocol": "TCP", "port": 8080}])

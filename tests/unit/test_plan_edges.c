@@ -318,6 +318,53 @@ static void after_another_selection_nothing_is_deleted_before_the_next_listing(v
     assert_non_null(strstr(scene_plan(scene, true), "delete Service shop/web-east"));
 }
 
+/* Endpoints in the place of slices: ours stays while Kubernetes has not made its own of the Endpoints, unless it says what is no longer so. */
+static void slices_stay_until_kubernetes_has_its_own(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK);
+    scene_target(scene, 0, WEB);
+    scene_target_slice(scene, 0, WEB_SLICE);
+    scene_settle(scene);
+    scene->config.write_endpoints = true;
+    scene_restart(scene);
+    scene_hear(scene);
+    world_begin(scene->world, NULL, WORLD_SOURCE_ENDPOINTS);
+    world_end(scene->world, NULL, WORLD_SOURCE_ENDPOINTS);
+    static const char gone[] = "delete EndpointSlice shop/web-east.ipv4 (Endpoints are written instead)\n";
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true),
+                        "create Endpoints shop/web-east owned type=IPv4 203.0.113.7 p=http:4143\n");
+    struct arena arena;
+    struct plan plan;
+    arena_init(&arena, 1 << 20);
+    assert_int_equal(plan_mirror(scene->world, world_find_mirror(scene->world, "shop/web-east"), &arena, &plan),
+                     ERR_OK);
+    struct slice made = *plan.writes[0].slice;
+    made.meta.uid = "e1";
+    made.meta.resource_version = "1";
+    made.meta.made_by_us = true;
+    assert_int_equal(world_source_slice(scene->world, WORLD_PUT, &made), ERR_OK);
+    arena_done(&arena);
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true), "");
+
+    scene_verdict(scene, "203.0.113.7", WORLD_DEAD);
+    scene_hear(scene);
+    assert_non_null(strstr(scene_plan_of(scene, "shop/web-east", true), gone));
+    scene_verdict(scene, "203.0.113.7", WORLD_ALIVE);
+    scene_hear(scene);
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true), "");
+
+    static const char theirs[] = "shop/web-east-k%u svc=web-east managed=endpointslicemirroring-controller.k8s.io "
+                                 "#~mirrored-service=true type=%s %s p=http:4143";
+    scene_source_slice(scene, theirs, 1, "IPv4", "!203.0.113.7");
+    scene_source_slice(scene, theirs, 2, "IPv6", "fd00::1");
+    scene_hear(scene);
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true), "");
+    scene_source_slice(scene, theirs, 1, "IPv4", "203.0.113.7");
+    scene_hear(scene);
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true), gone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +385,7 @@ int main(void)
         SCENE(without_a_gateway_port_there_is_no_version_of_it),
         SCENE(what_diverts_traffic_is_taken_off),
         SCENE(after_another_selection_nothing_is_deleted_before_the_next_listing),
+        SCENE(slices_stay_until_kubernetes_has_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
