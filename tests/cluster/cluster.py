@@ -210,8 +210,8 @@ class Cluster:
         """Addresses of ready endpoints in the service's slices."""
         return sorted(e["addresses"][0] for s in self.slices(service, namespace) for e in s["endpoints"] or [] if e["conditions"].get("ready", True))
 
-    def gaps(self, service, namespace, version):
-        """How often it was without a ready endpoint after that version: every state that any watcher could have seen."""
+    def gaps(self, service, namespace, version, at_least=3):
+        """How often it was without a ready endpoint after that version: every state that any watcher could have seen, `at_least` so many."""
         def ask(**query):
             selector = f"kubernetes.io/service-name={service}"
             status, answer = self.api.raw("GET", self.api.path("endpointslices", namespace, labelSelector=selector, resourceVersion=version, **query))
@@ -229,7 +229,7 @@ class Cluster:
             if event["type"] != "DELETED":
                 ready[name] = is_ready(event["object"])
             found += not any(ready.values())
-        assert len(before["items"]) + len(events) >= 3, "the old slice, the new one, the old one's end"
+        assert len(before["items"]) + len(events) >= at_least, "by default the old slice, the new one, the old one's end"
         return found
 
     # -- what was written --

@@ -1,4 +1,4 @@
-"""From svcmirror back to Linkerd, without an unready moment. The way there is in test_adoption.py."""
+"""From 2.8's links to today's, and from svcmirror back to Linkerd, without an unready moment. The way from Linkerd is in test_adoption.py."""
 import pytest
 from cluster import leases
 from cluster.expected import DISCOVERY, MIRROR
@@ -89,3 +89,30 @@ def test_back_to_2_8(source, east, agent):
     assert notes[MIRROR + "remote-gateway-resource-version"] == gateway["metadata"]["resourceVersion"]
     assert [s["addresses"] for s in source.api.get("endpoints", "web-east", "demo")["subsets"]] == [[{"ip": a} for a in east.gateway.addresses]]
     assert source.api.find("endpoints", "ambassador-east", AGENT_NAMESPACE) is not None
+
+
+@pytest.mark.usefixtures("link_crd")
+def test_from_a_secret_to_a_link(source, east, agent):
+    """By the commands of docs/migrating.md; the mirror stays the same Service."""
+    source.ensure_namespace("demo")
+    east.gateway.start()
+    east.gateway_service()
+    east.export("web")
+    east.slice("web", "demo", ["10.201.1.10"])
+    east.link_secret(source)
+    one = agent()
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 15, "mirrored by the Secret")
+    there, began = identities(source), version(source)
+    for argv in (("export", "web", "-n", "demo", "--kubeconfig", east.admin_kubeconfig),
+                 ("link", "--kubeconfig", source.admin_kubeconfig, "--target-kubeconfig", east.admin_kubeconfig, "--cluster-name", "east", "--force-conflicts")):
+        result = one.command(*argv)
+        assert result.returncode == 0, result.stderr
+    by_link = {MIRROR + "mirrored-service": "true", MIRROR + "cluster-name": "east"}
+    wait_until(lambda: source.api.get("services", "web-east", "demo")["metadata"]["labels"] == by_link, 15, "mirrored by the Link")
+    wait_until(lambda: all(s["mirrored"] for s in one.services()), 5, "told as mirrored")
+    assert [(link["kind"], link["refused"]) for link in one.json("/api/v1/links")] == [("Link", False)], "the Secret is the Link's credentials now"
+    assert source.gaps("web-east", "demo", began, at_least=2) == 0
+    assert identities(source) == there
+    for resource, name in (("serviceaccounts", "svcmirror-remote"), ("secrets", "svcmirror-remote-token"), ("clusterroles", "svcmirror-remote"),
+                           ("clusterrolebindings", "svcmirror-remote")):
+        east.api.delete(resource, name, AGENT_NAMESPACE)
