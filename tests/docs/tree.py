@@ -43,10 +43,10 @@ def arguments(text, begin):
     return found
 
 
-def calls(pattern):
-    """(name, arguments) of every call in the agent's sources of a function whose whole name matches."""
+def calls(pattern, folders=("agent",)):
+    """(name, arguments) of every call in these folders' sources of a function whose whole name matches."""
     for path, text in product_sources().items():
-        if path.suffix == ".c":
+        if path.suffix == ".c" and path.relative_to(ROOT).parts[0] in folders:
             for match in re.finditer(rf"\b({pattern})\(", text):
                 yield match.group(1), arguments(text, match.end())
 

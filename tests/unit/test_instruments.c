@@ -6,18 +6,14 @@
 
 #include <cmocka.h>
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/control/instruments.h"
 #include "agent/observe/process.h"
-#include "base/mem.h"
+#include "tests/unit/document.h"
 #include "tests/unit/sweep.h"
 
-#define REFERENCE SVCMIRROR_SOURCE_DIR "/docs/metrics.md"
 #define TABLE "|---|---|---|---|\n"
-#define REWRITE "SVCMIRROR_WRITE_DOCS"
 
 /* Everything that the agent registers. */
 struct registry {
@@ -41,29 +37,6 @@ static void registry_done(struct registry *registry)
     process_metrics_free(registry->process);
 }
 
-static char *read_reference(void)
-{
-    struct strbuf text;
-    char piece[4096];
-    size_t bytes = 0;
-    FILE *file = fopen(REFERENCE, "r");
-    assert_non_null(file);
-    strbuf_init(&text, 1 << 20);
-    while ((bytes = fread(piece, 1, sizeof(piece), file)) > 0)
-        strbuf_append_bytes(&text, piece, bytes);
-    (void)fclose(file);
-    return strbuf_take(&text);
-}
-
-static void write_reference(const char *head, size_t head_bytes, const char *table)
-{
-    FILE *file = fopen(REFERENCE, "w");
-    assert_non_null(file);
-    assert_int_equal(fwrite(head, 1, head_bytes, file), head_bytes);
-    assert_true(fputs(table, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
 /* The table at the end of docs/metrics.md is what the registry says. */
 static void the_reference_is_current(void **state)
 {
@@ -73,16 +46,7 @@ static void the_reference_is_current(void **state)
     strbuf_init(&table, 1 << 20);
     assert_int_equal(registry_init(&registry), ERR_OK);
     metrics_write_reference(registry.metrics, &table);
-    char *text = read_reference(), *rows = strstr(text, TABLE);
-    assert_non_null(rows);
-    rows += strlen(TABLE);
-    if (getenv(REWRITE) != NULL)
-        write_reference(text, (size_t)(rows - text), strbuf_text(&table));
-    else if (strcmp(rows, strbuf_text(&table)) != 0)
-        fail_msg("docs/metrics.md is not what the registry says; write it anew with\n"
-                 "    " REWRITE "=1 build/asan-ubsan/bin/test_instruments\n%s",
-                 strbuf_text(&table));
-    mem_free(text);
+    document_is_current("metrics.md", TABLE, strbuf_text(&table), "test_instruments");
     strbuf_done(&table);
     registry_done(&registry);
 }
