@@ -60,7 +60,7 @@ class Tables(unittest.TestCase):
         [paragraph] = re.findall(r"^## Rights in a target\n\n(.*?)\n\n", tree.read("docs/security.md"), re.M | re.S)
         there = rights("deploy/manifests/target-rbac.yaml")
         self.assertLessEqual(set(there), set(tree.words(paragraph)))
-        self.assertEqual({frozenset(verbs) for verbs in there.values()}, {frozenset({"get", "list", "watch"})})
+        self.assertLessEqual(set().union(*there.values()), {"get", "list", "watch"}, "nothing is written there")
 
 
 if __name__ == "__main__":
