@@ -5,6 +5,11 @@ from .target import AGENT_NAMESPACE
 MIRROR, DISCOVERY = "mirror.linkerd.io/", "multicluster.linkerd.io/remote-discovery"
 
 
+def adopted(source, name, namespace="demo"):
+    """Whether nothing of Linkerd's own is left beside a mirror that was Linkerd's."""
+    return source.api.find("endpoints", name, namespace) is None and [s["metadata"]["name"] for s in source.slices(name, namespace)] == [name + ".ipv4"]
+
+
 class Controller:
     """Of the Link of `target`'s own name in `source`, with the selectors that `link-gen` writes and headless services enabled."""
 
@@ -23,6 +28,10 @@ class Controller:
         changed = self._remove_orphans() + self._look_at_services()
         self.repair()
         return changed
+
+    def stop(self):
+        """As a controller does that is told to end."""
+        leases.release(self.source, leases.PREFIX + self.target.name)
 
     def set_alive(self, alive):
         """Its own probe's verdict."""

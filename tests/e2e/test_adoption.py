@@ -1,6 +1,7 @@
 """Mirrors that Linkerd made are taken over as they are."""
 import pytest
 from cluster.expected import DISCOVERY, LINK_IDENTITY, MIRROR, made_from, of_cluster, piece, service, whole
+from cluster.linkerd import adopted
 from cluster.target import AGENT_NAMESPACE, GATEWAY_IDENTITY
 from cluster.wait import wait_until
 
@@ -23,11 +24,6 @@ def linkerds_mirror(source, target, name="web", namespace="demo", labels=None, r
         "subsets": [{"addresses" if ready else "notReadyAddresses": addresses, "ports": [{"name": "http", "port": 4143, "protocol": "TCP"}]}]})
     wait_until(lambda: source.slices(f"{name}-{target.name}", namespace), 20, "Kubernetes made a slice of the Endpoints")
     return made
-
-
-def adopted(source, name, namespace):
-    slices = source.slices(name, namespace)
-    return source.api.find("endpoints", name, namespace) is None and [s["metadata"]["name"] for s in slices] == [f"{name}.ipv4"]
 
 
 @pytest.mark.parametrize("way", ["secret", "link"])

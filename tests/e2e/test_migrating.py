@@ -2,7 +2,7 @@
 import pytest
 from cluster import leases
 from cluster.expected import DISCOVERY, MIRROR
-from cluster.linkerd import Controller
+from cluster.linkerd import Controller, adopted
 from cluster.target import AGENT_NAMESPACE
 from cluster.wait import wait_until
 
@@ -40,7 +40,7 @@ def go_over_to_endpoints(source, agent, before, names):
 
 
 @pytest.mark.usefixtures("link_crd")
-def test_back_to_todays_linkerd(source, east, agent):
+def test_back_to_todays_linkerd_and_over_again(source, east, agent):
     source.ensure_namespace("demo")
     east.gateway.start()
     for name, endpoints in (("web", [{"ip": "10.201.1.10"}]), ("db", [{"ip": "10.201.1.11", "hostname": "db-0"}])):
@@ -73,6 +73,13 @@ def test_back_to_todays_linkerd(source, east, agent):
     wait_until(lambda: beside.get("/ready")[0] == 200, 20, "all is read")
     assert [link["holder"] for link in beside.json("/api/v1/links")] == ["controller-east"]
     assert leases.mirror_writes(source)[written:] == []
+    # It ends, and the agent takes the mirrors over at once.
+    began = version(source)
+    theirs.stop()
+    wait_until(lambda: all(adopted(source, name) for name in names), 10, "slices again")
+    wait_until(lambda: all(s["mirrored"] for s in beside.services()), 5, "told as mirrored")
+    assert {name: source.gaps(name, "demo", began) for name in names} == dict.fromkeys(names, 0)
+    assert identities(source) == there
 
 
 def test_back_to_2_8(source, east, agent):
