@@ -34,6 +34,11 @@ get_optional_packages() {
             say "it cannot be had: tests of the alerts and of the dashboard are skipped"
     fi
     [ ! -d "$cache/prometheus" ] || export PATH="$PATH:$cache/prometheus/usr/bin"
+    if ! command -v haproxy >/dev/null; then
+        say "installing haproxy"
+        [ "$(id -u)" = 0 ] && apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends haproxy >"$cache/apt.log" 2>&1 ||
+            say "it cannot be had (root: apt-get install haproxy): the bench compares detection with nothing"
+    fi
     if ! command -v chromium >/dev/null; then
         say "installing chromium"
         [ "$(id -u)" = 0 ] && apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >"$cache/apt.log" 2>&1 ||

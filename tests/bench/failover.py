@@ -1,0 +1,77 @@
+"""A gateway dies and comes back with very many mirrors: from the verdict to the last endpoint, beside the same updates by the load program."""
+import copy
+
+from figures import Figure
+from stage import loop_p999_ms, say, seconds_of
+from cluster.wait import wait_until
+
+VERDICT_TO = {False: "gateway_dead", True: "gateway_alive"}
+
+
+def flip(stage, agent, alive):
+    """The gateway ends or begins to answer. Returns the agent's updates that followed the verdict, and the seconds from it to the answer of the last."""
+    count = sum(stage.mirrored(agent).values())
+    (stage.target.gateway.start if alive else stage.target.gateway.stop)()
+    wait_until(lambda: [g["alive"] for g in agent.gateways()] == [alive], 60, "the verdict is there", 0.02)
+    verdict = seconds_of(agent.logs(VERDICT_TO[alive])[-1]["ts"])
+
+    def all_follow():
+        return len([w for w in stage.mirror_writes(verdict - 0.001) if w["objectRef"]["resource"] == "endpointslices"]) >= count
+    wait_until(all_follow, 120, "all endpoints follow", 0.5)
+    writes = [w for w in stage.mirror_writes(verdict - 0.001) if w["objectRef"]["resource"] == "endpointslices"]
+    return writes, max(seconds_of(w["stageTimestamp"]) for w in writes) - verdict
+
+
+def updates(stage, writes, ready, verb="PUT"):
+    """The same updates once more, with what the slices' versions are now and their endpoints as `ready` says."""
+    versions = {s["metadata"]["name"]: s for s in stage.source.api.list("endpointslices")}
+    requests = []
+    for write in writes:
+        there = versions[write["objectRef"]["name"]]
+        body = copy.deepcopy(write["requestObject"])
+        endpoints = body["endpoints"] if isinstance(body, dict) and "endpoints" in body else there["endpoints"]
+        for endpoint in endpoints:
+            endpoint["conditions"] = {"ready": ready}
+        request = {"method": verb, "path": write["requestURI"].split("?")[0], "body": body}
+        if verb == "PUT":
+            body["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
+        elif verb == "PATCH":
+            request |= {"type": "application/merge-patch+json", "body": {"metadata": {"resourceVersion": there["metadata"]["resourceVersion"]},
+                                                                          "endpoints": endpoints}}
+        elif verb == "JSON PATCH":
+            request |= {"method": "PATCH", "type": "application/json-patch+json", "body": [
+                {"op": "replace", "path": "/endpoints", "value": endpoints}]}
+        requests.append(request)
+    return requests
+
+
+def measure(stage, agent, trials, parallels):
+    """With the agent running and all mirrors ready. The agent is ended for the floors, in which the load program flips the same slices to and fro."""
+    down, up, stalls = [], [], []
+    for _ in range(trials):
+        before = agent.metrics()
+        writes, took = flip(stage, agent, False)
+        down.append(took)
+        up.append(flip(stage, agent, True)[1])
+        stalls.append(loop_p999_ms(before, agent.metrics()))
+        say(f"failover of {len(writes)}: {took:.2f} s, back {up[-1]:.2f} s")
+    agent.stop()
+    ready, floors, others = False, {}, []
+    for parallel in parallels:
+        floors[parallel] = [stage.load(stage.source, updates(stage, writes, ready), parallel)["seconds"]]
+        ready = not ready
+    best = min(floors, key=floors.get)
+    for _ in range(trials - 1):
+        floors[best].append(stage.load(stage.source, updates(stage, writes, ready), best)["seconds"])
+        ready = not ready
+    for what, verb, http2 in (("PUT, HTTP/2", "PUT", True), ("merge patch", "PATCH", False), ("JSON patch", "JSON PATCH", False)):
+        seconds = stage.load(stage.source, updates(stage, writes, ready, verb), best, http2=http2)["seconds"]
+        others.append(f"{what} {seconds:.2f} s")
+        ready = not ready
+    if not ready:
+        stage.load(stage.source, updates(stage, writes, True), best)
+    say(f"floors: {floors}; other ways: {', '.join(others)}")
+    note = f"floor: {', '.join(f'{p} in flight {min(t):.2f} s' for p, t in floors.items())}; other ways: {', '.join(others)}"
+    return [Figure("failover", f"{len(writes):,} endpoints unready, from the verdict", "s", down, floors[best], note),
+            Figure("recovery", f"{len(writes):,} endpoints ready again, from the verdict", "s", up, floors[best]),
+            Figure("loop_failover", "turn of the loop in a failover, p99.9", "ms", stalls)]

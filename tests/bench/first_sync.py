@@ -1,0 +1,74 @@
+"""The first sync: from the agent's start to the last mirror, beside the same writes by the load program."""
+from figures import Figure
+from stage import loop_p999_ms, resident_kib, say, seconds_of
+from cluster.wait import wait_until
+
+
+def floor_requests(writes):
+    """What the load program sends: the agent's own creations, each slice after its Service was answered, with that one's uid."""
+    slices = {}
+    for write in writes:
+        if write["objectRef"]["resource"] == "endpointslices" and write["verb"] == "create":
+            body = write["requestObject"]
+            for owner in body["metadata"].get("ownerReferences", []):
+                owner["uid"] = "@UID@"
+            slices[body["metadata"]["namespace"], body["metadata"]["labels"]["kubernetes.io/service-name"]] = {
+                "method": "POST", "path": write["requestURI"], "body": body}
+    return [{"method": "POST", "path": w["requestURI"], "body": w["requestObject"],
+             "then": slices[w["requestObject"]["metadata"]["namespace"], w["requestObject"]["metadata"]["name"]]}
+            for w in writes if w["objectRef"]["resource"] == "services" and w["verb"] == "create"]
+
+
+def sync(stage, count):
+    """The agent mirrors everything of a new source's links. Returns it, and the seconds from its start to the answer of its last write."""
+    agent = stage.agent()
+    stage.await_mirrored(agent, count)
+    writes = stage.mirror_writes(agent.began)
+    return agent, max(seconds_of(w["stageTimestamp"]) for w in writes) - agent.began, writes
+
+
+def best_parallel(stage, requests, tried):
+    """The number in flight with which the load program is fastest, and how long it takes with each."""
+    took = {}
+    for parallel in tried:
+        stage.fresh_source()
+        took[parallel] = stage.load(stage.source, requests, parallel)["seconds"]
+        say(f"floor with {parallel} in flight: {took[parallel]:.2f} s")
+    return min(took, key=took.get), took
+
+
+def measure(stage, sizes, trials, parallels, after=None):
+    """`after(stage, agent, size)` measures more on the mirrors of a size, with their agent still running; gives figures."""
+    figures, memory, best, stalls, exported = [], {}, None, [], 0
+    for size in sizes:
+        stage.export(size - exported, "many", first=exported)
+        exported = size
+        values, floors, more = [], [], []
+        for trial in range(trials if size == sizes[0] else 1):
+            stage.fresh_source()
+            stage.link()
+            agent, took, writes = sync(stage, size)
+            values.append(took)
+            stalls.append(loop_p999_ms({}, agent.metrics()))
+            say(f"first sync of {size}: {took:.2f} s")
+            if trial == 0:
+                wait_until(lambda: agent.metrics()["svcmirror_queue_depth"] == 0, 30, "it rests", 0.5)
+                memory[size] = resident_kib(agent)
+                more = after(stage, agent, size) if after else []
+            requests = floor_requests(writes)
+            if best is None:
+                best, took_by = best_parallel(stage, requests, parallels)
+                floors.append(took_by[best])
+            else:
+                stage.fresh_source()
+                floors.append(stage.load(stage.source, requests, best)["seconds"])
+            say(f"floor: {floors[-1]:.2f} s")
+        figures.append(Figure(f"first_sync_{size}", f"first sync of {size:,} services", "s", values, floors, f"floor with {best} in flight"))
+        figures += more
+    low, high = min(memory), max(memory)
+    if high > low:
+        figures.append(Figure("memory_per_service", "memory per mirrored service", "KiB", [(memory[high] - memory[low]) / (high - low)],
+                              note=", ".join(f"{size:,}: {kib / 1024:.1f} MiB" for size, kib in memory.items())))
+    stage.withdraw("many")
+    figures.append(Figure("loop_first_sync", "turn of the loop in a first sync, p99.9", "ms", stalls, note="upper bound of the histogram's bucket"))
+    return figures
