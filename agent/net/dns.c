@@ -2,9 +2,12 @@
 
 #include <ares.h>
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/map.h"
 #include "base/mem.h"
@@ -199,6 +202,26 @@ static void read_nodes(struct dns_answer *answer, const struct ares_addrinfo *in
     qsort(answer->addresses, answer->count, sizeof(answer->addresses[0]), compare_addresses);
 }
 
+/* c-ares says of a server for which it has got no socket only that it could not be contacted. */
+static const char *explain(int status, enum err_code *ret_code)
+{
+    if (status == ARES_SUCCESS)
+        return "no address";
+    if (status == ARES_ENOMEM)
+        *ret_code = ERR_NOMEM;
+    else if (status == ARES_ETIMEOUT)
+        *ret_code = ERR_TIMEOUT;
+    if (status != ARES_ECONNREFUSED)
+        return ares_strerror(status);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), error = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    if (fd >= 0 || (error != EMFILE && error != ENFILE))
+        return ares_strerror(status);
+    *ret_code = ERR_IO;
+    return strerrordesc_np(error);
+}
+
 static void on_answer(void *context, int status, int timeouts, struct ares_addrinfo *info)
 {
     (void)timeouts;
@@ -217,9 +240,9 @@ static void on_answer(void *context, int status, int timeouts, struct ares_addri
     if (ttl_ms < MIN_TTL_MS)
         ttl_ms = MIN_TTL_MS;
     if (status != ARES_SUCCESS || entry->answer.count == 0) {
-        enum err_code code = status == ARES_ENOMEM ? ERR_NOMEM : status == ARES_ETIMEOUT ? ERR_TIMEOUT : ERR_RESOLVE;
-        (void)err_set(&entry->failure, code, "resolve %s: %s", entry->host,
-                      status != ARES_SUCCESS ? ares_strerror(status) : "no address");
+        enum err_code code = ERR_RESOLVE;
+        const char *text = explain(status, &code);
+        (void)err_set(&entry->failure, code, "resolve %s: %s", entry->host, text);
         ttl_ms = code == ERR_NOMEM ? 0 : FAILURE_TTL_MS; /* our own want says nothing of the name */
     }
     entry->known = true;

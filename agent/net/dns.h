@@ -29,7 +29,7 @@ struct dns_query {
     struct dns_query *next;
     void *entry;
     /* Exactly one call per dns_start(), never from inside it, unless cancelled. `answer` is NULL on failure, then `error` says
-     * why (ERR_RESOLVE, ERR_TIMEOUT, ERR_NOMEM); both are borrowed for the call. */
+     * why (ERR_RESOLVE, ERR_TIMEOUT, ERR_NOMEM, ERR_IO: no descriptor for a socket); both are borrowed for the call. */
     void (*on_done)(struct dns_query *query, const struct dns_answer *answer, const struct err *error);
     void *context;
 };
