@@ -1,21 +1,29 @@
-"""The real binary with room for n open files, for each n from too few to enough: it ends with an error that says what is wrong, or works as soon as there
-are more, and keeps none open that it does not need."""
+"""The real binary with room for n open files, for each n from too few to enough: at its start it ends with an error that says what is wrong, or works as
+soon as there are more; when a server breaks its connections and there is no room for new ones, it waits for that. It keeps none open that it does not need."""
 import concurrent.futures
 import pathlib
 import resource
 import signal
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "cli"))
 from program import wait_until  # noqa: E402
 
-from test_faults import PATIENCE, Lab, at_rest  # noqa: E402
+import faults  # noqa: E402
+from test_faults import LATER, PATIENCE, Lab, at_rest, settle, without_faults  # noqa: E402
 
 FEWEST = 4     # standard streams, and one to load libraries with
 ENOUGH = 60    # far more than the program has open in this lab
-TOGETHER = 8
+TOGETHER = 12
 TOLERANCE = 3  # of connections that are kept for a while
+NONE = 3       # standard streams: nothing new can be opened, whatever is closed
+SECOND_TRY_S = 2  # longer than the first back-off, 0.8 to 1.6 s
+# What ends a connection, or makes it unusable: another has to be made.
+BREAKS = (("relist", faults.LISTS, ("reset_at_once", "reset_in_the_body", "ends_in_the_middle", "garbage", "shorter_than_it_says")),
+          ("watch", faults.WATCHES, ("reset_at_once", "closed_at_once", "garbage", "410")),
+          ("event", faults.EVENTS, ("reset", "lost", "ends_in_the_middle", "ends_in_a_chunk", "malformed")))
 
 
 def open_files(lab):
@@ -69,6 +77,50 @@ def start_with(limit, expected, at_rest_files):
         lab.close()
 
 
+def tried_in_vain(lab):
+    """An outage is logged in the words of its first failure, which may be the fault's own: then the next try is the one without a descriptor."""
+    first = None
+
+    def check():
+        nonlocal first
+        if first is None and "_watch_failed" in lab.agent.log():
+            first = time.monotonic()
+        return is_short(lab) or first is not None and time.monotonic() - first > SECOND_TRY_S
+    return check
+
+
+def break_with(limit, expected, side, resource, position, fault):
+    """A fault of a server in an agent at rest, which can have no file numbered `limit` or more until it has complained, or done all without.
+    @return ("recovered" or "unhindered", what is wrong or "")."""
+    (before, after), deletes = expected
+    lab = Lab()
+    server, (armed, order) = getattr(lab, side), LATER[position]
+    try:
+        lab.start()
+        settle(lab, before, "the first mirrors")
+        wait_until(lambda: server.is_watched(resource), PATIENCE, "a watch")
+        at_first = open_files(lab)
+        set_limit(lab, limit)
+        server.arm(resource, armed, fault)
+        server.order(resource, order)
+        lab.change()
+        hindered = tried_in_vain(lab)
+        wait_until(lambda: hindered() or not server.is_armed() and lab.mirrors() == after, PATIENCE, "a complaint, or the mirrors after the change")
+        kind = "recovered" if hindered() else "unhindered"
+        set_limit(lab, ENOUGH)
+        wait_until(lambda: not server.is_armed(), PATIENCE, "the fault")
+        settle(lab, after, "the mirrors once there are descriptors")
+        wait_until(lambda: open_files(lab) <= at_first + TOLERANCE, PATIENCE, f"no more than {at_first} open files")
+        if lab.deletes() != deletes:
+            return kind, f"deleted {lab.deletes()}, and not {deletes}"
+        code, _ = lab.agent.end(signal.SIGTERM)
+        return kind, "" if code == 0 else f"ended with {code}\n{lab.agent.log()[-2000:]}"
+    except AssertionError as failure:
+        return "stuck", f"{str(failure)[:500]}\n{lab.agent.log()[-2000:] if lab.agent else ''}"
+    finally:
+        lab.close()
+
+
 class Descriptors(unittest.TestCase):
     def test_a_start_with_any_number_of_descriptors(self):
         expected, files = without_a_limit()
@@ -79,6 +131,17 @@ class Descriptors(unittest.TestCase):
         wrong = [f"with {limit}: {kind}: {text}" for limit, (kind, text) in results.items() if text]
         self.assertFalse(wrong, "\n".join(wrong))
         self.assertEqual({kind for kind, _ in results.values()}, {"ended", "recovered", "unhindered"}, results)
+
+    def test_broken_connections_without_descriptors_for_others(self):
+        expected, (_, files) = without_faults(), without_a_limit()
+        cases = {f"{side} {resource} {position} {name}, none": (NONE, expected, side, resource, position, known[name])
+                 for side, resource in (("target", "services"), ("source", "services")) for position, known, names in BREAKS for name in names}
+        cases |= {f"event reset, {limit}": (limit, expected, "target", "services", "event", faults.EVENTS["reset"]) for limit in range(files - 8, files + 4)}
+        with concurrent.futures.ThreadPoolExecutor(TOGETHER) as pool:
+            results = dict(zip(cases, pool.map(lambda case: break_with(*case), cases.values())))
+        wrong = [f"{name}: {kind}: {text}" for name, (kind, text) in results.items() if text]
+        self.assertFalse(wrong, "\n".join(wrong))
+        self.assertEqual({kind for kind, _ in results.values()}, {"recovered", "unhindered"}, results)
 
 
 if __name__ == "__main__":

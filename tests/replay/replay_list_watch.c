@@ -1,6 +1,6 @@
 /* links: agent_kube mirror base scenario.c ../unit/fake_loop.c ../unit/fake_http.c */
-/* Plays one scenario of tests/replay/list_watch/ (tests/replay/README.md tells the words): once to the letter, and then with each of its
- * allocations failing. In these runs the course may differ from what is written; where it does, every connection is cut and a server that
+/* Plays one scenario of tests/replay/list_watch/ (tests/replay/README.md tells the words): once to the letter, then with each of its
+ * allocations failing, and then with each of its requests finding no descriptor for a connection. In these runs the course may differ from what is written; where it does, every connection is cut and a server that
  * holds what `finally` names answers from then on. In the end the owner must have exactly that. */
 #include "agent/kube/list_watch.h"
 
@@ -22,11 +22,19 @@ struct name {
     bool stale; /* not named by the listing under way */
 };
 
+/* Requests for whose connections there is no descriptor: so many from the n-th on. */
+struct refusal {
+    unsigned n, calls;
+    unsigned started; /* how many were made in the end */
+    bool named;       /* the owner was told why */
+};
+
 struct replay {
     const struct scenario *scenario;
     const struct scenario_line *line; /* the one that is played */
     bool strict;                      /* every line has to be true; else the first that is not ends the script */
     bool derailed;
+    struct refusal *refusal; /* NULL: every request gets its connection */
     struct loop *loop;
     struct http *http;
     struct kube_client *client;
@@ -138,6 +146,8 @@ static void on_state(void *context, const struct list_watch_state *state)
     struct replay *replay = context;
     char word[LIST_WATCH_WORD_BYTES];
     (void)snprintf(replay->error, sizeof(replay->error), "%s", state->error.text);
+    if (replay->refusal != NULL && strstr(replay->error, "Too many open files") != NULL)
+        replay->refusal->named = true;
     note(replay, list_watch_word(state, word));
 }
 
@@ -531,6 +541,8 @@ static enum err_code open_replay(struct replay *replay)
     replay->http = replay->loop != NULL ? fake_http_new(replay->loop) : NULL;
     if (replay->http == NULL)
         return ERR_NOMEM;
+    if (replay->refusal != NULL)
+        fake_http_refuse_at(replay->http, replay->refusal->n, replay->refusal->calls);
     TRY(kube_client_new(replay->http, replay->loop, &kubeconfig, "east", &replay->client, NULL));
     if (strcmp(replay->scenario->lines[0].words[0], "streams") == 0)
         kube_client_stream_lists(replay->client);
@@ -545,9 +557,9 @@ static void close_replay(struct replay *replay)
     loop_free(replay->loop);
 }
 
-static enum err_code play(const struct scenario *scenario, bool strict)
+static enum err_code play(const struct scenario *scenario, bool strict, struct refusal *refusal)
 {
-    struct replay replay = {.scenario = scenario, .strict = strict, .retry_after_ms = -1};
+    struct replay replay = {.scenario = scenario, .strict = strict, .refusal = refusal, .retry_after_ms = -1};
     const struct scenario_line *finally = &scenario->lines[scenario->line_count - 1];
     enum err_code code = open_replay(&replay);
     bool streams = strcmp(scenario->lines[0].words[0], "streams") == 0;
@@ -555,6 +567,8 @@ static enum err_code play(const struct scenario *scenario, bool strict)
         play_line(&replay, &scenario->lines[i]);
     if (code == ERR_OK && !strict && !recover(&replay, finally))
         fail_msg("%s: half an hour later the owner does not have everything: %s", scenario->path, replay.log);
+    if (refusal != NULL)
+        refusal->started = fake_http_started(replay.http);
     close_replay(&replay);
     return code;
 }
@@ -563,17 +577,35 @@ static bool played; /* to the letter; else the rest only repeats what is wrong *
 
 static void plays_to_the_letter(void **state)
 {
-    assert_int_equal(play(*state, true), ERR_OK);
+    assert_int_equal(play(*state, true, NULL), ERR_OK);
     played = true;
 }
 
-static enum err_code play_loosely(void *context) { return play(context, false); }
+static enum err_code play_loosely(void *context) { return play(context, false, NULL); }
 
 static void survives_failing_allocations(void **state)
 {
     if (!played)
         skip();
     assert_true(sweep(play_loosely, *state) > 10);
+}
+
+/* What agent/net makes of that is shown over real sockets by test_descriptors.c: the call fails, and says why. */
+static void survives_requests_without_descriptors(void **state)
+{
+    static const unsigned CALLS[] = {1, 5};
+    if (!played)
+        skip();
+    for (size_t i = 0; i < ARRAY_COUNT(CALLS); i++) {
+        struct refusal refusal = {.calls = CALLS[i], .started = 1};
+        for (refusal.n = 1; refusal.n <= refusal.started; refusal.n++) {
+            refusal.named = false;
+            assert_int_equal(play(*state, false, &refusal), ERR_OK);
+            if (refusal.n <= refusal.started && !refusal.named)
+                fail_msg("request %u found no descriptor, and the owner was not told so", refusal.n);
+        }
+        assert_true(refusal.n > 2); /* a list and a watch */
+    }
 }
 
 int main(int argc, char **argv)
@@ -590,6 +622,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(plays_to_the_letter, &scenario),
         cmocka_unit_test_prestate(survives_failing_allocations, &scenario),
+        cmocka_unit_test_prestate(survives_requests_without_descriptors, &scenario),
     };
     int failed = cmocka_run_group_tests_name(argv[1], tests, NULL, NULL);
     scenario_done(&scenario);

@@ -1,5 +1,6 @@
 #include "tests/unit/fake_http.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +18,7 @@ enum { ERROR_BODY_BYTES = 64 << 10, BODY_BYTES = 16 << 20, ORIGIN_HEADERS = 8 };
 struct http {
     struct loop *loop;
     struct transfer *waiting, **waiting_end; /* not taken yet, oldest first */
+    unsigned started, refused_from, refused_until;
 };
 
 struct http_origin {
@@ -155,7 +157,13 @@ static void on_idle(void *context)
     fake_http_fail(call, ERR_TIMEOUT, "nothing received in time");
 }
 
-static bool fill(struct transfer *transfer, struct http_call *call, struct loop *loop)
+static void on_refused(void *context)
+{
+    struct http_call *call = context;
+    fake_http_fail(call, ERR_CONNECT, strerrordesc_np(EMFILE));
+}
+
+static bool fill(struct transfer *transfer, struct http_call *call, struct loop *loop, bool refused)
 {
     transfer->call = call;
     transfer->method = call->method != NULL ? call->method : "GET";
@@ -163,7 +171,7 @@ static bool fill(struct transfer *transfer, struct http_call *call, struct loop 
     bool ok = transfer->path != NULL;
     for (unsigned i = 0; ok && i < HTTP_MAX_HEADERS && call->headers[i] != NULL; i++)
         ok = (transfer->headers[i] = mem_strdup(call->headers[i])) != NULL;
-    ok = ok && (transfer->deadline = loop_timer_new(loop, on_deadline, call)) != NULL;
+    ok = ok && (transfer->deadline = loop_timer_new(loop, refused ? on_refused : on_deadline, call)) != NULL;
     return ok && (transfer->idle = loop_timer_new(loop, on_idle, call)) != NULL;
 }
 
@@ -176,9 +184,12 @@ static void restart_idle(const struct http_call *call)
 
 enum err_code http_start(struct http_origin *origin, struct http_call *call, struct err *reterr)
 {
+    struct http *http = origin->http;
     struct transfer *transfer = NEW(struct transfer);
     assert_null(call->transfer);
-    if (transfer == NULL || !fill(transfer, call, origin->http->loop)) {
+    http->started++;
+    bool refused = http->started >= http->refused_from && http->started < http->refused_until;
+    if (transfer == NULL || !fill(transfer, call, http->loop, refused)) {
         if (transfer != NULL)
             transfer_free(transfer);
         return err_set(reterr, ERR_NOMEM, "out of memory");
@@ -196,8 +207,12 @@ enum err_code http_start(struct http_origin *origin, struct http_call *call, str
         origin->calls->previous = call;
     origin->calls = call;
     origin->in_flight++;
-    *origin->http->waiting_end = transfer;
-    origin->http->waiting_end = &transfer->next_waiting;
+    if (refused) {
+        loop_timer_start(transfer->deadline, 0);
+        return ERR_OK;
+    }
+    *http->waiting_end = transfer;
+    http->waiting_end = &transfer->next_waiting;
     if (call->timeout_ms > 0)
         loop_timer_start(transfer->deadline, call->timeout_ms);
     restart_idle(call);
@@ -219,6 +234,14 @@ void http_call_done(struct http_call *call)
 }
 
 /* ---- the test's side ---- */
+
+void fake_http_refuse_at(struct http *http, unsigned n, unsigned calls)
+{
+    http->refused_from = http->started + n;
+    http->refused_until = http->refused_from + calls;
+}
+
+unsigned fake_http_started(const struct http *http) { return http->started; }
 
 bool fake_http_is_idle(const struct http *http) { return http->waiting == NULL; }
 

@@ -7,6 +7,12 @@
 /** An engine for http_origin_new(); free with http_free(). NULL when out of memory. */
 struct http *fake_http_new(struct loop *loop);
 
+/** From the n-th call on (1: the next) so many find no descriptor for a socket: as with the real engine they fail in a later turn of the loop.
+ *  Nobody has to take them. */
+void fake_http_refuse_at(struct http *http, unsigned n, unsigned calls);
+/** How many calls were started so far. */
+unsigned fake_http_started(const struct http *http);
+
 /** The oldest call that was not taken yet; fails the test when there is none or its request line is another, e.g.
  *  "GET /api/v1/services?resourceVersion=0". A pattern that ends in "*" matches the beginning. */
 struct http_call *fake_http_take(struct http *http, const char *pattern);
