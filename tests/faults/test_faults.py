@@ -61,15 +61,21 @@ class Lab:
         self.secret("west", M + "remote-kubeconfig", {M + "cluster-name": "west", M + "remote-cluster-domain": "cluster.local", M + "remote-cluster-l5d-ns": "linkerd"})
         self.link()
 
-    def secret(self, name, kind, annotations=None, **more):
-        data = base64.b64encode(self.target.kubeconfig().encode()).decode()
-        self.source.put("secrets", {"metadata": named(name, HOME, annotations={**(annotations or {}), **more}), "type": kind, "data": {"kubeconfig": data}})
+    def secret(self, name, kind, annotations=None, url=None, **more):
+        kubeconfig = self.target.kubeconfig().replace(self.target.url, url or self.target.url)
+        self.source.put("secrets", {"metadata": named(name, HOME, annotations={**(annotations or {}), **more}), "type": kind,
+                                    "data": {"kubeconfig": base64.b64encode(kubeconfig.encode()).decode()}})
 
-    def link(self, **labels):
-        self.source.put("links", {"metadata": named("east", HOME, labels=labels), "spec": {
-            "targetClusterName": "east", "targetClusterDomain": "cluster.local", "targetClusterLinkerdNamespace": "linkerd",
-            "clusterCredentialsSecret": "cluster-credentials-east", "gatewayAddress": "192.0.2.8", "gatewayPort": "4143", "gatewayIdentity": "gw",
+    def link(self, name="east", **labels):
+        self.source.put("links", {"metadata": named(name, HOME, labels=labels), "spec": {
+            "targetClusterName": name, "targetClusterDomain": "cluster.local", "targetClusterLinkerdNamespace": "linkerd",
+            "clusterCredentialsSecret": f"cluster-credentials-{name}", "gatewayAddress": "192.0.2.8", "gatewayPort": "4143", "gatewayIdentity": "gw",
             "selector": {"matchLabels": {M + "exported": "true"}}}})
+
+    def link_more(self, name, url):
+        """As east, to a server of another kind."""
+        self.secret(f"cluster-credentials-{name}", M + "remote-kubeconfig-of-a-link", url=url)
+        self.link(name)
 
     def start(self, *flags, descriptors=None):
         path = pathlib.Path(self.folder.name, "kubeconfig")

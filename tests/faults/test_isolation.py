@@ -1,6 +1,5 @@
 """A target that sends as fast as it can beside an ordinary one: the ordinary one's exports are mirrored about as fast as without, and its services are not
 touched otherwise."""
-import base64
 import pathlib
 import signal
 import statistics
@@ -12,7 +11,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "cli"))
 from program import wait_until  # noqa: E402
 
-from test_faults import HOME, PATIENCE, Lab, M, named, service  # noqa: E402
+from test_faults import PATIENCE, Lab, service  # noqa: E402
 
 EXPORTS = 15
 # Of the source's API server all have one; the flood's writes, in Python, take most of a processor besides. What counts is that nobody waits for its end.
@@ -31,15 +30,6 @@ def export_times(lab, prefix):
     return times
 
 
-def link_flood(lab, port):
-    kubeconfig = lab.target.kubeconfig().replace(lab.target.url, f"http://127.0.0.1:{port}")
-    lab.source.put("secrets", {"metadata": named("cluster-credentials-flood", HOME), "type": M + "remote-kubeconfig-of-a-link",
-                               "data": {"kubeconfig": base64.b64encode(kubeconfig.encode()).decode()}})
-    lab.source.put("links", {"metadata": named("flood", HOME), "spec": {
-        "targetClusterName": "flood", "targetClusterDomain": "cluster.local", "clusterCredentialsSecret": "cluster-credentials-flood",
-        "gatewayAddress": "192.0.2.9", "gatewayPort": "4143", "selector": {"matchLabels": {M + "exported": "true"}}}})
-
-
 class Isolation(unittest.TestCase):
     def beside(self, how, is_flooding, *flags):
         lab = Lab()
@@ -49,7 +39,7 @@ class Isolation(unittest.TestCase):
             lab.agent.wait()
             wait_until(lambda: lab.source.get("services", "demo", "web3-east"), PATIENCE, "the first mirrors")
             quiet = export_times(lab, "quiet")
-            link_flood(lab, int(flood.stdout.readline()))
+            lab.link_more("flood", f"http://127.0.0.1:{int(flood.stdout.readline())}")
             wait_until(lambda: is_flooding(lab), PATIENCE, "the flood")
             loud = export_times(lab, "loud")
             self.assertTrue(is_flooding(lab))
