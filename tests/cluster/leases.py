@@ -1,4 +1,9 @@
-"""Leases, and what the audit log tells of them: who could write when, and who did."""
+"""Leases, and what the audit log tells of them: who could write when, and who did.
+
+All moments but one are the API server's own: when it had a request, and when it had answered it. No other clock is compared with it, so none has to agree. A
+write is whoever's held the Lease at any moment while the request was under way: it was sent after the Lease was won, and before it was lost. The exception is a
+Lease that was won in a request of which the log knows nothing, because the API server was killed over it: it counts from its own acquireTime, by the clock of who won it.
+"""
 import datetime
 
 from .target import AGENT_NAMESPACE
@@ -6,6 +11,8 @@ from .target import AGENT_NAMESPACE
 LOCAL = "local-service-mirror-write"
 PREFIX = "service-mirror-write-"
 ELECTOR = "leader-election (svcmirror)"  # how the agent's requests about Leases name themselves
+UNSEEN_S = 1   # longer than a request takes: a Lease won so long before it is first told of was won in another request
+ARRIVAL_S = 1  # an API server that goes on has read by then what waited before it
 
 
 def holders(source):
@@ -55,8 +62,18 @@ def written_object(entry):
     return entry["objectRef"].get("name") or (entry.get("requestObject") or {}).get("metadata", {}).get("name", "")
 
 
+def later(moment, seconds):
+    return microtime(datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")) + datetime.timedelta(seconds=seconds))
+
+
+def began(entry, spec):
+    """When the Lease of this request was won, which is told for the first time here."""
+    won = spec.get("acquireTime")
+    return won if won and later(won, UNSEEN_S) < entry["requestReceivedTimestamp"] else entry["stageTimestamp"]
+
+
 def tenures(source):
-    """{lease: [[address, begin, end]]}: from when to when which address held it, by the API server's clock. `end` None: still."""
+    """{lease: [[address, begin, end]]}: from when to when which address held it. `end` None: still."""
     found = {}
     for entry in sorted(source.writes(ELECTOR), key=lambda e: e["stageTimestamp"]):
         spec = (entry.get("requestObject") or {}).get("spec")
@@ -64,27 +81,33 @@ def tenures(source):
             continue
         name = entry["objectRef"].get("name") or entry["requestObject"]["metadata"]["name"]
         of = found.setdefault(name, [])
-        address, time = entry["sourceIPs"][0], entry["stageTimestamp"]
+        address = entry["sourceIPs"][0]
         same = of and of[-1][2] is None and of[-1][0] == address
         if spec.get("holderIdentity") and same:
             continue
+        begin = began(entry, spec)
         if of and of[-1][2] is None:
-            of[-1][2] = entry["requestReceivedTimestamp"]
+            of[-1][2] = min(begin, entry["requestReceivedTimestamp"])
         if spec.get("holderIdentity"):
-            of.append([address, time, None])
+            of.append([address, begin, None])
     return found
 
 
-def trespasses(source, since, lease_of):
+def still_under_way(end, stalls):
+    """Until when a write of who lost the Lease at `end` may arrive: one that was sent before may have waited for an API server that stood still."""
+    return max([end, *(later(thawed, ARRIVAL_S) for frozen, thawed in stalls if frozen <= end <= later(thawed, ARRIVAL_S))])
+
+
+def trespasses(source, since, lease_of, stalls=()):
     """Writes to mirrors, since that moment, by somebody who did not hold their Lease while the request was under way. `lease_of(name)`: the Lease of
-    a mirror's object."""
+    a mirror's object. `stalls`: [(from, to)] in which the API server stood still, and requests waited before it."""
     held, found = tenures(source), []
     for entry in mirror_writes(source):
         name = written_object(entry)
         if entry["requestReceivedTimestamp"] < since:
             continue
         inside = [t for t in held.get(lease_of(name), []) if t[0] == entry["sourceIPs"][0] and
-                  t[1] <= entry["stageTimestamp"] and (t[2] is None or entry["requestReceivedTimestamp"] <= t[2])]
+                  t[1] <= entry["stageTimestamp"] and (t[2] is None or entry["requestReceivedTimestamp"] <= still_under_way(t[2], stalls))]
         if not inside:
             found.append(f"{entry['requestReceivedTimestamp']} {entry['verb']} {name} by {entry['sourceIPs'][0]}")
     return found

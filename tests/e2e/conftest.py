@@ -10,10 +10,12 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from cluster import leases  # noqa: E402
 from cluster.cluster import Cluster  # noqa: E402
 from cluster.dns import Dns  # noqa: E402
 from cluster.lab import Lab  # noqa: E402
 from cluster.netlab import Network  # noqa: E402
+from cluster.replicas import starter  # noqa: E402
 from cluster.target import AGENT_NAMESPACE  # noqa: E402
 from cluster.wait import wait_until  # noqa: E402
 
@@ -195,6 +197,18 @@ def agent(lab, source, east, north, request):
     assert not failures, "\n".join(failures)
     if again is not None:
         plan_again(lab, again, log_name(request.node))
+
+
+@pytest.fixture
+def replicas(agent):
+    """Starts replicas, each in its own place: `replicas(3)`."""
+    return starter(agent)
+
+
+@pytest.fixture
+def began_at():
+    """The moment, as the audit log has it: it goes on from test to test."""
+    return leases.microtime()
 
 
 @pytest.fixture

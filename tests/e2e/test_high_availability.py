@@ -6,34 +6,11 @@ import time
 import pytest
 from cluster import leases
 from cluster.api import write_file
-from cluster.netlab import Network
+from cluster.replicas import QUICK, place
 from cluster.target import AGENT_NAMESPACE
 from cluster.wait import wait_until
 
 LINKS = [f"c{number:02}" for number in range(12)]
-QUICK = ["--lease-duration", "3s", "--renew-deadline", "2s", "--retry-period", "500ms"]
-places = {}
-
-
-def place(number):
-    """A network of its own for each replica, as pods have: kept for all tests, because it costs a second."""
-    if number not in places:
-        places[number] = Network(50 + number)
-    return places[number]
-
-
-@pytest.fixture
-def began_at():
-    """The moment, as the audit log has it: it goes on from test to test."""
-    return leases.microtime()
-
-
-@pytest.fixture
-def replicas(agent):
-    """Starts replicas, each in its own place: `replicas(3)`."""
-    def start(count, first=0, flags=(), **more):
-        return [agent(env={"HOSTNAME": f"replica-{number}"}, network=place(number), flags=flags, **more) for number in range(first, first + count)]
-    return start
 
 
 @pytest.fixture

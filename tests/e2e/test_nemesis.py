@@ -1,5 +1,6 @@
-"""A nemesis: API servers, their network, their certificates and the agent itself fail at random, while services come and go. After each fault the mirrors are
-what the targets export; and all the time nothing was deleted without cause, nothing written twice, and no dead gateway left ready.
+"""A nemesis: API servers, their network, their certificates and the agent's replicas fail at random, while services come and go. After each fault the mirrors are
+what the targets export; and all the time nothing was deleted without cause, nothing written twice, nothing by a replica that did not hold the link's Lease, and
+no dead gateway left ready.
 
 A run is drawn from its seed before anything happens; one that fails prints what it did.
 
@@ -10,11 +11,14 @@ A run is drawn from its seed before anything happens; one that fails prints what
 import json
 import os
 import random
+import re
 import time
 
 import pytest
+from cluster import leases
 from cluster.api import write_file
 from cluster.checker import Options, differences
+from cluster.replicas import QUICK
 from cluster.wait import wait_until
 from test_api_servers import compact
 
@@ -27,24 +31,38 @@ DEAD_S, BACK_S = 4, 4  # a gateway process ends, and answers again, at a period 
 
 OF_TARGETS = ("killed", "compacted", "frozen", "cut", "refused", "certificate", "token")
 OF_SOURCE = ("killed", "compacted", "frozen", "certificate")
-OF_AGENT = ("killed", "frozen")
+OF_AGENT = ("killed", "frozen")  # the replica that writes one of the links, for longer than its Lease
+LEASE_S, REPLICAS = 3, 3
 
 
 def draw(seed):
-    """[(fault, cluster, seconds, [what happens meanwhile])], every kind of fault before any comes again."""
+    """[(fault, cluster, seconds, [what happens meanwhile])]: of targets, and of what all links depend on, by turns; every kind before any comes again."""
     rng = random.Random(seed)
-    kinds = ([(f, t) for f in OF_TARGETS for t in ("east", "north")] + [(f, "source") for f in OF_SOURCE] + [(f, "agent") for f in OF_AGENT])
-    faults = []
-    while len(faults) < FAULTS:
-        faults += rng.sample(kinds, len(kinds))
+    kinds = [[(f, t) for f in OF_TARGETS for t in ("east", "north")],
+             [(f, "source") for f in OF_SOURCE] + [(f, f"writer of {t}") for f in OF_AGENT for t in ("east", "north")]]
+    waiting, faults = [[], []], []
+    for number in range(FAULTS):
+        of = waiting[number % 2] = waiting[number % 2] or rng.sample(kinds[number % 2], len(kinds[number % 2]))
+        faults.append(of.pop())
     return [(*fault, rng.randint(1, 4), [(rng.choice(["export", "delete", "ports", "edit", "gateway"]), rng.choice(["east", "north"]), rng.randrange(4))
-                                         for _ in range(rng.randint(1, 4))]) for fault in faults[:FAULTS]]
+                                         for _ in range(rng.randint(1, 4))]) for fault in faults]
+
+
+def lease_of(name):
+    """Of a mirror's Service or slice, by its name: s0-east, s0-east.ipv4."""
+    return leases.PREFIX + re.search(r"-(east|north)(\.|$)", name).group(1)
 
 
 class Storm:
-    def __init__(self, source, targets, agent):
-        self.source, self.targets, self.one = source, {t.name: t for t in targets}, agent
+    def __init__(self, source, targets, *replicas):
+        self.source, self.targets, self.replicas = source, {t.name: t for t in targets}, replicas
         self.unreachable, self.unexported, self.port = None, set(), 1000
+        self.stalls = []  # of the source's API server
+
+    def writer(self, target):
+        """The replica that holds the target's Lease; any when nobody does."""
+        holder = leases.host(leases.holders(self.source).get(target, ""))
+        return next((one for one in self.replicas if one.host == holder), self.replicas[0])
 
     # -- what people do meanwhile, where it can be done --
 
@@ -81,7 +99,7 @@ class Storm:
     # -- faults: each begins, lasts, and ends --
 
     def killed(self, cluster):
-        if cluster is self.one:
+        if cluster in self.replicas:
             cluster.kill()
             return lambda: cluster.start(ready=False)
         cluster.kube_apiserver.kill()
@@ -93,9 +111,15 @@ class Storm:
         return lambda: self.start(cluster)
 
     def frozen(self, cluster):
-        process = cluster.process if cluster is self.one else cluster.kube_apiserver
+        process = cluster.process if cluster in self.replicas else cluster.kube_apiserver
+        began = leases.microtime()
         process.freeze()
-        return process.thaw
+
+        def end():
+            process.thaw()
+            if cluster is self.source:
+                self.stalls.append((began, leases.microtime()))
+        return end
 
     def cut(self, cluster):
         cluster.network.drop(cluster.host, cluster.port)
@@ -123,10 +147,11 @@ class Storm:
         wait_until(cluster._ready, 60, f"{cluster.name}: API server ready")
 
     def strike(self, fault, where, seconds, meanwhile):
-        cluster = {"source": self.source, "agent": self.one, **self.targets}[where]
-        self.unreachable = None if fault == "token" else where
+        of_agent = where not in ("source", *self.targets)
+        cluster = self.writer(where.split()[-1]) if of_agent else {"source": self.source, **self.targets}[where]
+        self.unreachable = None if fault == "token" else "agent" if of_agent else where
         end = getattr(self, fault)(cluster)
-        until = time.monotonic() + seconds
+        until = time.monotonic() + seconds + (LEASE_S if of_agent else 0)
         for what, target, number in meanwhile:
             getattr(self, what)(target, number)
         while time.monotonic() < until:
@@ -135,12 +160,14 @@ class Storm:
         self.unreachable = None
 
     def rest(self):
-        """Also of the agent itself: one that began while a target was away knows nothing of its exports before it is back."""
+        """Also of the replicas: one that began while a target was away knows nothing of its exports before it is back. And somebody writes each link."""
         def check():
-            self.one.process.require()
+            for one in self.replicas:
+                one.process.require()
             wrong = differences(self.source, self.targets.values(), options=Options())
             assert not wrong, "\n  ".join(["", *wrong])
-            return self.one.get("/ready")[0] == 200 and all(link["synced"] for link in self.one.json("/api/v1/links"))
+            knows = lambda one: one.get("/ready")[0] == 200 and all(link["synced"] for link in one.json("/api/v1/links"))
+            return all(knows(one) for one in self.replicas) and set(self.targets) <= set(leases.holders(self.source))
         wait_until(check, REST_S, "the mirrors are what is exported", 0.2)
 
 
@@ -161,15 +188,14 @@ def content(entry):
 
 @pytest.mark.usefixtures("link_crd")
 @pytest.mark.parametrize("seed", SEEDS)
-def test_whatever_fails_in_the_end_all_is_right(source, east, north, agent, seed):
+def test_whatever_fails_in_the_end_all_is_right(source, east, north, replicas, began_at, seed):
     done = []
     for target in (east, north):
         target.gateway.start()
         target.export_labelled(PILLAR, NAMESPACE)
         target.link(source)
     source.ensure_namespace(NAMESPACE)
-    one = agent()
-    storm = Storm(source, (east, north), one)
+    storm = Storm(source, (east, north), *replicas(REPLICAS, flags=QUICK))
     mirrors = [f"{PILLAR}-east", f"{PILLAR}-north"]
     wait_until(lambda: all(source.ready_addresses(m, NAMESPACE) for m in mirrors), 15, "mirrored")
     uids = [source.api.get("services", m, NAMESPACE)["metadata"]["uid"] for m in mirrors]
@@ -197,7 +223,10 @@ def test_whatever_fails_in_the_end_all_is_right(source, east, north, agent, seed
             assert name in storm.unexported or not [e for e in entries if ours(e) and e["verb"] == "delete"], f"{name} was deleted without cause"
         twice = [a for a, b in zip(entries, entries[1:]) if ours(a) and ours(b) and a["verb"] == "update" and content(a) == content(b)]
         assert not twice, f"{resource} {name} was written twice: {twice[0]}"
-    print(f"\nseed {seed}: {len(done)} faults, {sum(ours(e) for entries in writes.values() for e in entries)} writes")
+    assert leases.trespasses(source, began_at, lease_of, storm.stalls) == []
+    held = [tenure for name, of in leases.tenures(source).items() for tenure in of if name in map(lease_of, mirrors) and tenure[1] > began_at]
+    assert len({address for address, *_ in held}) > 1, "one replica wrote everything: nothing is shown"
+    print(f"\nseed {seed}: {len(done)} faults, {len(held)} tenures, {sum(ours(e) for entries in writes.values() for e in entries)} writes")
 
 
 FLOW = """
