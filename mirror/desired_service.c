@@ -40,8 +40,10 @@ static struct kv_list gateway_annotations(struct arena *arena, const struct clai
     struct kv_builder annotations;
     kv_builder_init(&annotations, arena);
     const struct gateway_spec *gateway = &claim->gateway->spec;
-    if (from_secret(claim))
+    if (from_secret(claim)) {
         kv_builder_set(&annotations, L5D_REMOTE_GATEWAY_RESOURCE_VERSION, gateway->resource_version);
+        gateway_note(arena, &annotations, gateway);
+    }
     if (from_secret(claim) || claim->link->declaration->gateway_service != NULL) {
         kv_builder_set(&annotations, L5D_MIRRORED_GATEWAY_REMOTE_NAME, gateway->name);
         kv_builder_set(&annotations, L5D_MIRRORED_GATEWAY_REMOTE_NAMESPACE, gateway->namespace);

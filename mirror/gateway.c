@@ -2,12 +2,9 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/text.h"
 #include "mirror/names.h"
-
-/* Constants of Linkerd that its own link-gen never writes, honoured when present. */
-#define PROBE_FAILURE_THRESHOLD "mirror.linkerd.io/probe-failure-threshold"
-#define PROBE_TIMEOUT "mirror.linkerd.io/probe-timeout"
 
 enum {
     SERVICE_PERIOD_MS = 3000,
@@ -24,6 +21,17 @@ static const struct service_port *port_named(const struct service *service, cons
             return &service->ports[i];
     return NULL;
 }
+
+/* What stands on the mirror of a gateway in its Service's place. */
+static const struct {
+    const char *there, *on_mirror;
+} RECALLED[] = {
+    {L5D_PROBE_PATH, L5D_MIRRORED_GATEWAY_PROBE_PATH},
+    {L5D_PROBE_PERIOD, L5D_MIRRORED_GATEWAY_PROBE_PERIOD},
+    {L5D_PROBE_TIMEOUT, L5D_PROBE_TIMEOUT},
+    {L5D_PROBE_FAILURE_THRESHOLD, L5D_PROBE_FAILURE_THRESHOLD},
+    {LINK_DRAIN, LINK_DRAIN},
+};
 
 bool gateway_is_declared(const struct service *service)
 {
@@ -68,22 +76,23 @@ static void read_bounds(struct arena *arena, const struct service *service, cons
                         struct gateway_spec *spec)
 {
     const struct kv_list *annotations = &service->meta.annotations;
-    const char *timeout = given->timeout_ms == 0 ? kv_get(annotations, PROBE_TIMEOUT) : NULL;
-    const char *threshold = given->failure_threshold == 0 ? kv_get(annotations, PROBE_FAILURE_THRESHOLD) : NULL;
+    const char *timeout = given->timeout_ms == 0 ? kv_get(annotations, L5D_PROBE_TIMEOUT) : NULL;
+    const char *threshold = given->failure_threshold == 0 ? kv_get(annotations, L5D_PROBE_FAILURE_THRESHOLD) : NULL;
     uint64_t value = 0;
     struct err error = {0};
     if (timeout != NULL && text_parse_period_ms(timeout, &value, &error) == ERR_OK && value > 0 && value <= 600 * 1000)
         spec->probe.timeout_ms = (uint32_t)value;
     else if (timeout != NULL)
         add_warning(arena, spec,
-                    arena_printf(arena, "annotation " PROBE_TIMEOUT " \"%s\" is not a duration up to 10m: 5s is used",
+                    arena_printf(arena,
+                                 "annotation " L5D_PROBE_TIMEOUT " \"%s\" is not a duration up to 10m: 5s is used",
                                  timeout));
-    if (threshold != NULL && text_parse_u64(threshold, 1, 100, PROBE_FAILURE_THRESHOLD, &value, &error) == ERR_OK)
+    if (threshold != NULL && text_parse_u64(threshold, 1, 100, L5D_PROBE_FAILURE_THRESHOLD, &value, &error) == ERR_OK)
         spec->probe.failure_threshold = (uint32_t)value;
     else if (threshold != NULL)
         add_warning(arena, spec,
                     arena_printf(arena,
-                                 "annotation " PROBE_FAILURE_THRESHOLD
+                                 "annotation " L5D_PROBE_FAILURE_THRESHOLD
                                  " \"%s\" is not a number from 1 to 100: 3 is used",
                                  threshold));
 }
@@ -254,6 +263,76 @@ struct gateway_spec gateway_from_link(struct arena *arena, const struct link *li
     };
 }
 
+static const struct ingress *split_addresses(struct arena *arena, const char *list, uint32_t *ret_count)
+{
+    struct ingress *found = arena_array(arena, LINK_MAX_GATEWAY_ADDRESSES, sizeof(*found));
+    uint32_t count = 0;
+    while (found != NULL && *list != '\0' && count < LINK_MAX_GATEWAY_ADDRESSES) {
+        size_t length = strcspn(list, ",");
+        const char *address = arena_printf(arena, "%.*s", (int)length, list);
+        if (length > 0 && address != NULL)
+            found[count++] = (struct ingress){.ip = address, .hostname = ""};
+        list += length + (list[length] == ',');
+    }
+    *ret_count = count;
+    return found;
+}
+
+static const char *join_addresses(struct arena *arena, const struct gateway_spec *spec)
+{
+    size_t bytes = 1;
+    for (uint32_t i = 0; i < spec->address_count; i++)
+        bytes += strlen(spec->addresses[i]) + 1;
+    char *list = arena_alloc(arena, bytes), *end = list;
+    for (uint32_t i = 0; list != NULL && i < spec->address_count; i++) {
+        size_t length = strlen(spec->addresses[i]);
+        if (i > 0)
+            *end++ = ',';
+        memcpy(end, spec->addresses[i], length);
+        end += length;
+    }
+    if (list != NULL)
+        *end = '\0';
+    return list;
+}
+
+void gateway_note(struct arena *arena, struct kv_builder *annotations, const struct gateway_spec *spec)
+{
+    char timeout[32];
+    text_format_duration_ms(spec->probe.timeout_ms, timeout, sizeof(timeout));
+    kv_builder_set(annotations, GATEWAY_ADDRESSES, join_addresses(arena, spec));
+    if (spec->probe.timeout_ms != SERVICE_TIMEOUT_MS)
+        kv_builder_set(annotations, L5D_PROBE_TIMEOUT, arena_strdup(arena, timeout));
+    if (spec->probe.failure_threshold != SERVICE_THRESHOLD)
+        kv_builder_set(annotations, L5D_PROBE_FAILURE_THRESHOLD,
+                       arena_printf(arena, "%u", spec->probe.failure_threshold));
+    if (spec->drain)
+        kv_builder_set(annotations, LINK_DRAIN, "true");
+}
+
+struct gateway_spec gateway_recalled(struct arena *arena, const struct service *mirror)
+{
+    static const struct probe_spec nothing = {.path = ""};
+    const struct kv_list *there = &mirror->meta.annotations;
+    struct service service = *mirror;
+    struct kv_builder annotations;
+    kv_builder_init(&annotations, arena);
+    for (size_t i = 0; i < ARRAY_COUNT(RECALLED); i++)
+        if (kv_get(there, RECALLED[i].on_mirror) != NULL)
+            kv_builder_set(&annotations, RECALLED[i].there, kv_get(there, RECALLED[i].on_mirror));
+    service.meta.annotations = kv_builder_finish(&annotations);
+    service.meta.name = kv_get(there, L5D_MIRRORED_GATEWAY_REMOTE_NAME);
+    service.meta.namespace = kv_get(there, L5D_MIRRORED_GATEWAY_REMOTE_NAMESPACE);
+    service.meta.resource_version = "";
+    service.ingress = split_addresses(arena, kv_get(there, GATEWAY_ADDRESSES), &service.ingress_count);
+    struct gateway_spec spec = read_service(arena, &service, &nothing);
+    judge_probing(arena, &spec);
+    spec.probe_period_text = format_period(arena, spec.probe.period_ms);
+    spec.recalled = true;
+    spec.warning = ""; /* what is odd about it the target will tell */
+    return spec;
+}
+
 struct gateway_spec gateway_missing(struct arena *arena, const char *namespace, const char *name)
 {
     return (struct gateway_spec){
@@ -301,10 +380,10 @@ bool gateway_probing_equal(const struct gateway_spec *a, const struct gateway_sp
 
 bool gateway_spec_equal(const struct gateway_spec *a, const struct gateway_spec *b)
 {
-    return a->exists == b->exists && a->unread == b->unread && a->declared == b->declared && a->drain == b->drain &&
-           gateway_probing_equal(a, b) && a->port == b->port && strcmp(a->identity, b->identity) == 0 &&
-           strcmp(a->resource_version, b->resource_version) == 0 && strcmp(a->problem, b->problem) == 0 &&
-           strcmp(a->warning, b->warning) == 0;
+    return a->exists == b->exists && a->unread == b->unread && a->recalled == b->recalled &&
+           a->declared == b->declared && a->drain == b->drain && gateway_probing_equal(a, b) && a->port == b->port &&
+           strcmp(a->identity, b->identity) == 0 && strcmp(a->resource_version, b->resource_version) == 0 &&
+           strcmp(a->problem, b->problem) == 0 && strcmp(a->warning, b->warning) == 0;
 }
 
 struct gateway_spec gateway_spec_copy(struct arena *arena, const struct gateway_spec *spec)

@@ -12,9 +12,10 @@
 
 /** One gateway as declared. Texts are borrowed from the Service or Link it was made from, or in the arena. */
 struct gateway_spec {
-    bool exists;                  /* false: nothing declares it (any more); `problem` says what is missing */
-    bool unread;                  /* the Service that a Link names was not listed yet: nothing else is known */
-    bool declared;                /* a Link names it, or the Service says of itself that it is a gateway */
+    bool exists;   /* false: nothing declares it (any more); `problem` says what is missing */
+    bool unread;   /* the Service that a Link names was not listed yet: nothing else is known */
+    bool recalled; /* told by its own mirror: the target was not listed yet. Enough to probe it, and no more */
+    bool declared; /* a Link names it, or the Service says of itself that it is a gateway */
     const char *namespace, *name; /* of the gateway Service; the Link's for a Link that names no Service */
     const char *resource_version; /* of the gateway Service, "" for Links */
     const char *const *addresses; /* literals or host names; may be empty: no load balancer address yet */
@@ -43,6 +44,10 @@ struct gateway_spec gateway_from_link(struct arena *arena, const struct link *li
 struct gateway_spec gateway_from_both(struct arena *arena, const struct link *link, const struct service *service);
 /** The same before the Service was listed. */
 struct gateway_spec gateway_unread(struct arena *arena, const struct link *link);
+/** What the mirror of such a gateway has to tell besides its probe's path, period and port, so that gateway_recalled() knows all that probes need. */
+void gateway_note(struct arena *arena, struct kv_builder *annotations, const struct gateway_spec *spec);
+/** The gateway as its mirror tells it, which has the annotations GATEWAY_ADDRESSES and the gateway's name and namespace. */
+struct gateway_spec gateway_recalled(struct arena *arena, const struct service *mirror);
 /** The gateway "namespace/name" that is not there. */
 struct gateway_spec gateway_missing(struct arena *arena, const char *namespace, const char *name);
 /** Makes `spec` say so in place, for when there is no memory to say it better. */

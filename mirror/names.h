@@ -44,7 +44,7 @@
 /* values of EXPORT_ENDPOINTS: whose addresses a mirror's endpoints are */
 #define ENDPOINTS_OF_GATEWAY "gateway"
 #define ENDPOINTS_OF_PODS "pods"
-/* on Links, credentials Secrets and gateway Services */
+/* on Links, credentials Secrets and gateway Services; and on the mirrors of such gateways */
 #define LINK_DRAIN "svcmirror.io/drain"
 /* on Links and credentials Secrets */
 #define LINK_MIRROR_NAME "svcmirror.io/mirror-name"
@@ -60,11 +60,17 @@
 /* on mirrors: only a ServiceExport made an export of it; and on every ServiceImport */
 #define MADE_BY_EXPORT "svcmirror.io/service-export"
 
+/* on the mirrors of gateways that a Secret's target declares: their addresses as declared, host names included, by commas */
+#define GATEWAY_ADDRESSES "svcmirror.io/gateway-addresses"
+
 /* on gateway Services in the target */
 #define L5D_MULTICLUSTER_GATEWAY "mirror.linkerd.io/multicluster-gateway"
 #define L5D_GATEWAY_IDENTITY "mirror.linkerd.io/gateway-identity"
 #define L5D_PROBE_PATH "mirror.linkerd.io/probe-path"
 #define L5D_PROBE_PERIOD "mirror.linkerd.io/probe-period"
+/* Constants of Linkerd that its own link-gen never writes, honoured when present; and on the mirrors of gateways that have them. */
+#define L5D_PROBE_TIMEOUT "mirror.linkerd.io/probe-timeout"
+#define L5D_PROBE_FAILURE_THRESHOLD "mirror.linkerd.io/probe-failure-threshold"
 #define L5D_GATEWAY_PORT_NAME "mc-gateway"
 #define L5D_PROBE_PORT_NAME "mc-probe"
 

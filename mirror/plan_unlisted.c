@@ -1,5 +1,6 @@
-/* Mirrors of a Link whose target has not been read since the start: what is exported there nobody knows, so nothing is made, deleted or made
- * different; but where they lead stands in their own slices, and whether that is alive is known. So their readiness follows the gateway. */
+/* Mirrors of a link whose target has not been read since the start: what is exported there nobody knows, so nothing is made, deleted or made
+ * different; but where they lead stands in their own slices, and whether that is alive is known: of the gateway that a Link names, and of a Secret's as
+ * the gateway's own mirror tells it (world_recalled.c). So their readiness follows the gateway. */
 #include <string.h>
 
 #include "mirror/names.h"
@@ -36,17 +37,39 @@ static enum world_liveness best_liveness(const struct world_gateway *gateway)
     return best;
 }
 
+static bool is_of_the_gateway(const struct planner *planner)
+{
+    return kv_get(&planner->mirror->service->meta.labels, L5D_MIRRORED_GATEWAY) != NULL;
+}
+
+/* The one that the mirror leads through, or is of. */
+static const struct world_gateway *gateway_of(const struct planner *planner, const struct world_link *link)
+{
+    const struct object_meta *meta = &planner->mirror->service->meta;
+    const struct kv_list *list = is_of_the_gateway(planner) ? &meta->annotations : &meta->labels;
+    const char *name =
+        kv_get(list, is_of_the_gateway(planner) ? L5D_MIRRORED_GATEWAY_REMOTE_NAME : L5D_REMOTE_GATEWAY_NAME);
+    const char *namespace =
+        kv_get(list, is_of_the_gateway(planner) ? L5D_MIRRORED_GATEWAY_REMOTE_NAMESPACE : L5D_REMOTE_GATEWAY_NS);
+    char key[OBJECT_KEY_BYTES];
+    if (link->declaration->kind == LINK_RESOURCE)
+        return world_first_gateway(link);
+    if (name == NULL || namespace == NULL)
+        return NULL;
+    object_key_format(key, namespace, name);
+    return map_get(link->gateways, key);
+}
+
 /* A service without ready endpoints has a mirror without any: one that is there was unready for its gateway's sake. That of a hostname may have
  * been so for its own sake, so `serving` keeps what it was before the gateway died. */
-static struct slice_endpoint follow(const struct planner *planner, const struct world_link *link,
+static struct slice_endpoint follow(const struct planner *planner, const struct world_gateway *gateway,
                                     const struct slice_endpoint *there)
 {
-    const struct world_gateway *gateway = world_first_gateway(link);
     struct slice_endpoint endpoint = *there;
     bool of_headless = there->hostname[0] != '\0';
     bool of_host = of_headless || kv_get(&planner->mirror->service->meta.labels, L5D_HEADLESS_MIRROR) != NULL;
     enum world_liveness liveness = of_headless ? best_liveness(gateway) : liveness_of(gateway, there->address);
-    if (link->declaration->drain)
+    if ((gateway->link->declaration->drain || gateway->spec.drain) && !is_of_the_gateway(planner))
         liveness = WORLD_DEAD;
     if (liveness == WORLD_LIVENESS_UNKNOWN)
         return endpoint;
@@ -64,7 +87,7 @@ static bool is_ours(const struct planner *planner, const struct slice *slice)
            strcmp(slice->meta.owner_uid, planner->mirror->service->meta.uid) == 0;
 }
 
-static void plan_slice(struct planner *planner, const struct world_link *link, const struct slice *there)
+static void plan_slice(struct planner *planner, const struct world_gateway *gateway, const struct slice *there)
 {
     struct slice_endpoint *endpoints = arena_array(planner->arena, there->endpoint_count, sizeof(*endpoints));
     struct slice *copy = ARENA_NEW(planner->arena, struct slice);
@@ -72,7 +95,7 @@ static void plan_slice(struct planner *planner, const struct world_link *link, c
     if (endpoints == NULL || copy == NULL)
         return;
     for (uint32_t i = 0; i < there->endpoint_count; i++) {
-        endpoints[i] = follow(planner, link, &there->endpoints[i]);
+        endpoints[i] = follow(planner, gateway, &there->endpoints[i]);
         changed = changed || endpoints[i].ready != there->endpoints[i].ready;
     }
     if (!changed)
@@ -89,11 +112,11 @@ static void plan_slice(struct planner *planner, const struct world_link *link, c
 void plan_unlisted(struct planner *planner)
 {
     const struct world_link *link = unlisted_link(planner);
-    const struct world_gateway *gateway = link != NULL ? world_first_gateway(link) : NULL;
+    const struct world_gateway *gateway = link != NULL ? gateway_of(planner, link) : NULL;
     if (gateway == NULL || !gateway->resolved || planner->mirror->service->meta.deleting ||
-        !planner->world->config.move_endpoints)
+        !(planner->world->config.move_endpoints || is_of_the_gateway(planner)))
         return;
     for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next)
         if (is_ours(planner, entry->slice))
-            plan_slice(planner, link, entry->slice);
+            plan_slice(planner, gateway, entry->slice);
 }

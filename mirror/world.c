@@ -128,6 +128,7 @@ static enum err_code apply_declaration(struct world_link *link)
         TRY(gateway_obtain(link, "", &gateway));
     for (gateway = world_first_gateway(link); gateway != NULL; gateway = world_next_gateway(gateway))
         TRY(gateway_refresh(gateway));
+    TRY(gateways_recall(link));
     return target_reconsider(link);
 }
 

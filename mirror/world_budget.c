@@ -41,7 +41,7 @@ bool budget_allows_gateway(const struct world_link *link)
     unsigned declared = 0;
     for (const struct world_gateway *gateway = world_first_gateway(link); gateway != NULL;
          gateway = world_next_gateway(gateway))
-        declared += gateway->spec.exists;
+        declared += gateway->spec.exists && !gateway->spec.recalled;
     return max_bytes(link) == 0 || declared < WORLD_MAX_GATEWAYS;
 }
 

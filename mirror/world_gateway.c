@@ -85,6 +85,9 @@ static struct gateway_spec read_declaration(struct world_gateway *gateway, struc
     const struct service *service = service_of(gateway);
     if (service != NULL)
         return gateway_from_service(arena, service);
+    const struct service *teller = gateway_teller(gateway);
+    if (teller != NULL)
+        return gateway_recalled(arena, teller);
     char namespace[OBJECT_KEY_BYTES];
     const char *name = object_key_split(gateway->key, namespace);
     return gateway_missing(arena, arena_strdup(arena, namespace), arena_strdup(arena, name));
@@ -94,19 +97,20 @@ static struct gateway_spec read_declaration(struct world_gateway *gateway, struc
 static bool is_declared(const struct world_gateway *gateway)
 {
     const struct service *service = service_of(gateway);
-    return gateway->link->declaration->kind == LINK_RESOURCE || (service != NULL && gateway_is_declared(service));
+    return gateway->link->declaration->kind == LINK_RESOURCE || gateway->spec.recalled ||
+           (service != NULL && gateway_is_declared(service));
 }
 
 /* "<gateway>-<cluster>" as 2.8 named it; "probe-<link>" as today's chart does. */
-static void mirror_name_of(const struct world_gateway *gateway, char key[OBJECT_KEY_BYTES])
+void gateway_mirror_key(const struct world_gateway *gateway, char ret_key[OBJECT_KEY_BYTES])
 {
     const struct link *link = gateway->link->declaration;
-    char name[OBJECT_KEY_BYTES];
+    char name[OBJECT_KEY_BYTES], namespace[OBJECT_KEY_BYTES];
     if (link->kind == LINK_RESOURCE)
         (void)snprintf(name, sizeof(name), "probe-%s", link->name);
     else
-        (void)snprintf(name, sizeof(name), "%s-%s", gateway->spec.name, link->cluster_name);
-    object_key_format(key, gateway->link->world->config.agent_namespace, name);
+        (void)snprintf(name, sizeof(name), "%s-%s", object_key_split(gateway->key, namespace), link->cluster_name);
+    object_key_format(ret_key, gateway->link->world->config.agent_namespace, name);
 }
 
 /* Its claim does not count among its services, so it is taken off without counting. */
@@ -127,7 +131,7 @@ static enum err_code refresh_claim(struct world_gateway *gateway)
         return ERR_OK;
     }
     char key[OBJECT_KEY_BYTES];
-    mirror_name_of(gateway, key);
+    gateway_mirror_key(gateway, key);
     if (gateway->claim != NULL && strcmp(gateway->claim->mirror->key, key) == 0) {
         claims_sort(gateway->claim->mirror);
         return ERR_OK;
@@ -166,7 +170,7 @@ static bool is_gone(const struct world_gateway *gateway)
     const struct world_link *link = gateway->link;
     if (link->declaration->kind == LINK_RESOURCE && (link->declaration->gateway_service == NULL || !is_known(link)))
         return false;
-    return service_of(gateway) == NULL;
+    return service_of(gateway) == NULL && gateway_teller(gateway) == NULL;
 }
 
 static enum err_code settle(struct world_gateway *gateway)
@@ -263,7 +267,7 @@ bool gateway_is_unread(const struct world_link *link)
 bool world_link_is_unlisted(const struct world_link *link)
 {
     const struct link *declaration = link->declaration;
-    return declaration->kind == LINK_RESOURCE && declaration->gateway_service == NULL &&
+    return declaration->kind != LINK_LOCAL && declaration->gateway_service == NULL &&
            link->knowledge[WORLD_TARGET_SERVICES] == WORLD_UNKNOWN;
 }
 

@@ -261,6 +261,18 @@ void gateway_sweep(struct world_link *link);
 /** Whether the link names a gateway of which nobody knows yet whether it is there. */
 bool gateway_is_unread(const struct world_link *link);
 
+/** The key of the gateway's own mirror. */
+void gateway_mirror_key(const struct world_gateway *gateway, char ret_key[OBJECT_KEY_BYTES]);
+
+/* world_recalled.c */
+/** @return the gateway's own mirror while that is all that is known of it, for gateway_recalled(); else NULL. */
+const struct service *gateway_teller(const struct world_gateway *gateway);
+/** For a link that is new, and for a Service that may be the mirror of a gateway. */
+enum err_code gateways_recall(struct world_link *link) MUST_USE;
+enum err_code gateway_mirror_changed(struct world *world, const struct service *service) MUST_USE;
+/** The target was listed: what is there counts from now on. */
+void gateways_sweep_recalled(struct world_link *link);
+
 /* world_target.c */
 /** Makes the claims of an entry's hostnames what the target's slices say. */
 enum err_code target_sync_hosts(struct world_link *link, const char *key, struct target_service *entry) MUST_USE;

@@ -72,6 +72,7 @@ enum err_code world_source_service(struct world *world, enum world_change change
     if (mirror != NULL && mirror->service != NULL &&
         strcmp(mirror->service->meta.resource_version, service->meta.resource_version) == 0) {
         mirror->service_generation = world->generation[collection_of_service(service->is_import)];
+        TRY(gateway_mirror_changed(world, service));
         return target_mirror_changed(world, service, true);
     }
     struct service *copy = service_copy(service);
@@ -93,6 +94,7 @@ enum err_code world_source_service(struct world *world, enum world_change change
     mirror->foreign = false;
     world_mark(mirror, false);
     mirror_note_version(mirror, copy->meta.resource_version);
+    TRY(gateway_mirror_changed(world, copy));
     return target_mirror_changed(world, copy, true);
 }
 

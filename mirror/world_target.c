@@ -597,6 +597,8 @@ void target_sweep(struct world_link *link, enum world_collection collection)
         if (service->generation != link->generation[collection])
             drop_service(link, map_key(at));
     }
+    if (collection == WORLD_TARGET_SERVICES)
+        gateways_sweep_recalled(link);
 }
 
 void target_forget(struct world_link *link)

@@ -100,6 +100,7 @@ class Gateway:
     probe_path: str = ""
     probe_period: str = ""
     drained: bool = False
+    declared: list = dataclasses.field(default_factory=list)  # addresses as they stand in the Service
 
     @property
     def probed(self):
@@ -237,12 +238,13 @@ def gateway_of_service(world, service):
     if service is None:
         return Gateway()
     marks, ports = annotations_of(service), {p.get("name"): p["port"] for p in service["spec"].get("ports") or []}
-    addresses = []
+    addresses, declared = [], []
     for ingress in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []:
         addresses += [ingress["ip"]] if ingress.get("ip") else world.resolve(ingress["hostname"])
+        declared.append(ingress.get("ip") or ingress["hostname"])
     return Gateway(*key_of(service), service["metadata"]["resourceVersion"], sorted(set(addresses)), ports.get("mc-gateway"),
                    marks.get(MIRROR + "gateway-identity", ""), ports.get("mc-probe"), marks.get(MIRROR + "probe-path", ""),
-                   marks.get(MIRROR + "probe-period", ""), is_drained(service))
+                   marks.get(MIRROR + "probe-period", ""), is_drained(service), declared)
 
 
 def seconds(period):
@@ -558,7 +560,8 @@ def gateway_mirrors(world, link):
             continue
         annotations = {}
         if link.is_2_8:
-            annotations[MIRROR + "remote-gateway-resource-version"] = gateway.version
+            annotations.update({MIRROR + "remote-gateway-resource-version": gateway.version, OURS + "gateway-addresses": ",".join(gateway.declared),
+                                **({OURS + "drain": "true"} if gateway.drained else {})})
         if link.is_2_8 or link.gateway:
             annotations.update({MIRROR + "mirrored-gateway-remote-name": gateway.name, MIRROR + "mirrored-gateway-remote-namespace": gateway.namespace})
         annotations.update({MIRROR + "mirrored-gateway-probe-path": gateway.probe_path, MIRROR + "mirrored-gateway-probe-period": gateway.probe_period})

@@ -92,12 +92,18 @@ def test_sigterm_ends_within_five_seconds_with_0(source, east, agent):
 
 
 @pytest.mark.usefixtures("link_crd")
-def test_an_agent_that_began_without_a_target_follows_its_gateway(source, east, agent):
-    """What is exported there it does not know; that the gateway is dead it does."""
+@pytest.mark.parametrize("kind", ["Link", "Secret"])
+def test_an_agent_that_began_without_a_target_follows_its_gateway(source, east, agent, kind):
+    """What is exported there it does not know; that the gateway is dead it does: a Link names it, and of a Secret's its mirror tells."""
     source.ensure_namespace("demo")
     east.gateway.start()
-    east.export_labelled("web")
-    east.link(source)
+    export = east.export_labelled if kind == "Link" else east.export
+    export("web")
+    if kind == "Link":
+        east.link(source)
+    else:
+        east.gateway_service()
+        east.link_secret(source)
     first = agent()
     mirrored = lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses
     wait_until(mirrored, 10, "mirrored")
@@ -120,5 +126,5 @@ def test_an_agent_that_began_without_a_target_follows_its_gateway(source, east, 
         east.start_apiserver()
         wait_until(east._ready, 60, "the target's API server is back")
     assert source.api.get("services", "web-east", "demo")["metadata"]["uid"] == uid
-    east.export_labelled("late")
+    export("late")
     wait_until(lambda: source.ready_addresses("late-east", "demo") == east.gateway.addresses, 60, "from here on all is as ever")

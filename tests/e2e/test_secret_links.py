@@ -69,7 +69,8 @@ def test_gateway_mirror_carries_the_verdict(source, east, agent):
     assert mirror["metadata"]["annotations"] == {
         MIRROR + "remote-gateway-resource-version": gateway["metadata"]["resourceVersion"],
         MIRROR + "mirrored-gateway-remote-name": "ambassador", MIRROR + "mirrored-gateway-remote-namespace": "ambassador",
-        MIRROR + "mirrored-gateway-probe-path": "-/ambassador/ready", MIRROR + "mirrored-gateway-probe-period": "3"}
+        MIRROR + "mirrored-gateway-probe-path": "-/ambassador/ready", MIRROR + "mirrored-gateway-probe-period": "3",
+        "svcmirror.io/gateway-addresses": ",".join(east.gateway.addresses)}
     assert mirror["spec"]["ports"] == [{"name": "mc-probe", "protocol": "TCP", "port": 8080, "targetPort": 8080}]
     [piece] = source.slices("ambassador-east", AGENT_NAMESPACE)
     assert piece["metadata"]["annotations"] == {MIRROR + "remote-gateway-identity": GATEWAY_IDENTITY}
