@@ -105,6 +105,11 @@ void check_orphans(const json_t *snapshot, struct check_report *report);
 void check_daisy_chains(const json_t *snapshot, struct check_report *report);
 /* check_edge_stack.c */
 void check_edge_stack(const json_t *snapshot, struct check_report *report);
+/* check_proxies.c */
+/** Of a list like "spec/containers" the entry of that name; NULL when there is none. */
+const json_t *check_container(const json_t *pod, const char *list, const char *name);
+void check_proxies_healthy(const json_t *snapshot, struct check_report *report);
+void check_proxy_versions(const json_t *snapshot, struct check_report *report);
 /* check_gateways.c */
 void check_target_gateways(const json_t *snapshot, struct check_report *report);
 /** Whether it marks itself as a gateway, and is no mirror of one. */

@@ -168,24 +168,13 @@ void check_own_gateways(const json_t *snapshot, struct check_report *report)
 
 /* ---- their pods ---- */
 
-static bool has_container(const json_t *pod, const char *list, const char *name)
-{
-    const json_t *container = NULL;
-    size_t index = 0;
-    json_array_foreach(check_at(pod, list), index, container)
-    {
-        if (strcmp(check_text(container, "name"), name) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void judge_pod(const json_t *pod, struct check_report *report)
 {
     static const char proxy[] = "linkerd-proxy";
     const char *namespace = object_meta_text(pod, "namespace"), *name = object_meta_text(pod, "name");
     /* Kubernetes' own sidecars are init containers that go on. */
-    if (!has_container(pod, "spec/containers", proxy) && !has_container(pod, "spec/initContainers", proxy))
+    if (check_container(pod, "spec/containers", proxy) == NULL &&
+        check_container(pod, "spec/initContainers", proxy) == NULL)
         check_problem(report,
                       "* pod %s/%s of the gateway has no container %s: inject it, and let its pods be made anew",
                       namespace, name, proxy);

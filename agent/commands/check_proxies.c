@@ -1,0 +1,119 @@
+/* Linkerd's proxies beside the pods in the agent's namespace: those of the agent, where it is in the mesh, and of gateways that stand there too. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/commands/check.h"
+#include "agent/commands/resource.h"
+
+#define PROXY "linkerd-proxy"
+
+enum { VERSION_BYTES = 128 };
+
+const json_t *check_container(const json_t *pod, const char *list, const char *name)
+{
+    const json_t *container = NULL;
+    size_t index = 0;
+    json_array_foreach(check_at(pod, list), index, container)
+    {
+        if (strcmp(check_text(container, "name"), name) == 0)
+            return container;
+    }
+    return NULL;
+}
+
+/* The entry of the proxy: Kubernetes' own sidecars are init containers that go on. */
+static const json_t *proxy_in(const json_t *pod, const char *list, const char *init_list)
+{
+    const json_t *container = check_container(pod, list, PROXY);
+    return container != NULL ? container : check_container(pod, init_list, PROXY);
+}
+
+static const json_t *proxy_of(const json_t *pod)
+{
+    bool ended = strcmp(check_text(pod, "status/phase"), "Succeeded") == 0;
+    return ended ? NULL : proxy_in(pod, "spec/containers", "spec/initContainers");
+}
+
+static bool has_proxies(const json_t *pods)
+{
+    const json_t *pod = NULL;
+    size_t index = 0;
+    json_array_foreach(pods, index, pod)
+    {
+        if (proxy_of(pod) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* @return the pods, of which some have proxies; NULL, and the report says why, when there is nothing to judge. */
+static const json_t *pods_to_judge(const json_t *snapshot, struct check_report *report)
+{
+    const json_t *pods = check_needed_items(report, json_object_get(snapshot, "source"), "pods", "source");
+    if (pods == NULL || has_proxies(pods))
+        return pods;
+    check_skip(report);
+    return NULL;
+}
+
+void check_proxies_healthy(const json_t *snapshot, struct check_report *report)
+{
+    const json_t *pods = pods_to_judge(snapshot, report), *pod = NULL;
+    size_t index = 0;
+    json_array_foreach(pods, index, pod)
+    {
+        const json_t *status = proxy_in(pod, "status/containerStatuses", "status/initContainerStatuses");
+        const char *phase = check_text(pod, "status/phase"), *why = check_text(status, "state/waiting/reason");
+        if (proxy_of(pod) != NULL && !json_is_true(json_object_get(status, "ready")))
+            check_problem(report, "* the proxy of pod %s/%s is not ready: %s", object_meta_text(pod, "namespace"),
+                          object_meta_text(pod, "name"), why[0] != '\0' ? why : phase);
+    }
+}
+
+/* ---- versions ---- */
+
+/* The line "linkerdVersion: X" of the values that Linkerd was installed with; "" when there is none. */
+static void read_control_plane_version(const json_t *source, char ret_version[VERSION_BYTES])
+{
+    static const char key[] = "linkerdVersion:";
+    const char *line = check_text(check_fact(source, "linkerdConfig"), "data/values");
+    ret_version[0] = '\0';
+    while (line != NULL && strncmp(line, key, strlen(key)) != 0) {
+        line = strchr(line, '\n');
+        line = line != NULL ? line + 1 : NULL;
+    }
+    if (line == NULL)
+        return;
+    line += strlen(key) + strspn(line + strlen(key), " \"'");
+    (void)snprintf(ret_version, VERSION_BYTES, "%.*s", (int)strcspn(line, " \"'\r\n"), line);
+}
+
+/* The tag of an image; "" when it has none. */
+static void read_tag(const char *image, char ret_tag[VERSION_BYTES])
+{
+    const char *slash = strrchr(image, '/');
+    const char *name = slash != NULL ? slash + 1 : image, *colon = strchr(name, ':');
+    size_t end = strcspn(name, "@");
+    bool tagged = colon != NULL && (size_t)(colon - name) < end;
+    (void)snprintf(ret_tag, VERSION_BYTES, "%.*s", tagged ? (int)(name + end - colon - 1) : 0, tagged ? colon + 1 : "");
+}
+
+void check_proxy_versions(const json_t *snapshot, struct check_report *report)
+{
+    const json_t *pods = pods_to_judge(snapshot, report), *pod = NULL;
+    char wanted[VERSION_BYTES], tag[VERSION_BYTES];
+    size_t index = 0;
+    read_control_plane_version(json_object_get(snapshot, "source"), wanted);
+    if (pods != NULL && wanted[0] == '\0') {
+        check_doubt(report, "cannot be judged: ConfigMap %s/linkerd-config does not tell the version of Linkerd",
+                    check_text(snapshot, "linkerdNamespace"));
+        return;
+    }
+    json_array_foreach(pods, index, pod)
+    {
+        read_tag(check_text(proxy_of(pod), "image"), tag);
+        if (tag[0] != '\0' && strcmp(tag, wanted) != 0)
+            check_problem(report, "* pod %s/%s has proxy version %s, and the control plane is %s: make the pod anew",
+                          object_meta_text(pod, "namespace"), object_meta_text(pod, "name"), tag, wanted);
+    }
+}
