@@ -11,11 +11,34 @@
 
 enum { HELP_BYTES = 64 << 10 };
 
-const struct command *const commands[] = {
-    &command_run,    &command_install, &command_uninstall,          &command_link,     &command_link_gen,
-    &command_allow,  &command_unlink,  &command_edge_stack_prepare, &command_export,   &command_unexport,
-    &command_status, &command_links,   &command_gateways,           &command_services, &command_check,
-    &command_plan,   &command_why,     &command_completion,         &command_version,  NULL};
+const struct command *const commands[] = {&command_run,
+                                          &command_install,
+                                          &command_uninstall,
+                                          &command_link,
+                                          &command_link_gen,
+                                          &command_allow,
+                                          &command_unlink,
+                                          &command_edge_stack_prepare,
+                                          &command_export,
+                                          &command_unexport,
+                                          &command_status,
+                                          &command_links,
+                                          &command_gateways,
+                                          &command_services,
+                                          &command_check,
+                                          &command_plan,
+                                          &command_why,
+                                          &command_completion,
+                                          &command_man,
+                                          &command_version,
+                                          NULL};
+
+const char command_purpose[] =
+    "Mirrors the exported Services of other Kubernetes clusters into this one, and keeps the mirrors\n"
+    "ready only while their gateway answers. Takes the place of Linkerd's service mirror.\n";
+
+const char *const command_group_headings[COMMAND_GROUPS] = {
+    [GROUP_AGENT] = "In the cluster", [GROUP_SET_UP] = "Setting up", [GROUP_LOOK] = "Looking", [GROUP_OTHER] = "Other"};
 
 /* ---- who we are ---- */
 
@@ -63,16 +86,12 @@ static enum exit_code print(struct strbuf *text)
 
 static void write_group(enum command_group group, struct strbuf *text)
 {
-    static const char *const headings[COMMAND_GROUPS] = {[GROUP_AGENT] = "In the cluster",
-                                                         [GROUP_SET_UP] = "Setting up",
-                                                         [GROUP_LOOK] = "Looking",
-                                                         [GROUP_OTHER] = "Other"};
     bool begun = false;
     for (const struct command *const *at = commands; *at != NULL; at++) {
         if ((*at)->group != group)
             continue;
-        strbuf_printf(text, "%s%s%s  %-18s  %s\n", begun ? "" : "\n", begun ? "" : headings[group], begun ? "" : ":\n",
-                      (*at)->name, (*at)->summary);
+        strbuf_printf(text, "%s%s%s  %-18s  %s\n", begun ? "" : "\n", begun ? "" : command_group_headings[group],
+                      begun ? "" : ":\n", (*at)->name, (*at)->summary);
         begun = true;
     }
 }
@@ -80,12 +99,11 @@ static void write_group(enum command_group group, struct strbuf *text)
 static void write_overview(const char *program, struct strbuf *text)
 {
     strbuf_printf(text,
-                  "Mirrors the exported Services of other Kubernetes clusters into this one, and keeps the mirrors\n"
-                  "ready only while their gateway answers. Takes the place of Linkerd's service mirror.\n"
+                  "%s"
                   "\n"
                   "Usage:\n"
                   "  %s COMMAND [flags]\n",
-                  program);
+                  command_purpose, program);
     for (unsigned group = 0; group < COMMAND_GROUPS; group++)
         write_group(group, text);
     strbuf_printf(text,
@@ -152,8 +170,7 @@ const struct command command_version = {
 
 /* ---- dispatch ---- */
 
-/* The command that `words` begin with, by its own name of one word or two. @param[out] ret_used  how many words that is. */
-static const struct command *find(int count, char **words, int *ret_used)
+const struct command *command_find(int count, const char *const *words, int *ret_used)
 {
     for (const struct command *const *at = commands; *at != NULL; at++) {
         const char *name = (*at)->name, *space = strchr(name, ' ');
@@ -229,9 +246,9 @@ enum exit_code command_main(int argc, char **argv)
     const char *word = argc > 1 ? argv[1] : "";
     int used = 0;
     if (is_help(word)) /* help run, --help run */
-        return print_help(program, find(argc - 2, argv + 2, &used));
+        return print_help(program, command_find(argc - 2, (const char *const *)argv + 2, &used));
     if (strcmp(word, "--version") == 0)
         return run_command(program, &command_version, argc - 2, argv + 2);
-    const struct command *command = find(argc - 1, argv + 1, &used);
+    const struct command *command = command_find(argc - 1, (const char *const *)argv + 1, &used);
     return command != NULL ? run_command(program, command, argc - 1 - used, argv + 1 + used) : refuse(program, word);
 }

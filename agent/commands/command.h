@@ -31,14 +31,21 @@ struct command {
 /** The commands in the order in which help lists them within their group, NULL at the end. */
 extern const struct command *const commands[];
 
+/** What the program is for: a paragraph. */
+extern const char command_purpose[];
+extern const char *const command_group_headings[COMMAND_GROUPS];
+
 extern const struct command command_run, command_install, command_uninstall, command_link, command_link_gen,
     command_allow, command_unlink, command_edge_stack_prepare, command_export, command_unexport, command_status,
     command_links, command_gateways, command_services, command_check, command_plan, command_why, command_completion,
-    command_version;
+    command_man, command_version;
 
 /** Parses and runs. `argv` begins with the program's own name, which help repeats: "svcmirror", or "kubectl svcmirror" when it runs as
  *  kubectl's plugin. */
 enum exit_code command_main(int argc, char **argv);
+
+/** The command that `words` begin with, by its own name of one word or two. @param[out] ret_used  how many words that is. @return NULL: none. */
+const struct command *command_find(int count, const char *const *words, int *ret_used);
 
 /** Prints "svcmirror NAME: text" to stderr, one line. */
 void command_complain(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);

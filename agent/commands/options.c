@@ -35,12 +35,12 @@ static const struct option *meant(const struct option *table, const struct optio
     return find(table, option->alias_of, strlen(option->alias_of));
 }
 
-static bool takes_value(const struct option *option)
+bool options_takes_value(const struct option *option)
 {
     return option->type != OPTION_BOOL && (option->type != OPTION_IGNORED || option->value_name != NULL);
 }
 
-static const char *value_name(const struct option *option)
+const char *options_value_name(const struct option *option)
 {
     return option->choices != NULL ? option->choices : option->value_name != NULL ? option->value_name : "VALUE";
 }
@@ -230,10 +230,10 @@ static enum err_code take_flag(struct options *options, int argc, char **argv, i
     const struct option *option = meant(options->table, flag.option);
     (void)snprintf(source, sizeof(source), "%.*s", (int)flag.length, flag.name);
     const char *text = flag.value != NULL ? flag.value : "true";
-    if (flag.value == NULL && takes_value(option)) {
+    if (flag.value == NULL && options_takes_value(option)) {
         /* No value begins with two dashes: `--context --namespace x` has forgotten one. */
         if (*at + 1 >= argc || strncmp(argv[*at + 1], "--", 2) == 0)
-            return err_set(reterr, ERR_INVALID, "%s needs a value: %s %s", source, source, value_name(option));
+            return err_set(reterr, ERR_INVALID, "%s needs a value: %s %s", source, source, options_value_name(option));
         text = argv[++*at];
     }
     return set_given(options, option, text, source, reterr);
@@ -308,8 +308,8 @@ static void describe(const struct option *option, char *buffer, size_t bytes)
     char letter[8] = "    ", value[NAME_BYTES] = "";
     if (option->letter != 0)
         (void)snprintf(letter, sizeof(letter), "-%c, ", option->letter);
-    if (takes_value(option))
-        (void)snprintf(value, sizeof(value), " %s", value_name(option));
+    if (options_takes_value(option))
+        (void)snprintf(value, sizeof(value), " %s", options_value_name(option));
     (void)snprintf(buffer, bytes, "  %s--%s%s", letter, option->name, value);
 }
 

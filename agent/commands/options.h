@@ -63,3 +63,6 @@ const char *options_text(const struct options *options, const char *name); /* ma
 const char *options_ignored(const struct options *options, const char *previous);
 /** Appends the flags with what they mean, in two columns. */
 void options_write_help(const struct option *table, struct strbuf *text);
+/** Whether a value follows the flag, and what it is called: "FILE", "table|json". */
+bool options_takes_value(const struct option *option);
+const char *options_value_name(const struct option *option);
