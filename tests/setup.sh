@@ -77,3 +77,5 @@ build_control_plane() {
     say "building the real control plane (about 6 minutes the first time, then cached)"
     "$root/tests/cluster/build" >/dev/null
 }
+
+build_helm() { "$root/tests/cluster/helm/build" >/dev/null; }
