@@ -116,9 +116,12 @@ static void write_bash(struct strbuf *text)
 
 static void write_zsh(struct strbuf *text)
 {
-    strbuf_append(text, "#compdef svcmirror kubectl-svcmirror\nautoload -U +X compinit && compinit -C\n"
+    strbuf_append(text, "#compdef svcmirror kubectl-svcmirror\n"
+                        "(( $+functions[compdef] )) || { autoload -U +X compinit && compinit -C }\n"
                         "autoload -U +X bashcompinit && bashcompinit\n");
     write_bash(text);
+    /* From a folder of fpath the whole file is run at the first tab, which is to be answered too. */
+    strbuf_append(text, "[[ ${funcstack[1]-} != _svcmirror ]] || _bash_complete -o default -F _svcmirror\n");
 }
 
 /* ---- fish ---- */

@@ -1,8 +1,14 @@
 """`svcmirror completion`, in the shells themselves."""
+import os
+import pathlib
+import pty
 import re
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 from program import svcmirror
@@ -17,6 +23,15 @@ CASES = [  # the words typed so far; what is offered
     (["services", "--not"], ["--not-mirrored"]),
     (["nothing", "--x"], []),
 ]
+
+
+def type_and_see(terminal, keys, shown, seconds=20):
+    os.write(terminal, keys.encode())
+    seen, end = b"", time.monotonic() + seconds
+    while shown.encode() not in seen:
+        if not select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
+            raise AssertionError(f"after {keys!r} no {shown!r}: {seen!r}")
+        seen += os.read(terminal, 4096)
 
 
 class Completion(unittest.TestCase):
@@ -43,6 +58,24 @@ print -l -- "${COMPREPLY[@]}"
             result = subprocess.run(["zsh", "-f", "-c", script, "zsh", *typed], text=True, capture_output=True, check=True)
             found = [word for word in result.stdout.split() if word.startswith(typed[-1])]  # zsh itself leaves out the others
             self.assertEqual((result.stderr, found), ("", offered), typed)
+
+    @unittest.skipIf(shutil.which("zsh") is None, "zsh is not installed")
+    def test_zsh_answers_the_first_tab(self):
+        """In a terminal: read by the user, and from a folder of completions as packages install it."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "_svcmirror")
+            path.write_text(svcmirror("completion", "zsh").stdout)
+            for begin in (f"source {path}", f"fpath=({folder} $fpath); autoload -Uz compinit; compinit -u -D"):
+                child, terminal = pty.fork()
+                if child == 0:
+                    os.execvpe("zsh", ["zsh", "-f", "-i"], {**os.environ, "TERM": "dumb"})
+                try:
+                    type_and_see(terminal, f"{begin}; echo rea''dy\n", "ready")
+                    type_and_see(terminal, "svcmirror gat\t", "gateways ")
+                finally:
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+                    os.close(terminal)
 
     def test_fish(self):
         if shutil.which("fish") is None:
