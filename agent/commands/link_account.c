@@ -4,14 +4,16 @@
 
 #include "mirror/names.h"
 
-/* Who reads what: the agent needs these rights in the target and no other. */
+/* The agent needs the rights on the first three and no other; the roots, which are public certificates, are what `check` compares. */
 static json_t *make_rules(bool with_endpoints)
 {
     json_t *core = with_endpoints ? json_pack("[ss]", "services", "endpoints") : json_pack("[s]", "services");
-    return json_pack("[{s:[s], s:o, s:[sss]}, {s:[s], s:[s], s:[sss]}, {s:[s], s:[s], s:[sss]}]", "apiGroups", "",
-                     "resources", core, "verbs", "get", "list", "watch", "apiGroups", "discovery.k8s.io", "resources",
-                     "endpointslices", "verbs", "get", "list", "watch", "apiGroups", MCS_GROUP, "resources",
-                     "serviceexports", "verbs", "get", "list", "watch");
+    return json_pack("[{s:[s], s:o, s:[sss]}, {s:[s], s:[s], s:[sss]}, {s:[s], s:[s], s:[sss]}, "
+                     "{s:[s], s:[s], s:[s], s:[s]}]",
+                     "apiGroups", "", "resources", core, "verbs", "get", "list", "watch", "apiGroups",
+                     "discovery.k8s.io", "resources", "endpointslices", "verbs", "get", "list", "watch", "apiGroups",
+                     MCS_GROUP, "resources", "serviceexports", "verbs", "get", "list", "watch", "apiGroups", "",
+                     "resources", "configmaps", "resourceNames", "linkerd-identity-trust-roots", "verbs", "get");
 }
 
 static json_t *make_labels(void)

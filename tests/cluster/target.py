@@ -82,15 +82,15 @@ class Target(Cluster):
                 "endpoints": endpoints, "ports": [{"name": "http", "port": port, "protocol": "TCP"}]}
         return self.api.apply("endpointslices", body)
 
-    def qotm(self, namespace="default", port=5000):
-        """The seed document's quote service, exported by its two annotations, with a pod that really answers."""
+    def qotm(self, namespace="default", port=5000, exported=True):
+        """The seed document's quote service, exported by its two annotations where it shall be, with a pod that really answers."""
         address = self.network.address(10)
         env = {"PYTHONPATH": os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}
         self.servers.append(Process("qotm", [sys.executable, "-m", "cluster.quotes", address, port], self.folder, self.network.netns, env).start())
         self.gateway.services[f"qotm.{namespace}.svc.cluster.local"] = (address, port)
         self.ensure_namespace(namespace)
         self.pod("qotm-0", namespace, address, {"service": "qotm"})
-        service = self.export("qotm", namespace, selector={"service": "qotm"}, ports=[{"name": "http-qotm", "port": 80, "targetPort": port, "protocol": "TCP"}])
+        service = (self.export if exported else self.service)("qotm", namespace, selector={"service": "qotm"}, ports=[{"name": "http-qotm", "port": 80, "targetPort": port, "protocol": "TCP"}])
         wait_until(lambda: self.ready_addresses("qotm", namespace) == [address], 20, "qotm has a ready endpoint")
         return service
 

@@ -290,7 +290,8 @@ def test_the_rights_are_no_more_than_the_agent_uses():
         {("", "secrets", v) for v in read} | {("multicluster.linkerd.io", "links", v) for v in (*read, "patch")} |
         {("multicluster.linkerd.io", "links/status", v) for v in ("get", "patch")} |
         {("coordination.k8s.io", "leases", v) for v in (*read, "create", "patch", "delete")})
-    assert granted(remote) == {("", "services", v) for v in read} | {(*slices, v) for v in read} | {(mcs, "serviceexports", v) for v in read}
+    assert granted(remote) == {("", "services", v) for v in read} | {(*slices, v) for v in read} | {(mcs, "serviceexports", v) for v in read} | {("", "configmaps", "get")}
+    assert [rule["resourceNames"] for rule in remote[0]["rules"] if rule["resources"] == ["configmaps"]] == [["linkerd-identity-trust-roots"]]
 
 
 @pytest.mark.parametrize("side, account, verb, resource, namespace, allowed", [

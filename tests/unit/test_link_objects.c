@@ -251,7 +251,9 @@ static void endpoints_are_read_only_where_asked_for(void **state)
         json_object_get(json_array_get(objects, 1), "rules"),
         "[{'apiGroups':[''],'resources':['services','endpoints'],'verbs':['get','list','watch']},"
         "{'apiGroups':['discovery.k8s.io'],'resources':['endpointslices'],'verbs':['get','list','watch']},"
-        "{'apiGroups':['multicluster.x-k8s.io'],'resources':['serviceexports'],'verbs':['get','list','watch']}]");
+        "{'apiGroups':['multicluster.x-k8s.io'],'resources':['serviceexports'],'verbs':['get','list','watch']},"
+        "{'apiGroups':[''],'resources':['configmaps'],'resourceNames':['linkerd-identity-trust-roots'],'verbs':['get']}"
+        "]");
     json_decref(objects);
 }
 

@@ -1,0 +1,216 @@
+"""The whole way of Edge Stack's document by svcmirror's commands alone: from two clusters without it to a quote through the mirror, and back.
+
+The laboratory stands for what is there before: Linkerd's settings in both clusters, Edge Stack and the quote service in the target. It plays the parts that
+need nodes, too: it runs the agent where the Deployment wants one, and gives the gateway the health route when its Mapping is there.
+"""
+import contextlib
+import json
+import os
+import re
+import subprocess
+import urllib.request
+
+import pytest
+import yaml
+from cluster.agent import default_binary
+from cluster.api import kubeconfig, write_file
+from cluster.netlab import Network
+from cluster.target import AGENT_NAMESPACE
+from cluster.wait import wait_until
+from test_edge_stack import DATA, GENERATIONS, install, remove
+
+AUTHORITY = "qotm.default.svc.cluster.local"
+# What the documents say that stays: the namespace with its labels, and the type.
+STAYS = {"west": {("CustomResourceDefinition", None, "links.multicluster.linkerd.io"), ("Namespace", None, AGENT_NAMESPACE)},
+         "east": {("Namespace", None, AGENT_NAMESPACE), ("ServiceAccount", AGENT_NAMESPACE, "default")}}
+# What clusters write for themselves all the time.
+PASSING = re.compile(r"^(events|events\.events\.k8s\.io|leases\.coordination\.k8s\.io|componentstatuses|apiservices\.apiregistration\.k8s\.io)$")
+EDGE_STACK = GENERATIONS["emissary-4"]
+
+
+@pytest.fixture
+def svcmirror(source, east, tmp_path):
+    """Runs a command with one kubeconfig of two contexts, "west" (the source) and "east". `code` is what it must end with."""
+    config = {"apiVersion": "v1", "kind": "Config", "current-context": "west", "contexts": [], "clusters": [], "users": []}
+    for name, cluster in (("west", source), ("east", east)):
+        with open(cluster.admin_kubeconfig, encoding="ascii") as file:
+            own = json.load(file)
+        config["contexts"].append({"name": name, "context": {"cluster": name, "user": name}})
+        config["clusters"].append({"name": name, "cluster": own["clusters"][0]["cluster"]})
+        config["users"].append({"name": name, "user": own["users"][0]["user"]})
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(config))
+    environment = {**os.environ, "KUBECONFIG": str(path), "ASAN_OPTIONS": "detect_leaks=1:exitcode=66", "UBSAN_OPTIONS": "halt_on_error=1:exitcode=67"}
+
+    def run(*argv, meanwhile=lambda: None):
+        """`meanwhile` does what the command waits for."""
+        with subprocess.Popen([default_binary(), *argv], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                              env=environment) as process:
+            try:
+                meanwhile()
+                out, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
+        print(f"$ svcmirror {' '.join(argv)}\n{out}{err}=> {process.returncode}\n")
+        assert process.returncode == 0, f"{argv}: {process.returncode}: {out}{err}"
+        return subprocess.CompletedProcess(argv, process.returncode, out, err)
+    return run
+
+
+@pytest.fixture
+def meshed(source, east):
+    """What Linkerd's installation leaves in both clusters, as far as it is read."""
+    root = source.pki.read("ca.crt")
+    for cluster in (source, east):
+        cluster.ensure_namespace("linkerd")
+        for name, data in (("linkerd-config", {"values": "clusterDomain: cluster.local\nidentityTrustDomain: cluster.local\n"}),
+                           ("linkerd-identity-trust-roots", {"ca-bundle.crt": root})):
+            cluster.api.apply("configmaps", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "linkerd"}, "data": data})
+    yield
+    for cluster in (source, east):
+        for name in ("linkerd-config", "linkerd-identity-trust-roots"):
+            cluster.api.delete("configmaps", name, "linkerd")
+
+
+def emissary_types(folder):
+    """Emissary's own resource types, or, where they are not at hand, types of these names that take anything."""
+    own = os.path.join(DATA, EDGE_STACK[0])
+    if os.path.exists(own):
+        return own
+    path = os.path.join(folder, "types.yaml")
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    with open(path, "w", encoding="ascii") as file:
+        yaml.safe_dump_all([{
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"{kind.lower()}s.getambassador.io"},
+            "spec": {"group": "getambassador.io", "scope": "Namespaced", "names": {"kind": kind, "plural": f"{kind.lower()}s", "singular": kind.lower()},
+                     "versions": [{"name": "v3alpha1", "served": True, "storage": True, "schema": schema}]}}
+            for kind in ("Module", "Host", "Listener", "Mapping")], file)
+    return path
+
+
+@pytest.fixture
+def edge_stack(east, meshed, tmp_path):
+    """Edge Stack as it is installed, with an address from outside and no route for probes, in front of a quote service that is not exported."""
+    _, namespace, name, labels, target = EDGE_STACK
+    crds = emissary_types(tmp_path)
+    install(east, crds, namespace, name, labels, target)
+    east.set_gateway_addresses(east.gateway.addresses, name, namespace)
+    east.pod("edge-stack-0", namespace, east.gateway.addresses[0], labels, serviceAccountName=name)
+    east.qotm(exported=False)
+    east.gateway.start("no_mapping")
+    yield
+    remove(east, crds, namespace, name)
+
+
+def everything(cluster):
+    """Every object of the cluster, without what says only when and by whom it was written."""
+    names = cluster.kubectl("api-resources", "--verbs=list", "-o", "name").stdout.split()
+    listed = cluster.kubectl("get", ",".join(name for name in names if not PASSING.match(name)), "-A", "-o", "json")
+    assert listed.returncode == 0, listed.stderr
+    found = {}
+    for one in json.loads(listed.stdout)["items"]:
+        meta = one["metadata"]
+        for field in ("resourceVersion", "generation", "managedFields"):
+            meta.pop(field, None)
+        one.pop("status", None)
+        # What Kubernetes' own controllers write about a Service and its pods, they write when they like: that it is there, or not, is enough.
+        derived = one["kind"] in ("Endpoints", "EndpointSlice")
+        found[one["kind"], meta.get("namespace"), meta["name"]] = None if derived else one
+    return found
+
+
+def differences(before, after):
+    return {key for key in before.keys() | after.keys() if before.get(key, "missing") != after.get(key, "missing")}
+
+
+class Node:
+    """Runs what the agent's Deployment wants to run, with the account and the flags that stand there."""
+
+    def __init__(self, source, start):
+        self.source, self.start, self.agent = source, start, None
+        self.network = Network(78)
+
+    def run(self):
+        api = self.source.api
+        deployment = wait_until(lambda: api.find("deployments", "svcmirror", AGENT_NAMESPACE), 20, "the Deployment")
+        template = deployment["spec"]["template"]
+        account = template["spec"]["serviceAccountName"]
+        [container] = template["spec"]["containers"]
+        wait_until(lambda: api.find("serviceaccounts", account, AGENT_NAMESPACE), 20, "its account")
+        flags = [arg for arg in container["args"][1:] if not arg.startswith("--namespace")]
+        with_token = write_file(kubeconfig(self.source.server, self.source.pki.read("ca.crt"), {"token": self.source.token(account, AGENT_NAMESPACE)}))
+        self.agent = self.start(ready=False, kubeconfig=with_token, flags=flags, network=self.network, env={"HOSTNAME": "svcmirror-0"})
+        wait_until(lambda: self.agent.get("/live")[0] == 200, 20, "the agent lives")
+        self.source.pod("svcmirror-0", AGENT_NAMESPACE, self.network.address(1), template["metadata"]["labels"],
+                        serviceAccountName=account, containers=[container])
+        api.patch("deployments", "svcmirror", {"status": {"observedGeneration": deployment["metadata"]["generation"], "replicas": 1, "updatedReplicas": 1,
+                                                          "readyReplicas": 1, "availableReplicas": 1}}, AGENT_NAMESPACE, "status")
+
+    def stop(self):
+        wait_until(lambda: self.source.api.find("deployments", "svcmirror", AGENT_NAMESPACE) is None, 20, "the Deployment is gone")
+        self.agent.stop()
+        self.source.kill_pod("svcmirror-0", AGENT_NAMESPACE)
+
+
+def quote(source):
+    """A request from the source side, to the mirror's ClusterIP. The Host is what Linkerd's proxy would send there."""
+    address = source.api.get("services", "qotm-east", "default")["spec"]["clusterIP"]
+    request = urllib.request.Request(f"http://{address}/", headers={"Host": AUTHORITY})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.loads(answer.read())
+
+
+def refusals(agent):
+    return [entry for entry in agent.logs() if "cannot" in entry.get("error", "") and "forbidden" in entry.get("error", "")]
+
+
+@contextlib.contextmanager
+def cleared(source, east):
+    """For the tests that follow: what is still there when this one fails on its way."""
+    try:
+        yield
+    except BaseException:
+        if source.api.find("pods", "svcmirror-0", AGENT_NAMESPACE):
+            source.kill_pod("svcmirror-0", AGENT_NAMESPACE)
+        subprocess.run([default_binary(), "uninstall", "--yes", "--kubeconfig", source.admin_kubeconfig], check=False, capture_output=True)
+        for resource, name in (("serviceaccounts", "svcmirror-remote"), ("clusterroles", "svcmirror-remote"), ("clusterrolebindings", "svcmirror-remote")):
+            east.api.delete(resource, name, AGENT_NAMESPACE)
+        raise
+
+
+@pytest.mark.usefixtures("edge_stack")
+def test_from_two_clusters_to_a_quote_and_back(source, east, agent, svcmirror):
+    before = {"west": everything(source), "east": everything(east)}
+    node = Node(source, agent)
+    with cleared(source, east):
+        installed = svcmirror("install", "--apply", "--replicas", "1", "--wait", "60s", "--context", "west", meanwhile=node.run)
+        assert "deployment.apps/svcmirror created" in installed.stdout
+
+        def serve_mapping():
+            wait_until(lambda: east.kubectl("get", "mappings.getambassador.io", "-A", "-o", "name").stdout.strip(), 20, "the Mapping of the health check")
+            east.gateway.restart()
+        prepared = svcmirror("edge-stack", "prepare", "--yes", "--probe-port=8080", "--context", "east", meanwhile=serve_mapping)
+        assert f"{east.gateway.addresses[0]} port 8080 answers /-/ambassador/ready: OK" in prepared.stdout
+
+        linked = svcmirror("link", "--target-context", "east", "--context", "west", "--cluster-name", "east")
+        assert "link.multicluster.linkerd.io/east created" in linked.stdout
+        assert svcmirror("export", "qotm", "-n", "default", "--context", "east").stdout == "service/qotm exported\n"
+        waited = svcmirror("link", "--target-context", "east", "--context", "west", "--cluster-name", "east", "--wait", "20s")
+        assert "mirrored: default/qotm-east" in waited.stderr
+
+        table = svcmirror("gateways", "--wait", "20s", "--context", "west")
+        assert re.search(r"^east +True +1 +\d+ms$", table.stdout, re.M), table.stdout
+        checked = svcmirror("check", "--wait", "20s", "--context", "west")
+        assert "\u00d7" not in checked.stdout and "\u203c" not in checked.stdout, checked.stdout
+        assert wait_until(lambda: quote(source), 10, "a quote through the mirror")["server"] == "qotm"
+        assert refusals(node.agent) == []
+
+        assert svcmirror("unexport", "qotm", "-n", "default", "--context", "east").stdout == "service/qotm unexported\n"
+        wait_until(lambda: source.api.find("services", "qotm-east", "default") is None, 10, "the mirror is gone")
+        svcmirror("unlink", "--cluster-name", "east", "--context", "west", "--target-context", "east", "--wait", "20s")
+        svcmirror("edge-stack", "prepare", "--undo", "--yes", "--context", "east")
+        wait_until(lambda: source.api.list("services", AGENT_NAMESPACE, "mirror.linkerd.io/mirrored-service=true") == [], 10, "the gateway's mirror is gone")
+        svcmirror("uninstall", "--yes", "--context", "west", meanwhile=node.stop)
+    for cluster, name in ((source, "west"), (east, "east")):
+        left = lambda cluster=cluster, name=name: differences(before[name], everything(cluster)) - STAYS[name]  # noqa: E731
+        wait_until(lambda left=left: left() == set(), 10, f"nothing is left in {name} but what is said to stay: {left()}")
