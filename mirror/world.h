@@ -182,6 +182,8 @@ const struct gateway_spec *world_gateway_spec(const struct world_gateway *gatewa
 struct world_link *world_gateway_link(const struct world_gateway *gateway);
 struct world_gateway *world_first_gateway(const struct world_link *link);
 struct world_gateway *world_next_gateway(const struct world_gateway *gateway);
+/** The claim of the gateway's own mirror; NULL: it has none, as it is not declared as one, or not probed. */
+const struct claim *world_gateway_claim(const struct world_gateway *gateway);
 /** Exported services that are to be mirrored through this gateway, whether they are or not. */
 uint32_t world_gateway_service_count(const struct world_gateway *gateway);
 /** One pointer of the caller's per gateway, NULL at first. */

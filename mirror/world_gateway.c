@@ -310,6 +310,8 @@ struct world_gateway *world_next_gateway(const struct world_gateway *gateway)
     return entry != NULL ? map_value(entry) : NULL;
 }
 
+const struct claim *world_gateway_claim(const struct world_gateway *gateway) { return gateway->claim; }
+
 uint32_t world_gateway_service_count(const struct world_gateway *gateway) { return gateway->services; }
 
 void world_gateway_set_context(struct world_gateway *gateway, void *context) { gateway->context = context; }

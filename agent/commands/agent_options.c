@@ -71,6 +71,24 @@ static enum endpoints_api endpoints_api_of(const char *text)
     return (enum endpoints_api)i;
 }
 
+static const char *const link_finalizers[] = {
+    [LINK_FINALIZER_NONE] = "none", [LINK_FINALIZER_MANAGED] = "managed", [LINK_FINALIZER_ALL] = "all"};
+
+static enum link_finalizer link_finalizer_of(const char *text)
+{
+    size_t i = ARRAY_COUNT(link_finalizers) - 1;
+    while (i > 0 && strcmp(text, link_finalizers[i]) != 0)
+        i--;
+    return (enum link_finalizer)i;
+}
+
+enum err_code agent_options_check_link_finalizer(const char *text, struct err *reterr)
+{
+    if (strcmp(text, link_finalizers[link_finalizer_of(text)]) == 0)
+        return ERR_OK;
+    return err_set(reterr, ERR_INVALID, "\"%.60s\" is none of managed, all and none", text);
+}
+
 static const char *text_or_empty(const struct options *options, const char *name)
 {
     const char *text = options_text(options, name);
@@ -92,6 +110,7 @@ void agent_options_decide(const struct options *options, struct control_config *
     config->mirror_headless = options_get(options, "enable-headless-services")->boolean;
     config->take_exports = options_get(options, "service-exports")->boolean;
     config->endpoints_api = endpoints_api_of(options_text(options, "endpoints-api"));
+    config->link_finalizer = link_finalizer_of(options_text(options, "link-finalizer"));
     config->max_link_bytes = (size_t)options_get(options, "max-link-memory")->number << 20;
     config->remove_unaccounted = options_get(options, "remove-unaccounted-mirrors")->boolean;
     config->cluster_name = text_or_empty(options, "cluster-name");

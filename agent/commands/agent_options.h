@@ -73,6 +73,13 @@
          .fallback = "false",                                                                                          \
          .help = "remove mirrors that others made for clusters that no link names, too; without it they are only "     \
                  "reported"},                                                                                          \
+        {.name = "link-finalizer",                                                                                     \
+         .value_name = "managed|all|none",                                                                             \
+         .fallback = "managed",                                                                                        \
+         .help = "which Links a finalizer holds, once deleted, until their mirrors are gone: those labelled "          \
+                 "app.kubernetes.io/managed-by: svcmirror, all, or none, which takes it off wherever it is, as "       \
+                 "before the agent is uninstalled",                                                                    \
+         .check = agent_options_check_link_finalizer},                                                                 \
     {                                                                                                                  \
         .name = "dns-servers", .value_name = "IP[:PORT],...",                                                          \
         .help = "name servers, instead of those of /etc/resolv.conf", .check = agent_options_check_dns_servers         \
@@ -81,6 +88,7 @@
 enum err_code agent_options_check_selector(const char *text, struct err *reterr);
 enum err_code agent_options_check_endpoints_api(const char *text, struct err *reterr);
 enum err_code agent_options_check_namespaces(const char *text, struct err *reterr);
+enum err_code agent_options_check_link_finalizer(const char *text, struct err *reterr);
 enum err_code agent_options_check_dns_servers(const char *text, struct err *reterr);
 /** Of --http-version. */
 bool agent_options_http2(const struct options *options);

@@ -148,6 +148,7 @@ static enum err_code start(struct dry_run *run, struct err *reterr)
                                            .on_settled = on_settled,
                                            .on_collected = on_collected,
                                            .wants = wants,
+                                           .link = run->config.link,
                                            .context = run};
     return preview_new(&preview, &run->preview) == ERR_OK ? ERR_OK : no_memory(reterr);
 }
@@ -213,8 +214,11 @@ struct loop *dry_run_loop(struct dry_run *run) { return run->loop; }
 static void tell_link(void *context, const struct link_info *info)
 {
     struct dry_run *run = context;
+    const char *link = run->config.link;
     if (info->refused || (info->api_reachable && info->synced))
         return; /* what is refused is told as a complaint */
+    if (link != NULL && strcmp(link, info->name) != 0 && strcmp(link, info->cluster) != 0)
+        return;
     run->complete = false;
     command_complain(run->config.command,
                      "cluster %s (%s %s) cannot be read, so the mirrors of its services stay as they are: %s",

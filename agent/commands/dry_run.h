@@ -32,6 +32,7 @@ struct dry_run_config {
      * writes are collected at once. */
     void (*on_settled)(void *context);
     bool (*wants)(void *context, const char *mirror_key); /* as in preview.h */
+    const char *link; /* likewise; besides, only this link's target is told to be missing */
     void *context;
 };
 

@@ -6,6 +6,7 @@
 #include "agent/commands/command.h"
 #include "agent/commands/dry_run.h"
 #include "agent/commands/output.h"
+#include "agent/control/link_scope.h"
 #include "base/mem.h"
 
 enum {
@@ -16,6 +17,11 @@ enum {
 
 static const struct option table[] = {
     {.name = "output", .letter = 'o', .choices = "table|json|yaml", .fallback = "table", .help = "how it is printed"},
+    {.name = "link",
+     .letter = 'l',
+     .value_name = "NAME",
+     .help = "only what is written because of this link: the name of a Link, of a credentials Secret, or of the target "
+             "cluster; default: all"},
     {.name = "detailed-exitcode", .type = OPTION_BOOL, .help = "end with 3 when there is something to write"},
     AGENT_OPTION_NAMESPACE,
     AGENT_OPTIONS_DECIDING,
@@ -41,7 +47,7 @@ static void add_row(struct output_table *out, const struct preview_write *write)
     strbuf_init(&reason, CELL_BYTES);
     format_reason(write, &reason);
     output_table_add(out, write_verb_name(write->verb));
-    output_table_add(out, write_kind_name(write->kind));
+    output_table_add(out, write->kind);
     output_table_add(out, write->namespace);
     output_table_add(out, write->name);
     output_table_add(out, strbuf_text(&reason));
@@ -68,11 +74,12 @@ static void write_table(const struct preview *preview, bool complete, struct str
 /* @return new, or NULL. */
 static json_t *json_of(const struct preview_write *write)
 {
-    json_t *object = json_pack("{s:s, s:s, s:s*, s:s, s:s, s:s*, s:s*, s:s}", "action", write_verb_name(write->verb),
-                               "kind", write_kind_name(write->kind), "namespace",
-                               write->namespace[0] != '\0' ? write->namespace : NULL, "name", write->name, "reason",
-                               write->reason, "changes", write->changes[0] != '\0' ? write->changes : NULL, "cluster",
-                               write->cluster[0] != '\0' ? write->cluster : NULL, "mirror", write->mirror);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s*, s:s, s:s, s:s*, s:s*, s:s*}", "action", write_verb_name(write->verb), "kind",
+                  write->kind, "namespace", write->namespace[0] != '\0' ? write->namespace : NULL, "name", write->name,
+                  "reason", write->reason, "changes", write->changes[0] != '\0' ? write->changes : NULL, "cluster",
+                  write->cluster[0] != '\0' ? write->cluster : NULL, "mirror",
+                  write->mirror[0] != '\0' ? write->mirror : NULL);
     if (object != NULL && write->object != NULL)
         (void)json_object_set(object, "object", mem_unconst(write->object));
     return object;
@@ -97,7 +104,7 @@ static void write_manifest_of(const struct preview_write *write, bool first, str
     struct strbuf line;
     bool bare = write->object == NULL; /* of a delete, or of a status, which cannot be applied */
     strbuf_init(&line, CELL_BYTES);
-    strbuf_printf(&line, "%s %s %s%s%s: ", write_verb_name(write->verb), write_kind_name(write->kind), write->namespace,
+    strbuf_printf(&line, "%s %s %s%s%s: ", write_verb_name(write->verb), write->kind, write->namespace,
                   write->namespace[0] != '\0' ? "/" : "", write->name);
     format_reason(write, &line);
     strbuf_append(text, bare || first ? "" : "---\n");
@@ -144,6 +151,7 @@ static bool print_plan(const struct preview *preview, const char *format, bool c
 
 /* ---- what is not mirrored ---- */
 
+/* Those of other links are pending: they were not planned. */
 static void tell_skipped(void *context, const struct service_info *info)
 {
     unsigned *count = context;
@@ -166,10 +174,38 @@ static void tell_all_skipped(struct dry_run *run)
 
 /* ---- the command ---- */
 
-static enum exit_code show(struct dry_run *run, const struct options *options)
+struct planning {
+    const struct options *options;
+    const char *link; /* NULL: all */
+    struct dry_run *run;
+};
+
+static bool wants(void *context, const char *mirror_key)
 {
+    const struct planning *planning = context;
+    return link_scope_covers(dry_run_control(planning->run), planning->link, mirror_key);
+}
+
+/* @return whether there is such a link, and its declaration can be used. */
+static bool is_there(const struct planning *planning)
+{
+    const struct control *control = dry_run_control(planning->run);
+    if (planning->link != NULL && !link_scope_exists(control, planning->link)) {
+        command_complain("plan", LINK_SCOPE_UNKNOWN, planning->link, options_text(planning->options, "namespace"));
+        return false;
+    }
+    if (!link_scope_is_refused(control, planning->link))
+        return true;
+    command_complain("plan", "link %s is refused as it is declared, so nothing is planned for it", planning->link);
+    return false;
+}
+
+static enum exit_code show(const struct planning *planning)
+{
+    struct dry_run *run = planning->run;
     dry_run_tell_complaints(run);
-    bool complete = dry_run_tell_missing(run);
+    bool complete = is_there(planning);
+    complete = dry_run_tell_missing(run) && complete;
     tell_all_skipped(run);
     const struct preview *preview = dry_run_preview(run);
     if (preview_unaccounted(preview) > 0)
@@ -177,26 +213,27 @@ static enum exit_code show(struct dry_run *run, const struct options *options)
                          "%zu mirrors that others made are of clusters that no link names, and stay: "
                          "--remove-unaccounted-mirrors removes them",
                          preview_unaccounted(preview));
-    if (!print_plan(preview, options_text(options, "output"), complete) || !complete)
+    if (!print_plan(preview, options_text(planning->options, "output"), complete) || !complete)
         return EXIT_FAILED;
-    bool different = preview_count(preview) > 0 && options_get(options, "detailed-exitcode")->boolean;
+    bool different = preview_count(preview) > 0 && options_get(planning->options, "detailed-exitcode")->boolean;
     return different ? EXIT_DIFFERENT : EXIT_DONE;
 }
 
 static enum exit_code run(const struct options *options)
 {
-    struct dry_run *run = NULL;
+    struct planning planning = {.options = options, .link = options_text(options, "link")};
     struct err error = {0};
     enum exit_code result = EXIT_FAILED;
-    const struct dry_run_config config = {.command = "plan", .options = options};
-    enum err_code code = dry_run_new(&config, &run, &error);
+    const struct dry_run_config config = {
+        .command = "plan", .options = options, .wants = wants, .link = planning.link, .context = &planning};
+    enum err_code code = dry_run_new(&config, &planning.run, &error);
     if (code == ERR_OK)
-        code = dry_run_wait(run, &error);
+        code = dry_run_wait(planning.run, &error);
     if (code != ERR_OK)
         command_complain("plan", "%s", error.text);
     else
-        result = show(run, options);
-    dry_run_free(run);
+        result = show(&planning);
+    dry_run_free(planning.run);
     return result;
 }
 
@@ -210,8 +247,10 @@ const struct command command_plan = {
         "With -o yaml, creates and updates are manifests of the objects as they would be afterwards, for\n"
         "`kubectl diff` or `kubectl apply`; deletes are comments. Slices of a mirror that is not there yet come\n"
         "without ownerReferences, which name its uid.\n"
+        "What is written to Links themselves, finalizer and status, stands at the end, without a manifest.\n"
         "Exported services that are not mirrored, and clusters that cannot be read, are told on stderr.\n",
     .examples = "plan\n"
+                "plan --link east\n"
                 "plan --context west -o yaml | kubectl diff -f -\n"
                 "plan --detailed-exitcode --timeout 10s\n"
                 "plan -o json | jq -r '.[] | select(.action == \"delete\") | .namespace + \"/\" + .name'\n",

@@ -47,24 +47,6 @@ static enum err_code check_address(const char *text, struct err *reterr)
     return listener_parse(text, &address, reterr);
 }
 
-static const char *const link_finalizers[] = {
-    [LINK_FINALIZER_NONE] = "none", [LINK_FINALIZER_MANAGED] = "managed", [LINK_FINALIZER_ALL] = "all"};
-
-static enum link_finalizer link_finalizer_of(const char *text)
-{
-    size_t i = ARRAY_COUNT(link_finalizers) - 1;
-    while (i > 0 && strcmp(text, link_finalizers[i]) != 0)
-        i--;
-    return (enum link_finalizer)i;
-}
-
-static enum err_code check_link_finalizer(const char *text, struct err *reterr)
-{
-    if (strcmp(text, link_finalizers[link_finalizer_of(text)]) == 0)
-        return ERR_OK;
-    return err_set(reterr, ERR_INVALID, "\"%.60s\" is none of managed, all and none", text);
-}
-
 static const struct option table[] = {
     {.name = "kubeconfig",
      .value_name = "FILE",
@@ -100,13 +82,6 @@ static const struct option table[] = {
      .type = OPTION_BOOL,
      .fallback = "false",
      .help = "serve only the local members of federated services, as Linkerd's Deployment of its own for them does"},
-    {.name = "link-finalizer",
-     .value_name = "managed|all|none",
-     .fallback = "managed",
-     .help = "which Links a finalizer holds, once deleted, until their mirrors are gone: those labelled "
-             "app.kubernetes.io/managed-by: svcmirror, "
-             "all, or none, which takes it off wherever it is, as before the agent is uninstalled",
-     .check = check_link_finalizer},
     {.name = "leader-elect",
      .type = OPTION_BOOL,
      .fallback = "true",
@@ -295,7 +270,6 @@ static enum err_code make_control(struct agent *agent, const struct kubeconfig *
         .retry_period_ms = options_get(agent->options, "retry-period")->number,
     };
     agent_options_decide(agent->options, &config);
-    config.link_finalizer = link_finalizer_of(options_text(agent->options, "link-finalizer"));
     serve_part(agent->options, &config);
     TRY(control_new(&config, &agent->control, reterr));
     agent->routes_context.source = control_source(agent->control);

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "agent/control/explain_export.h"
+#include "agent/control/explain_link.h"
 #include "agent/control/explain_mirror.h"
 #include "agent/control/internal.h"
+#include "agent/control/link_scope.h"
 #include "agent/kube/codec.h"
 #include "base/mem.h"
 #include "mirror/names.h"
@@ -50,12 +52,6 @@ static struct target *find_target(const struct explain *explain, const char *lin
         if (strcmp(target_link(target)->id, link_id) == 0)
             return target;
     return NULL;
-}
-
-static bool is_asked_about(const struct explain *explain, const struct link *link)
-{
-    const char *wanted = explain->config.link;
-    return wanted == NULL || strcmp(wanted, link->name) == 0 || strcmp(wanted, link->cluster_name) == 0;
 }
 
 /* Where the link would have the service's mirror, for all that is known without asking the target. */
@@ -105,7 +101,7 @@ static enum err_code add_claim(struct explain *explain, const struct claim *clai
     const char *name = is_gateway ? gateway->name : claim_service(claim)->meta.name;
     TRY(add_subject(explain, link, namespace, name, &subject));
     subject->kind = claim_kind(claim);
-    subject->explanation.is_gateway = is_gateway;
+    subject->explanation.about = is_gateway ? EXPLAIN_GATEWAY_MIRROR : EXPLAIN_SERVICE;
     subject->explanation.mode = plan_mode_name(claim);
     subject->explanation.mirror = arena_strdup(&explain->texts, mirror_key(claim_mirror(claim)));
     if (by_mirror && explain->understood[0] == '\0')
@@ -173,16 +169,8 @@ static bool is_linked(const struct explain *explain, const char *cluster)
 
 struct refusals {
     struct explain *explain;
-    const char *cluster; /* of a link that works: only refusals of the same cluster, as its facts */
-    struct facts *facts;
     enum err_code code;
 };
-
-static void add_refusal(struct facts *facts, const struct link_refusal *refusal)
-{
-    facts_add(facts, FACT_BAD, "link", "%s %s/%s is refused: %s", refusal->kind, refusal->namespace, refusal->name,
-              refusal->text);
-}
 
 /* The service as the link would mirror it. A mirror's name is taken for the service's that it would stand for. */
 static enum err_code add_refused_subject(struct explain *explain, const struct link_refusal *refusal)
@@ -206,7 +194,7 @@ static enum err_code add_refused_subject(struct explain *explain, const struct l
     subject->refused = true;
     if (refusal->cluster[0] == '\0')
         subject->explanation.mirror = "";
-    add_refusal(&subject->explanation.facts, refusal);
+    explain_refusal(&subject->explanation.facts, refusal);
     return ERR_OK;
 }
 
@@ -219,13 +207,6 @@ static void on_refusal(void *context, const struct link_refusal *refusal)
     bool asked = wanted == NULL || strcmp(wanted, refusal->name) == 0 || strcmp(wanted, refusal->cluster) == 0;
     if (refusals->code == ERR_OK && asked && !is_linked(explain, refusal->cluster))
         refusals->code = add_refused_subject(explain, refusal);
-}
-
-static void on_rival(void *context, const struct link_refusal *refusal)
-{
-    const struct refusals *refusals = context;
-    if (strcmp(refusals->cluster, refusal->cluster) == 0)
-        add_refusal(refusals->facts, refusal);
 }
 
 static enum err_code find_refused(struct explain *explain)
@@ -243,39 +224,16 @@ static enum err_code find_subjects(struct explain *explain)
     const struct mirror *mirror = world_find_mirror(config->control->world, key);
     const struct claim *claim = mirror != NULL ? mirror_first_claim(mirror) : NULL;
     for (const struct claim *at = claim; at != NULL; at = mirror_next_claim(at))
-        if (is_asked_about(explain, world_link_declaration(claim_link(at))))
+        if (link_scope_names(config->link, world_link_declaration(claim_link(at))))
             TRY(add_claim(explain, at, true));
     for (struct world_link *link = world_first_link(config->control->world); claim == NULL && link != NULL;
          link = world_next_link(link))
-        if (is_asked_about(explain, world_link_declaration(link)))
+        if (link_scope_names(config->link, world_link_declaration(link)))
             TRY(add_service(explain, link));
     return claim == NULL ? find_refused(explain) : ERR_OK;
 }
 
-/* ---- facts of the link and its target ---- */
-
-static void explain_link(struct facts *facts, struct explain *explain, const struct target *target)
-{
-    const struct links *links = explain->config.control->links;
-    const struct link *link = target_link(target);
-    const char *problem = target_problem(target), *refusal = links_refusal_of(links, link);
-    struct refusals rivals = {.explain = explain, .cluster = link->cluster_name, .facts = facts};
-    facts_add(facts, FACT_GOOD, "link", "%s %s/%s links cluster %s", link->kind == LINK_SECRET ? "Secret" : "Link",
-              link->namespace, link->name, link->cluster_name);
-    if (refusal[0] != '\0')
-        facts_add(facts, FACT_BAD, "link", "its declaration is refused, and it stays as it was: %s", refusal);
-    if (link->warning[0] != '\0')
-        facts_add(facts, FACT_NOTE, "link", "%s", link->warning);
-    links_each_refusal(links, on_rival, &rivals);
-    if (target_reachable(target) && target_synced(target))
-        facts_add(facts, FACT_GOOD, "target", "%s answers, and its Services are listed", target_server(target));
-    else
-        facts_add(facts, FACT_BAD, "target", "%s cannot be read: %s",
-                  target_server(target)[0] != '\0' ? target_server(target) : "the cluster",
-                  problem[0] != '\0' ? problem : "it has not answered yet");
-    if (target_synced(target) && problem[0] != '\0')
-        facts_add(facts, FACT_NOTE, "target", "%s", problem);
-}
+/* ---- facts of the link ---- */
 
 /* The source cluster has no link and no target: its members are watched like its mirrors. */
 static void explain_local(struct subject *subject)
@@ -336,7 +294,8 @@ static struct claim *claim_of(const struct subject *subject)
          claim = mirror_next_claim(claim)) {
         bool same_link = strcmp(world_link_declaration(claim_link(claim))->id, subject->link_id) == 0;
         if (same_link && claim_kind(claim) == subject->kind &&
-            (explanation->is_gateway || is_of_service(claim, explanation->namespace, explanation->name)))
+            (explanation->about == EXPLAIN_GATEWAY_MIRROR ||
+             is_of_service(claim, explanation->namespace, explanation->name)))
             return claim;
     }
     return NULL;
@@ -392,9 +351,9 @@ static enum err_code ask(struct subject *subject, struct target *target)
     char path[700];
     struct explain *explain = subject->explain;
     struct err error = {0};
-    explain_link(&subject->explanation.facts, explain, target);
+    explain_link_facts(&subject->explanation.facts, explain->config.control, target);
     subject->now.target_known = target_synced(target);
-    if (subject->explanation.is_gateway || target_client(target) == NULL)
+    if (subject->explanation.about == EXPLAIN_GATEWAY_MIRROR || target_client(target) == NULL)
         return ERR_OK;
     (void)snprintf(path, sizeof(path), "/api/v1/namespaces/%s/services/%s", subject->explanation.namespace,
                    subject->explanation.name);

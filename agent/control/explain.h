@@ -7,15 +7,24 @@
 
 struct explain;
 
-/** The way of one service of one target. Texts are borrowed from the explain. */
+enum explanation_about {
+    EXPLAIN_SERVICE,        /* an exported service and its mirror */
+    EXPLAIN_GATEWAY_MIRROR, /* a gateway's own mirror */
+    EXPLAIN_GATEWAY,        /* a gateway: explain_link.h */
+    EXPLAIN_LINK,           /* a link: explain_link.h */
+};
+
+/** The way of one service of one target, or of a gateway or a link. Texts are borrowed from the explain. */
 struct explanation {
+    enum explanation_about about;
     const char *cluster, *link_kind, *link_name; /* cluster "": of a refused declaration that names none */
-    const char *namespace, *name;                /* of the exported service, or of the gateway */
-    const char *mirror;                          /* "namespace/name" in the source; "" without a cluster */
-    const char *mode;                            /* how it is mirrored: plan_mode_name(); "" when it is not exported */
-    bool is_gateway;                             /* the mirror stands for the gateway itself */
-    bool exists;                                 /* in the target; also when that could not be found out */
-    bool mirrored, ready;
+    const char *namespace, *name; /* of the exported service, of the gateway, or of what declares the link */
+    const char *mirror;           /* "namespace/name" in the source; "" without a cluster */
+    const char *mode;             /* how it is mirrored: plan_mode_name(); "" when it is not exported */
+    const char *verdict;          /* how a gateway or a link is, in a word or two; constant */
+    bool exists;                  /* in the target; also when that could not be found out */
+    bool mirrored;                /* of services and gateway mirrors */
+    bool ready;                   /* of a gateway: it is alive; of a link: nothing is wrong */
     struct facts facts;
 };
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "agent/control/explain_gateway.h"
 #include "agent/control/internal.h"
 #include "base/mem.h"
 #include "mirror/names.h"
@@ -71,7 +72,7 @@ static const struct preview_write *namespace_write(const struct preview *preview
 {
     for (size_t i = 0; i < preview_count(preview); i++) {
         const struct preview_write *write = preview_get(preview, i);
-        if (write->kind == WRITE_NAMESPACE && strcmp(write->name, namespace) == 0)
+        if (strcmp(write->kind, write_kind_name(WRITE_NAMESPACE)) == 0 && strcmp(write->name, namespace) == 0)
             return write;
     }
     return NULL;
@@ -99,101 +100,8 @@ static void explain_namespace(struct facts *facts, const struct explanation *exp
     }
 }
 
-static void explain_addresses(struct facts *facts, const struct gateway_info *info)
-{
-    for (uint32_t i = 0; i < info->address_count; i++) {
-        const struct gateway_address_info *address = &info->addresses[i];
-        bool alive = strcmp(address->verdict, "alive") == 0, unknown = strcmp(address->verdict, "unknown") == 0;
-        if (unknown)
-            facts_add(facts, FACT_BAD, "gateway", "address %s was not judged in time", address->ip);
-        else
-            facts_add(facts, alive ? FACT_GOOD : FACT_BAD, "gateway", "address %s is %s: %s%s%s", address->ip,
-                      address->verdict, address->reason, alive || address->detail[0] == '\0' ? "" : ", ",
-                      alive ? "" : address->detail);
-        if (!alive)
-            facts_advise(facts, "%s", address->advice);
-    }
-}
-
-static void explain_probe(struct facts *facts, const struct gateway_info *info)
-{
-    char period[32];
-    text_format_duration_ms(info->period_ms, period, sizeof(period));
-    if (info->probed)
-        facts_add(facts, FACT_NOTE, "gateway", "it is probed at port %u, path %s, every %s", info->probe_port,
-                  info->probe_path[0] != '\0' ? info->probe_path : "/", period);
-    else
-        facts_add(facts, FACT_NOTE, "gateway", "it declares no probe, and counts as alive");
-}
-
-/* "spec.gatewayAddress, spec.gatewayPort": what the Link gives in the place of its gateway Service's; "" when nothing. */
-static void list_given(const struct link *link, struct strbuf *list)
-{
-    const struct {
-        bool given;
-        const char *field;
-    } fields[] = {{link->gateway_address_count > 0, "gatewayAddress"},
-                  {link->gateway_port != 0, "gatewayPort"},
-                  {link->gateway_identity[0] != '\0', "gatewayIdentity"},
-                  {link->probe.path[0] != '\0', "probeSpec.path"},
-                  {link->probe.port != 0, "probeSpec.port"},
-                  {link->probe.period_ms != 0, "probeSpec.period"},
-                  {link->probe.timeout_ms != 0, "probeSpec.timeout"},
-                  {link->probe.failure_threshold != 0, "probeSpec.failureThreshold"}};
-    for (size_t i = 0; i < ARRAY_COUNT(fields); i++)
-        if (fields[i].given)
-            strbuf_printf(list, "%sspec.%s", list->length > 0 ? ", " : "", fields[i].field);
-}
-
-static void explain_declaration(struct facts *facts, const struct link *link, const struct gateway_info *info)
-{
-    if (link->kind != LINK_RESOURCE) {
-        facts_add(facts, FACT_GOOD, "gateway", "Service %s/%s is the gateway, on port %u", info->namespace, info->name,
-                  info->port);
-        return;
-    }
-    if (link->gateway_service == NULL) {
-        facts_add(facts, FACT_GOOD, "gateway", "Link %s names the gateway, on port %u", info->name, info->port);
-        return;
-    }
-    struct strbuf given;
-    strbuf_init(&given, 512);
-    list_given(link, &given);
-    facts_add(facts, FACT_GOOD, "gateway",
-              "Service %s/%s is the gateway, by annotation " LINK_GATEWAY " of Link %s, on port %u", info->namespace,
-              info->name, link->name, info->port);
-    if (given.length > 0)
-        facts_add(facts, FACT_NOTE, "gateway", "the Link itself gives %s, which go before what the Service says",
-                  strbuf_text(&given));
-    strbuf_done(&given);
-}
-
-static void explain_gateway(struct facts *facts, const struct world_gateway *gateway)
-{
-    struct gateway_info info = {0};
-    const struct gateway_spec *spec = world_gateway_spec(gateway);
-    gateways_describe(gateway, &info);
-    if (spec->unread) {
-        facts_add(facts, FACT_BAD, "gateway", "Service %s/%s, which is to be the gateway, is not listed yet",
-                  info.namespace, info.name);
-        return;
-    }
-    bool usable = info.exists && info.problem[0] == '\0';
-    if (!usable) {
-        facts_add(facts, FACT_BAD, "gateway", "%s", info.problem);
-        return;
-    }
-    explain_declaration(facts, world_link_declaration(world_gateway_link(gateway)), &info);
-    if (info.warning[0] != '\0')
-        facts_add(facts, FACT_NOTE, "gateway", "%s", info.warning);
-    explain_probe(facts, &info);
-    if (info.address_count == 0)
-        facts_add(facts, FACT_BAD, "gateway", "it has no address: %s", info.advice);
-    explain_addresses(facts, &info);
-}
-
 /* The gateway's own mirror is none of ours, and nobody misses it. */
-static bool is_left_to_linkerd(const struct claim *claim)
+bool explain_is_left_to_linkerd(const struct claim *claim)
 {
     return claim != NULL && strcmp(claim_status(claim)->reason, CLAIMS_LEFT_TO_LINKERD) == 0;
 }
@@ -214,7 +122,7 @@ static void explain_status(struct facts *facts, const struct claim *claim)
     bool of_gateway = gateway != NULL && strcmp(world_gateway_spec(gateway)->problem, status->message) == 0;
     if (of_namespace || (status->mirrored && (status->message[0] == '\0' || of_gateway)))
         return;
-    if (is_left_to_linkerd(claim)) {
+    if (explain_is_left_to_linkerd(claim)) {
         facts_add(facts, FACT_NOTE, "name", "%s", status->message);
         return;
     }
@@ -236,8 +144,8 @@ static void explain_writes(struct facts *facts, const struct explanation *explan
             continue;
         count++;
         facts_add(facts, FACT_NOTE, "plan", "`run` would %s %s %s%s%s: %s%s%s", write_verb_name(write->verb),
-                  write_kind_name(write->kind), write->namespace, write->namespace[0] != '\0' ? "/" : "", write->name,
-                  write->reason, write->changes[0] != '\0' ? ": " : "", write->changes);
+                  write->kind, write->namespace, write->namespace[0] != '\0' ? "/" : "", write->name, write->reason,
+                  write->changes[0] != '\0' ? ": " : "", write->changes);
     }
     if (count == 0 && explanation->mirrored)
         facts_add(facts, FACT_GOOD, "plan", "there is nothing to write");
@@ -293,9 +201,9 @@ void explain_decisions(struct explanation *explanation, const struct explain_now
         explain_namespace(facts, explanation, now, preview);
         explain_wish(facts, claim);
         if (claim_is_through_gateway(claim))
-            explain_gateway(facts, claim_gateway(claim));
+            explain_gateway_facts(facts, claim_gateway(claim));
     }
-    if (is_left_to_linkerd(claim)) {
+    if (explain_is_left_to_linkerd(claim)) {
         explanation->mirrored = true;
         explanation->ready = is_alive(claim);
         return;

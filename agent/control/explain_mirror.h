@@ -19,6 +19,9 @@ struct explain_now {
 
 void explain_now(struct explain_now *now, const struct world *world, const char *mirror_key);
 
+/** Whether the claim's mirror, a gateway's own, is left to Linkerd's charts, which have taken its name. @param claim  may be NULL. */
+bool explain_is_left_to_linkerd(const struct claim *claim);
+
 /** Adds what was decided to the facts, and says whether the service is mirrored and ready. @param claim  NULL: nothing claims the mirror. */
 void explain_decisions(struct explanation *explanation, const struct explain_now *now, const struct claim *claim,
                        const struct preview *preview);

@@ -348,6 +348,34 @@ void finalizers_turn(struct finalizers *finalizers)
         consider(map_value(at));
 }
 
+/* ---- for previews ---- */
+
+/* @return the reason for taking it off, constant; NULL: it stays. */
+static const char *reason_to_remove(const struct held *held)
+{
+    if (held->finalizers->control->config.link_finalizer == LINK_FINALIZER_NONE)
+        return "no Link is to have a finalizer";
+    if (held->deleting)
+        return "the Link is deleted, and may go when its mirrors are gone";
+    return is_wanted(held) ? NULL : "the finalizer is not for this Link";
+}
+
+void finalizers_each_planned(const struct finalizers *finalizers,
+                             void (*fn)(void *context, const char *link, const char *cluster, bool puts,
+                                        const char *reason),
+                             void *context)
+{
+    for (struct map_entry *at = map_first(finalizers->links); at != NULL; at = map_next(at)) {
+        const struct held *held = map_value(at);
+        const char *cluster = held->cluster != NULL ? held->cluster : "";
+        bool served = links_served(finalizers->control->links, held->name) != NULL;
+        if (has_ours(held) && reason_to_remove(held) != NULL)
+            fn(context, held->name, cluster, false, reason_to_remove(held));
+        else if (!has_ours(held) && is_wanted(held) && !held->deleting && served)
+            fn(context, held->name, cluster, true, "once it is deleted, it is to stay until its mirrors are gone");
+    }
+}
+
 enum err_code finalizers_new(struct control *control, struct finalizers **ret_finalizers)
 {
     struct finalizers *finalizers = NEW(struct finalizers);

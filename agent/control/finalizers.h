@@ -25,3 +25,9 @@ void finalizers_wake(struct finalizers *finalizers);
 /** Once a turn, after the links'. Puts the finalizer on Links that are served, and takes it off those that are being deleted and whose
  *  mirrors are gone; off all when it is not wanted. */
 void finalizers_turn(struct finalizers *finalizers);
+
+/** For a preview: what would be done about finalizers, in order of name. @param fn  `puts`: it is put on, else taken off; `reason` is constant. */
+void finalizers_each_planned(const struct finalizers *finalizers,
+                             void (*fn)(void *context, const char *link, const char *cluster, bool puts,
+                                        const char *reason),
+                             void *context);

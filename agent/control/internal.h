@@ -18,6 +18,7 @@
  *
  *   preview.c   marked mirrors -> plans -> what would be written
  *   explain.c   all of it -> why one service is mirrored or not
+ *   explain_links.c  likewise of a link or a gateway
  */
 #pragma once
 
@@ -38,6 +39,7 @@ struct target;
 struct gateways;
 struct writer;
 struct link_statuses;
+struct finalizers;
 
 /* What was told of the credentials for one cluster. */
 struct expiry {
@@ -116,6 +118,7 @@ void links_emit_resource(struct control *control, const char *name, const char *
 bool links_judged(const struct links *links);
 /** The link that the Link resource of that name declares, when it has a target; else NULL. */
 const struct link *links_served(const struct links *links, const char *link_name);
+const struct finalizers *links_finalizers(const struct links *links);
 /** Whether a declaration that can be used names the cluster, whoever serves it. */
 bool links_name_cluster(const struct links *links, const char *cluster_name);
 
@@ -192,6 +195,8 @@ void statuses_forget(struct link_statuses *statuses, struct world_link *link);
 /** What is marked is sent at once, without a second try; nothing is marked any more. */
 void statuses_stop(struct link_statuses *statuses);
 uint32_t statuses_in_flight(const struct link_statuses *statuses);
+/** For a preview: appends in words what a run would change in the Link's status; nothing when it is right, or nobody may write it. */
+enum err_code statuses_plan(struct control *control, struct world_link *link, struct strbuf *changes) MUST_USE;
 
 /* ---- snapshot.c ---- */
 void snapshot_init(struct control *control);

@@ -761,6 +761,8 @@ const struct link *links_served(const struct links *links, const char *link_name
     return NULL;
 }
 
+const struct finalizers *links_finalizers(const struct links *links) { return links->finalizers; }
+
 static bool names_cluster(const struct link *link, const char *cluster_name)
 {
     return link != NULL && strcmp(link->cluster_name, cluster_name) == 0;

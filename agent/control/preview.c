@@ -5,6 +5,7 @@
 #include "agent/control/local.h"
 #include "agent/control/preview_apply.h"
 #include "agent/control/preview_entries.h"
+#include "agent/control/preview_links.h"
 #include "agent/control/preview_names.h"
 #include "base/mem.h"
 
@@ -48,6 +49,10 @@ static void finish(struct preview *preview)
 {
     preview->state = PREVIEW_DONE;
     loop_timer_stop(preview->timer);
+    /* Statuses tell of mirrors as they would be, so they come when all writes are pretended. */
+    if (preview->error.code == ERR_OK &&
+        preview_links_add(preview->config.control, preview->config.link, &preview->entries) != ERR_OK)
+        fail(preview, ERR_NOMEM, "out of memory");
     if (preview_entries_sort(&preview->entries) != ERR_OK)
         fail(preview, ERR_NOMEM, "out of memory");
     preview->config.on_collected(preview->config.context, preview->error.code != ERR_OK ? &preview->error : NULL);

@@ -13,14 +13,17 @@ struct preview;
 /** One write. Everything is borrowed from the preview. */
 struct preview_write {
     enum write_verb verb;
-    enum write_kind kind;
+    const char *kind;             /* constant: write_kind_name(), or PREVIEW_LINK */
     const char *namespace, *name; /* of the object; namespace "" for namespaces */
-    const char *mirror;           /* "namespace/name" of the mirror that it is for */
+    const char *mirror;           /* "namespace/name" of the mirror that it is for; "" for a Link itself */
     const char *cluster;          /* the target that it is for; "" when none accounts for the mirror any more */
     const char *reason;           /* constant */
     const char *changes;          /* what an update changes, in words; "" for others */
-    const json_t *object;         /* the manifest of the object as it would be afterwards; NULL for deletes */
+    const json_t
+        *object; /* the manifest of the object as it would be afterwards; NULL for deletes, statuses and Links */
 };
+
+#define PREVIEW_LINK "Link" /* the finalizer or the status of a Link resource */
 
 struct preview_config {
     struct control *control;
@@ -31,6 +34,8 @@ struct preview_config {
     void (*on_collected)(void *context, const struct err *error);
     /* Which mirrors are planned; NULL: all. */
     bool (*wants)(void *context, const char *mirror_key);
+    const char
+        *link; /* whose own writes are told, as in link_scope.h; borrowed; NULL: those of all Links; "": of none */
     void *context;
 };
 

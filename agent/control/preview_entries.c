@@ -72,8 +72,15 @@ static struct preview_entry *obtain(struct preview_entries *entries, const struc
         return NULL;
     entry->number = entries->count++;
     entry->next = entries->first;
-    entry->write.verb = write->verb;
-    entry->write.reason = write->reason;
+    /* Whole from the beginning: it is sorted with the others whatever fails from here on. */
+    entry->write = (struct preview_write){.verb = write->verb,
+                                          .kind = write_kind_name(write->kind),
+                                          .namespace = "",
+                                          .name = "",
+                                          .mirror = "",
+                                          .cluster = "",
+                                          .reason = write->reason,
+                                          .changes = ""};
     entries->first = entry;
     return entry;
 }
@@ -100,7 +107,7 @@ enum err_code preview_entries_add(struct preview_entries *entries, const struct 
     release(entry->write.object);
     entry->write = (struct preview_write){
         .verb = entry->write.verb,
-        .kind = write->kind,
+        .kind = write_kind_name(write->kind),
         .namespace = arena_strdup(texts, write->namespace),
         .name = arena_strdup(texts, write->name),
         .mirror = arena_strdup(texts, mirror_key(mirror)),
@@ -112,16 +119,49 @@ enum err_code preview_entries_add(struct preview_entries *entries, const struct 
     return arena_failed(texts) ? ERR_NOMEM : ERR_OK;
 }
 
+enum err_code preview_entries_add_link(struct preview_entries *entries, const struct preview_write *write)
+{
+    struct arena *texts = &entries->texts;
+    struct preview_entry *entry = ARENA_NEW(texts, struct preview_entry);
+    if (entry == NULL)
+        return ERR_NOMEM;
+    entry->number = entries->count++;
+    entry->next = entries->first;
+    entry->write = (struct preview_write){.verb = write->verb,
+                                          .kind = PREVIEW_LINK,
+                                          .namespace = arena_strdup(texts, write->namespace),
+                                          .name = arena_strdup(texts, write->name),
+                                          .mirror = "",
+                                          .cluster = arena_strdup(texts, write->cluster),
+                                          .reason = write->reason,
+                                          .changes = arena_strdup(texts, write->changes)};
+    entries->first = entry;
+    return arena_failed(texts) ? ERR_NOMEM : ERR_OK;
+}
+
 /* ---- sorting ---- */
+
+/* Namespaces, then mirror by mirror, then the Links themselves. */
+static int rank(const struct preview_write *write)
+{
+    if (strcmp(write->kind, write_kind_name(WRITE_NAMESPACE)) == 0)
+        return 0;
+    return strcmp(write->kind, PREVIEW_LINK) == 0 ? 2 : 1;
+}
+
+/* A text that there was no memory for. */
+static const char *text_of(const char *text) { return text != NULL ? text : ""; }
 
 static int compare(const void *a, const void *b)
 {
     const struct preview_entry *x = *(const struct preview_entry *const *)a;
     const struct preview_entry *y = *(const struct preview_entry *const *)b;
-    bool x_namespace = x->write.kind == WRITE_NAMESPACE, y_namespace = y->write.kind == WRITE_NAMESPACE;
-    if (x_namespace != y_namespace)
-        return x_namespace ? -1 : 1;
-    int order = strcmp(x_namespace ? x->write.name : x->write.mirror, y_namespace ? y->write.name : y->write.mirror);
+    int x_rank = rank(&x->write), y_rank = rank(&y->write);
+    if (x_rank != y_rank)
+        return x_rank - y_rank;
+    bool by_mirror = x_rank == 1;
+    int order = strcmp(text_of(by_mirror ? x->write.mirror : x->write.name),
+                       text_of(by_mirror ? y->write.mirror : y->write.name));
     return order != 0 ? order : x->number < y->number ? -1 : 1;
 }
 

@@ -20,6 +20,8 @@ void preview_entries_done(struct preview_entries *entries); /* also of a zeroed 
 /** Records a write of a plan for `mirror`. */
 enum err_code preview_entries_add(struct preview_entries *entries, const struct mirror *mirror,
                                   const struct write *write) MUST_USE;
+/** Records a change of a Link itself. @param reason  constant. */
+enum err_code preview_entries_add_link(struct preview_entries *entries, const struct preview_write *write) MUST_USE;
 enum err_code preview_entries_sort(struct preview_entries *entries) MUST_USE;
 
 /** "Kind namespace/name". */

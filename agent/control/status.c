@@ -341,14 +341,24 @@ static enum err_code send_lists(struct link_status *status, json_t *lists_patch)
     return code;
 }
 
-static enum err_code build_and_write(struct link_status *status, size_t room)
+/* @param[out] ret_patch  new: the lists that the API does not hold already. */
+static enum err_code build_patch(const struct link_status *status, size_t room, json_t **ret_patch)
 {
     json_t *patch = json_object();
     enum err_code code = patch != NULL ? ERR_OK : ERR_NOMEM;
     for (size_t i = 0; code == ERR_OK && i < ARRAY_COUNT(lists); i++)
         code = add_list(status, i, &room, patch);
-    if (code == ERR_OK && json_object_size(patch) > 0)
-        code = send_lists(status, patch);
+    if (code == ERR_OK)
+        *ret_patch = TAKE(patch);
+    json_decref(patch);
+    return code;
+}
+
+static enum err_code build_and_write(struct link_status *status, size_t room)
+{
+    json_t *patch = NULL;
+    TRY(build_patch(status, room, &patch));
+    enum err_code code = json_object_size(patch) > 0 ? send_lists(status, patch) : ERR_OK;
     json_decref(patch);
     return code;
 }
@@ -449,6 +459,55 @@ void statuses_forget(struct link_statuses *statuses, struct world_link *link)
 {
     if (statuses != NULL)
         (void)map_remove(statuses->links, world_link_declaration(link)->id);
+}
+
+/* ---- for previews ---- */
+
+static enum err_code describe(const json_t *entries, const json_t *old, const char *key, struct strbuf *changes)
+{
+    struct map *index = index_entries(old);
+    size_t differing = 0, kept = 0;
+    if (index == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < json_array_size(entries); i++) {
+        const json_t *entry = json_array_get(entries, i), *reference = json_object_get(entry, "remoteRef");
+        char object[OBJECT_KEY_BYTES];
+        object_key_format(object, json_string_value(json_object_get(reference, "namespace")),
+                          json_string_value(json_object_get(reference, "name")));
+        const json_t *before = is_summary(entry) ? find_summary(old) : map_get(index, object);
+        kept += before != NULL ? 1 : 0;
+        differing += before == NULL || !json_equal(entry, before) ? 1 : 0;
+    }
+    map_free(index);
+    size_t gone = json_array_size(old) > kept ? json_array_size(old) - kept : 0;
+    strbuf_printf(changes, "%sstatus.%s tells of %zu services, of %zu something new", changes->length > 0 ? ", " : "",
+                  key, json_array_size(entries), differing);
+    if (gone > 0)
+        strbuf_printf(changes, ", and no more of %zu", gone);
+    return strbuf_error(changes);
+}
+
+enum err_code statuses_plan(struct control *control, struct world_link *link, struct strbuf *changes)
+{
+    struct link_statuses statuses = {.control = control};
+    const struct link_status status = {.statuses = &statuses, .link = link};
+    const json_t *old = links_status_json(control->links, world_link_declaration(link)->name);
+    json_t *patch = NULL;
+    if (world_link_declaration(link)->kind != LINK_RESOURCE || !may_write(&status))
+        return ERR_OK;
+    TRY(build_patch(&status, SIZE_MAX, &patch));
+    if (json_dumpb(patch, NULL, 0, JSON_COMPACT) > MAX_STATUS_BYTES) {
+        json_decref(TAKE(patch));
+        TRY(build_patch(&status, MAX_STATUS_BYTES - SUMMARY_BYTES, &patch));
+    }
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; code == ERR_OK && i < ARRAY_COUNT(lists); i++) {
+        const json_t *entries = json_object_get(patch, lists[i].key);
+        if (entries != NULL)
+            code = describe(entries, json_object_get(old, lists[i].key), lists[i].key, changes);
+    }
+    json_decref(patch);
+    return code;
 }
 
 enum err_code statuses_new(struct control *control, struct link_statuses **ret_statuses)

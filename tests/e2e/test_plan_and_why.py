@@ -43,11 +43,11 @@ def ask(source, east, north, reader):
 
 @pytest.fixture
 def plan(ask):
-    """What would be written, as {(action, kind, namespace, name): entry}."""
+    """What would be written, as {(action, kind, namespace, name): entry}; without what is written to Links themselves."""
     def run(*argv, code=0):
         result = ask("plan", "-o", "json", *argv)
         assert result.returncode == code, result.stderr
-        entries = json.loads(result.stdout)
+        entries = [e for e in json.loads(result.stdout) if e["kind"] != "Link"]
         named = {(e["action"], e["kind"], e.get("namespace"), e["name"]): e for e in entries}
         assert len(named) == len(entries), "an object is planned twice"
         return named
@@ -270,6 +270,45 @@ def test_what_is_not_mirrored_is_told(source, east, ask, plan):
     assert "web-east" not in result.stdout and "alias" not in result.stdout
 
 
+def changes_of_links(ask, *argv):
+    """What would be written to Links themselves, in words."""
+    return [e["changes"] for e in json.loads(ask("plan", "-o", "json", *argv).stdout) if (e["action"], e["kind"]) == ("update", "Link")]
+
+
+def test_a_plan_of_one_link(source, east, north, link_crd, agent, ask, plan):
+    """Its mirrors, its gateway's mirror, the namespaces, and what is written to the Link itself; nothing of the other link, of which there is a Secret."""
+    for target in (east, north):
+        target.gateway.start()
+        target.gateway_service()
+    east.export_labelled("web", "of-one-link")
+    north.export("web", "of-the-other-link")
+    north.link_secret(source)
+    east.link(source)
+    source.api.patch("links", "east", {"metadata": {"labels": {"app.kubernetes.io/managed-by": "svcmirror"}}}, AGENT_NAMESPACE)
+    flags = ("--enable-namespace-creation",)
+    first, second = plan("--link", "east", *flags), plan("--link", "cluster-credentials-north", *flags)
+    assert {key[1:] for key in first} == {("Namespace", None, "of-one-link"), ("Service", "of-one-link", "web-east"), (
+        "EndpointSlice", "of-one-link", "web-east.ipv4"), ("Service", AGENT_NAMESPACE, "probe-east"), ("EndpointSlice", AGENT_NAMESPACE, "probe-east.ipv4")}
+    assert {e["cluster"] for e in second.values()} == {"north"} and set(first) | set(second) == set(plan(*flags))
+    held, told = changes_of_links(ask, "--link", "east", *flags)
+    assert (held, told) == ("finalizer svcmirror.io/mirrors is added", "status.mirrorServices tells of 1 services, of 1 something new")
+    assert changes_of_links(ask, "--link", "north", *flags) == [] and changes_of_links(ask, *flags) == [held, told]
+    assert changes_of_links(ask, "--link", "east", "--link-finalizer=none", *flags) == [told]
+    manifests = ask("plan", "--link", "east", "-o", "yaml", *flags).stdout
+    assert f"# update Link {AGENT_NAMESPACE}/east: its status tells of each exported service: {told}\n" in manifests and "kind: Link" not in manifests
+    unknown = ask("plan", "--link", "south")
+    assert unknown.returncode == 1 and "no link, credentials Secret or linked cluster is called south" in unknown.stderr
+    agent(flags=flags)
+    ready(source, east, "web", "of-one-link")
+    ready(source, north, "web", "of-the-other-link")
+    wait_until(lambda: ask("plan", "--detailed-exitcode", *flags).stdout == "No changes.\n", 10, "nothing is left to write, to the Link neither")
+    source.api.patch("links", "east", {"status": {"mirrorServices": [], "federatedServices": []}}, AGENT_NAMESPACE, "status")
+    assert changes_of_links(ask, "--link", "east", *flags) in ([told], []), "the agent puts it right at the next change"
+    north.network.reject(north.host, north.port)
+    assert plan("--link", "east", *flags) == {} and ask("plan", "--link", "north", *flags).returncode == 1
+    north.network.heal()
+
+
 # ---- why ----
 
 def test_why_exported_and_ready(source, east, north, agent, ask, why):
@@ -458,3 +497,72 @@ def test_the_targets_own_endpoints_are_told_of(source, east, link_crd, plan, why
     texts = [f["text"] for f in found["facts"]]
     assert found["mode"] == "pods" and "mirrored with the target's own endpoints: traffic does not pass a gateway" in texts
     assert 'annotation svcmirror.io/endpoints of Link east is "pods"' in texts and not any(f["subject"] == "gateway" for f in found["facts"])
+
+
+# ---- why a link, why a gateway ----
+
+def test_why_of_links_and_gateways(source, east, north, link_crd, agent, ask, why):
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    north.gateway.start()
+    north.gateway_service()
+    north.export("web")
+    north.export("lost", gateway="nowhere")
+    north.link_secret(source)
+    source.ensure_namespace("demo")
+    agent()
+    for target in (east, north):
+        ready(source, target)
+
+    def rests():
+        [link] = why("link/east")
+        assert (link["kind"], link["verdict"], link["ready"], bad(link)) == ("link", "works", True, {}), link
+        assert "there is nothing to write" in [f["text"] for f in link["facts"]], link
+        return link
+    link = wait_until(rests, 15, "all of the Link is right")
+    texts = "\n".join(f["text"] for f in link["facts"])
+    for words in (f"Link {AGENT_NAMESPACE}/east links cluster east", "the credentials of Secret linkerd-multicluster/cluster-credentials-east lead there, and last until 20",
+                  f"spec.selector chooses {MIRROR}exported=true for mirrors through the gateway", "1 exported: 1 through a gateway",
+                  "the gateway of Link linkerd-multicluster/east is alive, for 1 service", "of 1 exported services 1 are mirrored, 1 with endpoints"):
+        assert words in texts, words
+    assert ask("why", "link", "east").stdout.startswith("link linkerd-multicluster/east of cluster east: works\n√ link ")
+
+    [gateway] = why("gateway/east")
+    assert (gateway["kind"], gateway["verdict"], gateway["ready"], bad(gateway)) == ("gateway", "alive", True, {})
+    texts = "\n".join(f["text"] for f in gateway["facts"])
+    for words in ("Link east names the gateway, on port 4143", "it is probed at port 8080, path /-/ambassador/ready, every 3s", f"address {east.gateway.addresses[0]} is alive",
+                  "it is alive: 1 of 1 address answers", "1 service is mirrored through it, with endpoints at its addresses",
+                  f"its own: Service {AGENT_NAMESPACE}/probe-east is there"):
+        assert words in texts, words
+
+    # A link by a Secret: one of its two gateways does not exist, which is of no matter to the other.
+    [link] = why("link/north")
+    assert link["verdict"] == "works, but not all is well"
+    assert bad(link) == {"gateway": "gateway ambassador/nowhere is of no use, for 1 service: gateway Service ambassador/nowhere does not exist in the target "
+                                    "cluster -> svcmirror why gateway ambassador/nowhere"}
+    by_name = {g["name"]: g for g in why("gateway/north")}
+    assert {name: (g["verdict"], g["ready"]) for name, g in by_name.items()} == {"ambassador": ("alive", True), "nowhere": ("cannot be used", False)}
+    assert why("gateway/ambassador/ambassador") == [by_name["ambassador"]] and why("gateway/nowhere") == [by_name["nowhere"]]
+    assert "without a ready endpoint" in bad(by_name["nowhere"])["mirrors"]
+    assert why("gateway/ambassador", "--link", "east") == []
+
+    # The gateway dies; the credentials go; the declaration is refused.
+    east.gateway.stop()
+    [gateway] = why("gateway/east")
+    assert gateway["verdict"] == "dead" and "ConnectionRefused" in bad(gateway)["gateway"]
+    assert bad(gateway)["verdict"] == "it is dead: 0 of 1 address answers" and "without a ready endpoint while this is so" in bad(gateway)["mirrors"]
+    [link] = why("link/east")
+    assert bad(link)["gateway"].startswith("the gateway of Link linkerd-multicluster/east is dead, for 1 service -> svcmirror why gateway")
+    east.network.reject(east.host, east.port)
+    [link] = why("link/east")
+    assert link["verdict"] == "cannot be read" and "refused" in bad(link)["target"]
+    east.network.heal()
+    source.api.delete("secrets", "cluster-credentials-north", AGENT_NAMESPACE)
+    east.link(source, name="faulty", targetClusterName="south", gatewayPort="70000")
+    [refused] = why("link/south")
+    assert refused["verdict"] == "refused" and "spec.gatewayPort" in bad(refused)["link"]
+    planned = ask("plan", "--link", "faulty")
+    assert planned.returncode == 1 and "link faulty is refused as it is declared" in planned.stderr
+    nothing = ask("why", "link/north")
+    assert nothing.returncode == 1 and "no link, credentials Secret or linked cluster is called north" in nothing.stderr

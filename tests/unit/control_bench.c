@@ -394,6 +394,7 @@ enum err_code bench_start(struct bench *bench)
                                           .link_finalizer = bench->link_finalizer,
                                           .max_link_bytes = bench->max_link_bytes,
                                           .leader_elect = bench->leader_elect,
+                                          .dry_run = bench->dry_run,
                                           .lease_duration_ms = 15000,
                                           .renew_deadline_ms = 10000,
                                           .retry_period_ms = 2000,

@@ -49,7 +49,7 @@ struct bench {
     const char *source_token, *source_token_file;
     enum link_finalizer link_finalizer;
     size_t max_link_bytes;
-    bool leader_elect;
+    bool leader_elect, dry_run;
     bool (*on_write)(struct bench *bench,
                      struct http_call *call); /* answers a write itself, and says whether; or NULL */
     void *context;
