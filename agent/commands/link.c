@@ -11,6 +11,7 @@
 #include "agent/commands/link_wait.h"
 #include "agent/commands/output.h"
 #include "agent/kube/setup.h"
+#include "base/mem.h"
 #include "base/text.h"
 
 enum {
@@ -198,6 +199,28 @@ static enum err_code apply_to(struct job *job, struct cluster *cluster, const ch
     return code;
 }
 
+/* Fields that another program wrote stay when this one leaves them out, and go before what the Service says. */
+static enum err_code tell_fields_of_others(struct job *job, struct err *reterr)
+{
+    static const char *const fields[] = {"gatewayAddress", "gatewayPort", "gatewayIdentity", "probeSpec"};
+    const struct link_facts *facts = &job->wish.facts;
+    const bool ours[] = {job->wish.gateway.addresses != NULL, job->wish.gateway.port != 0, false, false};
+    json_t *link = NULL;
+    if (facts->gateway_service == NULL || job->write.dry_run)
+        return ERR_OK;
+    TRY(cluster_get(job->source, &job->link_resource, facts->namespace, facts->cluster_name, &link, reterr));
+    for (size_t i = 0; i < ARRAY_COUNT(fields); i++)
+        if (!ours[i] && json_object_get(json_object_get(link, "spec"), fields[i]) != NULL)
+            command_complain(
+                "link",
+                "warning: another program wrote spec.%s of Link %s, which goes before what Service %s says: "
+                "kubectl patch link %s -n %s --type=merge -p '{\"spec\":{\"%s\":null}}'",
+                fields[i], facts->cluster_name, facts->gateway_service, facts->cluster_name, facts->namespace,
+                fields[i]);
+    json_decref(link);
+    return ERR_OK;
+}
+
 static enum err_code write_all(struct job *job, json_t *account, struct err *reterr)
 {
     json_t *objects = NULL;
@@ -210,7 +233,7 @@ static enum err_code write_all(struct job *job, json_t *account, struct err *ret
     json_decref(objects);
     if (code == ERR_OK && !job->write.dry_run)
         job->done = "the link is there";
-    return code;
+    return code == ERR_OK ? tell_fields_of_others(job, reterr) : code;
 }
 
 static enum err_code wait_for_mirrors(const struct job *job, struct err *reterr)
@@ -302,6 +325,7 @@ const struct command command_link = {
                 "link --target-context east --context west --cluster-name east --kind secret\n"
                 "link --target-context eu --cluster-name eu --gateway-name emissary "
                 "--gateway-namespace emissary\n"
+                "link --target-context east --cluster-name east --gateway-service ambassador/ambassador\n"
                 "link --target-context east --context west --cluster-name east --gateway=false --dry-run=server\n",
     .exit_codes = "0  linked; with --wait, a service is mirrored\n"
                   "1  it did not work; stderr says what stands already. With --wait, no service is mirrored, and why\n"

@@ -51,6 +51,9 @@ static enum err_code read_domains(struct cluster *target, struct arena *arena, s
 
 static void warn_of_gateway(const char *command, const struct gateway_spec *gateway)
 {
+    if (gateway->problem[0] != '\0')
+        command_complain(command, "warning: gateway %s/%s cannot be used yet: %s", gateway->namespace, gateway->name,
+                         gateway->problem);
     if (gateway->warning[0] != '\0')
         command_complain(command, "warning: gateway %s/%s: %s", gateway->namespace, gateway->name, gateway->warning);
     if (gateway->identity[0] == '\0')
@@ -69,7 +72,8 @@ enum err_code link_build_read(const char *command, struct cluster *target, struc
     struct gateway_spec *gateway = ARENA_NEW(arena, struct gateway_spec);
     if (gateway == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
-    TRY(link_target_gateway(target, arena, &wish->gateway, gateway, reterr));
+    TRY(wish->gateway.followed != NULL ? link_target_followed(target, arena, &wish->gateway, gateway, reterr)
+                                       : link_target_gateway(target, arena, &wish->gateway, gateway, reterr));
     warn_of_gateway(command, gateway);
     wish->facts.gateway = gateway;
     return ERR_OK;

@@ -229,7 +229,8 @@ static json_t *make_probe(const struct probe_spec *probe)
     return NULL;
 }
 
-static void set_gateway(json_t *spec, const struct gateway_spec *gateway, bool *failed)
+/* @param is_followed  the gateway's Service says what stands in no field. */
+static void set_gateway(json_t *spec, const struct gateway_spec *gateway, bool is_followed, bool *failed)
 {
     char port[8];
     struct strbuf addresses;
@@ -238,10 +239,13 @@ static void set_gateway(json_t *spec, const struct gateway_spec *gateway, bool *
         strbuf_printf(&addresses, "%s%s", i > 0 ? "," : "", gateway->addresses[i]);
     (void)snprintf(port, sizeof(port), "%u", (unsigned)gateway->port);
     *failed = strbuf_error(&addresses) != ERR_OK || *failed;
-    set(spec, "gatewayAddress", json_string(strbuf_text(&addresses)), failed);
-    set(spec, "gatewayPort", json_string(port), failed);
-    set(spec, "gatewayIdentity", json_string(gateway->identity), failed);
-    if (gateway->probe.enabled)
+    if (!is_followed || gateway->address_count > 0)
+        set(spec, "gatewayAddress", json_string(strbuf_text(&addresses)), failed);
+    if (!is_followed || gateway->port != 0)
+        set(spec, "gatewayPort", json_string(port), failed);
+    if (!is_followed)
+        set(spec, "gatewayIdentity", json_string(gateway->identity), failed);
+    if (!is_followed && gateway->probe.enabled)
         set(spec, "probeSpec", make_probe(&gateway->probe), failed);
     strbuf_done(&addresses);
 }
@@ -255,7 +259,7 @@ static json_t *make_spec(const struct link_facts *facts, bool *failed)
                              facts->cluster_domain, "targetClusterLinkerdNamespace", facts->linkerd_namespace,
                              "clusterCredentialsSecret", secret);
     if (facts->gateway != NULL) {
-        set_gateway(spec, facts->gateway, failed);
+        set_gateway(spec, facts->gateway, facts->gateway_service != NULL, failed);
         set(spec, "selector", make_selector(&facts->selector), failed);
     }
     set(spec, "remoteDiscoverySelector", make_selector(&facts->remote_discovery_selector), failed);
@@ -276,6 +280,7 @@ static json_t *make_link(const struct link_facts *facts)
     json_t *spec = make_spec(facts, &failed);
     json_t *annotations = json_pack("{s:s}", "linkerd.io/created-by", "svcmirror/cli " SVCMIRROR_VERSION);
     set_text(annotations, EXPORT_HEADLESS, facts->headless ? NULL : "false", &failed);
+    set_text(annotations, LINK_GATEWAY, facts->gateway_service, &failed);
     json_t *link = json_pack("{s:s+, s:s, s:{s:s, s:s, s:o, s:o}, s:o}", "apiVersion", L5D_LINK_GROUP "/",
                              facts->version, "kind", "Link", "metadata", "name", facts->cluster_name, "namespace",
                              facts->namespace, "labels", managed_by(), "annotations", annotations, "spec", spec);

@@ -28,6 +28,8 @@ struct link_facts {
     const char *kubeconfig;             /* whole text */
     const char *version;                /* of the Link resource: "v1alpha1" to "v1alpha3" */
     const struct gateway_spec *gateway; /* NULL: a link without one, and without `selector` */
+    const char *
+        gateway_service; /* "namespace/name" of the Service that is followed; NULL: what `gateway` says is written down */
     struct selector selector, remote_discovery_selector, federated_selector;
     const char *excluded_labels, *excluded_annotations; /* comma lists; NULL: none */
     bool headless;                                      /* false: headless services are mirrored like any other */

@@ -1,5 +1,6 @@
 #include "agent/commands/link_options.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/commands/command.h"
@@ -42,6 +43,19 @@ enum err_code link_options_check_name(const char *text, struct err *reterr)
     return err_set(reterr, ERR_INVALID, "\"%.80s\" is no name of a Service", text);
 }
 
+/* "ambassador/ambassador", or "linkerd-gateway". */
+enum err_code link_options_check_service(const char *text, struct err *reterr)
+{
+    char namespace[64] = "linkerd-multicluster";
+    const char *slash = strchr(text, '/');
+    if (slash != NULL)
+        (void)snprintf(namespace, sizeof(namespace), "%.*s", (int)(slash - text), text);
+    bool fits = slash == NULL || (size_t)(slash - text) < sizeof(namespace);
+    if (fits && text_is_dns1123_label(namespace) && text_is_dns1035_label(slash != NULL ? slash + 1 : text))
+        return ERR_OK;
+    return err_set(reterr, ERR_INVALID, "\"%.80s\" is no Service: write NAMESPACE/NAME, or NAME", text);
+}
+
 enum err_code link_options_check_namespace(const char *text, struct err *reterr)
 {
     return command_check_namespace(text, reterr);
@@ -60,8 +74,8 @@ static enum err_code read_selector(const struct options *options, const char *na
 /* Flags of the gateway, when there is to be none. */
 static enum err_code check_without_gateway(const struct options *options, const char *why, struct err *reterr)
 {
-    static const char *const names[] = {"gateway-name", "gateway-namespace", "gateway-addresses", "gateway-port",
-                                        "selector"};
+    static const char *const names[] = {"gateway-name",      "gateway-namespace", "gateway-service",
+                                        "gateway-addresses", "gateway-port",      "selector"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (options_get(options, names[i])->given)
             return err_set(reterr, ERR_INVALID, "--%s contradicts %s: leave one of them out", names[i], why);
@@ -82,7 +96,30 @@ static enum err_code check_of_link_alone(const struct options *options, struct e
     return check_without_gateway(options, "--kind secret, where each exported service names its gateway", reterr);
 }
 
-static enum err_code read_gateway(const struct options *options, struct link_wish *wish, struct err *reterr)
+/* A Service that is followed is named by one option alone. */
+static enum err_code read_followed(const struct options *options, struct arena *arena, struct link_wish *wish,
+                                   struct err *reterr)
+{
+    const char *service = options_text(options, "gateway-service");
+    if (service == NULL)
+        return ERR_OK;
+    if (options_get(options, "gateway-name")->given || options_get(options, "gateway-namespace")->given)
+        return err_set(reterr, ERR_INVALID,
+                       "--gateway-service and --%s contradict each other: the first follows a Service, the other "
+                       "writes down what it says now",
+                       options_get(options, "gateway-name")->given ? "gateway-name" : "gateway-namespace");
+    const char *key = strchr(service, '/') != NULL
+                          ? service
+                          : arena_printf(arena, "%s/%s", options_text(options, "gateway-namespace"), service);
+    if (key == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    wish->facts.gateway_service = key;
+    wish->gateway.followed = key;
+    return ERR_OK;
+}
+
+static enum err_code read_gateway(const struct options *options, struct arena *arena, struct link_wish *wish,
+                                  struct err *reterr)
 {
     uint64_t port = options_get(options, "gateway-port")->number;
     wish->as_secret = strcmp(options_text(options, "kind"), "secret") == 0;
@@ -97,6 +134,7 @@ static enum err_code read_gateway(const struct options *options, struct link_wis
                                                .namespace = options_text(options, "gateway-namespace"),
                                                .addresses = options_text(options, "gateway-addresses"),
                                                .port = (uint16_t)port};
+    TRY(read_followed(options, arena, wish, reterr));
     if (wish->gateway.name == NULL && options_get(options, "gateway-namespace")->given)
         return err_set(reterr, ERR_INVALID, "--gateway-namespace says where --gateway-name is: give that too");
     return ERR_OK;
@@ -138,7 +176,7 @@ enum err_code link_options_read(const char *command, const struct options *optio
         return err_set(reterr, ERR_INVALID, "what is the target called? Give --cluster-name NAME");
     if (wish.server != NULL)
         TRY(link_server_check(wish.server, "--api-server-address", reterr));
-    TRY(read_gateway(options, &wish, reterr));
+    TRY(read_gateway(options, arena, &wish, reterr));
     TRY(read_token(options, &wish, reterr));
     TRY(read_facts(options, arena, &wish.facts, reterr));
     wish.account = (struct link_account){.name = options_text(options, "account"),

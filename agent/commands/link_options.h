@@ -15,6 +15,7 @@ enum err_code link_options_check_cluster(const char *text, struct err *reterr);
 enum err_code link_options_check_account(const char *text, struct err *reterr);
 enum err_code link_options_check_domain(const char *text, struct err *reterr);
 enum err_code link_options_check_name(const char *text, struct err *reterr);
+enum err_code link_options_check_service(const char *text, struct err *reterr);
 enum err_code link_options_check_namespace(const char *text, struct err *reterr);
 
 #define LINK_ACCOUNT_OPTIONS                                                                                           \
@@ -66,6 +67,11 @@ enum err_code link_options_check_namespace(const char *text, struct err *reterr)
          .fallback = "linkerd-multicluster",                                                                           \
          .check = link_options_check_namespace,                                                                        \
          .help = "namespace of that Service"},                                                                         \
+        {.name = "gateway-service",                                                                                    \
+         .value_name = "[NAMESPACE/]NAME",                                                                             \
+         .check = link_options_check_service,                                                                          \
+         .help = "have the Link follow this Service of the target live, as Linkerd 2.8 did, in place of writing down " \
+                 "what it says now; without a namespace in linkerd-multicluster"},                                     \
         {.name = "gateway-addresses",                                                                                  \
          .value_name = "ADDRESS[,ADDRESS]",                                                                            \
          .help = "where the gateway is reached, in place of its load balancer's addresses"},                           \

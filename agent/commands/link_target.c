@@ -168,6 +168,48 @@ enum err_code link_target_gateway(struct cluster *cluster, struct arena *arena, 
     return code;
 }
 
+/* ---- a gateway that is followed ---- */
+
+/* What the Link itself is to give: the rest is the Service's, whatever it says later. */
+static enum err_code read_followed(const struct cluster *cluster, struct arena *arena, const json_t *object,
+                                   const struct link_gateway_wish *wish, struct gateway_spec *ret_gateway,
+                                   struct err *reterr)
+{
+    struct service service;
+    TRY(codec_service(arena, object, &service, reterr));
+    if (service.type == SERVICE_NODE_PORT)
+        return err_set(reterr, ERR_INVALID,
+                       "gateway Service %s in cluster %s is of type NodePort: its node ports cannot be followed, write "
+                       "them down with --gateway-name, --gateway-namespace and --gateway-addresses",
+                       wish->followed, cluster_name(cluster));
+    struct gateway_spec gateway = gateway_from_service(arena, &service);
+    bool has_port = wish->port != 0 || gateway.port != 0;
+    bool has_address = wish->addresses != NULL || gateway.address_count > 0;
+    if (has_port && has_address)
+        gateway.problem = ""; /* the Link gives what the Service lacks */
+    gateway.addresses = NULL;
+    gateway.address_count = 0;
+    gateway.port = wish->port;
+    if (wish->addresses != NULL)
+        TRY(use_addresses(arena, wish->addresses, &gateway, reterr));
+    *ret_gateway = gateway_spec_copy(arena, &gateway); /* the texts are the JSON's */
+    return arena_failed(arena) ? no_memory(reterr) : ERR_OK;
+}
+
+enum err_code link_target_followed(struct cluster *cluster, struct arena *arena, const struct link_gateway_wish *wish,
+                                   struct gateway_spec *ret_gateway, struct err *reterr)
+{
+    char namespace[OBJECT_KEY_BYTES];
+    const char *name = object_key_split(wish->followed, namespace);
+    json_t *object = NULL;
+    enum err_code code = cluster_get(cluster, &RESOURCE_SERVICE, namespace, name, &object, reterr);
+    if (code != ERR_OK)
+        return err_context(reterr, "gateway Service %s", wish->followed);
+    code = read_followed(cluster, arena, object, wish, ret_gateway, reterr);
+    json_decref(object);
+    return code;
+}
+
 /* ---- domains ---- */
 
 static const char *copy_text(struct arena *arena, const json_t *object, const char *key)

@@ -91,7 +91,8 @@ class Wrong(unittest.TestCase):
             (["why", "gateway/A"], '"gateway/A" names no'),
             (["why", "demo/"], '"demo/" names no service'),
             (["why", "a/b/c"], '"a/b/c" names no service'),
-            (["why", "demo/web", "demo/api"], 'unexpected argument "demo/api"'),
+            (["why", "demo/web", "demo/api"], '"demo/web demo/api" names no service, link or gateway'),
+            (["why", "link", "east", "west"], 'unexpected argument "west"'),
             (["why", "demo/web", "-o", "yaml"], '-o: "yaml" is not one of table|json'),
             (["version", "-o", "yaml"], "is not one of text|json"),
         ]:

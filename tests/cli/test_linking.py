@@ -371,6 +371,11 @@ class Link(WithClusters):
                 ((*link, "--api-server-address", "east:6443"), "is no address of an API server"),
                 ((*link, "--gateway=false", "--gateway-name", "x"), "contradicts --gateway=false"),
                 ((*link, "--gateway=false", "--selector", "a=b"), "contradicts"), ((*link, "--gateway-namespace", "x"), "give that too"),
+                ((*link, "--gateway-service", "edge/gw", "--gateway-name", "gw"), "--gateway-service and --gateway-name contradict each other"),
+                ((*link, "--gateway-service", "gw", "--gateway-namespace", "edge"), "--gateway-service and --gateway-namespace contradict each other"),
+                ((*link, "--gateway=false", "--gateway-service", "gw"), "contradicts --gateway=false"),
+                ((*link, "--kind", "secret", "--gateway-service", "gw"), "contradicts --kind secret"),
+                ((*link, "--gateway-service", "a/b/c"), "is no Service: write NAMESPACE/NAME"), ((*link, "--gateway-service", "/gw"), "is no Service"),
                 ((*link, "--kind", "secret", "--gateway-port", "1"), "contradicts --kind secret"), ((*link, "--kind", "secret", "--headless"), "makes none"),
                 ((*link, "--gateway-port", "70000"), "a number up to 65535"), ((*link, "--selector", "a in"), "--selector"),
                 ((*link, "--token-duration", "1m"), "10m"), ((*link, "--wait", "1s", "--dry-run", "client"), "contradict"),
@@ -409,6 +414,35 @@ class Link(WithClusters):
         result = self.run_it(*self.there, code=1)
         self.assertIn("links are refused (the account in the target is there; run it again to go on, or `unlink` to take it back)", result.stderr)
         self.assertTrue(result.stdout.endswith("secret/cluster-credentials-east created\n"))
+
+    GATEWAY_FIELDS = {"gatewayAddress", "gatewayPort", "gatewayIdentity", "probeSpec"}
+
+    def test_a_gateway_that_is_followed(self):
+        followed = (*self.there, "--gateway-service", "edge/ambassador")
+        self.assertEqual(self.run_it(*followed).stderr.count("warning"), 0)
+        link = self.west.find("links", "east")
+        self.assertEqual(link["metadata"]["annotations"]["svcmirror.io/gateway"], "edge/ambassador")
+        self.assertEqual(self.GATEWAY_FIELDS & set(link["spec"]), set())
+        self.assertEqual(link["spec"]["selector"], {"matchLabels": {M + "exported": "true"}})
+        # What the Link gives itself goes before what the Service says.
+        self.run_it(*followed, "--gateway-addresses", "192.0.2.7", "--gateway-port", "4200")
+        spec = self.west.find("links", "east")["spec"]
+        self.assertEqual((spec["gatewayAddress"], spec["gatewayPort"], self.GATEWAY_FIELDS & set(spec)),
+                         ("192.0.2.7", "4200", {"gatewayAddress", "gatewayPort"}))
+        # Fields that stay, as another program has them, are told; this server merges, as if they were.
+        warned = self.run_it(*followed).stderr
+        self.assertIn("another program wrote spec.gatewayAddress of Link east, which goes before what Service edge/ambassador says: kubectl patch link", warned)
+        self.assertIn("spec.gatewayPort", warned)
+        self.assertNotIn("probeSpec", warned)
+
+    def test_a_gateway_that_cannot_be_followed_yet_or_at_all(self):
+        self.east.gateway("bare", addresses=())
+        self.assertIn("warning: gateway edge/bare cannot be used yet: gateway Service edge/bare has no load balancer address",
+                      self.run_it(*self.there, "--gateway-service", "edge/bare").stderr)
+        self.assertNotIn("warning", self.run_it(*self.there, "--gateway-service", "edge/bare", "--gateway-addresses", "192.0.2.7").stderr)
+        self.assertIn(f"gateway Service {NS}/gone: ", self.run_it(*self.there, "--gateway-service", "gone", code=1).stderr)
+        self.east.service("nodes", "edge", {"type": "NodePort", "ports": [{"name": "mc-gateway", "port": 4143, "nodePort": 30143, "protocol": "TCP"}]})
+        self.assertIn("node ports cannot be followed", self.run_it(*self.there, "--gateway-service", "edge/nodes", code=1).stderr)
 
     def test_fields_of_another_program(self):
         self.west.refuse["patch", "links"] = 409

@@ -165,6 +165,28 @@ def test_a_token_that_expires_is_renewed_by_running_it_again(source, east, agent
     assert ready(source, east)
 
 
+def test_a_link_that_follows_its_gateway(source, east, agent, link_crd, run, demo):
+    """Of two addresses of the load balancer one goes: the endpoints follow, and nobody links anew. Then what it says is written down again."""
+    follow = (*LINK, "--gateway-service", "ambassador/ambassador")
+    run(*LINK)
+    run(*follow)
+    printed = run("link-gen", "--context", "east", "--cluster-name", "east", "--gateway-service", "ambassador/ambassador").stdout
+    assert "svcmirror.io/gateway: ambassador/ambassador" in printed and "gatewayAddress" not in printed
+    link = source.api.get("links", "east", AGENT_NAMESPACE)
+    assert link["metadata"]["annotations"]["svcmirror.io/gateway"] == "ambassador/ambassador"
+    assert not {"gatewayAddress", "gatewayPort", "gatewayIdentity", "probeSpec"} & set(link["spec"]), "what the command itself wrote before is gone"
+    one = agent()
+    run("export", "web", "--context", "east", "-n", "demo")
+    assert "mirrored: demo/web-east" in run(*follow, "--wait", "20s").stderr
+    wait_until(lambda: ready(source, east), 15, "the mirror is ready")
+    east.set_gateway_addresses([east.network.address(3)])
+    wait_until(lambda: [a["ip"] for a in one.gateways()[0]["addresses"]] == [east.network.address(3)], 10, "the agent follows")
+    wait_until(lambda: [e["addresses"] for s in source.slices("web-east", "demo") for e in s["endpoints"]] == [[east.network.address(3)]], 10, "so do the endpoints")
+    run(*LINK)
+    link = source.api.get("links", "east", AGENT_NAMESPACE)
+    assert link["spec"]["gatewayAddress"] == east.network.address(3) and "svcmirror.io/gateway" not in link["metadata"]["annotations"]
+
+
 def test_why_nothing_is_mirrored(source, east, agent, link_crd, run, demo):
     source.ensure_namespace("demo")
     east.service("web", "not-in-the-source")

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/commands/link_account.h"
@@ -99,6 +100,45 @@ static void a_link_has_credentials_and_their_copy(void **state)
         "{'key':'h','operator':'In','values':['j']}]},"
         "'federatedServiceSelector':{},'excludedLabels':['a','b/*']}}");
     json_decref(objects);
+    arena_done(&arena);
+}
+
+/* Of a gateway that is followed only what was asked for stands in fields. */
+static void a_gateway_that_is_followed(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t addresses;
+        uint16_t port;
+        const char *wanted; /* fields, in order */
+    } CASES[] = {{0, 0, "selector "},
+                 {2, 0, "gatewayAddress selector "},
+                 {0, 4200, "gatewayPort selector "},
+                 {2, 4200, "gatewayAddress gatewayPort selector "}};
+    static const char *const FIELDS[] = {"gatewayAddress", "gatewayPort", "gatewayIdentity", "probeSpec", "selector"};
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct link_facts facts = make_facts(&arena);
+        struct gateway_spec gateway = GATEWAY;
+        json_t *objects = NULL;
+        char found[200] = "";
+        gateway.address_count = CASES[i].addresses;
+        gateway.port = CASES[i].port;
+        facts.gateway = &gateway;
+        facts.gateway_service = "edge/ambassador";
+        assert_int_equal(link_objects_link(&facts, &objects, NULL), ERR_OK);
+        const json_t *link = json_array_get(objects, 2);
+        for (size_t j = 0; j < ARRAY_COUNT(FIELDS); j++)
+            if (json_object_get(json_object_get(link, "spec"), FIELDS[j]) != NULL)
+                (void)snprintf(found + strlen(found), sizeof(found) - strlen(found), "%s ", FIELDS[j]);
+        assert_string_equal(found, CASES[i].wanted);
+        assert_string_equal(json_string_value(
+                                json_object_get(json_object_get(json_object_get(link, "metadata"), "annotations"),
+                                                "svcmirror.io/gateway")),
+                            "edge/ambassador");
+        json_decref(objects);
+    }
     arena_done(&arena);
 }
 
@@ -308,6 +348,7 @@ int main(void)
     kube_setup();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_link_has_credentials_and_their_copy),
+        cmocka_unit_test(a_gateway_that_is_followed),
         cmocka_unit_test(older_versions_and_fewer_parts),
         cmocka_unit_test(a_gateway_without_probe_has_no_probe_spec),
         cmocka_unit_test(the_secret_of_2_8_says_all_in_annotations),
