@@ -5,7 +5,7 @@ mkdir -p "$cache"
 say() { echo "== $*" >&2; }
 
 packages="build-essential cmake ninja-build pkg-config git ca-certificates python3 python3-venv openssl iproute2 nftables curl util-linux
-libcurl4-openssl-dev libjansson-dev libev-dev libmicrohttpd-dev libc-ares-dev libyaml-dev libssl-dev libcmocka-dev"
+libcurl4-openssl-dev libjansson-dev libev-dev libmicrohttpd-dev libc-ares-dev libyaml-dev libssl-dev zlib1g-dev libcmocka-dev"
 
 install_packages() {
     local missing=""

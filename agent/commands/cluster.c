@@ -87,6 +87,13 @@ enum err_code cluster_get_path(struct cluster *cluster, const char *label, const
     return ERR_OK;
 }
 
+enum err_code cluster_get_text(struct cluster *cluster, const char *label, const char *path, char **ret_text,
+                               size_t *ret_bytes, struct err *reterr)
+{
+    struct kube_request request = {.verb = "get", .resource = label, .path = path, .is_text = true};
+    return session_request_text(cluster->session, cluster->client, &request, ret_text, ret_bytes, reterr);
+}
+
 enum err_code cluster_get(struct cluster *cluster, const struct resource *resource, const char *namespace,
                           const char *name, json_t **ret_object, struct err *reterr)
 {

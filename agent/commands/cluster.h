@@ -32,6 +32,10 @@ enum err_code cluster_get(struct cluster *cluster, const struct resource *resour
 enum err_code cluster_get_path(struct cluster *cluster, const char *label, const char *path, json_t **ret_value,
                                struct err *reterr) MUST_USE;
 
+/** Gets what is no JSON, as a pod's log or what its proxy gives. @param[out] ret_text  new (mem_free()), ended by a NUL behind its bytes. */
+enum err_code cluster_get_text(struct cluster *cluster, const char *label, const char *path, char **ret_text,
+                               size_t *ret_bytes, struct err *reterr) MUST_USE;
+
 /** Called with each item, borrowed; a code other than ERR_OK ends the listing with it. */
 typedef enum err_code (*cluster_item_fn)(void *context, const json_t *item);
 /** Lists a collection page by page. @param namespace  NULL: all. @param selector  a label selector as people write it, or NULL. */

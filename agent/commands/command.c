@@ -11,27 +11,17 @@
 
 enum { HELP_BYTES = 64 << 10 };
 
-const struct command *const commands[] = {&command_run,
-                                          &command_install,
-                                          &command_uninstall,
-                                          &command_link,
-                                          &command_link_gen,
-                                          &command_allow,
-                                          &command_unlink,
-                                          &command_edge_stack_prepare,
-                                          &command_export,
-                                          &command_unexport,
-                                          &command_status,
-                                          &command_links,
-                                          &command_gateways,
-                                          &command_services,
-                                          &command_check,
-                                          &command_plan,
-                                          &command_why,
-                                          &command_completion,
-                                          &command_man,
-                                          &command_version,
-                                          NULL};
+const struct command *const commands[] = {&command_run,        &command_install,
+                                          &command_uninstall,  &command_link,
+                                          &command_link_gen,   &command_allow,
+                                          &command_unlink,     &command_edge_stack_prepare,
+                                          &command_export,     &command_unexport,
+                                          &command_status,     &command_links,
+                                          &command_gateways,   &command_services,
+                                          &command_check,      &command_support_bundle,
+                                          &command_plan,       &command_why,
+                                          &command_completion, &command_man,
+                                          &command_version,    NULL};
 
 const char command_purpose[] =
     "Mirrors the exported Services of other Kubernetes clusters into this one, and keeps the mirrors\n"

@@ -36,9 +36,9 @@ extern const char command_purpose[];
 extern const char *const command_group_headings[COMMAND_GROUPS];
 
 extern const struct command command_run, command_install, command_uninstall, command_link, command_link_gen,
-    command_allow, command_unlink, command_edge_stack_prepare, command_export, command_unexport, command_status,
-    command_links, command_gateways, command_services, command_check, command_plan, command_why, command_completion,
-    command_man, command_version;
+    command_allow, command_unlink, command_edge_stack_prepare, command_export, command_unexport, command_support_bundle,
+    command_status, command_links, command_gateways, command_services, command_check, command_plan, command_why,
+    command_completion, command_man, command_version;
 
 /** Parses and runs. `argv` begins with the program's own name, which help repeats: "svcmirror", or "kubectl svcmirror" when it runs as
  *  kubectl's plugin. */

@@ -18,7 +18,7 @@ void look_replicas_done(struct look_replicas *replicas)
 /* ---- pods ---- */
 
 /* The admin port is the one whose name ends like that of every part of Linkerd. */
-static uint16_t admin_port_of(const json_t *pod)
+uint16_t look_replicas_admin_port(const json_t *pod)
 {
     const json_t *containers = json_object_get(json_object_get(pod, "spec"), "containers"), *container = NULL;
     const json_t *port = NULL;
@@ -45,7 +45,7 @@ enum err_code look_replicas_take_pod(void *context, const json_t *pod)
         name[0] == '\0' || strlen(name) >= LOOK_POD_NAME_BYTES)
         return ERR_OK;
     struct look_replica *replica = &replicas->items[replicas->count++];
-    *replica = (struct look_replica){.port = admin_port_of(pod)};
+    *replica = (struct look_replica){.port = look_replicas_admin_port(pod)};
     (void)snprintf(replica->pod, sizeof(replica->pod), "%s", name);
     return ERR_OK;
 }

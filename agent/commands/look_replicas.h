@@ -27,6 +27,8 @@ struct look_replicas {
 };
 
 void look_replicas_done(struct look_replicas *replicas);
+/** Where the pod serves what it says of itself. */
+uint16_t look_replicas_admin_port(const json_t *pod);
 /** Takes a pod of the agent; one that does not run, or is about to end, answers nothing and is left out. A cluster_item_fn. */
 enum err_code look_replicas_take_pod(void *context, const json_t *pod) MUST_USE;
 /** Whether the replica speaks for any link: it leads one, or is the first that answers, which speaks for all that nobody leads. */

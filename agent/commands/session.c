@@ -27,6 +27,7 @@ struct session {
     struct http_call call;
     bool answered;
     json_t *answer;
+    struct strbuf text; /* of an answer that is no JSON */
     struct err error;
     size_t reading; /* how many of several reads are under way */
 };
@@ -233,6 +234,8 @@ static void on_api_answer(struct kube_request *request, json_t *object, const st
         session->error = failure->error;
     else
         session->answer = json_incref(object);
+    if (failure == NULL && request->is_text)
+        strbuf_append_bytes(&session->text, request->text, request->text_bytes);
     session->answered = true;
     loop_stop(session->loop);
 }
@@ -258,6 +261,22 @@ enum err_code session_request(struct session *session, struct kube_client *clien
         return err_set(reterr, session->error.code, "%s", session->error.text);
     *ret_object = TAKE(session->answer);
     return ERR_OK;
+}
+
+enum err_code session_request_text(struct session *session, struct kube_client *client, struct kube_request *request,
+                                   char **ret_text, size_t *ret_bytes, struct err *reterr)
+{
+    json_t *none = NULL;
+    strbuf_init(&session->text, ANSWER_BYTES);
+    enum err_code code = session_request(session, client, request, &none, reterr);
+    *ret_bytes = session->text.length;
+    char *text = code == ERR_OK ? strbuf_take(&session->text) : NULL;
+    strbuf_done(&session->text);
+    if (code == ERR_OK && text == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    if (code == ERR_OK)
+        *ret_text = text;
+    return code;
 }
 
 /* ---- several reads at once ---- */

@@ -42,6 +42,11 @@ enum err_code session_connect(struct session *session, const struct kubeconfig *
 enum err_code session_request(struct session *session, struct kube_client *client, struct kube_request *request,
                               json_t **ret_object, struct err *reterr) MUST_USE;
 
+/** Sends one request whose answer is no JSON (`is_text` is set), and waits for it.
+ *  @param[out] ret_text  new (mem_free()), ended by a NUL behind its bytes. @return any code. */
+enum err_code session_request_text(struct session *session, struct kube_client *client, struct kube_request *request,
+                                   char **ret_text, size_t *ret_bytes, struct err *reterr) MUST_USE;
+
 /** One of several reads that are under way at the same time. */
 struct session_read {
     /* -- set before session_read_all(); zero-initialise first; borrowed -- */

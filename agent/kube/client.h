@@ -75,13 +75,16 @@ struct kube_request {
     size_t body_bytes;
     uint32_t timeout_ms;    /* 0: 30 s */
     const char *user_agent; /* instead of the client's own; NULL: that; copied */
+    bool is_text;           /* the answer is no JSON, as a log is none: it is in `text`, and `object` is NULL */
     /* Asked when the request is about to be sent; when it says no, it is not, and fails with ERR_CANCELLED. NULL: it may. */
     bool (*may_send)(const struct kube_request *request);
     /* `object` is the decoded answer (borrowed; NULL when the body was empty); `failure` is NULL on 2xx. */
     void (*on_done)(struct kube_request *request, json_t *object, const struct kube_failure *failure);
     void *context;
     /* -- result -- */
-    int64_t date_s; /* the server's clock when it answered, seconds since 1970; 0 when it did not say */
+    int64_t date_s;   /* the server's clock when it answered, seconds since 1970; 0 when it did not say */
+    const char *text; /* of a good answer that is_text; valid during on_done */
+    size_t text_bytes;
     /* -- private -- */
     struct kube_client *client;
     struct http_call call;

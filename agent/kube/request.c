@@ -63,6 +63,17 @@ static json_t *parse(const struct http_call *call, struct err *error)
     return object;
 }
 
+/* @return new: the text that the request tells of; NULL with the error set. */
+static char *take_text(struct kube_request *request, struct err *error)
+{
+    request->text_bytes = request->call.body.length;
+    char *text = strbuf_take(&request->call.body);
+    request->text = text;
+    if (text == NULL)
+        (void)err_set(error, ERR_NOMEM, "out of memory");
+    return text;
+}
+
 static void finish_failed(struct kube_request *request, const struct err *error)
 {
     struct kube_failure failure;
@@ -85,13 +96,15 @@ static void on_answer(struct http_call *call, const struct err *error)
         error = &own;
     }
     bool good = error == NULL && call->status >= 200 && call->status < 300;
-    json_t *object = good ? parse(call, &own) : NULL;
+    char *text = good && request->is_text ? take_text(request, &own) : NULL;
+    json_t *object = good && !request->is_text ? parse(call, &own) : NULL;
     request->date_s = error == NULL ? call->date_s : 0;
     if (good && own.code == ERR_OK)
         finish(request, object, NULL);
     else
         finish_failed(request, good ? &own : error);
     json_decref(object);
+    mem_free(text);
 }
 
 static bool may_send(const struct http_call *call)
@@ -139,7 +152,7 @@ enum err_code kube_start(struct kube_client *client, struct kube_request *reques
         request->call.path = request->copied_path;
         request->call.request_body = request->copied_body;
         request->call.request_body_bytes = request->body_bytes;
-        request->call.headers[0] = "Accept: application/json";
+        request->call.headers[0] = request->is_text ? "Accept: */*" : "Accept: application/json";
         unsigned headers = 1;
         if (request->body_bytes > 0)
             request->call.headers[headers++] = request->content_line;

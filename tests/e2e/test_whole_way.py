@@ -3,11 +3,13 @@
 The laboratory stands for what is there before: Linkerd's settings in both clusters, Edge Stack and the quote service in the target. It plays the parts that
 need nodes, too: it runs the agent where the Deployment wants one, and gives the gateway the health route when its Mapping is there.
 """
+import base64
 import contextlib
 import json
 import os
 import re
 import subprocess
+import tarfile
 import urllib.request
 
 import pytest
@@ -30,7 +32,7 @@ EDGE_STACK = GENERATIONS["emissary-4"]
 
 @pytest.fixture
 def svcmirror(source, east, tmp_path):
-    """Runs a command with one kubeconfig of two contexts, "west" (the source) and "east". `code` is what it must end with."""
+    """Runs a command with one kubeconfig of two contexts, "west" (the source) and "east"."""
     config = {"apiVersion": "v1", "kind": "Config", "current-context": "west", "contexts": [], "clusters": [], "users": []}
     for name, cluster in (("west", source), ("east", east)):
         with open(cluster.admin_kubeconfig, encoding="ascii") as file:
@@ -42,8 +44,8 @@ def svcmirror(source, east, tmp_path):
     path.write_text(json.dumps(config))
     environment = {**os.environ, "KUBECONFIG": str(path), "ASAN_OPTIONS": "detect_leaks=1:exitcode=66", "UBSAN_OPTIONS": "halt_on_error=1:exitcode=67"}
 
-    def run(*argv, meanwhile=lambda: None):
-        """`meanwhile` does what the command waits for."""
+    def run(*argv, meanwhile=lambda: None, code=0):
+        """`meanwhile` does what the command waits for. `code` is what it must end with."""
         with subprocess.Popen([default_binary(), *argv], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
                               env=environment) as process:
             try:
@@ -52,7 +54,7 @@ def svcmirror(source, east, tmp_path):
             finally:
                 process.kill()
         print(f"$ svcmirror {' '.join(argv)}\n{out}{err}=> {process.returncode}\n")
-        assert process.returncode == 0, f"{argv}: {process.returncode}: {out}{err}"
+        assert process.returncode == code, f"{argv}: {process.returncode}: {out}{err}"
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
     return run
 
@@ -127,7 +129,7 @@ class Node:
     """Runs what the agent's Deployment wants to run, with the account and the flags that stand there."""
 
     def __init__(self, source, start):
-        self.source, self.start, self.agent = source, start, None
+        self.source, self.start, self.agent, self.token = source, start, None, None
         self.network = Network(78)
 
     def run(self):
@@ -138,7 +140,8 @@ class Node:
         [container] = template["spec"]["containers"]
         wait_until(lambda: api.find("serviceaccounts", account, AGENT_NAMESPACE), 20, "its account")
         flags = [arg for arg in container["args"][1:] if not arg.startswith("--namespace")]
-        with_token = write_file(kubeconfig(self.source.server, self.source.pki.read("ca.crt"), {"token": self.source.token(account, AGENT_NAMESPACE)}))
+        self.token = self.source.token(account, AGENT_NAMESPACE)
+        with_token = write_file(kubeconfig(self.source.server, self.source.pki.read("ca.crt"), {"token": self.token}))
         self.agent = self.start(ready=False, kubeconfig=with_token, flags=flags, network=self.network, env={"HOSTNAME": "svcmirror-0"})
         wait_until(lambda: self.agent.get("/live")[0] == 200, 20, "the agent lives")
         self.source.pod("svcmirror-0", AGENT_NAMESPACE, self.network.address(1), template["metadata"]["labels"],
@@ -164,6 +167,32 @@ def refusals(agent):
     return [entry for entry in agent.logs() if "cannot" in entry.get("error", "") and "forbidden" in entry.get("error", "")]
 
 
+def check_bundle(svcmirror, source, east, node, tmp_path):
+    """Everything is in it but the log, which only a node has; and nothing that proves anybody, neither plain nor in base64."""
+    path = tmp_path / "bundle.tar.gz"
+    made = svcmirror("support-bundle", "-f", str(path), "--context", "west", code=1)
+    assert "1 of it could not be had" in made.stderr and "agent/svcmirror-0/agent.log is missing" in made.stderr
+    with tarfile.open(path) as archive:
+        files = {member.name.partition("/")[2]: archive.extractfile(member).read().decode() for member in archive.getmembers()}
+    metrics, links = files["agent/svcmirror-0/metrics.txt"], json.loads(files["agent/svcmirror-0/links.json"])
+    assert "svcmirror_build_info" in metrics or "gateway_alive" in metrics
+    assert [link["clusterName"] for link in links] == ["east"]
+    names = {name: [one["metadata"]["name"] for one in json.loads(text)["items"]] for name, text in files.items()
+             if name.endswith(".json") and "items" in text and isinstance(json.loads(text), dict)}
+    assert "qotm-east" in names["mirrors/services.json"] and names["links.json"] == ["east"] and "service-mirror-write-east" in names["agent/leases.json"]
+    assert "cluster-credentials-east" in names["secrets.json"] and names["targets/east/gateways.json"] == ["emissary-ingress"]
+    assert "agent/events.json" in names and names["agent/deployments.json"] == ["svcmirror"] and json.loads(files["check.json"])["success"]
+    secrets = [value for cluster in (source, east) for secret in cluster.api.list("secrets") for key, value in (secret.get("data") or {}).items()
+               if key in ("token", "kubeconfig")]
+    plain = [base64.b64decode(value).decode() for value in secrets] + [node.token] + [
+        cluster.pki.read(name) for cluster in (source, east) for name in ("admin.key", "apiserver.key", "admin.crt")]
+    pieces = {line for text in plain for line in text.replace("token:", "\n").split() if len(line) > 40} - set(source.pki.read("ca.crt").split())
+    pieces |= {base64.b64encode(text.encode()).decode()[:60] for text in plain} | {value[:60] for value in secrets}
+    assert len(pieces) > 20
+    found = [(name, piece) for name, text in files.items() for piece in pieces if piece in text]
+    assert found == []
+
+
 @contextlib.contextmanager
 def cleared(source, east):
     """For the tests that follow: what is still there when this one fails on its way."""
@@ -179,7 +208,7 @@ def cleared(source, east):
 
 
 @pytest.mark.usefixtures("edge_stack")
-def test_from_two_clusters_to_a_quote_and_back(source, east, agent, svcmirror):
+def test_from_two_clusters_to_a_quote_and_back(source, east, agent, svcmirror, tmp_path):
     before = {"west": everything(source), "east": everything(east)}
     node = Node(source, agent)
     with cleared(source, east):
@@ -204,6 +233,7 @@ def test_from_two_clusters_to_a_quote_and_back(source, east, agent, svcmirror):
         assert "\u00d7" not in checked.stdout and "\u203c" not in checked.stdout, checked.stdout
         assert wait_until(lambda: quote(source), 10, "a quote through the mirror")["server"] == "qotm"
         assert refusals(node.agent) == []
+        check_bundle(svcmirror, source, east, node, tmp_path)
 
         assert svcmirror("unexport", "qotm", "-n", "default", "--context", "east").stdout == "service/qotm unexported\n"
         wait_until(lambda: source.api.find("services", "qotm-east", "default") is None, 10, "the mirror is gone")
