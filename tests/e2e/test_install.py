@@ -59,9 +59,9 @@ def test_applied_twice_changes_nothing_and_goes_without_a_trace(clean):
 
 def test_one_agent_serves_a_cluster(clean):
     svcmirror(clean, "install", "--apply")
-    refused = svcmirror(clean, "install", "--apply", "-n", "elsewhere", status=1)
+    refused = svcmirror(clean, "install", "--apply", "-n", "second-agent", status=1)
     assert f"namespace {AGENT_NAMESPACE} of cluster" in refused.stderr and refused.stdout == ""
-    assert clean.api.find("namespaces", "elsewhere") is None
+    assert clean.api.find("namespaces", "second-agent") is None
 
 
 def test_what_kubectl_made_is_taken_over_when_asked(clean):
