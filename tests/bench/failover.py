@@ -8,16 +8,18 @@ from cluster.wait import wait_until
 VERDICT_TO = {False: "gateway_dead", True: "gateway_alive"}
 
 
+def flips(agent):
+    """How many changes of verdict all endpoints have followed."""
+    return sum(v for k, v in agent.metrics().items() if k.startswith("svcmirror_flip_duration_seconds_count"))
+
+
 def flip(stage, agent, alive):
     """The gateway ends or begins to answer. Returns the agent's updates that followed the verdict, and the seconds from it to the answer of the last."""
-    count = sum(stage.mirrored(agent).values())
+    done = flips(agent)
     (stage.target.gateway.start if alive else stage.target.gateway.stop)()
-    wait_until(lambda: [g["alive"] for g in agent.gateways()] == [alive], 60, "the verdict is there", 0.02)
+    wait_until(lambda: [g["alive"] for g in agent.gateways()] == [alive], 60, "the verdict is there", 0.05)
     verdict = seconds_of(agent.logs(VERDICT_TO[alive])[-1]["ts"])
-
-    def all_follow():
-        return len([w for w in stage.mirror_writes(verdict - 0.001) if w["objectRef"]["resource"] == "endpointslices"]) >= count
-    wait_until(all_follow, 120, "all endpoints follow", 0.5)
+    wait_until(lambda: flips(agent) > done, 120, "all endpoints follow", 0.5)
     writes = [w for w in stage.mirror_writes(verdict - 0.001) if w["objectRef"]["resource"] == "endpointslices"]
     return writes, max(seconds_of(w["stageTimestamp"]) for w in writes) - verdict
 

@@ -93,7 +93,8 @@ class Cluster:
                           "--service-account-key-file", pki.sa_pub, "--service-account-signing-key-file", pki.sa_key,
                           "--service-cluster-ip-range", self.service_cidr, "--authorization-mode", "RBAC", "--allow-privileged=true",
                           "--disable-admission-plugins", "ServiceAccount", "--audit-policy-file", os.path.join(self.folder, "audit.yaml"),
-                          "--audit-log-path", self.audit_path, "--audit-log-mode", "blocking", "--profiling=false")
+                          "--audit-log-path", self.audit_path, "--audit-log-maxsize", "2000", "--audit-log-mode", "blocking",
+                          "--profiling=false")
         self.kube_apiserver.start()
 
     def restart_apiserver(self, while_down=None, serves_slices=True, **flags):
