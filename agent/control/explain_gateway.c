@@ -9,6 +9,8 @@
 
 /* ---- where it is, and what it answers ---- */
 
+static bool can_be_used(const struct gateway_info *info) { return info->exists && info->problem[0] == '\0'; }
+
 static void explain_addresses(struct facts *facts, const struct gateway_info *info)
 {
     for (uint32_t i = 0; i < info->address_count; i++) {
@@ -88,8 +90,7 @@ void explain_gateway_facts(struct facts *facts, const struct world_gateway *gate
                   info.namespace, info.name);
         return;
     }
-    bool usable = info.exists && info.problem[0] == '\0';
-    if (!usable) {
+    if (!can_be_used(&info)) {
         facts_add(facts, FACT_BAD, "gateway", "%s", info.problem);
         return;
     }
@@ -103,8 +104,6 @@ void explain_gateway_facts(struct facts *facts, const struct world_gateway *gate
 }
 
 /* ---- what comes of it ---- */
-
-static bool can_be_used(const struct gateway_info *info) { return info->exists && info->problem[0] == '\0'; }
 
 static const char *verdict_of(const struct world_gateway *gateway, const struct gateway_info *info)
 {
