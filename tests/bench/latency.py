@@ -3,7 +3,7 @@ import statistics
 import time
 
 from figures import Figure
-from stage import EXPORTED, say, seconds_of
+from stage import say, seconds_of
 from cluster.wait import wait_until
 
 
@@ -12,8 +12,8 @@ def percentile(values, percent):
 
 
 def shares(stage, names):
-    """{name: seconds}: from the target's answer to the creation of the last of Service and slice, to the source's receipt of the mirror's Service, and from its answer to
-    the receipt of the mirror's slice. It holds what the API server takes to tell its watchers."""
+    """{name: seconds}: from the target's answer to the creation of the Service to the source's receipt of the mirror's Service, and from its answer to the receipt of the
+    mirror's slice. It holds what the API server takes to tell its watchers."""
     created, mirror = {}, {}
     for write in stage.target.writes("load"):
         name = write["objectRef"].get("name") or (write.get("requestObject") or {}).get("metadata", {}).get("name", "")
@@ -26,25 +26,16 @@ def shares(stage, names):
     return {name: mirror[name, "services"][0] - created[name] + mirror[name, "endpointslices"][0] - mirror[name, "services"][1] for name in names}
 
 
-def exports(stage, agent, first, count, rate, key, what):
+def exports(stage, first, count, rate, key, what):
     """Exports services one after another, `rate` a second, in the namespace `fast`."""
-    target, names = stage.target, [f"fast{n}" for n in range(first, first + count)]
-    before = sum(stage.mirrored(agent).values())
-    stage.load(target, [{"method": "POST", "path": target.api.path("services", "fast"), "body": {
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "fast", "labels": EXPORTED},
-        "spec": {"ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 5000}]}},
-        "then": {"method": "POST", "path": target.api.path("endpointslices", "fast"), "body": {
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-            "metadata": {"name": name + "-a", "namespace": "fast", "labels": {"kubernetes.io/service-name": name},
-                         "ownerReferences": [{"apiVersion": "v1", "kind": "Service", "name": name, "uid": "@UID@"}]},
-            "endpoints": [{"addresses": ["10.201.1.10"], "conditions": {"ready": True}}], "ports": [{"name": "http", "port": 5000, "protocol": "TCP"}]}}}
-        for name in names], 4, rate=rate)
+    names = [f"fast{n}" for n in range(first, first + count)]
+    stage.load(stage.target, stage.exports(names, "fast"), 4, rate=rate)
 
     def done():
         ready = {w["requestObject"]["metadata"]["name"].split("-")[0] for w in stage.source.writes("svcmirror")
                  if w["objectRef"].get("namespace") == "fast" and w["objectRef"]["resource"] == "endpointslices" and w["responseStatus"]["code"] < 300}
         return set(names) <= ready
-    wait_until(done, 300, f"{count} more than {before} are mirrored", 1)
+    wait_until(done, 300, f"{count} more are mirrored", 1)
     found = [1000 * seconds for seconds in shares(stage, names).values()]
     say(f"{what}: p50 {percentile(found, 50):.1f} ms, p99 {percentile(found, 99):.1f} ms")
     return [Figure(key + "_p50", f"export to ready mirror, the agent's share, {what}, p50", "ms", [percentile(found, 50)]),
@@ -66,14 +57,14 @@ def measure(stage, count, many):
     stage.namespaces.append("fast")
     agent = begin(stage)
     time.sleep(2)
-    figures = exports(stage, agent, 0, count, 20, "export_at_rest", "at rest")
+    figures = exports(stage, 0, count, 20, "export_at_rest", "at rest")
     stage.link("other", selector={"matchLabels": {"mirror.linkerd.io/exported": "others"}})
     wait_until(lambda: stage.mirrored(agent).get("other", 0) > 0, 30, "the other link's sync has begun", 0.05)
-    figures += exports(stage, agent, count, count, 20, "export_in_sync", f"in a first sync of {many:,} of another link")
+    figures += exports(stage, count, count, 20, "export_in_sync", f"in a first sync of {many:,} of another link")
     within = stage.mirrored(agent)["other"]
     stage.await_mirrored(agent, many + 2 * count)
     time.sleep(2)
-    figures += exports(stage, agent, 2 * count, count, 20, "export_with_many", f"with {many:,} mirrors")
+    figures += exports(stage, 2 * count, count, 20, "export_with_many", f"with {many:,} mirrors")
     figures[2].note = f"{within:,.0f} of the other link were there at its end"
     stage.withdraw("others")
     stage.withdraw("fast")

@@ -15,7 +15,6 @@ from cluster.wait import wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXPORTED = {"mirror.linkerd.io/exported": "true"}
-GATEWAY_HOST = 2
 
 
 def say(text):
@@ -34,7 +33,6 @@ class Stage:
         self.folder, self.source_network = folder, Network(0)
         self.target, self.source, self.agents, self.sources = Target("east", Network(1), folder), None, [], 0
         self.namespaces = []
-        self.cpu_seconds = {}
 
     def start(self):
         with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as file:
@@ -76,17 +74,20 @@ class Stage:
         self.target.ensure_namespace(namespace)
         if namespace not in self.namespaces:
             self.namespaces.append(namespace)
+        self.load(self.target, self.exports([f"web{n}" for n in range(first, first + count)], namespace, labels), 16)
+
+    def exports(self, names, namespace, labels=None):
+        """The requests that make such services."""
         labels, api = EXPORTED if labels is None else labels, self.target.api
-        requests = [{"method": "POST", "path": api.path("services", namespace), "body": {
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": f"web{n}", "namespace": namespace, "labels": labels},
+        return [{"method": "POST", "path": api.path("services", namespace), "body": {
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace, "labels": labels},
             "spec": {"ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 5000}]}},
             "then": {"method": "POST", "path": api.path("endpointslices", namespace), "body": {
                 "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-                "metadata": {"name": f"web{n}-a", "namespace": namespace, "labels": {"kubernetes.io/service-name": f"web{n}"},
-                             "ownerReferences": [{"apiVersion": "v1", "kind": "Service", "name": f"web{n}", "uid": "@UID@"}]},
+                "metadata": {"name": f"{name}-a", "namespace": namespace, "labels": {"kubernetes.io/service-name": name},
+                             "ownerReferences": [{"apiVersion": "v1", "kind": "Service", "name": name, "uid": "@UID@"}]},
                 "endpoints": [{"addresses": ["10.201.1.10"], "conditions": {"ready": True}}],
-                "ports": [{"name": "http", "port": 5000, "protocol": "TCP"}]}}} for n in range(first, first + count)]
-        self.load(self.target, requests, 16)
+                "ports": [{"name": "http", "port": 5000, "protocol": "TCP"}]}}} for name in names]
 
     def withdraw(self, namespace):
         """All services of a namespace go; their slices follow by the garbage collector."""

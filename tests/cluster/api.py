@@ -128,6 +128,18 @@ def kubeconfig(server, ca_pem, user):
     })
 
 
+def joined_kubeconfig(**clusters):
+    """The admin kubeconfigs of several clusters in one, a context each by the name it is given; the first is the current one."""
+    config = {"apiVersion": "v1", "kind": "Config", "current-context": next(iter(clusters)), "contexts": [], "clusters": [], "users": []}
+    for name, cluster in clusters.items():
+        with open(cluster.admin_kubeconfig, encoding="ascii") as file:
+            own = json.load(file)
+        config["contexts"].append({"name": name, "context": {"cluster": name, "user": name}})
+        config["clusters"].append({"name": name, "cluster": own["clusters"][0]["cluster"]})
+        config["users"].append({"name": name, "user": own["users"][0]["user"]})
+    return json.dumps(config)
+
+
 def write_file(text, suffix=""):
     file = tempfile.NamedTemporaryFile("w", suffix=suffix, delete=False)
     with file:

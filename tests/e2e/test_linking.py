@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from cluster.agent import default_binary
+from cluster.api import joined_kubeconfig
 from cluster.target import AGENT_NAMESPACE
 from cluster.wait import wait_until
 
@@ -20,15 +21,8 @@ ACCOUNT = [("serviceaccounts", "svcmirror-remote"), ("secrets", "svcmirror-remot
 @pytest.fixture
 def run(source, east, tmp_path):
     """Runs a command with one kubeconfig of two contexts, "west" (the source) and "east". `code` is what it must end with."""
-    config = {"apiVersion": "v1", "kind": "Config", "current-context": "west", "contexts": [], "clusters": [], "users": []}
-    for name, cluster in (("west", source), ("east", east)):
-        with open(cluster.admin_kubeconfig, encoding="ascii") as file:
-            own = json.load(file)
-        config["contexts"].append({"name": name, "context": {"cluster": name, "user": name}})
-        config["clusters"].append({"name": name, "cluster": own["clusters"][0]["cluster"]})
-        config["users"].append({"name": name, "user": own["users"][0]["user"]})
     path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(config))
+    path.write_text(joined_kubeconfig(west=source, east=east))
 
     def run(*argv, code=0, input=None):
         result = subprocess.run([default_binary(), *argv], text=True, capture_output=True, timeout=90, check=False, input=input,

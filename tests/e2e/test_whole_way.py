@@ -15,7 +15,7 @@ import urllib.request
 import pytest
 import yaml
 from cluster.agent import default_binary
-from cluster.api import kubeconfig, write_file
+from cluster.api import joined_kubeconfig, kubeconfig, write_file
 from cluster.netlab import Network
 from cluster.target import AGENT_NAMESPACE
 from cluster.wait import wait_until
@@ -33,15 +33,8 @@ EDGE_STACK = GENERATIONS["emissary-4"]
 @pytest.fixture
 def svcmirror(source, east, tmp_path):
     """Runs a command with one kubeconfig of two contexts, "west" (the source) and "east"."""
-    config = {"apiVersion": "v1", "kind": "Config", "current-context": "west", "contexts": [], "clusters": [], "users": []}
-    for name, cluster in (("west", source), ("east", east)):
-        with open(cluster.admin_kubeconfig, encoding="ascii") as file:
-            own = json.load(file)
-        config["contexts"].append({"name": name, "context": {"cluster": name, "user": name}})
-        config["clusters"].append({"name": name, "cluster": own["clusters"][0]["cluster"]})
-        config["users"].append({"name": name, "user": own["users"][0]["user"]})
     path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(config))
+    path.write_text(joined_kubeconfig(west=source, east=east))
     environment = {**os.environ, "KUBECONFIG": str(path), "ASAN_OPTIONS": "detect_leaks=1:exitcode=66", "UBSAN_OPTIONS": "halt_on_error=1:exitcode=67"}
 
     def run(*argv, meanwhile=lambda: None, code=0):
