@@ -5,6 +5,9 @@
 /* Deeper than any Kubernetes object; jansson has a bound of its own (2048), which this stays under. */
 enum { MAX_DEPTH = 512 };
 
+/* What metadata.managedFields tell of each manager's fields: half of an object's text, and of no use here. */
+static const char LEFT_OUT[] = "fieldsV1";
+
 /* The bytes being fed: [at, end) is unseen; [kept, at) is seen and belongs to the current buffer, but is not copied yet, so that
  * copying happens once a run and not once a byte. */
 struct feed {
@@ -83,10 +86,16 @@ static enum err_code open_bracket(struct json_split *split, struct feed *feed, s
         return err_set(reterr, ERR_PROTOCOL, "an item of the list is not an object");
     if (split->depth == MAX_DEPTH)
         return err_set(reterr, ERR_LIMIT, "JSON is nested deeper than %d", MAX_DEPTH);
+    bool leave_out = c == '{' && split->leave_out && split->left_out_at == 0;
     feed->at++;
     split->any = true;
     split->depth++;
     split->expect_key = c == '{';
+    split->leave_out = false;
+    if (leave_out) {
+        TRY(flush(split, feed, reterr)); /* the brace stays */
+        split->left_out_at = split->depth;
+    }
     if (split->mode == JSON_SPLIT_LIST && split->depth == 2 && c == '[' && split->items_key) {
         TRY(flush(split, feed, reterr)); /* the bracket still belongs to the surroundings */
         split->in_items = true;
@@ -105,9 +114,14 @@ static enum err_code close_bracket(struct json_split *split, struct feed *feed, 
             return err_set(reterr, ERR_PROTOCOL, "not JSON: '%c' ends the items", c);
         split->in_items = false; /* this bracket belongs to the surroundings again */
     }
+    if (split->left_out_at == split->depth) {
+        split->left_out_at = 0;
+        feed->kept = feed->at; /* and so does the brace that ends it */
+    }
     feed->at++;
     split->depth--;
     split->expect_key = false;
+    split->leave_out = false;
     bool is_item = is_between_items(split);
     if (split->depth > 0 && !is_item)
         return ERR_OK;
@@ -130,6 +144,8 @@ static enum err_code open_string(struct json_split *split, struct feed *feed, st
 static void close_string(struct json_split *split)
 {
     split->in_string = false;
+    split->leave_out =
+        split->key_length == sizeof(LEFT_OUT) - 1 && memcmp(split->key, LEFT_OUT, sizeof(LEFT_OUT) - 1) == 0;
     if (split->depth != 1 || !split->expect_key)
         return;
     split->items_key = split->key_length == 5 && memcmp(split->key, "items", 5) == 0;
@@ -138,8 +154,10 @@ static void close_string(struct json_split *split)
 
 static void note_key(struct json_split *split, const char *data, size_t bytes)
 {
-    for (size_t i = 0; i < bytes && split->key_length < sizeof(split->key); i++)
-        split->key[split->key_length++] = data[i];
+    size_t room = sizeof(split->key) - split->key_length;
+    bytes = bytes < room ? bytes : room;
+    memcpy(split->key + split->key_length, data, bytes);
+    split->key_length += (unsigned)bytes;
 }
 
 /* Inside of a string: up to its end, over one escape, or to the end of the data. */
@@ -147,15 +165,14 @@ static void feed_string(struct json_split *split, struct feed *feed)
 {
     if (split->escaped) {
         split->escaped = false;
-        split->key_length = sizeof(split->key); /* nobody writes "items" with an escape */
+        split->key_length = sizeof(split->key); /* nobody writes these keys with an escape */
         feed->at++;
         return;
     }
     const char *start = feed->at;
     while (feed->at < feed->end && *feed->at != '"' && *feed->at != '\\')
         feed->at++;
-    if (split->depth == 1 && split->expect_key)
-        note_key(split, start, (size_t)(feed->at - start));
+    note_key(split, start, (size_t)(feed->at - start));
     if (feed->at == feed->end)
         return;
     if (*feed->at++ == '"')
@@ -173,6 +190,7 @@ static enum err_code feed_comma(struct json_split *split, struct feed *feed, str
     if (split->depth == 0)
         return err_set(reterr, ERR_PROTOCOL, "not JSON: ',' where a value should be");
     feed->at++;
+    split->leave_out = false;
     if (split->depth == 1) {
         split->expect_key = true;
         split->items_key = false;
@@ -227,6 +245,8 @@ enum err_code json_split_feed(struct json_split *split, const char *data, size_t
         if (outside && (split->depth == 0 || is_between_items(split)))
             feed.kept = feed.at; /* what separates values and items belongs to nobody */
     }
+    if (split->left_out_at > 0)
+        return ERR_OK;
     return flush(split, &feed, reterr);
 }
 

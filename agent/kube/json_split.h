@@ -1,6 +1,7 @@
 /* Cuts a stream of JSON text into the pieces that are worth decoding by themselves, without decoding it: each top-level value of a watch
  * stream, or each element of the top-level "items" array of a list. So a list of 10,000 objects is decoded object by object, never held
- * twice and never stalls the loop. Bounded: a piece over `limit_bytes` is ERR_LIMIT. */
+ * twice and never stalls the loop. What `fieldsV1` objects hold, those of metadata.managedFields, is left out: they are half of the text,
+ * nobody here reads them, and decoding is what a list costs. Bounded: a piece over `limit_bytes` is ERR_LIMIT. */
 #pragma once
 
 #include <stdbool.h>
@@ -35,8 +36,10 @@ struct json_split {
     bool items_key;  /* the last key at depth 1 was "items" */
     bool in_items;   /* between the brackets of the top-level items array */
     bool any;        /* bytes of a value were seen since the last complete one */
+    bool leave_out;  /* the last string was "fieldsV1": if it is a key, what comes now is left out */
+    int left_out_at; /* the depth inside the braces of what is being left out; 0: nothing is */
     unsigned key_length;
-    char key[8]; /* the beginning of the current key */
+    char key[12]; /* the beginning of the current string */
 };
 
 void json_split_init(struct json_split *split, enum json_split_mode mode, size_t limit_bytes, json_split_fn fn,

@@ -77,6 +77,14 @@ static void cuts_where_values_end(void **state)
         {JSON_SPLIT_LIST, "{\"itemsX\":[{\"no\":1}],\"item\":[{}]}", "|{\"itemsX\":[{\"no\":1}],\"item\":[{}]}|"},
         {JSON_SPLIT_LIST, "{\"items\":{\"no\":[{}]},\"z\":[{}]}", "|{\"items\":{\"no\":[{}]},\"z\":[{}]}|"},
         {JSON_SPLIT_LIST, "{\"it\\u0065ms\":[{\"no\":1}]}", "|{\"it\\u0065ms\":[{\"no\":1}]}|"},
+        /* What managers' fields are is left out, wherever it stands; only of an object with this very key. */
+        {JSON_SPLIT_VALUES, "{\"fieldsV1\":{\"f:a\":{\".\":{},\"}\":[1]}},\"b\":1}{\"c\":{\"fieldsV1\" : { } }}",
+         "|{\"fieldsV1\":{},\"b\":1}||{\"c\":{\"fieldsV1\" : {} }}|"},
+        {JSON_SPLIT_VALUES, "{\"fieldsV1\":[{\"a\":1}],\"b\":\"fieldsV1\",\"c\":{\"d\":1},\"fieldsV12\":{\"e\":1}}",
+         "|{\"fieldsV1\":[{\"a\":1}],\"b\":\"fieldsV1\",\"c\":{\"d\":1},\"fieldsV12\":{\"e\":1}}|"},
+        {JSON_SPLIT_LIST,
+         "{\"fieldsV1\":{\"a\":[{}]},\"items\":[{\"m\":[{\"fieldsV1\":{\"fieldsV1\":{\"a\":\"{\"}}}]},{}]}",
+         "<{\"fieldsV1\":{},\"items\":[]}>{\"m\":[{\"fieldsV1\":{}}]};{};|{\"fieldsV1\":{},\"items\":[]}|"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         /* Every way of cutting the stream gives the same pieces. */
