@@ -23,14 +23,17 @@ struct write_pace {
 struct write_limit {
     double level;
     bool fixed;
-    uint64_t lowered_ms;  /* when it was last halved */
-    uint32_t since_dip;   /* answers at the level since the last dip */
-    uint32_t dip_answers; /* of the dip under way, still to come; 0: none is */
+    unsigned serial_class;
+    uint32_t serial_answers; /* so many more until none of the last was of that class */
+    uint64_t lowered_ms;     /* when it was last halved */
+    uint32_t since_dip;      /* answers at the level since the last dip */
+    uint32_t dip_answers;    /* of the dip under way, still to come; 0: none is */
     struct write_pace paces[WRITE_LIMIT_CLASSES];
 };
 
-/** @param fixed  0: finds its own level; else it is this, at most WRITE_LIMIT_MAX. */
-void write_limit_init(struct write_limit *limit, uint32_t fixed);
+/** @param fixed         0: finds its own level; else it is this, at most WRITE_LIMIT_MAX.
+ *  @param serial_class  what the server does one after another, so that fewer of it may queue; WRITE_LIMIT_CLASSES: nothing. */
+void write_limit_init(struct write_limit *limit, uint32_t fixed, unsigned serial_class);
 /** @return from WRITE_LIMIT_MIN to WRITE_LIMIT_MAX, or what was fixed. */
 uint32_t write_limit_get(const struct write_limit *limit);
 /** A write was answered, well or not.

@@ -31,6 +31,7 @@ enum {
     UNDONE_TOLD = 3,         /* an update that was undone so often is told to people */
 };
 
+enum { CREATION_OF_A_SERVICE = WRITE_CREATE * WRITE_KINDS + WRITE_SERVICE }; /* as a class of writes */
 _Static_assert((WRITE_DELETE + 1) * WRITE_KINDS == WRITE_LIMIT_CLASSES, "each verb and kind has a pace of its own");
 
 enum work_state {
@@ -742,7 +743,7 @@ enum err_code writer_new(struct control *control, struct writer **ret_writer)
     if (writer == NULL)
         return ERR_NOMEM;
     writer->control = control;
-    write_limit_init(&writer->limit, control->config.max_in_flight);
+    write_limit_init(&writer->limit, control->config.max_in_flight, CREATION_OF_A_SERVICE);
     arena_init(&writer->arena, PLAN_BYTES);
     strbuf_init(&writer->body, PLAN_BYTES);
     writer->namespaces = namespaces_new();

@@ -81,7 +81,7 @@ static double rate_at(const struct model *model, uint32_t fixed)
 {
     struct run run = {.model = *model, .seed = 1};
     struct write_limit limit;
-    write_limit_init(&limit, fixed);
+    write_limit_init(&limit, fixed, WRITE_LIMIT_CLASSES);
     return saturate(&run, &limit, 4000);
 }
 
@@ -90,14 +90,19 @@ static void it_finds_the_level_of_each_server(void **state)
     (void)state;
     static const struct {
         struct model model;
+        bool serial;
         uint32_t at_most; /* the level in the end */
     } cases[] = {
-        {{.workers = 1, .service_us = 4500, .network_us = 200}, 10},
-        {{.workers = 1, .service_us = 4500, .network_us = 200, .crowd = 2, .crowding = 0.1}, 10},
-        {{.workers = 2, .service_us = 1000, .network_us = 200}, 12},
-        {{.workers = 8, .service_us = 4000, .network_us = 1000}, 24},
-        {{.workers = 16, .service_us = 5000, .network_us = 20000}, MAX},
-        {{.workers = 32, .service_us = 1000, .network_us = 100000}, MAX},
+        {{.workers = 1, .service_us = 4500, .network_us = 200}, true, 10},
+        {{.workers = 1, .service_us = 4500, .network_us = 200, .crowd = 2, .crowding = 0.1}, true, 10},
+        {{.workers = 2, .service_us = 1000, .network_us = 200}, true, 12},
+        {{.workers = 8, .service_us = 4000, .network_us = 1000}, true, 24},
+        {{.workers = 16, .service_us = 5000, .network_us = 20000}, true, MAX},
+        {{.workers = 32, .service_us = 1000, .network_us = 100000}, true, MAX},
+        {{.workers = 1, .service_us = 4500, .network_us = 200}, false, 20},
+        {{.workers = 2, .service_us = 1000, .network_us = 200, .crowd = 20, .crowding = 0.1}, false, 24},
+        {{.workers = 8, .service_us = 4000, .network_us = 1000}, false, 32},
+        {{.workers = 32, .service_us = 1000, .network_us = 100000}, false, MAX},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct run run = {.model = cases[i].model, .seed = 7};
@@ -105,11 +110,26 @@ static void it_finds_the_level_of_each_server(void **state)
         double best = 0;
         for (uint32_t fixed = 1; fixed <= MAX; fixed *= 2)
             best = rate_at(&cases[i].model, fixed) > best ? rate_at(&cases[i].model, fixed) : best;
-        write_limit_init(&limit, 0);
+        write_limit_init(&limit, 0, cases[i].serial ? 0 : WRITE_LIMIT_CLASSES);
         double found = saturate(&run, &limit, 4000);
         assert_true(found > 0.8 * best);
         assert_true(limit.level <= cases[i].at_most); /* also when it is just dipping */
     }
+}
+
+/* 64 answers after the last serial one its bounds no longer hold. */
+static void other_writes_may_queue_longer(void **state)
+{
+    (void)state;
+    struct run run = {.model = {.workers = 2, .service_us = 1000, .network_us = 200}, .seed = 5};
+    struct write_limit limit;
+    write_limit_init(&limit, 0, 0);
+    (void)saturate(&run, &limit, 2000);
+    double serial = limit.level;
+    assert_true(serial <= 8);
+    limit.serial_class = 1; /* what class 0 is now is of another kind */
+    (void)saturate(&run, &limit, 2000);
+    assert_true(limit.level > serial + 4);
 }
 
 static void it_follows_a_server_that_changes(void **state)
@@ -117,7 +137,7 @@ static void it_follows_a_server_that_changes(void **state)
     (void)state;
     struct run run = {.model = {.workers = 8, .service_us = 1000, .network_us = 10000}, .seed = 3};
     struct write_limit limit;
-    write_limit_init(&limit, 0);
+    write_limit_init(&limit, 0, WRITE_LIMIT_CLASSES);
     (void)saturate(&run, &limit, 3000);
     uint32_t before = write_limit_get(&limit);
     assert_true(before > WRITE_LIMIT_FIRST);
@@ -131,7 +151,7 @@ static void an_overloaded_server_gets_half(void **state)
 {
     (void)state;
     struct write_limit limit;
-    write_limit_init(&limit, 0);
+    write_limit_init(&limit, 0, WRITE_LIMIT_CLASSES);
     write_limit_lower(&limit, 1000);
     write_limit_lower(&limit, 1050); /* the same overload */
     assert_int_equal(write_limit_get(&limit), WRITE_LIMIT_FIRST / 2);
@@ -144,14 +164,14 @@ static void what_is_fixed_stays(void **state)
 {
     (void)state;
     struct write_limit limit;
-    write_limit_init(&limit, 3);
+    write_limit_init(&limit, 3, WRITE_LIMIT_CLASSES);
     for (unsigned i = 0; i < 1000; i++)
         write_limit_note(&limit, 0, i % 2 == 0 ? 1000 : 900000, 3);
     write_limit_lower(&limit, 1000);
     assert_int_equal(write_limit_get(&limit), 3);
-    write_limit_init(&limit, 1000);
+    write_limit_init(&limit, 1000, WRITE_LIMIT_CLASSES);
     assert_int_equal(write_limit_get(&limit), WRITE_LIMIT_MAX);
-    write_limit_init(&limit, 1);
+    write_limit_init(&limit, 1, WRITE_LIMIT_CLASSES);
     assert_int_equal(write_limit_get(&limit), 1);
 }
 
@@ -160,7 +180,7 @@ static void it_learns_only_at_its_level(void **state)
 {
     (void)state;
     struct write_limit limit;
-    write_limit_init(&limit, 0);
+    write_limit_init(&limit, 0, WRITE_LIMIT_CLASSES);
     for (unsigned i = 0; i < 1000; i++)
         write_limit_note(&limit, i % WRITE_LIMIT_CLASSES, 1000 + i * 100, 2);
     assert_int_equal(write_limit_get(&limit), WRITE_LIMIT_FIRST);
@@ -169,8 +189,11 @@ static void it_learns_only_at_its_level(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_finds_the_level_of_each_server), cmocka_unit_test(it_follows_a_server_that_changes),
-        cmocka_unit_test(an_overloaded_server_gets_half),    cmocka_unit_test(what_is_fixed_stays),
+        cmocka_unit_test(it_finds_the_level_of_each_server),
+        cmocka_unit_test(other_writes_may_queue_longer),
+        cmocka_unit_test(it_follows_a_server_that_changes),
+        cmocka_unit_test(an_overloaded_server_gets_half),
+        cmocka_unit_test(what_is_fixed_stays),
         cmocka_unit_test(it_learns_only_at_its_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
