@@ -1,10 +1,12 @@
 """A gateway dies and comes back with very many mirrors: from the verdict to the last endpoint, beside the same updates by the load program."""
 import copy
+import time
 
 from figures import Figure
 from stage import loop_p999_ms, say, seconds_of
 from cluster.wait import wait_until
 
+SETTLE_SECONDS = 10  # the control plane is still busy with a first sync that has just ended, and the floors are taken later
 VERDICT_TO = {False: "gateway_dead", True: "gateway_alive"}
 
 
@@ -50,6 +52,7 @@ def updates(stage, writes, ready, verb="PUT"):
 def measure(stage, agent, trials, parallels):
     """With the agent running and all mirrors ready. The agent is ended for the floors, in which the load program flips the same slices to and fro."""
     down, up, stalls = [], [], []
+    time.sleep(SETTLE_SECONDS)
     for _ in range(trials):
         before = agent.metrics()
         writes, took = flip(stage, agent, False)
