@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "mirror/world_internal.h"
 
+enum { BATCH = 256 }; /* of mirrors of a link that are begun before they are finished */
+
 /* An update that somebody keeps undoing is written again at this pace: from at once to one in five minutes. */
 enum { REWRITE_FIRST_MS = 200, REWRITE_CAP_MS = 300 * 1000, REWRITE_QUIET_MS = 10 * 1000 };
 
@@ -49,36 +51,55 @@ static void lane_remove(struct mirror_lanes *lanes, struct mirror_lane *lane)
     lane->next = lane->previous = NULL;
 }
 
+static bool lane_is_empty(const struct mirror_lane *lane)
+{
+    return lane->fresh.first == NULL && lane->begun.first == NULL;
+}
+
 static void queue_remove(struct mirror *mirror)
 {
     struct mirror_lane *lane = TAKE(mirror->lane);
     if (lane == NULL)
         return;
-    *(mirror->queue_previous != NULL ? &mirror->queue_previous->queue_next : &lane->first) = mirror->queue_next;
-    *(mirror->queue_next != NULL ? &mirror->queue_next->queue_previous : &lane->last) = mirror->queue_previous;
+    struct mirror_queue *queue = mirror->is_begun ? &lane->begun : &lane->fresh;
+    *(mirror->queue_previous != NULL ? &mirror->queue_previous->queue_next : &queue->first) = mirror->queue_next;
+    *(mirror->queue_next != NULL ? &mirror->queue_next->queue_previous : &queue->last) = mirror->queue_previous;
     mirror->queue_next = mirror->queue_previous = NULL;
     mirror->world->queued--;
-    if (lane->first == NULL)
+    lane->begun_count -= mirror->is_begun ? 1 : 0;
+    if (lane_is_empty(lane))
         lane_remove(&mirror->world->waiting[mirror->urgent ? LANE_URGENT : LANE_NORMAL], lane);
 }
 
 static void queue_append(struct mirror *mirror)
 {
     struct mirror_lane *lane = lane_of(mirror);
-    if (lane->first == NULL)
+    struct mirror_queue *queue = mirror->is_begun ? &lane->begun : &lane->fresh;
+    if (lane_is_empty(lane))
         lane_append(&mirror->world->waiting[mirror->urgent ? LANE_URGENT : LANE_NORMAL], lane);
-    mirror->queue_previous = lane->last;
+    mirror->queue_previous = queue->last;
     mirror->queue_next = NULL;
-    *(lane->last != NULL ? &lane->last->queue_next : &lane->first) = mirror;
-    lane->last = mirror;
+    *(queue->last != NULL ? &queue->last->queue_next : &queue->first) = mirror;
+    queue->last = mirror;
     mirror->lane = lane;
     mirror->world->queued++;
+    lane->begun_count += mirror->is_begun ? 1 : 0;
+}
+
+/* Which has its turn; NULL when the lane is empty. */
+static struct mirror *lane_next(struct mirror_lane *lane)
+{
+    if (lane->fresh.first == NULL || lane->begun_count >= BATCH)
+        lane->finishing = true;
+    if (lane->begun.first == NULL)
+        lane->finishing = false;
+    return lane->finishing ? lane->begun.first : lane->fresh.first;
 }
 
 void lanes_clear(struct world_link *link)
 {
     for (unsigned which = 0; which < LANES; which++)
-        for (struct mirror *mirror = link->lanes[which].first; mirror != NULL; mirror = link->lanes[which].first) {
+        for (struct mirror *mirror = NULL; (mirror = lane_next(&link->lanes[which])) != NULL;) {
             queue_remove(mirror);
             queue_append(mirror);
         }
@@ -147,11 +168,11 @@ struct mirror *world_pop(struct world *world)
     struct mirror_lane *lane = lanes->first;
     if (lane == NULL)
         return NULL;
-    struct mirror *mirror = lane->first;
+    struct mirror *mirror = lane_next(lane);
     lane_remove(lanes, lane);
     lane_append(lanes, lane);
     queue_remove(mirror);
-    mirror->marked = mirror->urgent = false;
+    mirror->marked = mirror->urgent = mirror->is_begun = false;
     return mirror;
 }
 
@@ -176,8 +197,10 @@ void world_release(struct mirror *mirror)
         return;
     mirror->held = false;
     mem_free(TAKE(mirror->seen));
-    if (mirror->marked)
+    if (mirror->marked) {
+        mirror->is_begun = true;
         queue_append(mirror);
+    }
     mirror_collect(mirror);
 }
 
