@@ -51,8 +51,8 @@ struct mirror_queue {
  * in a row faster than both kinds mixed, and the first mirrors of very many are ready soon. */
 struct mirror_lane {
     struct mirror_queue fresh, begun;
-    uint32_t begun_count;
     bool finishing;                      /* those begun have their turn */
+    uint32_t left;                       /* of the turn, in mirrors */
     struct mirror_lane *next, *previous; /* among those that are not empty */
 };
 

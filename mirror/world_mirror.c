@@ -5,7 +5,9 @@
 #include "base/mem.h"
 #include "mirror/world_internal.h"
 
-enum { BATCH = 256 }; /* of mirrors of a link that are begun before they are finished */
+/* So many mirrors of a link are begun before they are finished, and so many plans of those that were begun are made before others are: more than
+ * finishing a batch takes, but mirrors that change all the time do not keep new ones waiting for ever. */
+enum { BATCH = 256, FINISHING = 4 * BATCH };
 
 /* An update that somebody keeps undoing is written again at this pace: from at once to one in five minutes. */
 enum { REWRITE_FIRST_MS = 200, REWRITE_CAP_MS = 300 * 1000, REWRITE_QUIET_MS = 10 * 1000 };
@@ -56,17 +58,21 @@ static bool lane_is_empty(const struct mirror_lane *lane)
     return lane->fresh.first == NULL && lane->begun.first == NULL;
 }
 
+static struct mirror_queue *queue_of(struct mirror_lane *lane, bool begun)
+{
+    return begun ? &lane->begun : &lane->fresh;
+}
+
 static void queue_remove(struct mirror *mirror)
 {
     struct mirror_lane *lane = TAKE(mirror->lane);
     if (lane == NULL)
         return;
-    struct mirror_queue *queue = mirror->is_begun ? &lane->begun : &lane->fresh;
+    struct mirror_queue *queue = queue_of(lane, mirror->is_begun);
     *(mirror->queue_previous != NULL ? &mirror->queue_previous->queue_next : &queue->first) = mirror->queue_next;
     *(mirror->queue_next != NULL ? &mirror->queue_next->queue_previous : &queue->last) = mirror->queue_previous;
     mirror->queue_next = mirror->queue_previous = NULL;
     mirror->world->queued--;
-    lane->begun_count -= mirror->is_begun ? 1 : 0;
     if (lane_is_empty(lane))
         lane_remove(&mirror->world->waiting[mirror->urgent ? LANE_URGENT : LANE_NORMAL], lane);
 }
@@ -74,7 +80,7 @@ static void queue_remove(struct mirror *mirror)
 static void queue_append(struct mirror *mirror)
 {
     struct mirror_lane *lane = lane_of(mirror);
-    struct mirror_queue *queue = mirror->is_begun ? &lane->begun : &lane->fresh;
+    struct mirror_queue *queue = queue_of(lane, mirror->is_begun);
     if (lane_is_empty(lane))
         lane_append(&mirror->world->waiting[mirror->urgent ? LANE_URGENT : LANE_NORMAL], lane);
     mirror->queue_previous = queue->last;
@@ -83,17 +89,24 @@ static void queue_append(struct mirror *mirror)
     queue->last = mirror;
     mirror->lane = lane;
     mirror->world->queued++;
-    lane->begun_count += mirror->is_begun ? 1 : 0;
 }
 
-/* Which has its turn; NULL when the lane is empty. */
+static bool begin_turn(struct mirror_lane *lane, bool finishing)
+{
+    if (queue_of(lane, finishing)->first == NULL)
+        return false;
+    lane->finishing = finishing;
+    lane->left = finishing ? FINISHING : BATCH;
+    return true;
+}
+
+/* Which is next; NULL when the lane is empty. */
 static struct mirror *lane_next(struct mirror_lane *lane)
 {
-    if (lane->fresh.first == NULL || lane->begun_count >= BATCH)
-        lane->finishing = true;
-    if (lane->begun.first == NULL)
-        lane->finishing = false;
-    return lane->finishing ? lane->begun.first : lane->fresh.first;
+    bool over = lane->left == 0 || queue_of(lane, lane->finishing)->first == NULL;
+    if (over && !begin_turn(lane, !lane->finishing) && !begin_turn(lane, lane->finishing))
+        return NULL;
+    return queue_of(lane, lane->finishing)->first;
 }
 
 void lanes_clear(struct world_link *link)
@@ -169,6 +182,7 @@ struct mirror *world_pop(struct world *world)
     if (lane == NULL)
         return NULL;
     struct mirror *mirror = lane_next(lane);
+    lane->left--;
     lane_remove(lanes, lane);
     lane_append(lanes, lane);
     queue_remove(mirror);

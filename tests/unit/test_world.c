@@ -136,6 +136,27 @@ static void mirrors_are_begun_and_finished_in_batches(void **state)
     assert_null(world_pop(scene->world));
 }
 
+static void what_changes_all_the_time_does_not_hold_up_others(void **state)
+{
+    struct scene *scene = *state;
+    unsigned plans = 0;
+    put_source(scene, "ns/hot v=1");
+    for (unsigned i = 0; i < 2; i++) { /* the second time it is being finished */
+        struct mirror *hot = world_pop(scene->world);
+        world_hold(hot);
+        world_mark(hot, false);
+        world_release(hot);
+    }
+    put_source(scene, "ns/new v=1");
+    for (struct mirror *mirror; strcmp(mirror_key(mirror = world_pop(scene->world)), "ns/new") != 0; plans++) {
+        assert_true(plans < 2000);
+        world_hold(mirror);
+        world_mark(mirror, false);
+        world_release(mirror);
+    }
+    assert_true(plans > 0);
+}
+
 static void a_held_mirror_stays_when_nothing_is_known_of_it(void **state)
 {
     struct scene *scene = *state;
@@ -868,6 +889,7 @@ int main(void)
         SCENE(what_is_marked_while_it_is_worked_on_comes_again),
         SCENE(a_held_mirror_is_remembered_but_not_popped),
         SCENE(mirrors_are_begun_and_finished_in_batches),
+        SCENE(what_changes_all_the_time_does_not_hold_up_others),
         SCENE(a_held_mirror_stays_when_nothing_is_known_of_it),
         SCENE(the_effect_of_a_write_is_noticed_while_held),
         SCENE(the_last_versions_are_remembered_however_many_came),
