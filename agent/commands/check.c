@@ -52,7 +52,9 @@ static const struct option table[] = {
     {.name = "verbose", .type = OPTION_IGNORED, .help = HELP_IGNORED},
     {.name = "api-addr", .type = OPTION_IGNORED, .value_name = "ADDRESS", .help = HELP_IGNORED},
     {.name = "expected-version", .type = OPTION_IGNORED, .value_name = "VERSION", .help = HELP_IGNORED},
-    {.name = "cli-version-override", .type = OPTION_IGNORED, .value_name = "VERSION", .help = HELP_IGNORED},
+    {.name = "cli-version-override",
+     .value_name = "VERSION",
+     .help = "version of Linkerd's CLI, to compare proxies with; without it that which made the Links"},
     {0},
 };
 
@@ -117,10 +119,12 @@ static void tell_ignored(const struct options *options)
 static enum exit_code run(const struct options *options)
 {
     const char *wanted = options_text(options, "cluster-name");
+    const char *linkerd_cli = options_text(options, "cli-version-override");
     uint64_t timeout_ms = options_get(options, "timeout")->number;
     const struct check_query query = {.namespace = options_text(options, "namespace"),
                                       .linkerd_namespace = options_text(options, "linkerd-namespace"),
                                       .cluster = wanted != NULL ? wanted : "",
+                                      .linkerd_cli = linkerd_cli != NULL ? linkerd_cli : "",
                                       .timeout_ms = timeout_ms < 1            ? 1
                                                     : timeout_ms < UINT32_MAX ? (uint32_t)timeout_ms
                                                                               : UINT32_MAX};

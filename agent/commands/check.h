@@ -4,6 +4,7 @@
  * A snapshot is JSON:
  *
  *     namespace, linkerdNamespace, cluster   of the agent and of Linkerd; the one target that was asked for, or null
+ *     linkerdCli                             version of Linkerd's CLI, as the user says it; "" when not told
  *     now                                    seconds since 1970
  *     source                                 facts of the source cluster
  *     targets[]                              cluster, declaredBy, namespace, linkerdNamespace, secret, link (or null), problem (why its credentials
@@ -110,6 +111,7 @@ void check_edge_stack(const json_t *snapshot, struct check_report *report);
 const json_t *check_container(const json_t *pod, const char *list, const char *name);
 void check_proxies_healthy(const json_t *snapshot, struct check_report *report);
 void check_proxy_versions(const json_t *snapshot, struct check_report *report);
+void check_proxy_cli_versions(const json_t *snapshot, struct check_report *report);
 /* check_gateways.c */
 void check_target_gateways(const json_t *snapshot, struct check_report *report);
 /** Whether it marks itself as a gateway, and is no mirror of one. */

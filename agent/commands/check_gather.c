@@ -377,9 +377,9 @@ static enum err_code fill(struct session *session, struct cluster *cluster, cons
 enum err_code check_gather(struct session *session, struct cluster *cluster, const struct check_query *query,
                            json_t **ret_snapshot, struct err *reterr)
 {
-    json_t *snapshot = json_pack("{s:s, s:s, s:s, s:I, s:{}}", "namespace", query->namespace, "linkerdNamespace",
-                                 query->linkerd_namespace, "cluster", query->cluster, "now",
-                                 (json_int_t)(session_wall_us(session) / 1000000), "source");
+    json_t *snapshot = json_pack("{s:s, s:s, s:s, s:s, s:I, s:{}}", "namespace", query->namespace, "linkerdNamespace",
+                                 query->linkerd_namespace, "cluster", query->cluster, "linkerdCli", query->linkerd_cli,
+                                 "now", (json_int_t)(session_wall_us(session) / 1000000), "source");
     enum err_code code = snapshot != NULL ? fill(session, cluster, query, snapshot, reterr)
                                           : err_set(reterr, ERR_NOMEM, "out of memory");
     if (code != ERR_OK) {

@@ -9,8 +9,9 @@
 
 struct check_query {
     const char *namespace, *linkerd_namespace;
-    const char *cluster; /* only this target; "": all */
-    uint32_t timeout_ms; /* of each request */
+    const char *cluster;     /* only this target; "": all */
+    const char *linkerd_cli; /* version of Linkerd's CLI; "": not told */
+    uint32_t timeout_ms;     /* of each request */
 };
 
 /** @param[out] ret_snapshot  new (check.h). @return ERR_OK, ERR_NOMEM, ERR_CANCELLED, or why the source cluster cannot be asked. What cannot be

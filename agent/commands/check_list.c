@@ -30,6 +30,8 @@ const struct check checks[] = {
      check_proxies_healthy},
     {MULTICLUSTER, "multicluster extension proxies are up-to-date", "l5d-multicluster-proxy-cp-version", CHECK_WARNING,
      false, check_proxy_versions},
+    {MULTICLUSTER, "multicluster extension proxies and cli versions match", "l5d-multicluster-proxy-cli-version",
+     CHECK_WARNING, false, check_proxy_cli_versions},
     {MULTICLUSTER, "multicluster daisy chaining is avoided", "l5d-multicluster-daisy-chaining", CHECK_WARNING, false,
      check_daisy_chains},
     {MULTICLUSTER, "remote: all referenced gateways are valid", "l5d-multicluster-gateways-exist", CHECK_WARNING, false,

@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "agent/commands/check.h"
+#include "agent/commands/check_targets.h"
 #include "agent/commands/resource.h"
+#include "base/text.h"
 
 #define PROXY "linkerd-proxy"
 
@@ -116,4 +118,48 @@ void check_proxy_versions(const json_t *snapshot, struct check_report *report)
             check_problem(report, "* pod %s/%s has proxy version %s, and the control plane is %s: make the pod anew",
                           object_meta_text(pod, "namespace"), object_meta_text(pod, "name"), tag, wanted);
     }
+}
+
+/* ---- and Linkerd's CLI ---- */
+
+/* @param who  what is of the version `wanted`. */
+static void compare_proxies(const json_t *pods, const char *wanted, const char *who, struct check_report *report)
+{
+    const json_t *pod = NULL;
+    size_t index = 0;
+    json_array_foreach(pods, index, pod)
+    {
+        char tag[VERSION_BYTES];
+        read_tag(check_text(proxy_of(pod), "image"), tag);
+        if (tag[0] != '\0' && strcmp(tag, wanted) != 0)
+            check_problem(report, "* pod %s/%s has proxy version %s, and %s %s: upgrade the older of them",
+                          object_meta_text(pod, "namespace"), object_meta_text(pod, "name"), tag, who, wanted);
+    }
+}
+
+/* Linkerd's CLI is not there to be asked: what is known of its version is who made the Links, or what the user says. */
+void check_proxy_cli_versions(const json_t *snapshot, struct check_report *report)
+{
+    static const char linkerd[] = "linkerd/cli ";
+    const json_t *pods = pods_to_judge(snapshot, report), *target = NULL;
+    const char *told = check_text(snapshot, "linkerdCli");
+    size_t index = 0, seen = 0;
+    if (pods == NULL)
+        return;
+    if (told[0] != '\0') {
+        compare_proxies(pods, told, "Linkerd's CLI is", report);
+        return;
+    }
+    json_array_foreach(json_object_get(snapshot, "targets"), index, target)
+    {
+        const char *by = object_meta_entry(json_object_get(target, "link"), "annotations", "linkerd.io/created-by");
+        char who[VERSION_BYTES * 2];
+        if (!target_concerns(target) || by == NULL || !text_starts_with(by, linkerd))
+            continue;
+        seen++;
+        (void)snprintf(who, sizeof(who), "%s was made by Linkerd's CLI", check_text(target, "declaredBy"));
+        compare_proxies(pods, by + strlen(linkerd), who, report);
+    }
+    if (seen == 0)
+        check_skip(report);
 }

@@ -239,6 +239,17 @@ class Check(unittest.TestCase):
                                                       "svcmirror check: --expected-version is ignored: it has no meaning here"])
         self.assertIn("Status check results", result.stdout)
 
+    def test_proxies_are_compared_with_the_cli_that_is_told(self):
+        self.source.objects["/api/v1" + NAMESPACE + "pods"] = {"items": [{
+            "metadata": {"name": "agent", "namespace": "linkerd-multicluster"}, "status": {"phase": "Running"},
+            "spec": {"containers": [{"name": "linkerd-proxy", "image": "cr.l5d.io/linkerd/proxy:edge-26.8.3"}]}}]}
+        name = "multicluster extension proxies and cli versions match"
+        self.assertNotIn(name, self.checks())  # Linkerd's CLI made no Link
+        self.assertEqual(self.checks("--cli-version-override", "edge-26.8.3")[name]["result"], "success")
+        told = self.checks("--cli-version-override", "edge-26.9.1")[name]
+        self.assertEqual((told["result"], told["hint"]), ("warning", "https://linkerd.io/2/checks/#l5d-multicluster-proxy-cli-version"))
+        self.assertIn("pod linkerd-multicluster/agent has proxy version edge-26.8.3, and Linkerd's CLI is edge-26.9.1", told["error"])
+
     def test_wrong_command_lines(self):
         for argv, words in [(["-o", "yaml"], "table|short|json"), (["--wait", "soon"], "not a duration"), (["extra"], "extra"),
                             (["-n", "Not_One"], "no name of a namespace"), (["--timeout"], "needs a value")]:
