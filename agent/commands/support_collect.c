@@ -251,6 +251,7 @@ static enum err_code add_checks(struct support_bundle *bundle, struct err *reter
     const struct check_query query = {.namespace = bundle->namespace,
                                       .linkerd_namespace = bundle->linkerd_namespace,
                                       .cluster = "",
+                                      .linkerd_cli = "",
                                       .timeout_ms = CHECK_MS};
     json_t *snapshot = NULL, *result = NULL;
     const json_t *target = NULL;
