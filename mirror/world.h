@@ -280,9 +280,8 @@ typedef bool (*world_choose_fn)(void *context, const struct mirror *mirror);
 void world_mark_if(struct world *world, world_choose_fn fn, void *context);
 /** Marks all mirrors of a namespace. */
 void world_mark_namespace(struct world *world, const char *namespace);
-/** Takes the next marked mirror, or NULL: of each link in turn, and of a link the one that was marked first: 256 that were not
- *  held yet, then those that were marked when they were released, and so on. It may be marked again while it is worked on. A popped mirror stays
- *  valid until the next call of a world function that changes what is known, except world_mark(). */
+/** Takes the next marked mirror, or NULL: of each link in turn, and of a link the one that was marked first. It may be marked again while it is
+ *  worked on. A popped mirror stays valid until the next call of a world function that changes what is known, except world_mark(). */
 struct mirror *world_pop(struct world *world);
 size_t world_marked_count(const struct world *world);
 /** Whether an urgent one is marked. */

@@ -39,20 +39,12 @@ struct mirror {
     bool is_import; /* its object is a ServiceImport */
     bool foreign, held, unaccounted;
     bool marked, urgent; /* wants planning */
-    bool is_begun;       /* of its writes some are done: queued so */
-};
-
-struct mirror_queue {
-    struct mirror *first, *last;
 };
 
 /* The marked mirrors of one link, or of none, in the order in which they were marked. The lanes take turns, so that a link on which very much
- * happens holds up its own mirrors only. Within a lane a batch of mirrors is begun, then that batch is finished: API servers do many writes of one kind
- * in a row faster than both kinds mixed, and the first mirrors of very many are ready soon. */
+ * happens holds up its own mirrors only. */
 struct mirror_lane {
-    struct mirror_queue fresh, begun;
-    bool finishing;                      /* those begun have their turn */
-    uint32_t left;                       /* of the turn, in mirrors */
+    struct mirror *first, *last;
     struct mirror_lane *next, *previous; /* among those that are not empty */
 };
 

@@ -5,10 +5,6 @@
 #include "base/mem.h"
 #include "mirror/world_internal.h"
 
-/* So many mirrors of a link are begun before they are finished, and so many plans of those that were begun are made before others are: more than
- * finishing a batch takes, but mirrors that change all the time do not keep new ones waiting for ever. */
-enum { BATCH = 256, FINISHING = 4 * BATCH };
-
 /* An update that somebody keeps undoing is written again at this pace: from at once to one in five minutes. */
 enum { REWRITE_FIRST_MS = 200, REWRITE_CAP_MS = 300 * 1000, REWRITE_QUIET_MS = 10 * 1000 };
 
@@ -53,66 +49,36 @@ static void lane_remove(struct mirror_lanes *lanes, struct mirror_lane *lane)
     lane->next = lane->previous = NULL;
 }
 
-static bool lane_is_empty(const struct mirror_lane *lane)
-{
-    return lane->fresh.first == NULL && lane->begun.first == NULL;
-}
-
-static struct mirror_queue *queue_of(struct mirror_lane *lane, bool begun)
-{
-    return begun ? &lane->begun : &lane->fresh;
-}
-
 static void queue_remove(struct mirror *mirror)
 {
     struct mirror_lane *lane = TAKE(mirror->lane);
     if (lane == NULL)
         return;
-    struct mirror_queue *queue = queue_of(lane, mirror->is_begun);
-    *(mirror->queue_previous != NULL ? &mirror->queue_previous->queue_next : &queue->first) = mirror->queue_next;
-    *(mirror->queue_next != NULL ? &mirror->queue_next->queue_previous : &queue->last) = mirror->queue_previous;
+    *(mirror->queue_previous != NULL ? &mirror->queue_previous->queue_next : &lane->first) = mirror->queue_next;
+    *(mirror->queue_next != NULL ? &mirror->queue_next->queue_previous : &lane->last) = mirror->queue_previous;
     mirror->queue_next = mirror->queue_previous = NULL;
     mirror->world->queued--;
-    if (lane_is_empty(lane))
+    if (lane->first == NULL)
         lane_remove(&mirror->world->waiting[mirror->urgent ? LANE_URGENT : LANE_NORMAL], lane);
 }
 
 static void queue_append(struct mirror *mirror)
 {
     struct mirror_lane *lane = lane_of(mirror);
-    struct mirror_queue *queue = queue_of(lane, mirror->is_begun);
-    if (lane_is_empty(lane))
+    if (lane->first == NULL)
         lane_append(&mirror->world->waiting[mirror->urgent ? LANE_URGENT : LANE_NORMAL], lane);
-    mirror->queue_previous = queue->last;
+    mirror->queue_previous = lane->last;
     mirror->queue_next = NULL;
-    *(queue->last != NULL ? &queue->last->queue_next : &queue->first) = mirror;
-    queue->last = mirror;
+    *(lane->last != NULL ? &lane->last->queue_next : &lane->first) = mirror;
+    lane->last = mirror;
     mirror->lane = lane;
     mirror->world->queued++;
-}
-
-static bool begin_turn(struct mirror_lane *lane, bool finishing)
-{
-    if (queue_of(lane, finishing)->first == NULL)
-        return false;
-    lane->finishing = finishing;
-    lane->left = finishing ? FINISHING : BATCH;
-    return true;
-}
-
-/* Which is next; NULL when the lane is empty. */
-static struct mirror *lane_next(struct mirror_lane *lane)
-{
-    bool over = lane->left == 0 || queue_of(lane, lane->finishing)->first == NULL;
-    if (over && !begin_turn(lane, !lane->finishing) && !begin_turn(lane, lane->finishing))
-        return NULL;
-    return queue_of(lane, lane->finishing)->first;
 }
 
 void lanes_clear(struct world_link *link)
 {
     for (unsigned which = 0; which < LANES; which++)
-        for (struct mirror *mirror = NULL; (mirror = lane_next(&link->lanes[which])) != NULL;) {
+        for (struct mirror *mirror = link->lanes[which].first; mirror != NULL; mirror = link->lanes[which].first) {
             queue_remove(mirror);
             queue_append(mirror);
         }
@@ -181,12 +147,11 @@ struct mirror *world_pop(struct world *world)
     struct mirror_lane *lane = lanes->first;
     if (lane == NULL)
         return NULL;
-    struct mirror *mirror = lane_next(lane);
-    lane->left--;
+    struct mirror *mirror = lane->first;
     lane_remove(lanes, lane);
     lane_append(lanes, lane);
     queue_remove(mirror);
-    mirror->marked = mirror->urgent = mirror->is_begun = false;
+    mirror->marked = mirror->urgent = false;
     return mirror;
 }
 
@@ -211,10 +176,8 @@ void world_release(struct mirror *mirror)
         return;
     mirror->held = false;
     mem_free(TAKE(mirror->seen));
-    if (mirror->marked) {
-        mirror->is_begun = true;
+    if (mirror->marked)
         queue_append(mirror);
-    }
     mirror_collect(mirror);
 }
 

@@ -105,58 +105,6 @@ static void a_held_mirror_is_remembered_but_not_popped(void **state)
     assert_string_equal(pop_all(scene), "");
 }
 
-/* A mirror takes several writes. Of very many some hundred are begun, then these are finished. */
-static void mirrors_are_begun_and_finished_in_batches(void **state)
-{
-    enum { COUNT = 300, BATCH = 256 };
-    struct scene *scene = *state;
-    char order[2 * COUNT + 1] = "", expected[2 * COUNT + 1];
-    for (unsigned i = 0; i < COUNT; i++) {
-        char text[32];
-        (void)snprintf(text, sizeof(text), "ns/m%03u v=1", i);
-        put_source(scene, text);
-    }
-    int begun;
-    for (unsigned i = 0; i < 2 * COUNT; i++) {
-        struct mirror *mirror = world_pop(scene->world);
-        bool is_begun = mirror_context(mirror) != NULL;
-        order[i] = is_begun ? 'f' : 'b';
-        world_hold(mirror);
-        if (!is_begun)
-            world_mark(mirror, false);
-        mirror_set_context(mirror, is_begun ? NULL : &begun);
-        world_release(mirror);
-    }
-    memset(expected, 'b', BATCH);
-    memset(expected + BATCH, 'f', BATCH);
-    memset(expected + 2 * BATCH, 'b', COUNT - BATCH);
-    memset(expected + BATCH + COUNT, 'f', COUNT - BATCH);
-    expected[2 * COUNT] = '\0';
-    assert_string_equal(order, expected);
-    assert_null(world_pop(scene->world));
-}
-
-static void what_changes_all_the_time_does_not_hold_up_others(void **state)
-{
-    struct scene *scene = *state;
-    unsigned plans = 0;
-    put_source(scene, "ns/hot v=1");
-    for (unsigned i = 0; i < 2; i++) { /* the second time it is being finished */
-        struct mirror *hot = world_pop(scene->world);
-        world_hold(hot);
-        world_mark(hot, false);
-        world_release(hot);
-    }
-    put_source(scene, "ns/new v=1");
-    for (struct mirror *mirror; strcmp(mirror_key(mirror = world_pop(scene->world)), "ns/new") != 0; plans++) {
-        assert_true(plans < 2000);
-        world_hold(mirror);
-        world_mark(mirror, false);
-        world_release(mirror);
-    }
-    assert_true(plans > 0);
-}
-
 static void a_held_mirror_stays_when_nothing_is_known_of_it(void **state)
 {
     struct scene *scene = *state;
@@ -888,8 +836,6 @@ int main(void)
         SCENE(marks_are_popped_once_and_the_urgent_first),
         SCENE(what_is_marked_while_it_is_worked_on_comes_again),
         SCENE(a_held_mirror_is_remembered_but_not_popped),
-        SCENE(mirrors_are_begun_and_finished_in_batches),
-        SCENE(what_changes_all_the_time_does_not_hold_up_others),
         SCENE(a_held_mirror_stays_when_nothing_is_known_of_it),
         SCENE(the_effect_of_a_write_is_noticed_while_held),
         SCENE(the_last_versions_are_remembered_however_many_came),
