@@ -100,30 +100,9 @@ static void read_tag(const char *image, char ret_tag[VERSION_BYTES])
     (void)snprintf(ret_tag, VERSION_BYTES, "%.*s", tagged ? (int)(name + end - colon - 1) : 0, tagged ? colon + 1 : "");
 }
 
-void check_proxy_versions(const json_t *snapshot, struct check_report *report)
-{
-    const json_t *pods = pods_to_judge(snapshot, report), *pod = NULL;
-    char wanted[VERSION_BYTES], tag[VERSION_BYTES];
-    size_t index = 0;
-    read_control_plane_version(json_object_get(snapshot, "source"), wanted);
-    if (pods != NULL && wanted[0] == '\0') {
-        check_doubt(report, "cannot be judged: ConfigMap %s/linkerd-config does not tell the version of Linkerd",
-                    check_text(snapshot, "linkerdNamespace"));
-        return;
-    }
-    json_array_foreach(pods, index, pod)
-    {
-        read_tag(check_text(proxy_of(pod), "image"), tag);
-        if (tag[0] != '\0' && strcmp(tag, wanted) != 0)
-            check_problem(report, "* pod %s/%s has proxy version %s, and the control plane is %s: make the pod anew",
-                          object_meta_text(pod, "namespace"), object_meta_text(pod, "name"), tag, wanted);
-    }
-}
-
-/* ---- and Linkerd's CLI ---- */
-
-/* @param who  what is of the version `wanted`. */
-static void compare_proxies(const json_t *pods, const char *wanted, const char *who, struct check_report *report)
+/* @param who  what is of the version `wanted`. @param remedy  for a proxy of another. */
+static void compare_proxies(const json_t *pods, const char *wanted, const char *who, const char *remedy,
+                            struct check_report *report)
 {
     const json_t *pod = NULL;
     size_t index = 0;
@@ -132,22 +111,37 @@ static void compare_proxies(const json_t *pods, const char *wanted, const char *
         char tag[VERSION_BYTES];
         read_tag(check_text(proxy_of(pod), "image"), tag);
         if (tag[0] != '\0' && strcmp(tag, wanted) != 0)
-            check_problem(report, "* pod %s/%s has proxy version %s, and %s %s: upgrade the older of them",
-                          object_meta_text(pod, "namespace"), object_meta_text(pod, "name"), tag, who, wanted);
+            check_problem(report, "* pod %s/%s has proxy version %s, and %s %s: %s", object_meta_text(pod, "namespace"),
+                          object_meta_text(pod, "name"), tag, who, wanted, remedy);
     }
 }
+
+void check_proxy_versions(const json_t *snapshot, struct check_report *report)
+{
+    const json_t *pods = pods_to_judge(snapshot, report);
+    char wanted[VERSION_BYTES];
+    read_control_plane_version(json_object_get(snapshot, "source"), wanted);
+    if (pods != NULL && wanted[0] == '\0') {
+        check_doubt(report, "cannot be judged: ConfigMap %s/linkerd-config does not tell the version of Linkerd",
+                    check_text(snapshot, "linkerdNamespace"));
+        return;
+    }
+    compare_proxies(pods, wanted, "the control plane is", "make the pod anew", report);
+}
+
+/* ---- and Linkerd's CLI ---- */
 
 /* Linkerd's CLI is not there to be asked: what is known of its version is who made the Links, or what the user says. */
 void check_proxy_cli_versions(const json_t *snapshot, struct check_report *report)
 {
-    static const char linkerd[] = "linkerd/cli ";
+    static const char linkerd[] = "linkerd/cli ", older[] = "upgrade the older of them";
     const json_t *pods = pods_to_judge(snapshot, report), *target = NULL;
     const char *told = check_text(snapshot, "linkerdCli");
     size_t index = 0, seen = 0;
     if (pods == NULL)
         return;
     if (told[0] != '\0') {
-        compare_proxies(pods, told, "Linkerd's CLI is", report);
+        compare_proxies(pods, told, "Linkerd's CLI is", older, report);
         return;
     }
     json_array_foreach(json_object_get(snapshot, "targets"), index, target)
@@ -158,7 +152,7 @@ void check_proxy_cli_versions(const json_t *snapshot, struct check_report *repor
             continue;
         seen++;
         (void)snprintf(who, sizeof(who), "%s was made by Linkerd's CLI", check_text(target, "declaredBy"));
-        compare_proxies(pods, by + strlen(linkerd), who, report);
+        compare_proxies(pods, by + strlen(linkerd), who, older, report);
     }
     if (seen == 0)
         check_skip(report);

@@ -1,7 +1,7 @@
 #include "agent/control/write_limit.h"
 
 /* Queued in the server: with fewer than the one the level rises by one a round, with more than the other it falls. Measured on two cores: 2,000 updates
- * of slices take a quarter longer with 8 in flight than with 16, and more gain nothing; creations of Services get slower above 8, because the server
+ * of slices take a third longer with 8 in flight than with 16, and more gain nothing; creations of Services get slower above 8, because the server
  * gives them their ClusterIPs one after another. */
 enum { QUEUED_LOW = 10, QUEUED_HIGH = 14, SERIAL_LOW = 2, SERIAL_HIGH = 4 };
 enum { SERIAL_ANSWERS = 64 }; /* while one of the last so many was serial, its bounds are for all: the level is one */
