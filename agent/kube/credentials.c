@@ -5,6 +5,7 @@
 #include "agent/kube/base64.h"
 #include "agent/kube/file.h"
 #include "agent/kube/pem.h"
+#include "agent/kube/token.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/text.h"
@@ -58,7 +59,7 @@ static bool set_token(struct credentials *credentials, const char *token)
     mem_free(credentials->authorization);
     credentials->token = copy;
     credentials->authorization = line;
-    credentials->validity[KUBE_CREDENTIAL_TOKEN] = validity_of_token(token);
+    credentials->validity[KUBE_CREDENTIAL_TOKEN] = token_validity(token);
     credentials->generation++;
     return true;
 }

@@ -14,6 +14,3 @@ enum validity_stage { VALIDITY_GOOD, VALIDITY_ENDS, VALIDITY_ENDS_SOON, VALIDITY
 
 /** Of a life whose beginning is unknown only the last hour counts as its end. */
 enum validity_stage validity_stage(const struct validity *validity, int64_t now_us);
-
-/** The claims `iat` (or `nbf`) and `exp` of a JWT; zeros when the token is none or has none, or memory is short. */
-struct validity validity_of_token(const char *token);

@@ -7,6 +7,7 @@
 #include "agent/kube/base64.h"
 #include "agent/kube/pem.h"
 #include "agent/kube/setup.h"
+#include "agent/kube/token.h"
 #include "tests/unit/sweep.h"
 #include "tests/unit/test_certificate.h"
 
@@ -84,13 +85,35 @@ static void reads_tokens(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         char token[256];
         make_token(cases[i].claims, token, sizeof(token));
-        struct validity validity = validity_of_token(token);
+        struct validity validity = token_validity(token);
         assert_int_equal(validity.from_us, cases[i].from_s * S);
         assert_int_equal(validity.until_us, cases[i].until_s * S);
     }
     static const char *const no_tokens[] = {"opaque", "a.b", "a.*.c", "..", ""};
     for (size_t i = 0; i < ARRAY_COUNT(no_tokens); i++)
-        assert_int_equal(validity_of_token(no_tokens[i]).until_us, 0);
+        assert_int_equal(token_validity(no_tokens[i]).until_us, 0);
+}
+
+static void tells_whose_token_it_is(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"{\"sub\":\"system:serviceaccount:mc\"}",
+                                         "{\"sub\":\"system:node:mc:a\"}",
+                                         "{\"sub\":1}",
+                                         "{}",
+                                         "{\"sub\":\"system:serviceaccount:a/b:x\"}",
+                                         "{\"sub\":\"system:serviceaccount:mc:../x\"}",
+                                         "{\"sub\":\"system:serviceaccount::x\"}"};
+    char token[256], namespace[TOKEN_NAMESPACE_BYTES], name[TOKEN_ACCOUNT_BYTES];
+    make_token("{\"sub\":\"system:serviceaccount:mc:svcmirror-remote\"}", token, sizeof(token));
+    assert_true(token_account(token, namespace, name));
+    assert_string_equal(namespace, "mc");
+    assert_string_equal(name, "svcmirror-remote");
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
+        make_token(others[i], token, sizeof(token));
+        assert_false(token_account(token, namespace, name));
+    }
+    assert_false(token_account("opaque", namespace, name));
 }
 
 static void reads_certificates(void **state)
@@ -114,7 +137,7 @@ static void reads_certificates(void **state)
 
 static enum err_code sweep_token(void *context)
 {
-    struct validity validity = validity_of_token(context);
+    struct validity validity = token_validity(context);
     return validity.until_us != 0 ? ERR_OK : ERR_NOMEM;
 }
 
@@ -129,9 +152,8 @@ static void survives_failing_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(says_in_time_that_something_ends),
-        cmocka_unit_test(reads_tokens),
-        cmocka_unit_test(reads_certificates),
+        cmocka_unit_test(says_in_time_that_something_ends), cmocka_unit_test(reads_tokens),
+        cmocka_unit_test(tells_whose_token_it_is),          cmocka_unit_test(reads_certificates),
         cmocka_unit_test(survives_failing_allocations),
     };
     kube_setup();

@@ -1,0 +1,14 @@
+/* What a service account's token tells of itself: RFC 7519, and the claims that Kubernetes puts there. Nothing is verified: the API server is who judges
+ * it. Pure. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "agent/kube/validity.h"
+
+enum { TOKEN_NAMESPACE_BYTES = 64, TOKEN_ACCOUNT_BYTES = 254 };
+
+/** The claims `iat` (or `nbf`) and `exp` of a JWT; zeros when the token is none or has none, or memory is short. */
+struct validity token_validity(const char *token);
+/** Whose it is: `sub` of the form "system:serviceaccount:<namespace>:<name>". @return false when it is no service account's, or is no JWT. */
+bool token_account(const char *token, char ret_namespace[TOKEN_NAMESPACE_BYTES], char ret_name[TOKEN_ACCOUNT_BYTES]);
