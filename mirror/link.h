@@ -57,6 +57,7 @@ struct link_secret {
     int64_t created_us;
     const char *cluster_name, *cluster_domain, *linkerd_namespace; /* the three annotations */
     const char *drain;                                             /* annotation LINK_DRAIN */
+    const char *renew_token, *copy;                                /* annotations SECRET_RENEW_TOKEN and SECRET_COPY */
     struct naming naming;
 };
 

@@ -50,6 +50,9 @@
 #define LINK_MIRROR_NAME "svcmirror.io/mirror-name"
 #define LINK_NAMESPACE_MAP "svcmirror.io/namespace-map"
 #define LINK_ALLOWED_NAMESPACES "svcmirror.io/allowed-namespaces"
+/* on credentials Secrets: for how long tokens are asked for that the agent renews; and "namespace/name" of the copy for Linkerd's control plane */
+#define SECRET_RENEW_TOKEN "svcmirror.io/renew-token"
+#define SECRET_COPY "svcmirror.io/copy"
 /* on Links */
 #define LINK_ALLOWED_LABELS "svcmirror.io/allowed-labels"
 #define LINK_ALLOWED_ANNOTATIONS "svcmirror.io/allowed-annotations"

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/control/renewal.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -83,11 +84,13 @@ static void look(void *context)
 {
     struct control *control = context;
     look_at(&(struct owner){.control = control, .client = control->client, .told = &control->expiry});
-    for (struct target *target = links_first(control->links); target != NULL; target = links_next(target))
+    for (struct target *target = links_first(control->links); target != NULL; target = links_next(target)) {
         look_at(&(struct owner){.control = control,
                                 .client = target_client(target),
                                 .link = target_link(target),
                                 .told = target_expiry(target)});
+        renewal_look(target_renewal(target));
+    }
     loop_timer_start(control->expiry_timer, LOOK_MS);
 }
 

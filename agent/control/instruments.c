@@ -17,6 +17,7 @@ static const char *const service_labels[] = {"target_cluster_name", "reason", NU
 static const char *const cluster_labels[] = {"cluster", NULL};
 static const char *const credential_labels[] = {"cluster", "kind", NULL};
 static const char *const reload_labels[] = {"cluster", "kind", "result", NULL};
+static const char *const renewal_labels[] = {"target_cluster_name", "result", NULL};
 static const char *const invalid_labels[] = {"kind", "name", NULL};
 static const char *const resource_labels[] = {"resource", NULL};
 static const char *const request_labels[] = {"cluster", "verb", "resource", "code", NULL};
@@ -85,6 +86,10 @@ static const struct definition definitions[] = {
      "Files of credentials that changed and are in use (changed), or that could not be used while the old are used on "
      "(failed).",
      reload_labels, NULL, 0},
+    {FIELD(token_renewals), METRIC_COUNTER, "svcmirror_token_renewals_total",
+     "Tokens of targets that were to be renewed: a new one is in the Secret (renewed), or could not be had or written "
+     "(failed).",
+     renewal_labels, NULL, 0},
     {FIELD(credentials_usable), METRIC_GAUGE, "svcmirror_credentials_usable",
      "1 while the credentials for the target can be used, 0 while their Secret is missing or its kubeconfig is not "
      "understood.",

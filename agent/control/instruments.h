@@ -20,6 +20,7 @@ struct instruments {
     struct metric *service_cache, *slice_cache, *namespace_cache;
     struct metric *api_requests, *api_seconds, *api_warnings;
     struct metric *credentials_expiry, *credentials_reloads; /* + kind; + result */
+    struct metric *token_renewals;                           /* target_cluster_name, result */
     /* the process */
     struct metric *writes, *write_failures, *writes_in_flight, *writes_limit, *queue_depth, *unaccounted, *flip_seconds,
         *loop_busy, *events_dropped;

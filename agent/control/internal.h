@@ -9,6 +9,7 @@
  *   exports.c   its ServiceExports -> world
  *   gateways.c  the world's gateways -> names resolved, probes, liveness -> world
  *   expiry.c    the ends of certificates and tokens -> log, Events
+ *   renewal.c   tokens of targets that end -> new ones in their Secrets
  *   leases*.c   who of the replicas writes what (tenure.c; election.c, shares.c, replicas.c: pure; identity.c)
  *   writer.c    marked mirrors -> plans -> writes, one at a time per mirror
  *   status.c    claims' states -> Link status
@@ -36,6 +37,8 @@ struct imports;
 struct local;
 struct links;
 struct target;
+struct renewal;
+struct renewal_wish;
 struct gateways;
 struct writer;
 struct link_statuses;
@@ -128,9 +131,12 @@ enum err_code target_new(struct control *control, const struct link *link, struc
 void target_free(struct target *target);
 /** A changed declaration of the same link. */
 enum err_code target_declare(struct target *target, const struct link *link) MUST_USE;
-/** New credentials, or none with the reason. Does nothing when they are the same.
+/** New credentials, or none with the reason; and whether their token is to be renewed. Does nothing when they are the same.
  *  @return ERR_OK, also when they cannot be used (which is told); ERR_NOMEM: to be given again. */
-enum err_code target_credentials(struct target *target, const char *kubeconfig, const char *problem) MUST_USE;
+enum err_code target_credentials(struct target *target, const char *kubeconfig, const struct renewal_wish *wish,
+                                 const char *problem) MUST_USE;
+/** Whether this is the kubeconfig that is in use. */
+bool target_uses(const struct target *target, const char *kubeconfig);
 /** Once a turn: reads again what more is needed of now than was kept. */
 void target_turn(struct target *target);
 const struct link *target_link(const struct target *target);
@@ -153,6 +159,7 @@ void target_collect(struct target *target);                     /* fills its gau
 const char *target_server(const struct target *target);         /* "" without credentials */
 struct kube_client *target_client(const struct target *target); /* NULL without credentials */
 struct expiry *target_expiry(struct target *target);            /* for expiry.c to keep */
+struct renewal *target_renewal(const struct target *target);
 
 /* ---- gateways.c ---- */
 enum err_code gateways_new(struct control *control, struct gateways **ret_gateways) MUST_USE;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/control/finalizers.h"
+#include "agent/control/renewal.h"
 #include "agent/kube/codec.h"
 #include "agent/kube/discovery.h"
 #include "agent/observe/log.h"
@@ -18,10 +19,11 @@ enum { DECODE_BYTES = 8 << 20 };
 struct secret {
     struct link *link; /* the 2.8 link that it declares, NULL when none */
     bool is_mirror_type;
-    bool is_bare;     /* it has none of 2.8's annotations */
-    struct err error; /* why it declares none although it has the type */
-    char cluster[64]; /* that it names, "" when that is no name */
-    char *kubeconfig; /* a text, up to its first NUL; NULL: the key is absent */
+    bool is_bare;             /* it has none of 2.8's annotations */
+    struct err error;         /* why it declares none although it has the type */
+    char cluster[64];         /* that it names, "" when that is no name */
+    char *kubeconfig;         /* a text, up to its first NUL; NULL: the key is absent */
+    char *renew_token, *copy; /* NULL: it asks for no renewal; it names no copy */
     char *uid;
     uint32_t generation;
 };
@@ -174,6 +176,8 @@ static void free_secret(void *value)
     struct secret *secret = value;
     link_free(secret->link);
     mem_free(secret->kubeconfig);
+    mem_free(secret->renew_token);
+    mem_free(secret->copy);
     mem_free(secret->uid);
     mem_free(secret);
 }
@@ -187,6 +191,13 @@ static enum err_code judge_secret(struct links *links, const struct link_secret 
     if (code == ERR_OK && (secret->link = link_copy(link)) == NULL)
         return ERR_NOMEM;
     return ERR_OK;
+}
+
+/* Copies a text that may be absent. @return false when memory ran out. */
+static bool keep_text(const char *text, char **ret_copy)
+{
+    *ret_copy = text != NULL ? mem_strdup(text) : NULL;
+    return text == NULL || *ret_copy != NULL;
 }
 
 static enum err_code make_secret(struct links *links, json_t *json, const char **ret_name, struct secret **ret_secret)
@@ -216,8 +227,9 @@ static enum err_code make_secret(struct links *links, json_t *json, const char *
     keep_cluster(secret->cluster, fields.cluster_name);
     secret->is_bare = fields.cluster_name == NULL && fields.cluster_domain == NULL && fields.linkerd_namespace == NULL;
     secret->kubeconfig = kubeconfig != NULL ? mem_strndup(kubeconfig, bytes) : NULL;
-    secret->uid = mem_strdup(fields.uid);
-    code = (kubeconfig != NULL && secret->kubeconfig == NULL) || secret->uid == NULL ? ERR_NOMEM : ERR_OK;
+    bool whole = keep_text(fields.uid, &secret->uid) && keep_text(fields.renew_token, &secret->renew_token) &&
+                 keep_text(fields.copy, &secret->copy) && (kubeconfig == NULL || secret->kubeconfig != NULL);
+    code = whole ? ERR_OK : ERR_NOMEM;
     if (code == ERR_OK && mirror_type)
         code = judge_secret(links, &fields, secret);
     if (code != ERR_OK) {
@@ -680,7 +692,9 @@ static enum err_code give_credentials(struct links *links, struct target *target
     else if (secret->kubeconfig == NULL)
         (void)snprintf(text, sizeof(text), "Secret %s/%s has no key kubeconfig", link->namespace,
                        link->credentials_secret);
-    return target_credentials(target, secret != NULL ? secret->kubeconfig : NULL, text);
+    const struct renewal_wish wish = {.duration = secret != NULL ? secret->renew_token : NULL,
+                                      .copy = secret != NULL ? secret->copy : NULL};
+    return target_credentials(target, secret != NULL ? secret->kubeconfig : NULL, &wish, text);
 }
 
 static enum err_code apply(struct links *links, const struct link *link)

@@ -7,6 +7,7 @@
 
 #include "agent/control/expiry.h"
 #include "agent/control/exports.h"
+#include "agent/control/renewal.h"
 #include "agent/kube/codec.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
@@ -56,6 +57,7 @@ struct target {
     char *kubeconfig; /* that the client was made of, NULL when none */
     char *refused;    /* the kubeconfig that was given last, when it could not be used */
     struct expiry expiry;
+    struct renewal *renewal;
     const char *oddity; /* of the kubeconfig in use, "" when none; constant */
     struct err problem; /* of declaration or credentials */
     struct target_watch services, slices, endpoints, gateway;
@@ -529,6 +531,7 @@ static enum err_code connect_anew(struct target *target, char *kubeconfig)
     }
     bool first = target->client == NULL;
     stop_watches(target);
+    renewal_client_goes(target->renewal);
     kube_client_free(target->client);
     target->client = client;
     target->connected_ms = loop_now_ms(target->control->config.loop);
@@ -543,8 +546,15 @@ static enum err_code connect_anew(struct target *target, char *kubeconfig)
     return restart_watches(target);
 }
 
-enum err_code target_credentials(struct target *target, const char *kubeconfig, const char *problem)
+bool target_uses(const struct target *target, const char *kubeconfig)
 {
+    return target->client != NULL && is_same(target->kubeconfig, kubeconfig);
+}
+
+enum err_code target_credentials(struct target *target, const char *kubeconfig, const struct renewal_wish *wish,
+                                 const char *problem)
+{
+    TRY(renewal_wish(target->renewal, wish));
     if (kubeconfig != NULL && is_same(target->refused, kubeconfig))
         return ERR_OK;
     mem_free(TAKE(target->refused));
@@ -572,7 +582,9 @@ enum err_code target_new(struct control *control, const struct link *link, struc
     target->oddity = "";
     arena_init(&target->scratch, DECODE_BYTES);
     target->list_again = loop_timer_new(control->config.loop, on_list_again, target);
-    enum err_code code = target->list_again != NULL ? leases_join(control->leases, link) : ERR_NOMEM;
+    enum err_code code = target->list_again != NULL ? renewal_new(control, target, &target->renewal) : ERR_NOMEM;
+    if (code == ERR_OK)
+        code = leases_join(control->leases, link);
     if (code == ERR_OK && world_put_link(control->world, link, &target->world_link) != ERR_OK) {
         leases_leave(control->leases, link);
         code = ERR_NOMEM;
@@ -590,6 +602,7 @@ void target_free(struct target *target)
     if (target == NULL)
         return;
     stop_watches(target);
+    renewal_free(target->renewal);
     kube_client_free(target->client);
     if (target->world_link != NULL) {
         instruments_forget_cluster(&target->control->instruments, cluster_name(target));
@@ -694,7 +707,8 @@ const char *target_server(const struct target *target)
 
 const char *target_warning(struct target *target)
 {
-    const char *const warnings[] = {target_link(target)->warning, target->oddity, target_exports_complaint(target)};
+    const char *const warnings[] = {target_link(target)->warning, target->oddity, target_exports_complaint(target),
+                                    renewal_complaint(target->renewal)};
     const char *all = "";
     arena_reset(&target->scratch);
     for (size_t i = 0; i < ARRAY_COUNT(warnings); i++) {
@@ -742,3 +756,5 @@ void target_collect(struct target *target)
 struct kube_client *target_client(const struct target *target) { return target->client; }
 
 struct expiry *target_expiry(struct target *target) { return &target->expiry; }
+
+struct renewal *target_renewal(const struct target *target) { return target->renewal; }

@@ -213,6 +213,8 @@ enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_
         .cluster_domain = kv_get(&meta.annotations, L5D_SECRET_CLUSTER_DOMAIN),
         .linkerd_namespace = kv_get(&meta.annotations, L5D_SECRET_L5D_NS),
         .drain = kv_get(&meta.annotations, LINK_DRAIN),
+        .renew_token = kv_get(&meta.annotations, SECRET_RENEW_TOKEN),
+        .copy = kv_get(&meta.annotations, SECRET_COPY),
         .naming = naming_of(&meta.annotations),
     };
     return ERR_OK;
