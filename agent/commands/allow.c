@@ -22,6 +22,10 @@ static const struct option table[] = {
      .type = OPTION_BOOL,
      .fallback = "true",
      .help = "with a Secret that holds a token which does not expire; false: for links with --token-duration"},
+    {.name = "renew-token",
+     .type = OPTION_BOOL,
+     .help = "with the right to ask for further tokens of its own, for links whose agent renews what --token-duration "
+             "gave"},
     {.name = "endpoints",
      .type = OPTION_BOOL,
      .help = "with the right to read v1 Endpoints, for a cluster that serves no EndpointSlices"},
@@ -83,7 +87,8 @@ static enum exit_code run(const struct options *options)
                                          .namespace = options_text(options, "namespace"),
                                          .with_namespace = true,
                                          .with_token = options_get(options, "token-secret")->boolean,
-                                         .with_endpoints = options_get(options, "endpoints")->boolean};
+                                         .with_endpoints = options_get(options, "endpoints")->boolean,
+                                         .with_renewal = options_get(options, "renew-token")->boolean};
     if (options_get(options, "dry-run")->given && !options_get(options, "apply")->boolean) {
         command_complain("allow", "--dry-run is about --apply: give that too; without it nothing is written");
         return EXIT_USAGE;
@@ -108,7 +113,7 @@ const struct command command_allow = {
              "somebody else than who links it.\n",
     .examples = "allow | kubectl --context east apply -f -\n"
                 "allow --apply --context east\n"
-                "allow --apply --context east --token-secret=false\n",
+                "allow --apply --context east --token-secret=false --renew-token\n",
     .exit_codes = "0  printed, or applied\n"
                   "1  it did not work; stdout says what was applied before\n"
                   "2  the command line is wrong\n"

@@ -52,6 +52,23 @@ static json_t *make_binding(const struct link_account *account)
                      "namespace", account->namespace);
 }
 
+/* Of its own alone, by TokenRequest. */
+static json_t *make_renewal_role(const struct link_account *account)
+{
+    return json_pack("{s:s, s:s, s:o, s:[{s:[s], s:[s], s:[s], s:[s]}]}", "apiVersion", "rbac.authorization.k8s.io/v1",
+                     "kind", "Role", "metadata", make_metadata(account->name, account->namespace), "rules", "apiGroups",
+                     "", "resources", "serviceaccounts/token", "resourceNames", account->name, "verbs", "create");
+}
+
+static json_t *make_renewal_binding(const struct link_account *account)
+{
+    return json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:[{s:s, s:s, s:s}]}", "apiVersion",
+                     "rbac.authorization.k8s.io/v1", "kind", "RoleBinding", "metadata",
+                     make_metadata(account->name, account->namespace), "roleRef", "apiGroup",
+                     "rbac.authorization.k8s.io", "kind", "Role", "name", account->name, "subjects", "kind",
+                     "ServiceAccount", "name", account->name, "namespace", account->namespace);
+}
+
 static json_t *make_token(const struct link_account *account)
 {
     char name[256];
@@ -88,6 +105,9 @@ json_t *link_account_objects(const struct link_account *account)
     whole = append(objects, true, own) && whole;
     whole = append(objects, true, make_role(account)) && whole;
     whole = append(objects, true, make_binding(account)) && whole;
+    whole = append(objects, account->with_renewal, account->with_renewal ? make_renewal_role(account) : NULL) && whole;
+    whole =
+        append(objects, account->with_renewal, account->with_renewal ? make_renewal_binding(account) : NULL) && whole;
     whole = append(objects, account->with_token, account->with_token ? make_token(account) : NULL) && whole;
     if (whole)
         return objects;

@@ -9,6 +9,7 @@ struct link_account {
     bool with_namespace; /* the Namespace among the objects */
     bool with_token;     /* the Secret that Kubernetes fills with a token that does not expire */
     bool with_endpoints; /* may read v1 Endpoints: for clusters that serve no EndpointSlices */
+    bool with_renewal;   /* may ask for further tokens of its own */
 };
 
 /** @return new array, in the order in which they can be applied; NULL when out of memory. */

@@ -89,8 +89,10 @@ static enum err_code get_token(const char *command, struct session *session, str
     if (wish->token_ms == 0)
         return link_target_secret_token(session, target, arena, &wish->account, ret_token, reterr);
     TRY(link_target_request_token(target, arena, &wish->account, wish->token_ms, ret_token, &expires, reterr));
-    command_complain(command, "the token expires at %s: run this again before, the agent takes the new one at once",
-                     expires != NULL ? expires : "a time that the API server did not tell");
+    command_complain(command, "the token expires at %s: %s",
+                     expires != NULL ? expires : "a time that the API server did not tell",
+                     wish->facts.renew_token != NULL ? "the agent renews it before"
+                                                     : "run this again before, the agent takes the new one at once");
     return ERR_OK;
 }
 

@@ -33,13 +33,15 @@ struct link_facts {
     struct selector selector, remote_discovery_selector, federated_selector;
     const char *excluded_labels, *excluded_annotations; /* comma lists; NULL: none */
     bool headless;                                      /* false: headless services are mirrored like any other */
+    const char *renew_token; /* for how long the agent asks for new tokens ("720h"); NULL: it does not renew them */
 };
 
 /** The kubeconfig of an agent, YAML, with everything inline. @param[out] ret_text  new (mem_free()). */
 enum err_code link_objects_kubeconfig(const struct link_access *access, char **ret_text, struct err *reterr) MUST_USE;
-/** @param[out] ret_objects  new array: credentials Secret, its copy for Linkerd's control plane when `trust_domain` is known, Link. */
+/** @param[out] ret_objects  new array: credentials Secret, its copy for Linkerd's control plane when `trust_domain` is known, the rights to renew what
+ *  they hold, Link. */
 enum err_code link_objects_link(const struct link_facts *facts, json_t **ret_objects, struct err *reterr) MUST_USE;
-/** @param[out] ret_objects  new array: the Secret of Linkerd 2.8. */
+/** @param[out] ret_objects  new array: the Secret of Linkerd 2.8, and the rights to renew its token. */
 enum err_code link_objects_secret(const struct link_facts *facts, json_t **ret_objects, struct err *reterr) MUST_USE;
 
 enum { LINK_SECRET_NAME_BYTES = 96 };

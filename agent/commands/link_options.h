@@ -52,8 +52,13 @@ enum err_code link_options_check_namespace(const char *text, struct err *reterr)
         {.name = "token-duration",                                                                                     \
          .type = OPTION_DURATION,                                                                                      \
          .value_name = "DURATION",                                                                                     \
-         .help = "a token that expires after this; run the command again before it does. Without it one that does "    \
-                 "not expire, bound to a Secret of the target"},                                                       \
+         .help = "a token that expires after this, which the agent renews at half of its life. Without it one that "   \
+                 "does not expire, bound to a Secret of the target"},                                                  \
+        {.name = "renew-token",                                                                                        \
+         .type = OPTION_BOOL,                                                                                          \
+         .fallback = "true",                                                                                           \
+         .help = "false: the agent does not renew that token, and gets no right to; run the command again before it "  \
+                 "expires"},                                                                                           \
         {.name = "gateway",                                                                                            \
          .type = OPTION_BOOL,                                                                                          \
          .fallback = "true",                                                                                           \

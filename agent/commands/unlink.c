@@ -8,6 +8,7 @@
 #include "agent/commands/link_account.h"
 #include "agent/commands/link_objects.h"
 #include "agent/commands/link_options.h"
+#include "agent/commands/link_renewal.h"
 #include "agent/commands/link_version.h"
 #include "agent/commands/link_wait.h"
 #include "base/mem.h"
@@ -188,6 +189,42 @@ static enum err_code tell_mirrors(struct job *job, struct err *reterr)
     return ERR_OK;
 }
 
+/* Deletes what is called so, if it is svcmirror's: what does not say so is left. */
+static enum err_code delete_own(struct job *job, struct cluster *cluster, const struct resource *resource,
+                                const char *namespace, const char *name, struct err *reterr)
+{
+    json_t *object = NULL;
+    enum err_code code = cluster_get(cluster, resource, namespace, name, &object, reterr);
+    if (code == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(code);
+    bool own = text_equal(object_meta_entry(object, "labels", "app.kubernetes.io/name"), "svcmirror");
+    json_decref(object);
+    if (own)
+        return delete_one(job, cluster, resource, namespace, name, reterr);
+    command_complain("unlink", "%s %s of cluster %s was not made by svcmirror, and is left", resource->kind, name,
+                     cluster_name(cluster));
+    return ERR_OK;
+}
+
+/* The right to renew a token that is gone. Who may not look for it there has not made it. */
+static enum err_code delete_renewal(struct job *job, struct err *reterr)
+{
+    const char *namespaces[] = {job->namespace, options_text(job->options, "linkerd-namespace")};
+    char name[LINK_RENEWAL_NAME_BYTES];
+    link_renewal_name(job->cluster_name, name);
+    for (size_t i = 0; i < ARRAY_COUNT(namespaces); i++) {
+        if (i > 0 && strcmp(namespaces[0], namespaces[i]) == 0)
+            break;
+        enum err_code code = delete_own(job, job->source, &RESOURCE_ROLE_BINDING, namespaces[i], name, reterr);
+        if (code == ERR_OK)
+            code = delete_own(job, job->source, &RESOURCE_ROLE, namespaces[i], name, reterr);
+        if (code != ERR_OK && code != ERR_FORBIDDEN)
+            return code;
+    }
+    return ERR_OK;
+}
+
 static enum err_code unlink_source(struct job *job, struct err *reterr)
 {
     TRY(find_declarations(job, reterr));
@@ -203,27 +240,11 @@ static enum err_code unlink_source(struct job *job, struct err *reterr)
     TRY(tell_mirrors(job, reterr));
     /* The Link first: without its credentials it would be a fault for a moment. */
     TRY(delete_all(job, &job->link_resource, job->links, reterr));
-    return delete_all(job, &RESOURCE_SECRET, job->secrets, reterr);
+    TRY(delete_all(job, &RESOURCE_SECRET, job->secrets, reterr));
+    return delete_renewal(job, reterr);
 }
 
 /* ---- the target ---- */
-
-/* Deletes what `allow` makes, and only that: what does not say it is svcmirror's is left. */
-static enum err_code delete_own(struct job *job, const struct resource *resource, const char *name, struct err *reterr)
-{
-    json_t *object = NULL;
-    enum err_code code = cluster_get(job->target, resource, job->namespace, name, &object, reterr);
-    if (code == ERR_NOT_FOUND)
-        return ERR_OK;
-    TRY(code);
-    bool own = text_equal(object_meta_entry(object, "labels", "app.kubernetes.io/name"), "svcmirror");
-    json_decref(object);
-    if (own)
-        return delete_one(job, job->target, resource, job->namespace, name, reterr);
-    command_complain("unlink", "%s %s of cluster %s was not made by svcmirror, and is left", resource->kind, name,
-                     cluster_name(job->target));
-    return ERR_OK;
-}
 
 static enum err_code unlink_target(struct job *job, struct err *reterr)
 {
@@ -232,10 +253,18 @@ static enum err_code unlink_target(struct job *job, struct err *reterr)
     if (job->target == NULL)
         return ERR_OK;
     link_account_token_name(&account, token, sizeof(token));
-    TRY(delete_own(job, &RESOURCE_CLUSTER_ROLE_BINDING, account.name, reterr));
-    TRY(delete_own(job, &RESOURCE_CLUSTER_ROLE, account.name, reterr));
-    TRY(delete_own(job, &RESOURCE_SECRET, token, reterr));
-    return delete_own(job, &RESOURCE_SERVICE_ACCOUNT, account.name, reterr);
+    const struct {
+        const struct resource *resource;
+        const char *name;
+    } objects[] = {{&RESOURCE_CLUSTER_ROLE_BINDING, account.name},
+                   {&RESOURCE_CLUSTER_ROLE, account.name},
+                   {&RESOURCE_ROLE_BINDING, account.name},
+                   {&RESOURCE_ROLE, account.name},
+                   {&RESOURCE_SECRET, token},
+                   {&RESOURCE_SERVICE_ACCOUNT, account.name}};
+    for (size_t i = 0; i < ARRAY_COUNT(objects); i++)
+        TRY(delete_own(job, job->target, objects[i].resource, job->namespace, objects[i].name, reterr));
+    return ERR_OK;
 }
 
 static enum err_code open_clusters(struct job *job, struct err *reterr)

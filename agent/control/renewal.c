@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/control/expiry.h"
 #include "agent/kube/base64.h"
 #include "agent/kube/codec.h"
 #include "agent/kube/kubeconfig.h"
@@ -380,9 +381,12 @@ enum err_code renewal_wish(struct renewal *renewal, const struct renewal_wish *w
     char *copy = wish->copy != NULL ? mem_strdup(wish->copy) : NULL;
     if (wish->copy != NULL && copy == NULL)
         return ERR_NOMEM;
+    uint64_t before_ms = renewal->duration_ms;
     mem_free(renewal->copy);
     renewal->copy = copy;
     judge(renewal, wish);
+    if (renewal->duration_ms != before_ms)
+        expiry_look_soon(renewal->control);
     return ERR_OK;
 }
 

@@ -16,7 +16,8 @@ from program import BINARY, CLEAN, Server, free_port, status_object, svcmirror, 
 M = "mirror.linkerd.io/"
 NS = "linkerd-multicluster"
 KINDS = {"namespaces": "Namespace", "services": "Service", "serviceaccounts": "ServiceAccount", "secrets": "Secret", "configmaps": "ConfigMap",
-         "clusterroles": "ClusterRole", "clusterrolebindings": "ClusterRoleBinding", "links": "Link", "events": "Event"}
+         "clusterroles": "ClusterRole", "clusterrolebindings": "ClusterRoleBinding", "roles": "Role",
+         "rolebindings": "RoleBinding", "links": "Link", "events": "Event"}
 
 
 def merge(old, patch):
@@ -351,8 +352,37 @@ class Link(WithClusters):
     def test_tokens_that_expire(self):
         result = self.run_it(*self.there, "--token-duration", "2h")
         self.assertIn("the token expires at 2026-01-01T00:00:00Z", result.stderr)
+        self.assertIn(": the agent renews it before\n", result.stderr)
         self.assertIn("token: asked.7200.x", self.kubeconfig())
         self.assertIsNone(self.east.find("secrets", "svcmirror-remote-token"))
+        self.assertEqual(self.west.find("secrets", "cluster-credentials-east")["metadata"]["annotations"], {"svcmirror.io/renew-token": "7200s"})
+        for cluster, name, rule in [(self.east, "svcmirror-remote", ("serviceaccounts/token", "svcmirror-remote", "create")),
+                                    (self.west, "svcmirror-renew-east", ("secrets", "cluster-credentials-east", "patch"))]:
+            [found] = cluster.find("roles", name)["rules"]
+            self.assertEqual(found, {"apiGroups": [""], "resources": [rule[0]], "resourceNames": [rule[1]], "verbs": [rule[2]]})
+            self.assertEqual(cluster.find("rolebindings", name)["roleRef"]["name"], name)
+        self.assertEqual(self.west.find("rolebindings", "svcmirror-renew-east")["subjects"],
+                         [{"kind": "ServiceAccount", "name": "svcmirror", "namespace": "linkerd-multicluster"}])
+        self.run_it("unlink", "--cluster-name", "east", "--context", "west", "--target-context", "east")
+        for cluster in (self.east, self.west):
+            self.assertEqual([key for key in cluster.objects if key[0] in ("roles", "rolebindings")], [])
+
+    def test_the_copy_of_a_token_that_expires(self):
+        self.east.put("configmaps", "linkerd", "linkerd-config", data={"values": "clusterDomain: east.local\nidentityTrustDomain: example.org\n"})
+        self.west.put("namespaces", None, "linkerd")
+        self.run_it(*self.there, "--token-duration", "2h")
+        self.assertEqual(self.west.find("secrets", "cluster-credentials-east")["metadata"]["annotations"],
+                         {"svcmirror.io/renew-token": "7200s", "svcmirror.io/copy": "linkerd/cluster-credentials-east"})
+        self.assertEqual(self.west.find("roles", "svcmirror-renew-east", "linkerd")["rules"][0]["resourceNames"], ["cluster-credentials-east"])
+        self.run_it("unlink", "--cluster-name", "east", "--context", "west")
+        self.assertIsNone(self.west.find("roles", "svcmirror-renew-east", "linkerd"))
+
+    def test_a_token_that_the_agent_does_not_renew(self):
+        result = self.run_it(*self.there, "--token-duration", "2h", "--renew-token=false")
+        self.assertIn(": run this again before, the agent takes the new one at once\n", result.stderr)
+        self.assertIsNone(self.west.find("secrets", "cluster-credentials-east")["metadata"].get("annotations"))
+        self.assertIsNone(self.west.find("roles", "svcmirror-renew-east"))
+        self.assertIsNone(self.east.find("roles", "svcmirror-remote"))
 
     def test_a_token_that_never_comes(self):
         self.east.token = None
@@ -378,7 +408,7 @@ class Link(WithClusters):
                 ((*link, "--gateway-service", "a/b/c"), "is no Service: write NAMESPACE/NAME"), ((*link, "--gateway-service", "/gw"), "is no Service"),
                 ((*link, "--kind", "secret", "--gateway-port", "1"), "contradicts --kind secret"), ((*link, "--kind", "secret", "--headless"), "makes none"),
                 ((*link, "--gateway-port", "70000"), "a number up to 65535"), ((*link, "--selector", "a in"), "--selector"),
-                ((*link, "--token-duration", "1m"), "10m"), ((*link, "--wait", "1s", "--dry-run", "client"), "contradict"),
+                ((*link, "--token-duration", "1m"), "10m"), ((*link, "--renew-token"), "give --token-duration too"), ((*link, "--wait", "1s", "--dry-run", "client"), "contradict"),
                 ((*link, "--cluster-domain", "no domain"), "is no DNS domain")]:
             result = self.run_it("link", *argv, code=2)
             self.assertIn(words, result.stderr)

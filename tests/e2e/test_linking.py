@@ -76,6 +76,10 @@ def kubeconfig_of(source, name="cluster-credentials-east"):
     return base64.b64decode(secret["data"]["kubeconfig"]).decode()
 
 
+def claims_of(token):
+    return json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+
+
 def test_the_whole_way_with_a_link(source, east, agent, link_crd, run, demo):
     printed = run(*LINK, "--dry-run=client").stdout
     assert "kind: Link" in printed and "TOKEN-OF-THE-ACCOUNT" not in printed and "kind: ServiceAccount" in printed
@@ -143,11 +147,41 @@ def test_the_whole_way_with_a_secret_of_2_8(source, east, agent, run, demo):
     wait_until(lambda: source.api.list("services", None, M + "mirrored-service=true") == [], 10, "no mirror is left, the gateway's neither")
 
 
+def test_a_token_that_expires_is_renewed_by_the_agent(source, east, agent, link_crd, run, demo):
+    """Longer ones are wished for than the one that is there: half of that life is over at once."""
+    source.ensure_namespace("linkerd")
+    run(*LINK, "--token-duration", "1h", "--trust-domain", "cluster.local")
+    one = agent()
+    run("export", "web", "--context", "east", "-n", "demo")
+    wait_until(lambda: ready(source, east), 15, "the mirror is ready")
+    before = kubeconfig_of(source)
+    assert source.api.get("secrets", "cluster-credentials-east", "linkerd")["data"]["kubeconfig"] == base64.b64encode(before.encode()).decode()
+    expires = one.json("/api/v1/links")[0]["credentialsExpire"]
+    source.api.patch("secrets", "cluster-credentials-east", {"metadata": {"annotations": {"svcmirror.io/renew-token": "5h"}}}, AGENT_NAMESPACE)
+    wait_until(lambda: one.json("/api/v1/links")[0]["credentialsExpire"] != expires, 10, "the agent uses a new one")
+    after = kubeconfig_of(source)
+    old, new = (text.split("token: ")[1].strip().strip('"') for text in (before, after))
+    assert old != new and after == before.replace(old, new), "nothing else changed"
+    assert [claims_of(token)["exp"] - claims_of(token)["iat"] for token in (old, new)] == [3600, 18000]
+    assert source.api.get("secrets", "cluster-credentials-east", "linkerd")["data"]["kubeconfig"] == base64.b64encode(after.encode()).decode()
+    assert one.logs("token_renewed") and not one.logs("token_renewal_failed") and ready(source, east)
+    assert [w["objectRef"]["name"] for w in source.writes("svcmirror") if w["objectRef"]["resource"] == "secrets"] == ["cluster-credentials-east"] * 2
+    # Without the right it says so, and what it has goes on working.
+    east.api.delete("rolebindings", "svcmirror-remote", AGENT_NAMESPACE)
+    source.api.patch("secrets", "cluster-credentials-east", {"metadata": {"annotations": {"svcmirror.io/renew-token": "20h"}}}, AGENT_NAMESPACE)
+    one.restart()
+    wait_until(lambda: one.logs("token_renewal_failed"), 15, "the failure is told")
+    assert "403 Forbidden" in one.logs("token_renewal_failed")[-1]["msg"] and ready(source, east)
+    run(*UNLINK, "--target-context", "east", "--wait", "20s")
+    assert declared(source) == [] and account(east) == []
+    assert source.api.list("roles", "linkerd") == []
+
+
 def test_a_token_that_expires_is_renewed_by_running_it_again(source, east, agent, link_crd, run, demo):
-    run(*LINK, "--token-duration", "1h")
+    run(*LINK, "--token-duration", "1h", "--renew-token=false")
     assert "secrets" not in account(east)
     before = kubeconfig_of(source)
-    claims = json.loads(base64.urlsafe_b64decode(before.split("token: ")[1].strip().strip('"').split(".")[1] + "=="))
+    claims = claims_of(before.split("token: ")[1].strip().strip('"'))
     assert claims["sub"] == f"system:serviceaccount:{AGENT_NAMESPACE}:svcmirror-remote" and claims["exp"] - claims["iat"] == 3600
     one = agent()
     run("export", "web", "--context", "east", "-n", "demo")

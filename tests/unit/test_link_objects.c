@@ -264,9 +264,10 @@ static void an_account_has_what_it_needs_in_order(void **state)
         struct link_account account;
         const char *kinds;
     } CASES[] = {
-        {{"a", "n", true, true, false}, "Namespace ServiceAccount ClusterRole ClusterRoleBinding Secret "},
-        {{"a", "n", false, true, false}, "ServiceAccount ClusterRole ClusterRoleBinding Secret "},
-        {{"a", "n", false, false, true}, "ServiceAccount ClusterRole ClusterRoleBinding "},
+        {{"a", "n", true, true, false, false}, "Namespace ServiceAccount ClusterRole ClusterRoleBinding Secret "},
+        {{"a", "n", false, true, false, false}, "ServiceAccount ClusterRole ClusterRoleBinding Secret "},
+        {{"a", "n", false, false, true, false}, "ServiceAccount ClusterRole ClusterRoleBinding "},
+        {{"a", "n", false, false, false, true}, "ServiceAccount ClusterRole ClusterRoleBinding Role RoleBinding "},
     };
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         char kinds[256] = "";
@@ -285,7 +286,7 @@ static void an_account_has_what_it_needs_in_order(void **state)
 static void endpoints_are_read_only_where_asked_for(void **state)
 {
     (void)state;
-    const struct link_account account = {"a", "n", false, false, true};
+    const struct link_account account = {"a", "n", false, false, true, false};
     json_t *objects = link_account_objects(&account);
     assert_object(
         json_object_get(json_array_get(objects, 1), "rules"),
@@ -299,32 +300,37 @@ static void endpoints_are_read_only_where_asked_for(void **state)
 
 static enum err_code make_everything(void *context)
 {
-    const struct link_facts *facts = context;
-    const struct link_account account = {"a", "n", true, true, true};
+    struct link_facts facts = *(const struct link_facts *)context;
+    const struct link_account account = {"a", "n", true, true, true, true};
     const struct link_access access = {.cluster_name = "east", .server = "https://x", .ca_pem = "PEM", .token = "t"};
     json_t *link = NULL, *secret = NULL, *objects = link_account_objects(&account);
+    facts.renew_token = "720h";
     char *text = NULL;
     enum err_code code = objects != NULL ? ERR_OK : ERR_NOMEM;
     if (code == ERR_OK)
         code = link_objects_kubeconfig(&access, &text, NULL);
     if (code == ERR_OK)
-        code = link_objects_link(facts, &link, NULL);
+        code = link_objects_link(&facts, &link, NULL);
     if (code == ERR_OK)
-        code = link_objects_secret(facts, &secret, NULL);
+        code = link_objects_secret(&facts, &secret, NULL);
     if (code == ERR_OK) { /* nothing may be left out silently */
         assert_non_null(strstr(text, "UEVN"));
-        assert_int_equal(json_array_size(objects), 5);
-        assert_non_null(json_object_get(json_object_get(json_array_get(objects, 4), "metadata"), "annotations"));
-        assert_int_equal(json_array_size(link), 3);
+        assert_int_equal(json_array_size(objects), 7);
+        assert_non_null(json_object_get(json_object_get(json_array_get(objects, 6), "metadata"), "annotations"));
+        assert_int_equal(json_array_size(link), 7); /* the rights in two namespaces before the Link */
+        assert_int_equal(json_object_size(
+                             json_object_get(json_object_get(json_array_get(link, 0), "metadata"), "annotations")),
+                         2);
+        assert_int_equal(json_array_size(secret), 3);
         assert_int_equal(json_array_size(
-                             json_object_get(json_object_get(json_object_get(json_array_get(link, 2), "spec"),
+                             json_object_get(json_object_get(json_object_get(json_array_get(link, 6), "spec"),
                                                              "remoteDiscoverySelector"),
                                              "matchExpressions")),
                          5);
         assert_int_equal(json_object_size(
                              json_object_get(json_object_get(json_array_get(secret, 0), "metadata"), "annotations")),
-                         3);
-        assert_int_equal(json_object_size(json_object_get(json_array_get(link, 2), "spec")), 12);
+                         4);
+        assert_int_equal(json_object_size(json_object_get(json_array_get(link, 6), "spec")), 12);
     }
     mem_free(text);
     json_decref(secret);
