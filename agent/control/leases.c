@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/control/expiry.h"
 #include "agent/control/internal.h"
 #include "agent/control/leases_internal.h"
 #include "agent/control/shares.h"
@@ -121,6 +122,7 @@ static void begin_work(struct leases *leases)
     for (struct map_entry *at = map_first(leases->tenures); at != NULL; at = map_next(at))
         ((struct tenure *)map_value(at))->begins = false;
     leases->begins = false;
+    expiry_look_soon(control); /* a token may have waited for who renews it */
 }
 
 void leases_turn(struct leases *leases)

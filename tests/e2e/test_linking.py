@@ -165,8 +165,9 @@ def test_a_token_that_expires_is_renewed_by_the_agent(source, east, agent, link_
     assert [claims_of(token)["exp"] - claims_of(token)["iat"] for token in (old, new)] == [3600, 18000]
     assert source.api.get("secrets", "cluster-credentials-east", "linkerd")["data"]["kubeconfig"] == base64.b64encode(after.encode()).decode()
     assert one.logs("token_renewed") and not one.logs("token_renewal_failed") and ready(source, east)
-    assert [w["objectRef"]["name"] for w in source.writes("svcmirror") if w["objectRef"]["resource"] == "secrets"] == ["cluster-credentials-east"] * 2
-    # Without the right it says so, and what it has goes on working.
+    written = [w["objectRef"]["namespace"] for w in source.writes("svcmirror") if w["objectRef"]["resource"] == "secrets"]
+    assert written[-4:] == [AGENT_NAMESPACE, "linkerd"] + ["linkerd", AGENT_NAMESPACE], "by `link`, then by the agent"
+    # Without the right the agent says so, and what it has goes on working.
     east.api.delete("rolebindings", "svcmirror-remote", AGENT_NAMESPACE)
     source.api.patch("secrets", "cluster-credentials-east", {"metadata": {"annotations": {"svcmirror.io/renew-token": "20h"}}}, AGENT_NAMESPACE)
     one.restart()
