@@ -21,11 +21,10 @@ static const struct option table[] = {
     {.name = "token-secret",
      .type = OPTION_BOOL,
      .fallback = "true",
-     .help = "with a Secret that holds a token which does not expire; false: for links with --token-duration"},
+     .help = "with a Secret that holds a token which does not expire; false: for links whose token expires"},
     {.name = "renew-token",
      .type = OPTION_BOOL,
-     .help = "with the right to ask for further tokens of its own, for links whose agent renews what --token-duration "
-             "gave"},
+     .help = "with the right to ask for further tokens of its own, for links whose agent renews the token"},
     {.name = "endpoints",
      .type = OPTION_BOOL,
      .help = "with the right to read v1 Endpoints, for a cluster that serves no EndpointSlices"},

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "agent/commands/output.h"
+#include "base/text.h"
+#include "mirror/object.h"
 
 enum { NAME_BYTES = 512, LINE_BYTES = 2048 };
 
@@ -30,6 +32,31 @@ static enum err_code compare(json_t *before, json_t *after, enum apply_outcome *
     return code;
 }
 
+/* What the agent wrote is ours too, as a token that it renewed: a conflict with it alone is none. */
+static bool is_of_agent_and_us(const json_t *object)
+{
+    const json_t *managers = json_object_get(json_object_get(object, "metadata"), "managedFields"), *manager = NULL;
+    size_t index = 0;
+    json_array_foreach(managers, index, manager)
+    {
+        const char *name = json_string_value(json_object_get(manager, "manager"));
+        if (!text_equal(name, CLUSTER_FIELD_MANAGER) && !text_equal(name, OBJECT_FIELD_MANAGER))
+            return false;
+    }
+    return true;
+}
+
+static enum err_code apply_over_agent(struct cluster *cluster, const json_t *object, const struct cluster_write *write,
+                                      const json_t *before, json_t **ret_object, struct err *reterr)
+{
+    enum err_code code = cluster_apply(cluster, object, write, ret_object, reterr);
+    if (code != ERR_CONFLICT || write->force || before == NULL || !is_of_agent_and_us(before))
+        return code;
+    struct cluster_write forced = *write;
+    forced.force = true;
+    return cluster_apply(cluster, object, &forced, ret_object, reterr);
+}
+
 enum err_code apply_object(struct cluster *cluster, const json_t *object, const struct cluster_write *write,
                            enum apply_outcome *ret_outcome, json_t **ret_object, struct err *reterr)
 {
@@ -41,7 +68,7 @@ enum err_code apply_object(struct cluster *cluster, const json_t *object, const 
     if (code != ERR_OK && code != ERR_NOT_FOUND)
         return code;
     *ret_outcome = APPLY_CREATED;
-    code = cluster_apply(cluster, object, write, &after, reterr);
+    code = apply_over_agent(cluster, object, write, before, &after, reterr);
     if (code == ERR_OK && before != NULL)
         code = compare(before, after, ret_outcome, reterr);
     json_decref(before);

@@ -8,7 +8,7 @@
 
 enum apply_outcome { APPLY_CREATED, APPLY_CONFIGURED, APPLY_UNCHANGED };
 
-/** Applies one object by server-side apply, and finds out what that changed.
+/** Applies one object by server-side apply, and finds out what that changed. Fields that just the agent wrote before are taken back from it.
  *  @param[out] ret_object  new reference: as the server has it now; may be NULL. */
 enum err_code apply_object(struct cluster *cluster, const json_t *object, const struct cluster_write *write,
                            enum apply_outcome *ret_outcome, json_t **ret_object, struct err *reterr) MUST_USE;

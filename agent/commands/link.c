@@ -7,6 +7,8 @@
 #include "agent/commands/command.h"
 #include "agent/commands/link_build.h"
 #include "agent/commands/link_options.h"
+#include "agent/commands/link_renewal.h"
+#include "agent/commands/link_token.h"
 #include "agent/commands/link_version.h"
 #include "agent/commands/link_wait.h"
 #include "agent/commands/output.h"
@@ -29,6 +31,7 @@ static const struct option table[] = {
     {.name = "context", .value_name = "NAME", .help = "context of the source cluster, where the agent runs"},
     {.name = "kubeconfig", .value_name = "FILE", .help = "kubeconfig of the source cluster"},
     LINK_OPTIONS,
+    LINK_TOKEN_OPTIONS(NULL, "720h"),
     {.name = "wait",
      .letter = 'w',
      .type = OPTION_DURATION,
@@ -175,8 +178,7 @@ static enum err_code prepare(struct job *job, struct err *reterr)
 static enum err_code print_all(struct job *job, json_t *account, struct err *reterr)
 {
     json_t *objects = NULL;
-    TRY(link_build_objects("link", job->session, job->target, &job->arena, &job->wish, LINK_TOKEN_PRETENDED, &objects,
-                           reterr));
+    TRY(link_build_objects("link", job->target, &job->wish, NULL, &objects, reterr));
     struct strbuf text;
     strbuf_init(&text, OUTPUT_BYTES);
     strbuf_printf(&text, "# to the target cluster, %s\n", cluster_name(job->target));
@@ -221,19 +223,71 @@ static enum err_code tell_fields_of_others(struct job *job, struct err *reterr)
     return ERR_OK;
 }
 
+/* One that is fresh stays: running the command again changes nothing then. @param[out] ret_token  NULL in a dry run that would make one. */
+static enum err_code get_token(struct job *job, const char **ret_token, struct err *reterr)
+{
+    const struct link_token_place place = {
+        .command = "link", .session = job->session, .target = job->target, .source = job->source, .arena = &job->arena};
+    TRY(link_token_find(&place, &job->wish, ret_token, reterr));
+    return *ret_token != NULL || job->write.dry_run ? ERR_OK : link_token_make(&place, &job->wish, ret_token, reterr);
+}
+
+/* Deletes what is called so in the source, if it is svcmirror's. Who may not look for it has not made it. */
+static enum err_code delete_own(struct job *job, const struct resource *resource, const char *namespace,
+                                const char *name, struct err *reterr)
+{
+    json_t *object = NULL;
+    enum err_code code = cluster_get(job->source, resource, namespace, name, &object, reterr);
+    if (code == ERR_NOT_FOUND || code == ERR_FORBIDDEN)
+        return ERR_OK;
+    TRY(code);
+    bool own = text_equal(object_meta_entry(object, "labels", "app.kubernetes.io/name"), "svcmirror");
+    json_decref(object);
+    return own ? apply_delete(job->source, resource, namespace, name, &job->write, reterr) : ERR_OK;
+}
+
+/* Of a link whose token is not renewed any more. The account may serve other sources: its right is told. */
+static enum err_code take_rights_back(struct job *job, struct err *reterr)
+{
+    const struct link_facts *facts = &job->wish.facts;
+    const struct link_account *account = &job->wish.account;
+    const char *namespaces[] = {facts->namespace, facts->linkerd_namespace};
+    char name[LINK_RENEWAL_NAME_BYTES];
+    json_t *binding = NULL;
+    if (facts->renew_token != NULL)
+        return ERR_OK;
+    link_renewal_name(facts->cluster_name, name);
+    for (size_t i = 0; i < ARRAY_COUNT(namespaces); i++) {
+        TRY(delete_own(job, &RESOURCE_ROLE_BINDING, namespaces[i], name, reterr));
+        TRY(delete_own(job, &RESOURCE_ROLE, namespaces[i], name, reterr));
+    }
+    enum err_code code =
+        cluster_get(job->target, &RESOURCE_ROLE_BINDING, account->namespace, account->name, &binding, reterr);
+    json_decref(binding);
+    if (code == ERR_OK)
+        command_complain("link",
+                         "RoleBinding %s/%s of cluster %s still lets the account make tokens of its own: delete it "
+                         "when no other source renews the account's token",
+                         account->namespace, account->name, cluster_name(job->target));
+    return code == ERR_NOT_FOUND || code == ERR_FORBIDDEN ? ERR_OK : code;
+}
+
 static enum err_code write_all(struct job *job, json_t *account, struct err *reterr)
 {
     json_t *objects = NULL;
+    const char *token = NULL;
     TRY(apply_to(job, job->target, "target", account, reterr));
     if (!job->write.dry_run)
         job->done = "the account in the target is there";
-    TRY(link_build_objects("link", job->session, job->target, &job->arena, &job->wish,
-                           job->write.dry_run ? LINK_TOKEN_PRETENDED : LINK_TOKEN_REAL, &objects, reterr));
+    TRY(get_token(job, &token, reterr));
+    TRY(link_build_objects("link", job->target, &job->wish, token, &objects, reterr));
     enum err_code code = apply_to(job, job->source, "source", objects, reterr);
     json_decref(objects);
     if (code == ERR_OK && !job->write.dry_run)
         job->done = "the link is there";
-    return code == ERR_OK ? tell_fields_of_others(job, reterr) : code;
+    TRY(code);
+    TRY(take_rights_back(job, reterr));
+    return tell_fields_of_others(job, reterr);
 }
 
 static enum err_code wait_for_mirrors(const struct job *job, struct err *reterr)
@@ -320,9 +374,11 @@ const struct command command_link = {
     .summary = "Link a target cluster to this one: the account there, the link here",
     .about = "Makes the account in the target that the agent reads it with (as `allow` does), gets its token,\n"
              "finds the gateway, and makes the Link with its credentials in the source (as `link-gen` prints\n"
-             "them). Running it again brings both sides up to date, and renews a token that expires.\n",
+             "them). The token expires; the agent renews it at half of its life. Running it again brings both\n"
+             "sides up to date, and changes nothing that is right already.\n",
     .examples = "link --target-context east --context west --cluster-name east --wait 1m\n"
                 "link --target-context east --context west --cluster-name east --kind secret\n"
+                "link --target-context east --context west --cluster-name east --token-secret\n"
                 "link --target-context eu --cluster-name eu --gateway-name emissary "
                 "--gateway-namespace emissary\n"
                 "link --target-context east --cluster-name east --gateway-service ambassador/ambassador\n"

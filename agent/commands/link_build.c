@@ -81,37 +81,19 @@ enum err_code link_build_read(const char *command, struct cluster *target, struc
 
 /* ---- the objects ---- */
 
-static enum err_code get_token(const char *command, struct session *session, struct cluster *target,
-                               struct arena *arena, const struct link_wish *wish, const char **ret_token,
-                               struct err *reterr)
-{
-    const char *expires = NULL;
-    if (wish->token_ms == 0)
-        return link_target_secret_token(session, target, arena, &wish->account, ret_token, reterr);
-    TRY(link_target_request_token(target, arena, &wish->account, wish->token_ms, ret_token, &expires, reterr));
-    command_complain(command, "the token expires at %s: %s",
-                     expires != NULL ? expires : "a time that the API server did not tell",
-                     wish->facts.renew_token != NULL ? "the agent renews it before"
-                                                     : "run this again before, the agent takes the new one at once");
-    return ERR_OK;
-}
-
-enum err_code link_build_objects(const char *command, struct session *session, struct cluster *target,
-                                 struct arena *arena, struct link_wish *wish, enum link_token token,
-                                 json_t **ret_objects, struct err *reterr)
+enum err_code link_build_objects(const char *command, const struct cluster *target, struct link_wish *wish,
+                                 const char *token, json_t **ret_objects, struct err *reterr)
 {
     const struct kubeconfig *config = cluster_kubeconfig(target);
-    struct link_access access = {.cluster_name = wish->facts.cluster_name,
-                                 .server = server_of(target, wish),
-                                 .ca_pem = config->ca_pem,
-                                 .tls_server_name = config->tls_server_name,
-                                 .proxy_url = wish->server == NULL ? config->proxy_url : NULL,
-                                 .insecure_skip_tls_verify = config->insecure_skip_tls_verify,
-                                 .token = "TOKEN-OF-THE-ACCOUNT"};
+    const struct link_access access = {.cluster_name = wish->facts.cluster_name,
+                                       .server = server_of(target, wish),
+                                       .ca_pem = config->ca_pem,
+                                       .tls_server_name = config->tls_server_name,
+                                       .proxy_url = wish->server == NULL ? config->proxy_url : NULL,
+                                       .insecure_skip_tls_verify = config->insecure_skip_tls_verify,
+                                       .token = token != NULL ? token : "TOKEN-OF-THE-ACCOUNT"};
     char *kubeconfig = NULL;
     warn_of_access(command, access.server, config);
-    if (token == LINK_TOKEN_REAL)
-        TRY(get_token(command, session, target, arena, wish, &access.token, reterr));
     TRY(link_objects_kubeconfig(&access, &kubeconfig, reterr));
     wish->facts.kubeconfig = kubeconfig;
     enum err_code code = wish->as_secret ? link_objects_secret(&wish->facts, ret_objects, reterr)

@@ -5,15 +5,8 @@
 
 #include "agent/commands/cluster.h"
 #include "agent/commands/link_options.h"
-#include "agent/commands/session.h"
 #include "base/arena.h"
 #include "base/err.h"
-
-/** Where the token comes from. */
-enum link_token {
-    LINK_TOKEN_REAL,
-    LINK_TOKEN_PRETENDED, /* for a dry run, which makes none: its place is named instead */
-};
 
 /** Whether the target's API server can be reached by an agent as far as can be known; asked before anything is written. */
 enum err_code link_build_check(const struct cluster *target, const struct link_wish *wish, struct err *reterr) MUST_USE;
@@ -22,7 +15,6 @@ enum err_code link_build_check(const struct cluster *target, const struct link_w
 enum err_code link_build_read(const char *command, struct cluster *target, struct arena *arena, struct link_wish *wish,
                               struct err *reterr) MUST_USE;
 
-/** Gets a token and makes the objects for the source cluster. @param[out] ret_objects  new array. */
-enum err_code link_build_objects(const char *command, struct session *session, struct cluster *target,
-                                 struct arena *arena, struct link_wish *wish, enum link_token token,
-                                 json_t **ret_objects, struct err *reterr) MUST_USE;
+/** Makes the objects for the source cluster. @param token  NULL: its place is named instead, for a dry run that makes none. @param[out] ret_objects  new array. */
+enum err_code link_build_objects(const char *command, const struct cluster *target, struct link_wish *wish,
+                                 const char *token, json_t **ret_objects, struct err *reterr) MUST_USE;

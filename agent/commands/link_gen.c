@@ -5,6 +5,7 @@
 #include "agent/commands/command.h"
 #include "agent/commands/link_build.h"
 #include "agent/commands/link_options.h"
+#include "agent/commands/link_token.h"
 #include "agent/commands/output.h"
 #include "agent/kube/setup.h"
 
@@ -15,6 +16,7 @@ enum {
 
 static const struct option table[] = {
     LINK_OPTIONS,
+    LINK_TOKEN_OPTIONS("true", NULL),
     {.name = "output", .letter = 'o', .choices = "yaml|json", .fallback = "yaml", .help = "how it is printed"},
     {.name = "kubeconfig", .value_name = "FILE", .help = "kubeconfig of the target cluster"},
     {.name = "context", .value_name = "NAME", .help = "context of the kubeconfig"},
@@ -25,12 +27,16 @@ static enum err_code make_objects(const struct options *options, struct session 
                                   struct link_wish *wish, json_t **ret_objects, struct err *reterr)
 {
     struct cluster *target = NULL;
+    const char *token = NULL;
     TRY(cluster_open(session, options_text(options, "kubeconfig"), options_text(options, "context"), &target, reterr));
+    const struct link_token_place place = {.command = "link-gen", .session = session, .target = target, .arena = arena};
     enum err_code code = link_build_check(target, wish, reterr);
     if (code == ERR_OK)
         code = link_build_read("link-gen", target, arena, wish, reterr);
     if (code == ERR_OK)
-        code = link_build_objects("link-gen", session, target, arena, wish, LINK_TOKEN_REAL, ret_objects, reterr);
+        code = link_token_make(&place, wish, &token, reterr);
+    if (code == ERR_OK)
+        code = link_build_objects("link-gen", target, wish, token, ret_objects, reterr);
     cluster_free(target);
     return code;
 }

@@ -140,22 +140,27 @@ static enum err_code read_gateway(const struct options *options, struct arena *a
     return ERR_OK;
 }
 
-static enum err_code read_token(const struct options *options, struct arena *arena, struct link_wish *wish,
-                                struct err *reterr)
+static enum err_code read_token(const struct options *options, struct link_wish *wish, struct err *reterr)
 {
     const struct option_value *duration = options_get(options, "token-duration");
-    const struct option_value *renews = options_get(options, "renew-token");
-    if (!duration->given && renews->given && renews->boolean)
+    const struct option_value *renews = options_get(options, "renew-token"),
+                              *secret = options_get(options, "token-secret");
+    bool expires = secret->given ? !secret->boolean : duration->given || !secret->boolean;
+    if (!expires && duration->given)
+        return err_set(reterr, ERR_INVALID,
+                       "--token-duration and --token-secret contradict each other: a token bound to a Secret does not "
+                       "expire");
+    if (!expires && renews->given && renews->boolean)
         return err_set(reterr, ERR_INVALID, "--renew-token is about tokens that expire: give --token-duration too");
-    if (!duration->given)
+    if (!expires)
         return ERR_OK;
+    if (duration->text == NULL)
+        return err_set(reterr, ERR_INVALID, "how long is the token to be good? Give --token-duration DURATION");
     if (duration->number < LEAST_TOKEN_MS)
         return err_set(reterr, ERR_INVALID, "--token-duration: API servers give no token for less than 10m");
     wish->token_ms = duration->number;
-    if (!renews->boolean)
-        return ERR_OK;
-    wish->facts.renew_token = arena_printf(arena, "%llus", (unsigned long long)(wish->token_ms / 1000));
-    return wish->facts.renew_token != NULL ? ERR_OK : err_set(reterr, ERR_NOMEM, "out of memory");
+    wish->facts.renew_token = renews->boolean ? duration->text : NULL;
+    return ERR_OK;
 }
 
 static enum err_code read_facts(const struct options *options, struct arena *arena, struct link_facts *facts,
@@ -184,7 +189,7 @@ enum err_code link_options_read(const char *command, const struct options *optio
     if (wish.server != NULL)
         TRY(link_server_check(wish.server, "--api-server-address", reterr));
     TRY(read_gateway(options, arena, &wish, reterr));
-    TRY(read_token(options, arena, &wish, reterr));
+    TRY(read_token(options, &wish, reterr));
     TRY(read_facts(options, arena, &wish.facts, reterr));
     wish.account = (struct link_account){.name = options_text(options, "account"),
                                          .namespace = wish.facts.namespace,

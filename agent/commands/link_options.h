@@ -49,16 +49,6 @@ enum err_code link_options_check_namespace(const char *text, struct err *reterr)
          .value_name = "URL",                                                                                          \
          .help = "the target's API server as the source cluster reaches it; without it that of the kubeconfig"},       \
         LINK_ACCOUNT_OPTIONS,                                                                                          \
-        {.name = "token-duration",                                                                                     \
-         .type = OPTION_DURATION,                                                                                      \
-         .value_name = "DURATION",                                                                                     \
-         .help = "a token that expires after this, which the agent renews at half of its life. Without it one that "   \
-                 "does not expire, bound to a Secret of the target"},                                                  \
-        {.name = "renew-token",                                                                                        \
-         .type = OPTION_BOOL,                                                                                          \
-         .fallback = "true",                                                                                           \
-         .help = "false: the agent does not renew that token, and gets no right to; run the command again before it "  \
-                 "expires"},                                                                                           \
         {.name = "gateway",                                                                                            \
          .type = OPTION_BOOL,                                                                                          \
          .fallback = "true",                                                                                           \
@@ -132,6 +122,23 @@ enum err_code link_options_check_namespace(const char *text, struct err *reterr)
         {.name = "values", .letter = 'f', .type = OPTION_IGNORED, .value_name = "FILE"},                               \
     {                                                                                                                  \
         .name = "verbose", .type = OPTION_IGNORED                                                                      \
+    }
+
+/* @param secret_fallback, duration_fallback  "true" and NULL: a token that does not expire, unless a duration is given; NULL and a duration: one that does. */
+#define LINK_TOKEN_OPTIONS(secret_fallback, duration_fallback)                                                         \
+    {.name = "token-duration",                                                                                         \
+     .type = OPTION_DURATION,                                                                                          \
+     .value_name = "DURATION",                                                                                         \
+     .fallback = (duration_fallback),                                                                                  \
+     .help = "a token that expires after this, which the agent renews at half of its life"},                           \
+        {.name = "renew-token",                                                                                        \
+         .type = OPTION_BOOL,                                                                                          \
+         .fallback = "true",                                                                                           \
+         .help = "false: the agent does not renew that token, and gets no right to; run the command again before it "  \
+                 "expires"},                                                                                           \
+    {                                                                                                                  \
+        .name = "token-secret", .type = OPTION_BOOL, .fallback = (secret_fallback),                                    \
+        .help = "in its place a token that does not expire, bound to a Secret of the target"                           \
     }
 
 /** What the flags ask for. Texts are borrowed from the options, or in the arena. */

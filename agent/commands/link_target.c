@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/kube/base64.h"
 #include "agent/kube/codec.h"
 #include "agent/kube/yaml.h"
 #include "base/mem.h"
@@ -11,8 +10,6 @@
 #include "mirror/names.h"
 
 enum {
-    TOKEN_WAIT_MS = 10000, /* the controller fills a Secret within a second */
-    TOKEN_POLL_MS = 100,
     NAMES_BYTES = 512,
     SCRATCH_BYTES = 4 << 20, /* an object of the API is 1.5 MiB at most */
 };
@@ -250,98 +247,4 @@ enum err_code link_target_domains(struct cluster *cluster, struct arena *arena, 
     read_config(arena, config, ret_cluster_domain, ret_trust_domain);
     json_decref(config);
     return arena_failed(arena) ? no_memory(reterr) : ERR_OK;
-}
-
-/* ---- tokens ---- */
-
-/* A Secret of the account, whoever named it. */
-struct token_search {
-    const char *account;
-    json_t *secret; /* new */
-};
-
-static enum err_code take_token_secret(void *context, const json_t *item)
-{
-    struct token_search *search = context;
-    const char *type = json_string_value(json_object_get(item, "type"));
-    const char *owner = object_meta_entry(item, "annotations", "kubernetes.io/service-account.name");
-    if (search->secret == NULL && type != NULL && strcmp(type, "kubernetes.io/service-account-token") == 0 &&
-        text_equal(owner, search->account))
-        search->secret = json_incref(mem_unconst(item));
-    return ERR_OK;
-}
-
-/* By its name if it is ours; else, as Linkerd's commands do, any of the account. @param[out] ret_secret  new. */
-static enum err_code find_token_secret(struct cluster *cluster, const struct link_account *account, json_t **ret_secret,
-                                       struct err *reterr)
-{
-    char name[256];
-    struct token_search search = {.account = account->name};
-    link_account_token_name(account, name, sizeof(name));
-    enum err_code code = cluster_get(cluster, &RESOURCE_SECRET, account->namespace, name, ret_secret, reterr);
-    if (code != ERR_NOT_FOUND)
-        return code;
-    TRY(cluster_each(cluster, &RESOURCE_SECRET, account->namespace, NULL, take_token_secret, &search, reterr));
-    if (search.secret == NULL)
-        return err_set(reterr, ERR_NOT_FOUND,
-                       "there is no token Secret of service account %s in namespace %s of cluster %s: make the account "
-                       "with `allow`, or use --token-duration",
-                       account->name, account->namespace, cluster_name(cluster));
-    *ret_secret = search.secret;
-    return ERR_OK;
-}
-
-static enum err_code decode_token(struct arena *arena, const json_t *secret, const char **ret_token, struct err *reterr)
-{
-    const char *encoded = json_string_value(json_object_get(json_object_get(secret, "data"), "token"));
-    size_t bytes = 0;
-    *ret_token = NULL;
-    if (encoded == NULL || encoded[0] == '\0')
-        return ERR_OK;
-    if (base64_decode(arena, encoded, ret_token, &bytes, reterr) != ERR_OK)
-        return err_context(reterr, "Secret %s: token", object_meta_text(secret, "name"));
-    return ERR_OK;
-}
-
-enum err_code link_target_secret_token(struct session *session, struct cluster *cluster, struct arena *arena,
-                                       const struct link_account *account, const char **ret_token, struct err *reterr)
-{
-    uint64_t deadline_ms = session_now_ms(session) + TOKEN_WAIT_MS;
-    for (;;) {
-        json_t *secret = NULL;
-        TRY(find_token_secret(cluster, account, &secret, reterr));
-        enum err_code code = decode_token(arena, secret, ret_token, reterr);
-        json_decref(secret);
-        if (code != ERR_OK || *ret_token != NULL)
-            return code;
-        if (session_now_ms(session) >= deadline_ms)
-            return err_set(reterr, ERR_TIMEOUT,
-                           "the token Secret of service account %s in namespace %s of cluster %s is still empty: does "
-                           "the account exist, and does the cluster's controller manager run?",
-                           account->name, account->namespace, cluster_name(cluster));
-        session_sleep(session, TOKEN_POLL_MS);
-    }
-}
-
-enum err_code link_target_request_token(struct cluster *cluster, struct arena *arena,
-                                        const struct link_account *account, uint64_t duration_ms,
-                                        const char **ret_token, const char **ret_expires, struct err *reterr)
-{
-    json_t *answer = NULL;
-    json_t *body = json_pack("{s:s, s:s, s:{s:I}}", "apiVersion", "authentication.k8s.io/v1", "kind", "TokenRequest",
-                             "spec", "expirationSeconds", (json_int_t)(duration_ms / 1000));
-    if (body == NULL)
-        return no_memory(reterr);
-    enum err_code code = cluster_post(cluster, &RESOURCE_SERVICE_ACCOUNT, account->namespace, account->name, "token",
-                                      body, &answer, reterr);
-    json_decref(body);
-    TRY(code);
-    const json_t *status = json_object_get(answer, "status");
-    *ret_token = copy_text(arena, status, "token");
-    *ret_expires = copy_text(arena, status, "expirationTimestamp");
-    json_decref(answer);
-    if (*ret_token == NULL)
-        return err_set(reterr, ERR_PROTOCOL, "cluster %s answered a TokenRequest without a token",
-                       cluster_name(cluster));
-    return ERR_OK;
 }

@@ -1,11 +1,10 @@
-/* What a target has to be asked for before it is linked: its gateway, its domains, a token of the account that reads it. */
+/* What a target has to be asked for before it is linked: its gateway and its domains. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/commands/cluster.h"
-#include "agent/commands/link_account.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "mirror/gateway.h"
@@ -33,13 +32,3 @@ enum err_code link_target_followed(struct cluster *cluster, struct arena *arena,
 enum err_code link_target_domains(struct cluster *cluster, struct arena *arena, const char *linkerd_namespace,
                                   const char **ret_cluster_domain, const char **ret_trust_domain, struct err *reterr)
     MUST_USE;
-
-/** The token of a service-account Secret; waits up to 10 s for Kubernetes to fill it in.
- *  @return ERR_OK, ERR_NOT_FOUND (no Secret of that account), ERR_TIMEOUT, what the API gave. */
-enum err_code link_target_secret_token(struct session *session, struct cluster *cluster, struct arena *arena,
-                                       const struct link_account *account, const char **ret_token, struct err *reterr)
-    MUST_USE;
-/** A token by TokenRequest. @param[out] ret_expires  as the API writes times: it may be sooner than was asked for. */
-enum err_code link_target_request_token(struct cluster *cluster, struct arena *arena,
-                                        const struct link_account *account, uint64_t duration_ms,
-                                        const char **ret_token, const char **ret_expires, struct err *reterr) MUST_USE;

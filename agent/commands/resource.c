@@ -29,6 +29,7 @@ const struct resource RESOURCE_EDGE_MODULE = {"getambassador.io", "v3alpha1", "m
 const struct resource RESOURCE_EDGE_HOST = {"getambassador.io", "v3alpha1", "hosts", "Host", true};
 const struct resource RESOURCE_EDGE_LISTENER = {"getambassador.io", "v3alpha1", "listeners", "Listener", true};
 const struct resource RESOURCE_EDGE_MAPPING = {"getambassador.io", "v3alpha1", "mappings", "Mapping", true};
+const struct resource RESOURCE_TOKEN_REVIEW = {"authentication.k8s.io", "v1", "tokenreviews", "TokenReview", false};
 
 static const struct resource *const known[] = {
     &RESOURCE_NAMESPACE,     &RESOURCE_SERVICE,      &RESOURCE_SERVICE_ACCOUNT,

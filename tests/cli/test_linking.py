@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 import urllib.parse
 
@@ -33,11 +34,18 @@ def merge(old, patch):
     return merged
 
 
+def jwt(namespace, account, issued_s, seconds, number=0):
+    """A service account's token, as far as one can be without its signature."""
+    claims = {"sub": f"system:serviceaccount:{namespace}:{account}", "iat": int(issued_s), "exp": int(issued_s) + seconds, "jti": str(number)}
+    return "e30." + base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=") + ".x"
+
+
 class Cluster:
     """An API server that keeps objects by path. `refuse` maps (verb, plural) to a status, or to None: it never answers then."""
 
     def __init__(self, uid, namespaces=("default", "demo", NS), links=True):
         self.objects, self.refuse, self.writes, self.links, self.token = {}, {}, [], links, "t.o.k"
+        self.issued = []  # by TokenRequest; what is taken out is not accepted any more
         self.versions, self.agent_says, self.slices = ("v1alpha2", "v1alpha3"), None, True
         self.held = threading.Event()
         self.ended = threading.Event()
@@ -121,7 +129,10 @@ class Cluster:
             return status_object(404, "NotFound", "the server could not find the requested resource")
         if plural == "serviceaccounts" and rest[1:] == ["token"]:
             self.writes.append(("create", "token", rest[0]))
-            return 201, {"status": {"token": f"asked.{body['spec']['expirationSeconds']}.x", "expirationTimestamp": "2026-01-01T00:00:00Z"}}
+            self.issued.append(jwt(namespace, rest[0], time.time(), body["spec"]["expirationSeconds"], len(self.issued)))
+            return 201, {"status": {"token": self.issued[-1], "expirationTimestamp": "2026-01-01T00:00:00Z"}}
+        if plural == "tokenreviews":
+            return 201, {"status": {"authenticated": body["spec"]["token"] in self.issued}}
         if plural not in KINDS:
             return status_object(404, "NotFound", f"{path} is not here")
         return self.keep(verb, plural, namespace, rest[0] if rest else None, query, body)
@@ -303,15 +314,24 @@ class Link(WithClusters):
     def kubeconfig(self):
         return base64.b64decode(self.west.find("secrets", "cluster-credentials-east")["data"]["kubeconfig"]).decode()
 
+    def token(self):
+        [line] = [line for line in self.kubeconfig().splitlines() if "token:" in line]
+        return line.split()[-1].strip('"')
+
+    def token_claims(self):
+        return json.loads(base64.urlsafe_b64decode(self.token().split(".")[1] + "=="))
+
     def test_both_sides(self):
         result = self.run_it(*self.there)
         self.assertEqual(result.stdout.splitlines(), [
             "serviceaccount/svcmirror-remote created", "clusterrole.rbac.authorization.k8s.io/svcmirror-remote created",
-            "clusterrolebinding.rbac.authorization.k8s.io/svcmirror-remote created", "secret/svcmirror-remote-token created",
-            "secret/cluster-credentials-east created", "link.multicluster.linkerd.io/east created"])
-        self.assertEqual([w[1] for w in self.east.writes], ["serviceaccounts", "clusterroles", "clusterrolebindings", "secrets"])
+            "clusterrolebinding.rbac.authorization.k8s.io/svcmirror-remote created", "role.rbac.authorization.k8s.io/svcmirror-remote created",
+            "rolebinding.rbac.authorization.k8s.io/svcmirror-remote created", "secret/cluster-credentials-east created",
+            "role.rbac.authorization.k8s.io/svcmirror-renew-east created", "rolebinding.rbac.authorization.k8s.io/svcmirror-renew-east created",
+            "link.multicluster.linkerd.io/east created"])
+        self.assertEqual([w[1] for w in self.east.writes], ["serviceaccounts", "clusterroles", "clusterrolebindings", "roles", "rolebindings", "token"])
         self.assertIn("server: \"https://192.0.2.1:6443\"", self.kubeconfig())
-        self.assertIn("token: t.o.k", self.kubeconfig())
+        self.assertEqual(self.token_claims()["exp"] - self.token_claims()["iat"], 720 * 3600)
         self.assertEqual(self.west.find("links", "east")["spec"]["gatewayAddress"], "192.0.2.10")
         self.assertEqual({line.split()[-1] for line in self.run_it(*self.there).stdout.splitlines()}, {"unchanged"})
 
@@ -353,9 +373,10 @@ class Link(WithClusters):
         result = self.run_it(*self.there, "--token-duration", "2h")
         self.assertIn("the token expires at 2026-01-01T00:00:00Z", result.stderr)
         self.assertIn(": the agent renews it before\n", result.stderr)
-        self.assertIn("token: asked.7200.x", self.kubeconfig())
+        self.assertEqual([self.token()], self.east.issued)
+        self.assertEqual(self.token_claims()["exp"] - self.token_claims()["iat"], 7200)
         self.assertIsNone(self.east.find("secrets", "svcmirror-remote-token"))
-        self.assertEqual(self.west.find("secrets", "cluster-credentials-east")["metadata"]["annotations"], {"svcmirror.io/renew-token": "7200s"})
+        self.assertEqual(self.west.find("secrets", "cluster-credentials-east")["metadata"]["annotations"], {"svcmirror.io/renew-token": "2h"})
         for cluster, name, rule in [(self.east, "svcmirror-remote", ("serviceaccounts/token", "svcmirror-remote", "create")),
                                     (self.west, "svcmirror-renew-east", ("secrets", "cluster-credentials-east", "patch"))]:
             [found] = cluster.find("roles", name)["rules"]
@@ -372,7 +393,7 @@ class Link(WithClusters):
         self.west.put("namespaces", None, "linkerd")
         self.run_it(*self.there, "--token-duration", "2h")
         self.assertEqual(self.west.find("secrets", "cluster-credentials-east")["metadata"]["annotations"],
-                         {"svcmirror.io/renew-token": "7200s", "svcmirror.io/copy": "linkerd/cluster-credentials-east"})
+                         {"svcmirror.io/renew-token": "2h", "svcmirror.io/copy": "linkerd/cluster-credentials-east"})
         self.assertEqual(self.west.find("roles", "svcmirror-renew-east", "linkerd")["rules"][0]["resourceNames"], ["cluster-credentials-east"])
         self.run_it("unlink", "--cluster-name", "east", "--context", "west")
         self.assertIsNone(self.west.find("roles", "svcmirror-renew-east", "linkerd"))
@@ -384,9 +405,54 @@ class Link(WithClusters):
         self.assertIsNone(self.west.find("roles", "svcmirror-renew-east"))
         self.assertIsNone(self.east.find("roles", "svcmirror-remote"))
 
+    def test_a_token_is_kept_while_it_is_fresh(self):
+        self.run_it(*self.there)
+        for line in self.run_it(*self.there, "--dry-run=server").stdout.splitlines():
+            self.assertTrue(line.endswith(" unchanged (server dry run)"), line)
+        self.assertEqual([self.token()], self.east.issued)
+        for why, change in [
+                ("another life is asked for", lambda: ("--token-duration", "2h")),
+                ("back to the default", lambda: ()),
+                ("the target does not accept it", lambda: self.east.issued.clear() or ()),
+                ("half of its life is over", lambda: self.hold(jwt(NS, "svcmirror-remote", time.time() - 1900, 3600))),
+                ("it is another account's", lambda: self.hold(jwt(NS, "other", time.time(), 3600))),
+                ("it does not say when it ends", lambda: self.hold("e30.e30.x")),
+                ("it is nothing that can be read", lambda: self.hold("x"))]:
+            with self.subTest(why):
+                more, before = change(), len(self.east.issued)
+                self.run_it(*self.there, *more)
+                self.assertEqual(len(self.east.issued), before + 1)
+                self.assertEqual(self.token(), self.east.issued[-1])
+
+    def hold(self, token):
+        """The link has this one now, and the target accepts it."""
+        config = self.kubeconfig().replace(self.token(), token)
+        self.west.find("secrets", "cluster-credentials-east")["data"]["kubeconfig"] = base64.b64encode(config.encode()).decode()
+        self.east.issued.append(token)
+        return ()
+
+    def test_a_token_bound_to_a_secret(self):
+        result = self.run_it(*self.there, "--token-secret")
+        self.assertIn("secret/svcmirror-remote-token created", result.stdout)
+        self.assertEqual((self.token(), self.east.issued), ("t.o.k", []))
+        self.assertIsNone(self.west.find("secrets", "cluster-credentials-east")["metadata"].get("annotations"))
+        self.assertEqual([key for cluster in (self.west, self.east) for key in cluster.objects if key[0] in ("roles", "rolebindings")], [])
+        self.assertEqual({line.split()[-1] for line in self.run_it(*self.there, "--token-secret").stdout.splitlines()}, {"unchanged"})
+        # Going over to one that expires tells what stays behind.
+        result = self.run_it(*self.there)
+        self.assertIn(f"Secret {NS}/svcmirror-remote-token of cluster east still holds a token of the account that does not expire", result.stderr)
+        self.assertEqual([self.token()], self.east.issued)
+        # And back: what the agent needed for that goes, what the account may do is told, for others may need it.
+        result = self.run_it(*self.there, "--token-secret")
+        self.assertIn("role.rbac.authorization.k8s.io/svcmirror-renew-east deleted\n", result.stdout)
+        self.assertIsNone(self.west.find("rolebindings", "svcmirror-renew-east"))
+        self.assertIn(f"RoleBinding {NS}/svcmirror-remote of cluster east still lets the account make tokens of its own", result.stderr)
+        self.run_it("unlink", "--cluster-name", "east", "--context", "west", "--target-context", "east")
+        self.assertIsNone(self.east.find("secrets", "svcmirror-remote-token"))
+
     def test_a_token_that_never_comes(self):
         self.east.token = None
-        result = self.run_it(*self.there, code=1)
+        result = self.run_it(*self.there, "--token-secret", code=1)
         self.assertIn("is still empty", result.stderr)
         self.assertIn("the account in the target is there; run it again", result.stderr)
         self.assertEqual(self.west.writes, [])
@@ -408,7 +474,7 @@ class Link(WithClusters):
                 ((*link, "--gateway-service", "a/b/c"), "is no Service: write NAMESPACE/NAME"), ((*link, "--gateway-service", "/gw"), "is no Service"),
                 ((*link, "--kind", "secret", "--gateway-port", "1"), "contradicts --kind secret"), ((*link, "--kind", "secret", "--headless"), "makes none"),
                 ((*link, "--gateway-port", "70000"), "a number up to 65535"), ((*link, "--selector", "a in"), "--selector"),
-                ((*link, "--token-duration", "1m"), "10m"), ((*link, "--renew-token"), "give --token-duration too"), ((*link, "--wait", "1s", "--dry-run", "client"), "contradict"),
+                ((*link, "--token-duration", "1m"), "10m"), ((*link, "--token-secret", "--renew-token"), "give --token-duration too"), ((*link, "--token-secret", "--token-duration", "1h"), "contradict each other: a token bound"), ((*link, "--wait", "1s", "--dry-run", "client"), "contradict"),
                 ((*link, "--cluster-domain", "no domain"), "is no DNS domain")]:
             result = self.run_it("link", *argv, code=2)
             self.assertIn(words, result.stderr)
@@ -443,7 +509,8 @@ class Link(WithClusters):
         self.west.refuse["patch", "links"] = 403
         result = self.run_it(*self.there, code=1)
         self.assertIn("links are refused (the account in the target is there; run it again to go on, or `unlink` to take it back)", result.stderr)
-        self.assertTrue(result.stdout.endswith("secret/cluster-credentials-east created\n"))
+        self.assertIn("secret/cluster-credentials-east created\n", result.stdout)
+        self.assertTrue(result.stdout.endswith("rolebinding.rbac.authorization.k8s.io/svcmirror-renew-east created\n"))
 
     GATEWAY_FIELDS = {"gatewayAddress", "gatewayPort", "gatewayIdentity", "probeSpec"}
 
@@ -481,7 +548,7 @@ class Link(WithClusters):
     def test_interrupted_half_way(self):
         self.west.refuse["patch", "links"] = None
         out, err = self.interrupt(self.west, *self.there)
-        self.assertTrue(out.endswith("secret/cluster-credentials-east created\n"))
+        self.assertTrue(out.endswith("rolebinding.rbac.authorization.k8s.io/svcmirror-renew-east created\n"))
         self.assertIn("the account in the target is there", err)
 
     def test_flags_of_linkerd_that_mean_nothing_here(self):
@@ -531,8 +598,10 @@ class Unlink(WithClusters):
         self.assertEqual(would.stdout.replace(" (dry run)", ""), result.stdout)
         self.assertEqual(result.stdout.splitlines(), [
             "link.multicluster.linkerd.io/east deleted", "secret/cluster-credentials-east deleted",
+            "rolebinding.rbac.authorization.k8s.io/svcmirror-renew-east deleted", "role.rbac.authorization.k8s.io/svcmirror-renew-east deleted",
             "clusterrolebinding.rbac.authorization.k8s.io/svcmirror-remote deleted", "clusterrole.rbac.authorization.k8s.io/svcmirror-remote deleted",
-            "secret/svcmirror-remote-token deleted", "serviceaccount/svcmirror-remote deleted"])
+            "rolebinding.rbac.authorization.k8s.io/svcmirror-remote deleted", "role.rbac.authorization.k8s.io/svcmirror-remote deleted",
+            "serviceaccount/svcmirror-remote deleted"])
         self.assertIn("cluster east is not linked", self.run_it(*self.base, code=1).stderr)
         self.run_it(*self.base, "--ignore-not-found")
 

@@ -15,7 +15,8 @@ MANIFESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
 UPSTREAM_CRD = os.path.join(MANIFESTS, "..", "..", "..", "shared", "data", "linkerd-link-crd.yaml")
 ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=1:exitcode=66", "UBSAN_OPTIONS": "halt_on_error=1:exitcode=67", "HOME": "/nonexistent"}
 ACCOUNT = [("serviceaccounts", "svcmirror-remote"), ("secrets", "svcmirror-remote-token"), ("clusterroles", "svcmirror-remote"),
-           ("clusterrolebindings", "svcmirror-remote")]
+           ("clusterrolebindings", "svcmirror-remote"), ("roles", "svcmirror-remote"), ("rolebindings", "svcmirror-remote")]
+RENEWAL = [("roles", "svcmirror-renew-east"), ("rolebindings", "svcmirror-renew-east")]
 
 
 @pytest.fixture
@@ -33,6 +34,8 @@ def run(source, east, tmp_path):
     yield run
     for resource, name in ACCOUNT:
         east.api.delete(resource, name, AGENT_NAMESPACE)
+    for resource, name in RENEWAL:
+        source.api.delete(resource, name, AGENT_NAMESPACE)
 
 
 @pytest.fixture
@@ -87,9 +90,11 @@ def test_the_whole_way_with_a_link(source, east, agent, link_crd, run, demo):
     assert declared(source) == [] and account(east) == []
 
     first = run(*LINK)
-    assert first.stdout.splitlines()[-5:] == [
-        "clusterrole.rbac.authorization.k8s.io/svcmirror-remote created", "clusterrolebinding.rbac.authorization.k8s.io/svcmirror-remote created",
-        "secret/svcmirror-remote-token created", "secret/cluster-credentials-east created", "link.multicluster.linkerd.io/east created"]
+    rbac = "rbac.authorization.k8s.io"
+    assert first.stdout.splitlines()[-8:] == [
+        f"clusterrole.{rbac}/svcmirror-remote created", f"clusterrolebinding.{rbac}/svcmirror-remote created",
+        f"role.{rbac}/svcmirror-remote created", f"rolebinding.{rbac}/svcmirror-remote created", "secret/cluster-credentials-east created",
+        f"role.{rbac}/svcmirror-renew-east created", f"rolebinding.{rbac}/svcmirror-renew-east created", "link.multicluster.linkerd.io/east created"]
     assert declared(source) == [("Link", "east"), ("Secret", "cluster-credentials-east")]
     link = source.api.get("links", "east", AGENT_NAMESPACE)
     assert link["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "svcmirror"}
@@ -135,7 +140,8 @@ def test_the_whole_way_with_a_secret_of_2_8(source, east, agent, run, demo):
     run(*LINK, "--kind", "secret")
     assert declared(source) == [("Secret", "cluster-credentials-east")]
     meta = source.api.get("secrets", "cluster-credentials-east", AGENT_NAMESPACE)["metadata"]
-    assert meta["annotations"] == {M + "cluster-name": "east", M + "remote-cluster-domain": "cluster.local", M + "remote-cluster-l5d-ns": "linkerd"}
+    assert meta["annotations"] == {M + "cluster-name": "east", M + "remote-cluster-domain": "cluster.local", M + "remote-cluster-l5d-ns": "linkerd",
+                                   "svcmirror.io/renew-token": "720h"}
     agent()
     run("export", "web", "--context", "east", "-n", "demo", "--gateway-name", "ambassador", "--gateway-namespace", "ambassador")
     run(*LINK, "--kind", "secret", "--wait", "20s")
@@ -145,6 +151,12 @@ def test_the_whole_way_with_a_secret_of_2_8(source, east, agent, run, demo):
     run(*UNLINK, "--target-context", "east", "--wait", "20s")
     assert declared(source) == [] and account(east) == []
     wait_until(lambda: source.api.list("services", None, M + "mirrored-service=true") == [], 10, "no mirror is left, the gateway's neither")
+
+
+def ask_for(source, duration):
+    """As the command would, so that nobody else owns the annotation."""
+    source.kubectl("annotate", "secret", "cluster-credentials-east", "-n", AGENT_NAMESPACE, "--overwrite", "--field-manager=svcmirror-cli",
+                   f"svcmirror.io/renew-token={duration}")
 
 
 def test_a_token_that_expires_is_renewed_by_the_agent(source, east, agent, link_crd, run, demo):
@@ -157,7 +169,7 @@ def test_a_token_that_expires_is_renewed_by_the_agent(source, east, agent, link_
     before = kubeconfig_of(source)
     assert source.api.get("secrets", "cluster-credentials-east", "linkerd")["data"]["kubeconfig"] == base64.b64encode(before.encode()).decode()
     expires = one.json("/api/v1/links")[0]["credentialsExpire"]
-    source.api.patch("secrets", "cluster-credentials-east", {"metadata": {"annotations": {"svcmirror.io/renew-token": "5h"}}}, AGENT_NAMESPACE)
+    ask_for(source, "5h")
     wait_until(lambda: one.json("/api/v1/links")[0]["credentialsExpire"] != expires, 10, "the agent uses a new one")
     after = kubeconfig_of(source)
     old, new = (text.split("token: ")[1].strip().strip('"') for text in (before, after))
@@ -167,9 +179,20 @@ def test_a_token_that_expires_is_renewed_by_the_agent(source, east, agent, link_
     assert one.logs("token_renewed") and not one.logs("token_renewal_failed") and ready(source, east)
     written = [w["objectRef"]["namespace"] for w in source.writes("svcmirror") if w["objectRef"]["resource"] == "secrets"]
     assert written[-4:] == [AGENT_NAMESPACE, "linkerd"] + ["linkerd", AGENT_NAMESPACE], "by `link`, then by the agent"
+    # The one that the agent got is kept by the command, too; where another life is asked for the agent's word stands in nobody's way.
+    ask_for(source, "1h")
+    again = run(*LINK, "--token-duration", "1h", "--trust-domain", "cluster.local")
+    assert {line.split()[-1] for line in again.stdout.splitlines()} == {"unchanged"} and kubeconfig_of(source) == after
+    run(*LINK, "--token-duration", "2h", "--trust-domain", "cluster.local")
+    longer = kubeconfig_of(source).split("token: ")[1].strip().strip('"')
+    assert claims_of(longer)["exp"] - claims_of(longer)["iat"] == 7200
+    # As docs/operations.md has a new one made at once.
+    source.kubectl("annotate", "secret", "cluster-credentials-east", "-n", AGENT_NAMESPACE, "svcmirror.io/renew-token-")
+    run(*LINK, "--token-duration", "2h", "--trust-domain", "cluster.local")
+    assert longer not in kubeconfig_of(source) and ready(source, east)
     # Without the right the agent says so, and what it has goes on working.
     east.api.delete("rolebindings", "svcmirror-remote", AGENT_NAMESPACE)
-    source.api.patch("secrets", "cluster-credentials-east", {"metadata": {"annotations": {"svcmirror.io/renew-token": "20h"}}}, AGENT_NAMESPACE)
+    ask_for(source, "20h")
     one.restart()
     wait_until(lambda: one.logs("token_renewal_failed"), 15, "the failure is told")
     assert "403 Forbidden" in one.logs("token_renewal_failed")[-1]["msg"] and ready(source, east)
@@ -199,7 +222,7 @@ def test_a_link_that_follows_its_gateway(source, east, agent, link_crd, run, dem
     follow = (*LINK, "--gateway-service", "ambassador/ambassador")
     run(*LINK)
     run(*follow)
-    printed = run("link-gen", "--context", "east", "--cluster-name", "east", "--gateway-service", "ambassador/ambassador").stdout
+    printed = run("link-gen", "--context", "east", "--cluster-name", "east", "--gateway-service", "ambassador/ambassador", "--token-duration", "1h").stdout
     assert "svcmirror.io/gateway: ambassador/ambassador" in printed and "gatewayAddress" not in printed
     link = source.api.get("links", "east", AGENT_NAMESPACE)
     assert link["metadata"]["annotations"]["svcmirror.io/gateway"] == "ambassador/ambassador"

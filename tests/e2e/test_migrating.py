@@ -121,5 +121,7 @@ def test_from_a_secret_to_a_link(source, east, agent):
     assert source.gaps("web-east", "demo", began, at_least=2) == 0
     assert identities(source) == there
     for resource, name in (("serviceaccounts", "svcmirror-remote"), ("secrets", "svcmirror-remote-token"), ("clusterroles", "svcmirror-remote"),
-                           ("clusterrolebindings", "svcmirror-remote")):
+                           ("clusterrolebindings", "svcmirror-remote"), ("roles", "svcmirror-remote"), ("rolebindings", "svcmirror-remote")):
         east.api.delete(resource, name, AGENT_NAMESPACE)
+    for resource in ("roles", "rolebindings"):
+        source.api.delete(resource, "svcmirror-renew-east", AGENT_NAMESPACE)

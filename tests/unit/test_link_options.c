@@ -11,23 +11,31 @@
 #include "agent/commands/link_options.h"
 #include "agent/kube/setup.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "tests/unit/sweep.h"
 
 enum { WORDS = 12 };
 
-static const struct option TABLE[] = {LINK_OPTIONS, {0}};
+static const struct option TABLE[] = {LINK_OPTIONS, LINK_TOKEN_OPTIONS("true", NULL), {0}};
+static const struct option EXPIRING_TABLE[] = {LINK_OPTIONS, LINK_TOKEN_OPTIONS(NULL, "720h"), {0}};
 
 /* @param words  a command line, NULL at its end. */
-static enum err_code read_words(struct arena *arena, const char *const *words, struct link_wish *ret_wish,
-                                struct err *reterr)
+static enum err_code read_words_of(const struct option *table, struct arena *arena, const char *const *words,
+                                   struct link_wish *ret_wish, struct err *reterr)
 {
     char *argv[WORDS + 1] = {NULL};
     int argc = 0;
     struct options options;
     for (; words[argc] != NULL; argc++)
         argv[argc] = mem_unconst(words[argc]);
-    TRY(options_parse(TABLE, 0, argc, argv, &options, reterr));
+    TRY(options_parse(table, 0, argc, argv, &options, reterr));
     return link_options_read("link", &options, arena, ret_wish, reterr);
+}
+
+static enum err_code read_words(struct arena *arena, const char *const *words, struct link_wish *ret_wish,
+                                struct err *reterr)
+{
+    return read_words_of(TABLE, arena, words, ret_wish, reterr);
 }
 
 static void defaults_are_linkerds(void **state)
@@ -77,6 +85,59 @@ static void flags_say_what_is_wished(void **state)
     assert_false(wish.account.with_token || wish.facts.headless);
     assert_string_equal(wish.server, "https://192.0.2.1:6443");
     arena_done(&arena);
+}
+
+static void the_token_expires_or_not(void **state)
+{
+    (void)state;
+    static const struct {
+        const struct option *table;
+        const char *words[4];
+        uint64_t ms;
+        const char *renewal;
+    } CASES[] = {
+        {TABLE, {"--cluster-name=e"}, 0, NULL},
+        {TABLE, {"--cluster-name=e", "--token-duration=1h"}, 3600000, "1h"},
+        {TABLE, {"--cluster-name=e", "--token-duration=1h", "--renew-token=false"}, 3600000, NULL},
+        {TABLE, {"--cluster-name=e", "--renew-token=false"}, 0, NULL},
+        {EXPIRING_TABLE, {"--cluster-name=e"}, 720ULL * 3600000, "720h"},
+        {EXPIRING_TABLE, {"--cluster-name=e", "--token-secret"}, 0, NULL},
+        {EXPIRING_TABLE, {"--cluster-name=e", "--token-secret=false", "--token-duration=2h"}, 7200000, "2h"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct arena arena;
+        struct link_wish wish;
+        arena_init(&arena, 1 << 20);
+        assert_int_equal(read_words_of(CASES[i].table, &arena, CASES[i].words, &wish, NULL), ERR_OK);
+        assert_int_equal(wish.token_ms, CASES[i].ms);
+        assert_true(text_equal(wish.facts.renew_token, CASES[i].renewal));
+        assert_int_equal(wish.account.with_token, CASES[i].ms == 0);
+        assert_int_equal(wish.account.with_renewal, CASES[i].renewal != NULL);
+        arena_done(&arena);
+    }
+}
+
+static void a_token_is_asked_for_in_one_way(void **state)
+{
+    (void)state;
+    static const struct {
+        const struct option *table;
+        const char *words[4], *text;
+    } CASES[] = {
+        {TABLE, {"--cluster-name=e", "--token-secret=false"}, "Give --token-duration DURATION"},
+        {TABLE, {"--cluster-name=e", "--renew-token"}, "give --token-duration too"},
+        {EXPIRING_TABLE, {"--cluster-name=e", "--token-secret", "--token-duration=1h"}, "contradict each other"},
+        {EXPIRING_TABLE, {"--cluster-name=e", "--token-duration=5m"}, "less than 10m"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct arena arena;
+        struct link_wish wish;
+        struct err error = {0};
+        arena_init(&arena, 1 << 20);
+        assert_int_equal(read_words_of(CASES[i].table, &arena, CASES[i].words, &wish, &error), ERR_INVALID);
+        assert_non_null(strstr(error.text, CASES[i].text));
+        arena_done(&arena);
+    }
 }
 
 static void no_gateway_where_there_is_to_be_none(void **state)
@@ -145,6 +206,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_linkerds),
         cmocka_unit_test(flags_say_what_is_wished),
+        cmocka_unit_test(the_token_expires_or_not),
+        cmocka_unit_test(a_token_is_asked_for_in_one_way),
         cmocka_unit_test(no_gateway_where_there_is_to_be_none),
         cmocka_unit_test(names_and_domains_are_judged),
         cmocka_unit_test(each_allocation_may_fail),
