@@ -1,4 +1,5 @@
 """From a service that is exported to its mirror that is ready: the agent's own share of it, by the audit logs of both API servers."""
+import json
 import statistics
 import time
 
@@ -42,6 +43,12 @@ def exports(stage, first, count, rate, key, what):
             Figure(key + "_p99", f"export to ready mirror, the agent's share, {what}, p99", "ms", [percentile(found, 99)])]
 
 
+def begun(stage):
+    """Whether the other link has a Service here: they all come before the first slice, so the agent itself counts no mirror for long."""
+    _, found = stage.source.api.raw("GET", "/api/v1/services?limit=1&labelSelector=mirror.linkerd.io%2Fcluster-name%3Dother")
+    return json.loads(found)["items"] != []
+
+
 def begin(stage):
     stage.fresh_source()
     stage.link()
@@ -59,9 +66,9 @@ def measure(stage, count, many):
     time.sleep(2)
     figures = exports(stage, 0, count, 20, "export_at_rest", "at rest")
     stage.link("other", selector={"matchLabels": {"mirror.linkerd.io/exported": "others"}})
-    wait_until(lambda: stage.mirrored(agent).get("other", 0) > 0, 30, "the other link's sync has begun", 0.05)
+    wait_until(lambda: begun(stage), 120, "the other link's sync has begun", 0.2)
     figures += exports(stage, count, count, 20, "export_in_sync", f"in a first sync of {many:,} of another link")
-    within = stage.mirrored(agent)["other"]
+    within = stage.mirrored(agent).get("other", 0)
     stage.await_mirrored(agent, many + 2 * count)
     time.sleep(2)
     figures += exports(stage, 2 * count, count, 20, "export_with_many", f"with {many:,} mirrors")
