@@ -86,6 +86,9 @@ static const struct definition definitions[] = {
      "Files of credentials that changed and are in use (changed), or that could not be used while the old are used on "
      "(failed).",
      reload_labels, NULL, 0},
+    {FIELD(token_renewal_due), METRIC_GAUGE, "svcmirror_token_renewal_timestamp_seconds",
+     "When the agent is to renew a token, in seconds since 1970; absent where it is not asked to.", credential_labels,
+     NULL, 0},
     {FIELD(token_renewals), METRIC_COUNTER, "svcmirror_token_renewals_total",
      "Tokens of targets that were to be renewed: a new one is in the Secret (renewed), or could not be had or written "
      "(failed).",

@@ -21,6 +21,7 @@ struct instruments {
     struct metric *api_requests, *api_seconds, *api_warnings;
     struct metric *credentials_expiry, *credentials_reloads; /* + kind; + result */
     struct metric *token_renewals;                           /* target_cluster_name, result */
+    struct metric *token_renewal_due;                        /* cluster, kind */
     /* the process */
     struct metric *writes, *write_failures, *writes_in_flight, *writes_limit, *queue_depth, *unaccounted, *flip_seconds,
         *loop_busy, *events_dropped;

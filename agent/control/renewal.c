@@ -26,8 +26,8 @@ enum step {
     STEP_NONE,
     STEP_READING, /* the Secret as it is now */
     STEP_ASKING,  /* the target, for a token */
-    STEP_COPYING, /* the copy for Linkerd's control plane is written */
-    STEP_WRITING, /* the Secret is */
+    STEP_WRITING, /* the Secret */
+    STEP_COPYING, /* likewise, the copy for Linkerd's control plane */
 };
 
 struct renewal {
@@ -38,10 +38,12 @@ struct renewal {
     char complaint[256];
     enum step step;
     struct kube_request request;
-    struct tenure *tenure;
-    struct arena scratch; /* of the renewal under way: the texts below */
+    struct tenure *tenure; /* while it is written: a target that does not answer keeps no Lease from moving */
+    struct arena scratch;  /* of the renewal under way: the texts below */
     const char *kubeconfig, *token, *version;
-    bool is_given; /* the token in use was got here: what it lasts is what the server gives */
+    bool is_asked_anew;     /* another duration is wished for than before */
+    bool is_copy_due;       /* the Secret has a new token, its copy has not */
+    int64_t given_until_us; /* when the last token ends that was got here; 0: none was */
     unsigned failures;
     uint64_t again_ms; /* not before */
 };
@@ -64,10 +66,24 @@ static void end(struct renewal *renewal, uint64_t wait_ms)
     renewal->again_ms = loop_now_ms(renewal->control->config.loop) + wait_ms;
 }
 
+/* Twice as long each time, but so that several tries are left before the token ends. */
+static uint64_t next_wait_ms(const struct renewal *renewal)
+{
+    uint64_t wait_ms = (uint64_t)RETRY_MS << (renewal->failures < 8 ? renewal->failures : 8);
+    struct kube_client *client = target_client(renewal->target);
+    int64_t until_us = client != NULL ? kube_client_validity(client, KUBE_CREDENTIAL_TOKEN).until_us : 0;
+    int64_t left_ms = (until_us - loop_wall_us(renewal->control->config.loop)) / 1000;
+    if (left_ms > 0 && wait_ms > (uint64_t)left_ms / 4)
+        wait_ms = (uint64_t)left_ms / 4;
+    if (wait_ms < RETRY_MS)
+        wait_ms = RETRY_MS;
+    return wait_ms < RETRY_CAP_MS ? wait_ms : RETRY_CAP_MS;
+}
+
 static void fail(struct renewal *renewal, const char *text, const char *remedy)
 {
     char note[ERR_TEXT_BYTES + 128];
-    uint64_t wait_ms = (uint64_t)RETRY_MS << (renewal->failures < 8 ? renewal->failures : 8);
+    uint64_t wait_ms = next_wait_ms(renewal);
     renewal->failures++;
     (void)snprintf(note, sizeof(note), "the token for cluster %s could not be renewed: %s%s%s", cluster_of(renewal),
                    text, remedy[0] != '\0' ? ": " : "", remedy);
@@ -75,7 +91,7 @@ static void fail(struct renewal *renewal, const char *text, const char *remedy)
              NULL);
     links_emit(renewal->control, target_link(renewal->target), true, "TokenRenewalFailed", note);
     count(renewal, "failed");
-    end(renewal, wait_ms < RETRY_CAP_MS ? wait_ms : RETRY_CAP_MS);
+    end(renewal, wait_ms);
 }
 
 static void fail_for(struct renewal *renewal, const struct kube_failure *failure)
@@ -85,7 +101,7 @@ static void fail_for(struct renewal *renewal, const struct kube_failure *failure
          denied ? "`svcmirror link` gives the right for it, or renews the token itself" : "");
 }
 
-static void succeed(struct renewal *renewal)
+static void tell_success(struct renewal *renewal)
 {
     char until[TEXT_TIME_BYTES];
     struct validity validity = token_validity(renewal->token);
@@ -94,8 +110,8 @@ static void succeed(struct renewal *renewal)
              target_link(renewal->target)->credentials_secret, "until", until, NULL);
     count(renewal, "renewed");
     renewal->failures = 0;
-    renewal->is_given = true;
-    end(renewal, RETRY_MS);
+    renewal->is_asked_anew = false;
+    renewal->given_until_us = validity.until_us;
 }
 
 /* ---- writing ---- */
@@ -148,32 +164,13 @@ static void write_secret(struct renewal *renewal, enum step step, const char *na
     strbuf_done(&body);
 }
 
-static void on_written(struct kube_request *request, json_t *object, const struct kube_failure *failure)
-{
-    struct renewal *renewal = request->context;
-    (void)object;
-    if (failure == NULL)
-        succeed(renewal);
-    else if (failure->error.code == ERR_CONFLICT || failure->error.code == ERR_CANCELLED)
-        end(renewal, RETRY_MS); /* somebody else wrote it, or is to */
-    else
-        fail_for(renewal, failure);
-}
-
-static void write_own(struct renewal *renewal)
-{
-    const struct link *link = target_link(renewal->target);
-    write_secret(renewal, STEP_WRITING, link->namespace, link->credentials_secret, renewal->version, on_written);
-}
-
-/* Without its copy Linkerd's control plane is no worse off than before: the agent goes on. */
+/* ERR_CANCELLED is no failure: another replica writes from now on. */
 static void on_copied(struct kube_request *request, json_t *object, const struct kube_failure *failure)
 {
     struct renewal *renewal = request->context;
     (void)object;
-    if (failure == NULL || failure->error.code == ERR_NOT_FOUND)
-        write_own(renewal);
-    else if (failure->error.code == ERR_CANCELLED)
+    renewal->is_copy_due = failure != NULL && failure->error.code != ERR_NOT_FOUND;
+    if (!renewal->is_copy_due || failure->error.code == ERR_CANCELLED)
         end(renewal, RETRY_MS);
     else
         fail_for(renewal, failure);
@@ -184,6 +181,42 @@ static void write_copy(struct renewal *renewal)
     char namespace[OBJECT_KEY_BYTES];
     const char *name = object_key_split(renewal->copy, namespace);
     write_secret(renewal, STEP_COPYING, namespace, name, NULL, on_copied);
+}
+
+static void on_written(struct kube_request *request, json_t *object, const struct kube_failure *failure)
+{
+    struct renewal *renewal = request->context;
+    (void)object;
+    if (failure == NULL) {
+        tell_success(renewal);
+        if (renewal->copy != NULL)
+            write_copy(renewal);
+        else
+            end(renewal, RETRY_MS);
+    } else if (failure->error.code == ERR_CONFLICT || failure->error.code == ERR_CANCELLED)
+        end(renewal, RETRY_MS); /* somebody else wrote it, or is to */
+    else
+        fail_for(renewal, failure);
+}
+
+/* @param begin_write  write_own() or write_copy(). */
+static void begin_writing(struct renewal *renewal, void (*begin_write)(struct renewal *))
+{
+    struct leases *leases = renewal->control->leases;
+    const struct link *link = target_link(renewal->target);
+    if (renewal->control->stopping || !leases_may_tell(leases, link)) {
+        end(renewal, RETRY_MS); /* another replica is to */
+        return;
+    }
+    renewal->tenure = leases_begin_status(leases, link);
+    begin_write(renewal);
+}
+
+/* Before its copy, and only in the version that was read: what somebody wrote meanwhile stays, in both. */
+static void write_own(struct renewal *renewal)
+{
+    const struct link *link = target_link(renewal->target);
+    write_secret(renewal, STEP_WRITING, link->namespace, link->credentials_secret, renewal->version, on_written);
 }
 
 /* ---- asking ---- */
@@ -206,6 +239,25 @@ static const char *with_token(struct arena *arena, const char *text, const char 
     return copy;
 }
 
+/* A target may answer anything: what is no token of the same account stays out of the kubeconfig. */
+static bool is_successor(const char *token, const char *old)
+{
+    char namespace[TOKEN_NAMESPACE_BYTES], name[TOKEN_ACCOUNT_BYTES];
+    char old_namespace[TOKEN_NAMESPACE_BYTES], old_name[TOKEN_ACCOUNT_BYTES];
+    return token != NULL && token_is_jwt(token) && token_validity(token).until_us != 0 &&
+           token_account(token, namespace, name) && token_account(old, old_namespace, old_name) &&
+           strcmp(namespace, old_namespace) == 0 && strcmp(name, old_name) == 0;
+}
+
+/* Whether the new text gives the new token to whoever reads it: in the old one the token may have stood in a comment, and elsewhere escaped. */
+static bool gives_token(struct arena *arena, const char *text, const char *token)
+{
+    struct kubeconfig config;
+    return text != NULL &&
+           kubeconfig_parse(arena, text, strlen(text), NULL, KUBECONFIG_TARGET, NULL, &config, NULL) == ERR_OK &&
+           text_equal(config.token, token);
+}
+
 static void on_asked(struct kube_request *request, json_t *object, const struct kube_failure *failure)
 {
     struct renewal *renewal = request->context;
@@ -214,20 +266,17 @@ static void on_asked(struct kube_request *request, json_t *object, const struct 
         fail_for(renewal, failure);
         return;
     }
-    if (token == NULL || token_validity(token).until_us == 0) {
-        fail(renewal, "the API server answered a TokenRequest without a token that ends", "");
+    const char *old = renewal->token;
+    if (!is_successor(token, old)) {
+        fail(renewal, "the API server answered a TokenRequest without a token of this account that ends", "");
         return;
     }
-    const char *old = renewal->token;
     renewal->token = arena_strdup(&renewal->scratch, token);
-    renewal->kubeconfig =
-        renewal->token != NULL ? with_token(&renewal->scratch, renewal->kubeconfig, old, token) : NULL;
-    if (renewal->kubeconfig == NULL)
-        fail(renewal, "the kubeconfig does not hold its token in one piece", "run `svcmirror link` again");
-    else if (renewal->copy != NULL)
-        write_copy(renewal);
+    renewal->kubeconfig = with_token(&renewal->scratch, renewal->kubeconfig, old, token);
+    if (renewal->token != NULL && gives_token(&renewal->scratch, renewal->kubeconfig, token))
+        begin_writing(renewal, write_own);
     else
-        write_own(renewal);
+        fail(renewal, "the kubeconfig does not hold its token in one piece", "run `svcmirror link` again");
 }
 
 static void ask(struct renewal *renewal)
@@ -248,12 +297,31 @@ static void ask(struct renewal *renewal)
                                          .path = path,
                                          .body = body,
                                          .body_bytes = strlen(body),
-                                         .may_send = may_send,
                                          .on_done = on_asked};
     if (path == NULL)
         fail(renewal, "out of memory", "");
     else
         start(renewal, STEP_ASKING, target_client(renewal->target), &request);
+}
+
+/* ---- when a token is asked for ---- */
+
+static int64_t life_us(const struct renewal *renewal, const struct validity *validity)
+{
+    return validity->from_us != 0 ? validity->until_us - validity->from_us : (int64_t)renewal->duration_ms * 1000;
+}
+
+/* At half of its life; and when another duration is wished for than what it was got for. A server may give less than it is asked for: what it gave
+ * counts then. */
+static bool is_due(const struct renewal *renewal)
+{
+    struct validity validity = kube_client_validity(target_client(renewal->target), KUBE_CREDENTIAL_TOKEN);
+    int64_t left_us = validity.until_us - loop_wall_us(renewal->control->config.loop);
+    int64_t has_us = life_us(renewal, &validity), wished_us = (int64_t)renewal->duration_ms * 1000;
+    if (validity.until_us == 0 || left_us <= 0)
+        return false; /* it does not end; or nothing can be asked with it any more */
+    bool is_other = has_us < wished_us - wished_us / 10 || has_us > wished_us + wished_us / 10;
+    return left_us <= has_us / 2 || (renewal->is_asked_anew && is_other);
 }
 
 /* ---- reading ---- */
@@ -279,12 +347,30 @@ static enum err_code take_secret(struct renewal *renewal, const json_t *object, 
                : err_set(error, ERR_NOMEM, "out of memory");
 }
 
+/* Whether the Secret holds a token again that was renewed before. */
+static bool is_put_back(const struct renewal *renewal)
+{
+    return renewal->given_until_us != 0 && token_validity(renewal->token).until_us < renewal->given_until_us;
+}
+
+/* Whoever writes it back would do so each time: a new token a minute helps nobody. */
+static void wait_for_others(struct renewal *renewal)
+{
+    fail(renewal, "its Secret holds the token again that was renewed already, as what applies it from a file does",
+         "have that leave data.kubeconfig alone, or link with --token-secret");
+    renewal->again_ms = loop_now_ms(renewal->control->config.loop) + RETRY_CAP_MS;
+}
+
 static void on_read(struct kube_request *request, json_t *object, const struct kube_failure *failure)
 {
     struct renewal *renewal = request->context;
     struct err error = {0};
     enum err_code code = failure == NULL ? take_secret(renewal, object, &error) : failure->error.code;
-    if (code == ERR_OK)
+    if (code == ERR_OK && is_put_back(renewal))
+        wait_for_others(renewal);
+    else if (code == ERR_OK && !is_due(renewal))
+        begin_writing(renewal, write_copy);
+    else if (code == ERR_OK)
         ask(renewal);
     else if (code == ERR_BUSY || code == ERR_NOT_FOUND || target_client(renewal->target) == NULL)
         end(renewal, RETRY_MS);
@@ -300,7 +386,6 @@ static void read_secret(struct renewal *renewal)
     const char *path =
         arena_printf(&renewal->scratch, "/api/v1/namespaces/%s/secrets/%s", link->namespace, link->credentials_secret);
     const struct kube_request request = {.verb = "get", .resource = "secrets", .path = path, .on_done = on_read};
-    renewal->tenure = leases_begin_status(renewal->control->leases, link);
     if (path == NULL)
         fail(renewal, "out of memory", "");
     else
@@ -309,29 +394,28 @@ static void read_secret(struct renewal *renewal)
 
 /* ---- when ---- */
 
-/* At half of its life: of what the token lasts, or of what was asked for, if that is longer. A server may give less than was asked for: once it did, what
- * it gives counts alone. */
-static bool is_due(const struct renewal *renewal)
-{
-    struct validity validity = kube_client_validity(target_client(renewal->target), KUBE_CREDENTIAL_TOKEN);
-    int64_t left_us = validity.until_us - loop_wall_us(renewal->control->config.loop);
-    int64_t life_us = validity.from_us != 0 ? validity.until_us - validity.from_us : 0;
-    int64_t wished_us = (int64_t)renewal->duration_ms * 1000;
-    if (validity.until_us == 0 || left_us <= 0)
-        return false; /* it does not end; or nothing can be asked with it any more */
-    if (life_us <= 0 || (!renewal->is_given && wished_us > life_us))
-        life_us = wished_us;
-    return left_us <= life_us / 2;
-}
-
 void renewal_look(struct renewal *renewal)
 {
     const struct control *control = renewal->control;
     if (renewal->step != STEP_NONE || renewal->duration_ms == 0 || target_client(renewal->target) == NULL ||
         control->config.dry_run || control->stopping || loop_now_ms(control->config.loop) < renewal->again_ms)
         return;
-    if (is_due(renewal) && leases_may_tell(control->leases, target_link(renewal->target)))
+    if ((is_due(renewal) || renewal->is_copy_due) && leases_may_tell(control->leases, target_link(renewal->target)))
         read_secret(renewal);
+}
+
+void renewal_collect(struct renewal *renewal)
+{
+    const struct instruments *instruments = &renewal->control->instruments;
+    struct kube_client *client = target_client(renewal->target);
+    metrics_forget(instruments->registry, instruments->token_renewal_due, "cluster", cluster_of(renewal));
+    if (client == NULL || renewal->duration_ms == 0)
+        return;
+    struct validity validity = kube_client_validity(client, KUBE_CREDENTIAL_TOKEN);
+    if (validity.until_us != 0)
+        metric_set(metric_get(instruments->token_renewal_due, cluster_of(renewal),
+                              kube_credential_name(KUBE_CREDENTIAL_TOKEN)),
+                   (double)(validity.until_us - life_us(renewal, &validity) / 2) / 1e6);
 }
 
 void renewal_client_goes(struct renewal *renewal)
@@ -384,9 +468,13 @@ enum err_code renewal_wish(struct renewal *renewal, const struct renewal_wish *w
     uint64_t before_ms = renewal->duration_ms;
     mem_free(renewal->copy);
     renewal->copy = copy;
+    renewal->is_copy_due = renewal->is_copy_due && copy != NULL;
     judge(renewal, wish);
-    if (renewal->duration_ms != before_ms)
+    if (renewal->duration_ms != before_ms) {
+        renewal->is_asked_anew = before_ms != 0 && renewal->duration_ms != 0;
+        renewal->again_ms = 0;
         expiry_look_soon(renewal->control);
+    }
     return ERR_OK;
 }
 

@@ -17,6 +17,8 @@ void renewal_free(struct renewal *renewal); /* takes NULL */
 enum err_code renewal_wish(struct renewal *renewal, const struct renewal_wish *wish) MUST_USE;
 /** Now and then: begins when it is time. */
 void renewal_look(struct renewal *renewal);
+/** Fills its gauge. */
+void renewal_collect(struct renewal *renewal);
 /** The target's client is about to go, and with it what was asked through it. */
 void renewal_client_goes(struct renewal *renewal);
 /** What is wrong with the annotations; "" when nothing is. Borrowed. */

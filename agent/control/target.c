@@ -730,6 +730,7 @@ static void collect_credentials(const struct target *target)
     if (target->client != NULL || !usable)
         metric_set(metric_get(instruments->credentials_usable, cluster_name(target)), usable);
     expiry_collect(target->control, target->client, cluster_name(target));
+    renewal_collect(target->renewal);
 }
 
 void target_collect(struct target *target)

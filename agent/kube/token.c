@@ -10,6 +10,20 @@
 
 enum { TOKEN_BYTES = 1 << 20 };
 
+bool token_is_jwt(const char *token)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    for (unsigned part = 1;; part++) {
+        size_t length = strspn(token, alphabet);
+        token += length;
+        if (length == 0 || *token != (part < 3 ? '.' : '\0'))
+            return false;
+        if (part == 3)
+            return true;
+        token++;
+    }
+}
+
 /* @return new; NULL when the token is no JWT, or memory is short. */
 static json_t *read_claims(const char *token)
 {

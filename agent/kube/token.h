@@ -8,6 +8,9 @@
 
 enum { TOKEN_NAMESPACE_BYTES = 64, TOKEN_ACCOUNT_BYTES = 254 };
 
+/** Whether it has the shape of a signed JWT (RFC 7515, compact): three parts of base64url, none empty. Such a text may stand in YAML and in a header as
+ *  it is. */
+bool token_is_jwt(const char *token);
 /** The claims `iat` (or `nbf`) and `exp` of a JWT; zeros when the token is none or has none, or memory is short. */
 struct validity token_validity(const char *token);
 /** Whose it is: `sub` of the form "system:serviceaccount:<namespace>:<name>". @return false when it is no service account's, or is no JWT. */

@@ -26,6 +26,10 @@ def expiry(pod, values, kind="token", cluster="east"):
     return {f'svcmirror_credentials_expiry_timestamp_seconds{{cluster="{cluster}",kind="{kind}",{pod}}}': values}
 
 
+def renewal(pod, values, cluster="east"):
+    return {f'svcmirror_token_renewal_timestamp_seconds{{cluster="{cluster}",kind="token",{pod}}}': values}
+
+
 # Each 15 s.
 CASES = {
     "SvcmirrorAbsent": [
@@ -356,6 +360,13 @@ SLOW_CASES = {
         ("a certificate with a month left", expiry(A, f"{32 * 86400}x{2 * DAY}", "client_certificate"), "48h", []),
         ("a token of ten hours that nobody renews", expiry(A, f"{10 * 3600}x{2 * DAY}"), "9h", [{"cluster": "east", "kind": "token"}]),
         ("the same just issued", expiry(A, f"{10 * 3600}x{2 * DAY}"), "2h", []),
+        ("a token of a week that the agent is to renew", {**expiry(A, f"{7 * 86400}x{2 * DAY}"), **renewal(A, f"{84 * 3600}x{2 * DAY}")}, "48h", []),
+        (
+            "the same that it was to renew eight hours ago",
+            {**expiry(A, f"{7 * 86400}x{2 * DAY}"), **renewal(A, f"{40 * 3600}x{2 * DAY}")},
+            "48h",
+            [{"cluster": "east", "kind": "token"}],
+        ),
         (
             "a pod's token, renewed each 45 minutes",
             expiry(A, " ".join(f"{3600 + 2700 * i}x8" for i in range(40)), cluster="local"),

@@ -29,6 +29,7 @@ struct server {
     int64_t gives_s;                             /* how long a token lasts, whatever was asked for; 0: as asked */
     long long asked_s;                           /* in the last TokenRequest */
     int token_status, write_status, copy_status; /* what requests are answered with; 0: well */
+    const char *lie;                             /* in place of a token; NULL: one of the account */
     bool holds;                                  /* TokenRequests are not answered */
     struct bench *bench;
 };
@@ -41,7 +42,7 @@ static void make_token(int64_t from_s, int64_t until_s, const char *subject, cha
                    (long long)until_s, subject);
     strbuf_init(&encoded, 512);
     base64_encode(&encoded, claims, strlen(claims));
-    (void)snprintf(token, 512, "a.%s.b", strbuf_text(&encoded));
+    (void)snprintf(token, 512, "a.%.*s.b", (int)strcspn(strbuf_text(&encoded), "="), strbuf_text(&encoded));
     strbuf_done(&encoded);
 }
 
@@ -96,7 +97,8 @@ static void give_token(struct server *server, struct http_call *call)
     make_token(now_s, now_s + (server->gives_s > 0 ? server->gives_s : server->asked_s),
                "system:serviceaccount:mc:svcmirror-remote", token);
     server->given++;
-    (void)snprintf(answer, sizeof(answer), "{\"kind\":\"TokenRequest\",\"status\":{\"token\":\"%s\"}}", token);
+    (void)snprintf(answer, sizeof(answer), "{\"kind\":\"TokenRequest\",\"status\":{\"token\":\"%s\"}}",
+                   server->lie != NULL ? server->lie : token);
     fake_http_answer(call, 201, answer);
 }
 
@@ -242,9 +244,9 @@ static void what_is_not_to_be_renewed_is_not(void **state)
         const char *annotations, *warning;
         int64_t life_s;
     } cases[] = {
-        {"", NULL, 2 * HOUR_S},     /* not asked for */
-        {RENEW, NULL, HOUR_S - 1},  /* it has ended: nothing can be asked with it */
-        {RENEW, NULL, 26 * HOUR_S}, /* more than half is left */
+        {"", NULL, 2 * HOUR_S},    /* not asked for */
+        {RENEW, NULL, HOUR_S - 1}, /* it has ended: nothing can be asked with it */
+        {RENEW, NULL, 3 * HOUR_S}, /* more than half is left: the server gave less than is asked for */
         {"\"svcmirror.io/renew-token\":\"5m\"", "annotation svcmirror.io/renew-token is \"5m\"", 2 * HOUR_S},
         {"\"svcmirror.io/renew-token\":\"soon\"", "write a duration of at least 10m", 2 * HOUR_S},
         {RENEW ",\"svcmirror.io/copy\":\"../x\"", "annotation svcmirror.io/copy is", 2 * HOUR_S},
@@ -270,7 +272,7 @@ static void the_copy_has_the_new_token_too(void **state)
     static const struct {
         int copy_status;
         unsigned writes, failures;
-    } cases[] = {{0, 1, 0}, {404, 1, 0}, {403, 0, 1}};
+    } cases[] = {{0, 1, 0}, {404, 1, 0}, {403, 1, 1}};
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct bench bench;
@@ -281,7 +283,17 @@ static void the_copy_has_the_new_token_too(void **state)
         bench_advance(&bench, MINUTE_MS / 2);
         assert_int_equal(server.writes, cases[i].writes);
         assert_int_equal(bench_event_count(&bench, "TokenRenewalFailed"), cases[i].failures);
-        if (cases[i].copy_status == 0)
+        if (cases[i].copy_status == 403) { /* what it lacks is written later, without another token */
+            assert_string_equal(server.copied, "");
+            show(&bench, &server);
+            bench_advance(&bench, 2 * MINUTE_MS);
+            assert_int_equal(bench_event(&bench, "TokenRenewalFailed")->repeats, 1);
+            server.copy_status = 0;
+            bench_advance(&bench, 4 * MINUTE_MS);
+            assert_int_equal(server.given, 1);
+            assert_int_equal(server.writes, 1);
+        }
+        if (cases[i].copy_status != 404)
             assert_string_equal(server.copied, server.kubeconfig);
         bench_done(&bench);
     }
@@ -314,6 +326,124 @@ static void what_fails_is_told_and_tried_again(void **state)
     bench_advance(&bench, 20 * MINUTE_MS);
     assert_int_equal(server.writes, 1);
     assert_true(renewals(&bench, "renewed") == 1);
+    bench_done(&bench);
+}
+
+/* In the last hour of a token that is hourly tries would be one: they come closer as its end does. */
+static void tries_come_closer_towards_the_end(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    open_link(&bench, &server, RENEW, 2 * HOUR_S);
+    server.token_status = 503;
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 50 * MINUTE_MS);
+    assert_true(renewals(&bench, "failed") >= 8);
+    server.token_status = 0;
+    bench_advance(&bench, 5 * MINUTE_MS);
+    assert_true(renewals(&bench, "renewed") == 1);
+    bench_done(&bench);
+}
+
+/* A target that turned answers what would be more than a token where it is put. */
+static void what_is_no_token_of_the_account_is_refused(void **state)
+{
+    /* {"iat":1,"exp":9999999999,"sub":"system:serviceaccount:mc:svcmirror-remote"}, then of another account, then without an end */
+    static const char *const lies[] = {
+        "a.eyJpYXQiOjEsImV4cCI6OTk5OTk5OTk5OSwic3ViIjoic3lzdGVtOnNlcnZpY2VhY2NvdW50Om1jOnN2Y21pcnJvci1yZW1vdGUifQ.b\\n "
+        " "
+        "  tokenFile: /x",
+        "a\\n.eyJpYXQiOjEsImV4cCI6OTk5OTk5OTk5OSwic3ViIjoic3lzdGVtOnNlcnZpY2VhY2NvdW50Om1jOnN2Y21pcnJvci1yZW1vdGUifQ.b",
+        "a.eyJpYXQiOjEsImV4cCI6OTk5OTk5OTk5OSwic3ViIjoic3lzdGVtOnNlcnZpY2VhY2NvdW50Om1jOm90aGVyIn0.b",
+        "a.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6bWM6c3ZjbWlycm9yLXJlbW90ZSJ9.b",
+        "x",
+        "",
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(lies); i++) {
+        struct bench bench;
+        struct server server;
+        open_link(&bench, &server, RENEW "," COPY, 2 * HOUR_S);
+        server.lie = lies[i];
+        assert_int_equal(bench_start(&bench), ERR_OK);
+        bench_advance(&bench, MINUTE_MS / 2);
+        assert_int_equal(server.given, 1);
+        assert_int_equal(server.writes, 0);
+        assert_string_equal(server.copied, "");
+        assert_non_null(strstr(bench_event(&bench, "TokenRenewalFailed")->note, "without a token of this account"));
+        bench_done(&bench);
+    }
+}
+
+/* The token stands in a comment as it is, and where it counts with an escape. */
+static void a_text_that_hides_its_token_is_left(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    char token[512], hidden[1200];
+    open_link(&bench, &server, RENEW, 2 * HOUR_S);
+    make_token(start_s - HOUR_S, start_s + HOUR_S, "system:serviceaccount:mc:svcmirror-remote", token);
+    (void)snprintf(hidden, sizeof(hidden), "\"\\x61%s\" # %s", token + 1, token); /* \x61 is its first letter */
+    make_kubeconfig(&server, hidden);
+    publish(&server);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", server.secret);
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, MINUTE_MS / 2);
+    assert_int_equal(server.given, 1);
+    assert_int_equal(server.writes, 0);
+    assert_non_null(strstr(bench_event(&bench, "TokenRenewalFailed")->note, "does not hold its token in one piece"));
+    bench_done(&bench);
+}
+
+/* Something applies the Secret from a file, again and again. */
+static void a_token_that_is_put_back_is_told_and_left_for_an_hour(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    char before[2048];
+    open_link(&bench, &server, RENEW, 6 * HOUR_S);
+    (void)snprintf(before, sizeof(before), "%s", server.kubeconfig);
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 121 * (uint64_t)MINUTE_MS);
+    assert_int_equal(server.writes, 1);
+    show(&bench, &server);
+    bench_advance(&bench, MINUTE_MS);
+    (void)snprintf(server.kubeconfig, sizeof(server.kubeconfig), "%s", before);
+    publish(&server);
+    show(&bench, &server);
+    bench_advance(&bench, 30 * MINUTE_MS);
+    assert_int_equal(server.given, 1);
+    assert_int_equal(bench_event(&bench, "TokenRenewalFailed")->repeats, 0);
+    assert_non_null(strstr(bench_event(&bench, "TokenRenewalFailed")->note, "leave data.kubeconfig alone"));
+    bench_done(&bench);
+}
+
+/* A changed duration is asked for at once, where the token's own is another; what comes then counts, even if it is less. */
+static void another_duration_is_asked_for_at_once(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    open_link(&bench, &server, RENEW, 24 * HOUR_S);
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    server.annotations = "\"svcmirror.io/renew-token\":\"1440m\"";
+    publish(&server);
+    show(&bench, &server);
+    bench_advance(&bench, 2 * MINUTE_MS);
+    assert_int_equal(server.given, 0); /* it is the same one */
+    server.gives_s = 36 * HOUR_S;
+    server.annotations = "\"svcmirror.io/renew-token\":\"48h\"";
+    publish(&server);
+    show(&bench, &server);
+    bench_advance(&bench, 2 * MINUTE_MS);
+    assert_int_equal(server.given, 1);
+    assert_int_equal(server.asked_s, 48 * HOUR_S);
+    show(&bench, &server);
+    bench_advance(&bench, 60 * MINUTE_MS);
+    assert_int_equal(server.given, 1);
     bench_done(&bench);
 }
 
@@ -358,7 +488,7 @@ static void what_is_under_way_ends_with_its_client(void **state)
         assert_int_equal(server.asked_s, 24 * HOUR_S);
         server.asked_s = 0;
         server.holds = false;
-        make_token(start_s - HOUR_S, start_s + 2 * HOUR_S, "system:serviceaccount:mc:svcmirror-remote", token);
+        make_token(start_s - 2 * HOUR_S, start_s + HOUR_S, "system:serviceaccount:mc:svcmirror-remote", token);
         make_kubeconfig(&server, token);
         publish(&server);
         if (i == 0) {
@@ -400,6 +530,11 @@ int main(void)
         cmocka_unit_test(what_is_not_to_be_renewed_is_not),
         cmocka_unit_test(the_copy_has_the_new_token_too),
         cmocka_unit_test(what_fails_is_told_and_tried_again),
+        cmocka_unit_test(tries_come_closer_towards_the_end),
+        cmocka_unit_test(what_is_no_token_of_the_account_is_refused),
+        cmocka_unit_test(a_text_that_hides_its_token_is_left),
+        cmocka_unit_test(a_token_that_is_put_back_is_told_and_left_for_an_hour),
+        cmocka_unit_test(another_duration_is_asked_for_at_once),
         cmocka_unit_test(a_secret_that_changes_meanwhile_wins),
         cmocka_unit_test(what_is_under_way_ends_with_its_client),
         cmocka_unit_test(tokens_of_others_are_left),

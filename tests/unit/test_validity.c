@@ -116,6 +116,18 @@ static void tells_whose_token_it_is(void **state)
     assert_false(token_account("opaque", namespace, name));
 }
 
+static void knows_the_shape_of_a_jwt(void **state)
+{
+    static const char *const good[] = {"a.b.c", "eyJ-_.0.Zz9"};
+    static const char *const bad[] = {"",        "a",       "a.b",    "a.b.",   ".b.c",   "a..c",
+                                      "a.b.c.d", "a.b.c\n", "a.b.c=", "a.b .c", "a:x.b.c"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(good); i++)
+        assert_true(token_is_jwt(good[i]));
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
+        assert_false(token_is_jwt(bad[i]));
+}
+
 static void reads_certificates(void **state)
 {
     (void)state;
@@ -152,8 +164,11 @@ static void survives_failing_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(says_in_time_that_something_ends), cmocka_unit_test(reads_tokens),
-        cmocka_unit_test(tells_whose_token_it_is),          cmocka_unit_test(reads_certificates),
+        cmocka_unit_test(says_in_time_that_something_ends),
+        cmocka_unit_test(reads_tokens),
+        cmocka_unit_test(tells_whose_token_it_is),
+        cmocka_unit_test(knows_the_shape_of_a_jwt),
+        cmocka_unit_test(reads_certificates),
         cmocka_unit_test(survives_failing_allocations),
     };
     kube_setup();
