@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/commands/output.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "mirror/object.h"
 
@@ -32,15 +33,34 @@ static enum err_code compare(json_t *before, json_t *after, enum apply_outcome *
     return code;
 }
 
-/* What the agent wrote is ours too, as a token that it renewed: a conflict with it alone is none. */
-static bool is_of_agent_and_us(const json_t *object)
+/* Whether a field of managedFields' `fieldsV1` (FieldsV1 of the API: "f:<name>" holds what lies in it, nothing if it is a value) is one that we apply.
+ * An item of a list counts as one. */
+static bool has_field_of(const json_t *fields, const json_t *applied)
 {
-    const json_t *managers = json_object_get(json_object_get(object, "metadata"), "managedFields"), *manager = NULL;
+    const char *key = NULL;
+    const json_t *inner = NULL;
+    json_object_foreach(mem_unconst(fields), key, inner)
+    {
+        bool is_named = text_starts_with(key, "f:");
+        const json_t *value = is_named ? json_object_get(applied, key + 2) : NULL;
+        if (strcmp(key, ".") == 0 || (is_named && value == NULL))
+            continue;
+        if (!is_named || json_object_size(inner) == 0 || has_field_of(inner, value))
+            return true;
+    }
+    return false;
+}
+
+/* What the agent wrote is ours too, as a token that it renewed: a conflict with it alone is none. */
+static bool is_of_agent_and_us(const json_t *before, const json_t *applied)
+{
+    const json_t *managers = json_object_get(json_object_get(before, "metadata"), "managedFields"), *manager = NULL;
     size_t index = 0;
     json_array_foreach(managers, index, manager)
     {
         const char *name = json_string_value(json_object_get(manager, "manager"));
-        if (!text_equal(name, CLUSTER_FIELD_MANAGER) && !text_equal(name, OBJECT_FIELD_MANAGER))
+        bool is_own = text_equal(name, CLUSTER_FIELD_MANAGER) || text_equal(name, OBJECT_FIELD_MANAGER);
+        if (!is_own && has_field_of(json_object_get(manager, "fieldsV1"), applied))
             return false;
     }
     return true;
@@ -50,7 +70,7 @@ static enum err_code apply_over_agent(struct cluster *cluster, const json_t *obj
                                       const json_t *before, json_t **ret_object, struct err *reterr)
 {
     enum err_code code = cluster_apply(cluster, object, write, ret_object, reterr);
-    if (code != ERR_CONFLICT || write->force || before == NULL || !is_of_agent_and_us(before))
+    if (code != ERR_CONFLICT || write->force || before == NULL || !is_of_agent_and_us(before, object))
         return code;
     struct cluster_write forced = *write;
     forced.force = true;

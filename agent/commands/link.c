@@ -31,7 +31,7 @@ static const struct option table[] = {
     {.name = "context", .value_name = "NAME", .help = "context of the source cluster, where the agent runs"},
     {.name = "kubeconfig", .value_name = "FILE", .help = "kubeconfig of the source cluster"},
     LINK_OPTIONS,
-    LINK_TOKEN_OPTIONS(NULL, "720h"),
+    LINK_TOKEN_OPTIONS(NULL, "720h", "true"),
     {.name = "wait",
      .letter = 'w',
      .type = OPTION_DURATION,
@@ -198,6 +198,10 @@ static enum err_code apply_to(struct job *job, struct cluster *cluster, const ch
     enum err_code code = apply_objects(cluster, objects, &job->write, reterr);
     if (code == ERR_CONFLICT)
         return err_context(reterr, "--force-conflicts takes over what another program wrote");
+    if (code == ERR_FORBIDDEN && job->wish.facts.renew_token != NULL &&
+        (strstr(reterr->text, " Role ") != NULL || strstr(reterr->text, " RoleBinding ") != NULL))
+        return err_context(reterr, "links whose token the agent renews need Roles, --token-secret or "
+                                   "--renew-token=false does without");
     return code;
 }
 
@@ -246,21 +250,11 @@ static enum err_code delete_own(struct job *job, const struct resource *resource
     return own ? apply_delete(job->source, resource, namespace, name, &job->write, reterr) : ERR_OK;
 }
 
-/* Of a link whose token is not renewed any more. The account may serve other sources: its right is told. */
-static enum err_code take_rights_back(struct job *job, struct err *reterr)
+/* The account may serve other sources: its right is told. */
+static enum err_code tell_right_of_account(struct job *job, struct err *reterr)
 {
-    const struct link_facts *facts = &job->wish.facts;
     const struct link_account *account = &job->wish.account;
-    const char *namespaces[] = {facts->namespace, facts->linkerd_namespace};
-    char name[LINK_RENEWAL_NAME_BYTES];
     json_t *binding = NULL;
-    if (facts->renew_token != NULL)
-        return ERR_OK;
-    link_renewal_name(facts->cluster_name, name);
-    for (size_t i = 0; i < ARRAY_COUNT(namespaces); i++) {
-        TRY(delete_own(job, &RESOURCE_ROLE_BINDING, namespaces[i], name, reterr));
-        TRY(delete_own(job, &RESOURCE_ROLE, namespaces[i], name, reterr));
-    }
     enum err_code code =
         cluster_get(job->target, &RESOURCE_ROLE_BINDING, account->namespace, account->name, &binding, reterr);
     json_decref(binding);
@@ -272,10 +266,29 @@ static enum err_code take_rights_back(struct job *job, struct err *reterr)
     return code == ERR_NOT_FOUND || code == ERR_FORBIDDEN ? ERR_OK : code;
 }
 
+/* Where the token is not renewed any more, or has no copy any more. */
+static enum err_code take_rights_back(struct job *job, struct err *reterr)
+{
+    const struct link_facts *facts = &job->wish.facts;
+    const char *namespaces[] = {facts->namespace, facts->linkerd_namespace};
+    bool is_renewed = facts->renew_token != NULL, has_copy = facts->trust_domain != NULL && !job->wish.as_secret;
+    char name[LINK_RENEWAL_NAME_BYTES];
+    link_renewal_name(facts->cluster_name, name);
+    for (size_t i = 0; i < ARRAY_COUNT(namespaces); i++) {
+        if (is_renewed && (has_copy || strcmp(namespaces[i], facts->namespace) == 0))
+            continue;
+        TRY(delete_own(job, &RESOURCE_ROLE_BINDING, namespaces[i], name, reterr));
+        TRY(delete_own(job, &RESOURCE_ROLE, namespaces[i], name, reterr));
+    }
+    return is_renewed ? ERR_OK : tell_right_of_account(job, reterr);
+}
+
 static enum err_code write_all(struct job *job, json_t *account, struct err *reterr)
 {
     json_t *objects = NULL;
     const char *token = NULL;
+    if (!job->write.dry_run)
+        job->done = "stdout names what stands already";
     TRY(apply_to(job, job->target, "target", account, reterr));
     if (!job->write.dry_run)
         job->done = "the account in the target is there";

@@ -16,7 +16,7 @@ enum {
 
 static const struct option table[] = {
     LINK_OPTIONS,
-    LINK_TOKEN_OPTIONS("true", NULL),
+    LINK_TOKEN_OPTIONS("true", NULL, NULL),
     {.name = "output", .letter = 'o', .choices = "yaml|json", .fallback = "yaml", .help = "how it is printed"},
     {.name = "kubeconfig", .value_name = "FILE", .help = "kubeconfig of the target cluster"},
     {.name = "context", .value_name = "NAME", .help = "context of the kubeconfig"},

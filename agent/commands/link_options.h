@@ -124,18 +124,19 @@ enum err_code link_options_check_namespace(const char *text, struct err *reterr)
         .name = "verbose", .type = OPTION_IGNORED                                                                      \
     }
 
-/* @param secret_fallback, duration_fallback  "true" and NULL: a token that does not expire, unless a duration is given; NULL and a duration: one that does. */
-#define LINK_TOKEN_OPTIONS(secret_fallback, duration_fallback)                                                         \
+/* @param secret_fallback, duration_fallback, renew_fallback  "true", NULL, NULL: a token that does not expire, or one that nobody renews; NULL, a duration,
+ * "true": one that is renewed. Unless flags say otherwise. */
+#define LINK_TOKEN_OPTIONS(secret_fallback, duration_fallback, renew_fallback)                                         \
     {.name = "token-duration",                                                                                         \
      .type = OPTION_DURATION,                                                                                          \
      .value_name = "DURATION",                                                                                         \
      .fallback = (duration_fallback),                                                                                  \
-     .help = "a token that expires after this, which the agent renews at half of its life"},                           \
+     .help = "a token that expires after this"},                                                                       \
         {.name = "renew-token",                                                                                        \
          .type = OPTION_BOOL,                                                                                          \
-         .fallback = "true",                                                                                           \
-         .help = "false: the agent does not renew that token, and gets no right to; run the command again before it "  \
-                 "expires"},                                                                                           \
+         .fallback = (renew_fallback),                                                                                 \
+         .help = "the agent renews that token at half of its life, and gets the right to; without it the command has " \
+                 "to be run again before the token expires"},                                                          \
     {                                                                                                                  \
         .name = "token-secret", .type = OPTION_BOOL, .fallback = (secret_fallback),                                    \
         .help = "in its place a token that does not expire, bound to a Secret of the target"                           \

@@ -223,7 +223,9 @@ enum err_code link_token_make(const struct link_token_place *place, const struct
     TRY(request_token(place, &wish->account, wish->token_ms, ret_token, &expires, reterr));
     command_complain(place->command, "the token expires at %s: %s",
                      expires != NULL ? expires : "a time that the API server did not tell",
-                     wish->facts.renew_token != NULL ? "the agent renews it before"
-                                                     : "run this again before, the agent takes the new one at once");
+                     wish->facts.renew_token == NULL ? "run this again before, the agent takes the new one at once"
+                     : place->source != NULL         ? "the agent renews it before"
+                                             : "the agent renews it before, if the account was made with `allow "
+                                               "--renew-token`");
     return tell_what_remains(place, &wish->account, reterr);
 }

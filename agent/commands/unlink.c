@@ -207,7 +207,7 @@ static enum err_code delete_own(struct job *job, struct cluster *cluster, const 
     return ERR_OK;
 }
 
-/* The right to renew a token that is gone. Who may not look for it there has not made it. */
+/* The right to renew its token. Before the Secrets: as long as they are there, running the command again comes here. */
 static enum err_code delete_renewal(struct job *job, struct err *reterr)
 {
     const char *namespaces[] = {job->namespace, options_text(job->options, "linkerd-namespace")};
@@ -221,6 +221,9 @@ static enum err_code delete_renewal(struct job *job, struct err *reterr)
             code = delete_own(job, job->source, &RESOURCE_ROLE, namespaces[i], name, reterr);
         if (code != ERR_OK && code != ERR_FORBIDDEN)
             return code;
+        if (code == ERR_FORBIDDEN)
+            command_complain("unlink", "Role and RoleBinding %s in namespace %s are left, if they are there: %s", name,
+                             namespaces[i], reterr->text);
     }
     return ERR_OK;
 }
@@ -240,8 +243,8 @@ static enum err_code unlink_source(struct job *job, struct err *reterr)
     TRY(tell_mirrors(job, reterr));
     /* The Link first: without its credentials it would be a fault for a moment. */
     TRY(delete_all(job, &job->link_resource, job->links, reterr));
-    TRY(delete_all(job, &RESOURCE_SECRET, job->secrets, reterr));
-    return delete_renewal(job, reterr);
+    TRY(delete_renewal(job, reterr));
+    return delete_all(job, &RESOURCE_SECRET, job->secrets, reterr);
 }
 
 /* ---- the target ---- */

@@ -388,6 +388,28 @@ class Link(WithClusters):
         for cluster in (self.east, self.west):
             self.assertEqual([key for key in cluster.objects if key[0] in ("roles", "rolebindings")], [])
 
+    def test_rights_that_are_missing_for_renewal(self):
+        for cluster, stands in ((self.east, "stdout names what stands already"), (self.west, "the account in the target is there")):
+            cluster.refuse["patch", "roles"] = 403
+            result = self.run_it(*self.there, code=1)
+            self.assertIn("links whose token the agent renews need Roles, --token-secret or --renew-token=false does without: ", result.stderr)
+            self.assertIn("roles are refused", result.stderr)
+            self.assertIn(stands, result.stderr)
+            cluster.refuse.clear()
+        # One who may not take it back says so.
+        self.run_it(*self.there)
+        self.west.refuse["delete", "rolebindings"] = 403
+        result = self.run_it("unlink", "--cluster-name", "east", "--context", "west")
+        self.assertIn(f"Role and RoleBinding svcmirror-renew-east in namespace {NS} are left, if they are there: ", result.stderr)
+
+    def test_unlinking_goes_on_where_it_ended(self):
+        self.run_it(*self.there)
+        self.west.refuse["delete", "roles"] = 500
+        self.run_it("unlink", "--cluster-name", "east", "--context", "west", code=1)
+        self.west.refuse.clear()
+        self.run_it("unlink", "--cluster-name", "east", "--context", "west")
+        self.assertEqual([key for key in self.west.objects if key[0] in ("roles", "rolebindings", "secrets", "links")], [])
+
     def test_the_copy_of_a_token_that_expires(self):
         self.east.put("configmaps", "linkerd", "linkerd-config", data={"values": "clusterDomain: east.local\nidentityTrustDomain: example.org\n"})
         self.west.put("namespaces", None, "linkerd")
@@ -395,8 +417,12 @@ class Link(WithClusters):
         self.assertEqual(self.west.find("secrets", "cluster-credentials-east")["metadata"]["annotations"],
                          {"svcmirror.io/renew-token": "2h", "svcmirror.io/copy": "linkerd/cluster-credentials-east"})
         self.assertEqual(self.west.find("roles", "svcmirror-renew-east", "linkerd")["rules"][0]["resourceNames"], ["cluster-credentials-east"])
-        self.run_it("unlink", "--cluster-name", "east", "--context", "west")
+        # A link that makes no copy any more takes the right to write it back.
+        self.run_it(*self.there, "--token-duration", "2h", "--kind", "secret", "--force-conflicts")
         self.assertIsNone(self.west.find("roles", "svcmirror-renew-east", "linkerd"))
+        self.assertIsNotNone(self.west.find("roles", "svcmirror-renew-east"))
+        self.run_it("unlink", "--cluster-name", "east", "--context", "west")
+        self.assertIsNone(self.west.find("roles", "svcmirror-renew-east"))
 
     def test_a_token_that_the_agent_does_not_renew(self):
         result = self.run_it(*self.there, "--token-duration", "2h", "--renew-token=false")
@@ -597,8 +623,9 @@ class Unlink(WithClusters):
         self.assertIn("the mirrors of cluster east, 1, and take it out of 1 federated services: demo/web-east, demo/web-federated", result.stderr)
         self.assertEqual(would.stdout.replace(" (dry run)", ""), result.stdout)
         self.assertEqual(result.stdout.splitlines(), [
-            "link.multicluster.linkerd.io/east deleted", "secret/cluster-credentials-east deleted",
+            "link.multicluster.linkerd.io/east deleted",
             "rolebinding.rbac.authorization.k8s.io/svcmirror-renew-east deleted", "role.rbac.authorization.k8s.io/svcmirror-renew-east deleted",
+            "secret/cluster-credentials-east deleted",
             "clusterrolebinding.rbac.authorization.k8s.io/svcmirror-remote deleted", "clusterrole.rbac.authorization.k8s.io/svcmirror-remote deleted",
             "rolebinding.rbac.authorization.k8s.io/svcmirror-remote deleted", "role.rbac.authorization.k8s.io/svcmirror-remote deleted",
             "serviceaccount/svcmirror-remote deleted"])
@@ -623,7 +650,8 @@ class Unlink(WithClusters):
         self.assertIn("which cluster?", self.run_it("unlink", code=2).stderr)
         self.west.refuse["delete", "secrets"] = 403
         result = self.run_it(*self.base, code=1)
-        self.assertEqual(result.stdout, "link.multicluster.linkerd.io/east deleted\n")
+        self.assertEqual(result.stdout.splitlines()[0], "link.multicluster.linkerd.io/east deleted")
+        self.assertNotIn("secret", result.stdout)
         self.assertIn("run it again to go on", result.stderr)
         self.west.refuse.clear()
         self.west.refuse["delete", "secrets"] = None

@@ -16,8 +16,8 @@
 
 enum { WORDS = 12 };
 
-static const struct option TABLE[] = {LINK_OPTIONS, LINK_TOKEN_OPTIONS("true", NULL), {0}};
-static const struct option EXPIRING_TABLE[] = {LINK_OPTIONS, LINK_TOKEN_OPTIONS(NULL, "720h"), {0}};
+static const struct option TABLE[] = {LINK_OPTIONS, LINK_TOKEN_OPTIONS("true", NULL, NULL), {0}};
+static const struct option EXPIRING_TABLE[] = {LINK_OPTIONS, LINK_TOKEN_OPTIONS(NULL, "720h", "true"), {0}};
 
 /* @param words  a command line, NULL at its end. */
 static enum err_code read_words_of(const struct option *table, struct arena *arena, const char *const *words,
@@ -97,8 +97,9 @@ static void the_token_expires_or_not(void **state)
         const char *renewal;
     } CASES[] = {
         {TABLE, {"--cluster-name=e"}, 0, NULL},
-        {TABLE, {"--cluster-name=e", "--token-duration=1h"}, 3600000, "1h"},
-        {TABLE, {"--cluster-name=e", "--token-duration=1h", "--renew-token=false"}, 3600000, NULL},
+        {TABLE, {"--cluster-name=e", "--token-duration=1h"}, 3600000, NULL},
+        {TABLE, {"--cluster-name=e", "--token-duration=1h", "--renew-token"}, 3600000, "1h"},
+        {EXPIRING_TABLE, {"--cluster-name=e", "--renew-token=false"}, 720ULL * 3600000, NULL},
         {TABLE, {"--cluster-name=e", "--renew-token=false"}, 0, NULL},
         {EXPIRING_TABLE, {"--cluster-name=e"}, 720ULL * 3600000, "720h"},
         {EXPIRING_TABLE, {"--cluster-name=e", "--token-secret"}, 0, NULL},
