@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "mirror/known.h"
+#include "mirror/names.h"
 
 /* Copying into one block takes two passes over the same code: the first, without memory, only adds up sizes; the second copies. */
 struct packer {
@@ -33,12 +35,19 @@ static const char *pack_text(struct packer *packer, const char *text)
     return pack(packer, text, strlen(text) + 1, 1);
 }
 
+/* Of a label or an annotation: the same few are in very many objects. */
+static const char *pack_common_text(struct packer *packer, const char *text)
+{
+    const char *known = known_text(text);
+    return known != NULL ? known : pack_text(packer, text);
+}
+
 static void pack_kv(struct packer *packer, const struct kv_list *source, struct kv_list *copy)
 {
     struct kv *items = pack(packer, source->items, source->count * sizeof(*source->items), _Alignof(struct kv));
     for (size_t i = 0; i < source->count; i++) {
-        const char *key = pack_text(packer, source->items[i].key);
-        const char *value = pack_text(packer, source->items[i].value);
+        const char *key = pack_common_text(packer, source->items[i].key);
+        const char *value = pack_common_text(packer, source->items[i].value);
         if (items != NULL)
             items[i] = (struct kv){key, value};
     }
@@ -142,13 +151,22 @@ static const struct slice_port *pack_slice_ports(struct packer *packer, const st
     return ports;
 }
 
+/* A text of an object that is one of its labels' values, as decoded: it is that of the copy, then. */
+static const char *pack_label_value(struct packer *packer, const struct slice *source, const struct slice *copy,
+                                    const char *label, const char *text)
+{
+    if (text == NULL || text != kv_get(&source->meta.labels, label))
+        return pack_text(packer, text);
+    return packer->block != NULL ? kv_get(&copy->meta.labels, label) : "";
+}
+
 static struct slice *pack_slice(struct packer *packer, const struct slice *source)
 {
     struct slice *place = pack(packer, source, sizeof(*source), _Alignof(struct slice));
     struct slice copy = *source;
     pack_meta(packer, &source->meta, &copy.meta);
-    copy.service_name = pack_text(packer, source->service_name);
-    copy.managed_by = pack_text(packer, source->managed_by);
+    copy.service_name = pack_label_value(packer, source, &copy, K8S_SERVICE_NAME, source->service_name);
+    copy.managed_by = pack_label_value(packer, source, &copy, K8S_MANAGED_BY, source->managed_by);
     copy.endpoints = pack_endpoints(packer, source);
     copy.ports = pack_slice_ports(packer, source);
     if (place != NULL)

@@ -67,6 +67,30 @@ static void a_copy_of_a_slice_is_whole_and_on_its_own(void **state)
     arena_done(&fresh);
 }
 
+/* The block of a copy of a million alike objects should not hold a million times what is the same in all. */
+static void copies_share_what_is_in_very_many(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, ARENA_BYTES);
+    struct slice *original = slice_of(&arena, "%s #mirror.linkerd.io/mirrored-service=true", slice_text);
+    original->service_name = kv_get(&original->meta.labels, "kubernetes.io/service-name"); /* as decoders have it */
+    struct slice *one = slice_copy(original), *other = slice_copy(original);
+    assert_non_null(one);
+    assert_non_null(other);
+    unsigned shared = 0;
+    for (size_t i = 0; i < one->meta.labels.count; i++)
+        shared += one->meta.labels.items[i].key == other->meta.labels.items[i].key;
+    assert_int_equal(shared, 4); /* every key; "app" is one of them */
+    assert_ptr_equal(kv_get(&one->meta.labels, "mirror.linkerd.io/mirrored-service"),
+                     kv_get(&other->meta.labels, "mirror.linkerd.io/mirrored-service"));
+    assert_ptr_not_equal(one->meta.annotations.items[0].key, other->meta.annotations.items[0].key); /* "note" */
+    assert_ptr_equal(one->service_name, kv_get(&one->meta.labels, "kubernetes.io/service-name"));
+    mem_free(one);
+    mem_free(other);
+    arena_done(&arena);
+}
+
 static void empty_objects_are_copied_too(void **state)
 {
     (void)state;
@@ -153,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_copy_of_a_service_is_whole_and_on_its_own),
         cmocka_unit_test(a_copy_of_a_slice_is_whole_and_on_its_own),
+        cmocka_unit_test(copies_share_what_is_in_very_many),
         cmocka_unit_test(empty_objects_are_copied_too),
         cmocka_unit_test(a_copy_is_one_block),
         cmocka_unit_test(keys_are_formatted_and_split),
