@@ -33,7 +33,7 @@ struct resource {
     struct link *link; /* NULL when it cannot be used */
     struct err error;
     char cluster[64];    /* that it names, "" when that is no name */
-    json_t *status;      /* new reference, NULL when it has none */
+    char *status;        /* JSON, NULL when it has none: as values it is six times as large */
     char *uid, *version; /* uid; metadata.resourceVersion of the status' last sight */
     uint32_t generation;
 };
@@ -291,7 +291,7 @@ static void free_resource(void *value)
 {
     struct resource *resource = value;
     link_free(resource->link);
-    json_decref(resource->status);
+    mem_free(resource->status);
     mem_free(resource->uid);
     mem_free(resource->version);
     mem_free(resource);
@@ -311,7 +311,11 @@ static enum err_code fill_resource(struct links *links, json_t *json, struct res
         return ERR_NOMEM;
     resource->uid = mem_strdup(meta.uid);
     resource->version = mem_strdup(meta.resource_version);
-    resource->status = json_incref(json_object_get(json, "status"));
+    const json_t *status = json_object_get(json, "status");
+    resource->status =
+        status != NULL ? json_dumps(status, JSON_COMPACT) : NULL; /* allocates by base/mem (kube/setup.h) */
+    if (status != NULL && resource->status == NULL)
+        return ERR_NOMEM;
     keep_cluster(resource->cluster,
                  json_string_value(json_object_get(json_object_get(json, "spec"), "targetClusterName")));
     if (code == ERR_OK)
@@ -804,10 +808,14 @@ struct target *links_next(const struct target *target) { return target_next(targ
 
 const char *links_version(const struct links *links) { return links->version; }
 
-const json_t *links_status_json(const struct links *links, const char *link_name)
+enum err_code links_status_json(const struct links *links, const char *link_name, json_t **ret_status)
 {
     const struct resource *resource = map_get(links->resources, link_name);
-    return resource != NULL ? resource->status : NULL;
+    *ret_status = NULL;
+    if (resource == NULL || resource->status == NULL)
+        return ERR_OK;
+    *ret_status = json_loads(resource->status, JSON_DECODE_ANY, NULL);
+    return *ret_status != NULL ? ERR_OK : ERR_NOMEM; /* what was written here can be read */
 }
 
 bool links_ready(const struct links *links, struct strbuf *why)

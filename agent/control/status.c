@@ -314,12 +314,11 @@ static bool is_right(const json_t *entries, const json_t *old)
     return old != NULL ? json_equal(entries, old) : json_array_size(entries) == 0;
 }
 
-/* Puts one list into `patch` when the API does not hold it already. */
-static enum err_code add_list(const struct link_status *status, size_t list, size_t *room, json_t *patch)
+/* Puts one list into `patch` when `held`, the status that the API holds, has it otherwise. */
+static enum err_code add_list(const struct link_status *status, size_t list, const json_t *held, size_t *room,
+                              json_t *patch)
 {
-    const struct link *link = world_link_declaration(status->link);
-    const json_t *old =
-        json_object_get(links_status_json(status->statuses->control->links, link->name), lists[list].key);
+    const json_t *old = json_object_get(held, lists[list].key);
     json_t *entries = build(status, lists[list].kind, old, room);
     if (entries == NULL)
         return ERR_NOMEM;
@@ -341,23 +340,23 @@ static enum err_code send_lists(struct link_status *status, json_t *lists_patch)
     return code;
 }
 
-/* @param[out] ret_patch  new: the lists that the API does not hold already. */
-static enum err_code build_patch(const struct link_status *status, size_t room, json_t **ret_patch)
+/* @param held  the status that the API holds; NULL: none. @param[out] ret_patch  new: the lists that it does not hold already. */
+static enum err_code build_patch(const struct link_status *status, const json_t *held, size_t room, json_t **ret_patch)
 {
     json_t *patch = json_object();
     enum err_code code = patch != NULL ? ERR_OK : ERR_NOMEM;
     for (size_t i = 0; code == ERR_OK && i < ARRAY_COUNT(lists); i++)
-        code = add_list(status, i, &room, patch);
+        code = add_list(status, i, held, &room, patch);
     if (code == ERR_OK)
         *ret_patch = TAKE(patch);
     json_decref(patch);
     return code;
 }
 
-static enum err_code build_and_write(struct link_status *status, size_t room)
+static enum err_code build_and_write(struct link_status *status, const json_t *held, size_t room)
 {
     json_t *patch = NULL;
-    TRY(build_patch(status, room, &patch));
+    TRY(build_patch(status, held, room, &patch));
     enum err_code code = json_object_size(patch) > 0 ? send_lists(status, patch) : ERR_OK;
     json_decref(patch);
     return code;
@@ -366,8 +365,14 @@ static enum err_code build_and_write(struct link_status *status, size_t room)
 /* Whole, or, for a Link with more services than an object can hold, of those that are not mirrored as many as it can. */
 static enum err_code write_status(struct link_status *status)
 {
-    enum err_code code = build_and_write(status, SIZE_MAX);
-    return code == ERR_LIMIT ? build_and_write(status, MAX_STATUS_BYTES - SUMMARY_BYTES) : code;
+    const char *name = world_link_declaration(status->link)->name;
+    json_t *held = NULL;
+    TRY(links_status_json(status->statuses->control->links, name, &held));
+    enum err_code code = build_and_write(status, held, SIZE_MAX);
+    if (code == ERR_LIMIT)
+        code = build_and_write(status, held, MAX_STATUS_BYTES - SUMMARY_BYTES);
+    json_decref(held);
+    return code;
 }
 
 static bool may_write(const struct link_status *status)
@@ -487,26 +492,35 @@ static enum err_code describe(const json_t *entries, const json_t *old, const ch
     return strbuf_error(changes);
 }
 
-enum err_code statuses_plan(struct control *control, struct world_link *link, struct strbuf *changes)
+/* @param held  the status that the API holds. */
+static enum err_code describe_all(const struct link_status *status, const json_t *held, struct strbuf *changes)
 {
-    struct link_statuses statuses = {.control = control};
-    const struct link_status status = {.statuses = &statuses, .link = link};
-    const json_t *old = links_status_json(control->links, world_link_declaration(link)->name);
     json_t *patch = NULL;
-    if (world_link_declaration(link)->kind != LINK_RESOURCE || !may_write(&status))
-        return ERR_OK;
-    TRY(build_patch(&status, SIZE_MAX, &patch));
+    TRY(build_patch(status, held, SIZE_MAX, &patch));
     if (json_dumpb(patch, NULL, 0, JSON_COMPACT) > MAX_STATUS_BYTES) {
         json_decref(TAKE(patch));
-        TRY(build_patch(&status, MAX_STATUS_BYTES - SUMMARY_BYTES, &patch));
+        TRY(build_patch(status, held, MAX_STATUS_BYTES - SUMMARY_BYTES, &patch));
     }
     enum err_code code = ERR_OK;
     for (size_t i = 0; code == ERR_OK && i < ARRAY_COUNT(lists); i++) {
         const json_t *entries = json_object_get(patch, lists[i].key);
         if (entries != NULL)
-            code = describe(entries, json_object_get(old, lists[i].key), lists[i].key, changes);
+            code = describe(entries, json_object_get(held, lists[i].key), lists[i].key, changes);
     }
     json_decref(patch);
+    return code;
+}
+
+enum err_code statuses_plan(struct control *control, struct world_link *link, struct strbuf *changes)
+{
+    struct link_statuses statuses = {.control = control};
+    const struct link_status status = {.statuses = &statuses, .link = link};
+    json_t *held = NULL;
+    if (world_link_declaration(link)->kind != LINK_RESOURCE || !may_write(&status))
+        return ERR_OK;
+    TRY(links_status_json(control->links, world_link_declaration(link)->name, &held));
+    enum err_code code = describe_all(&status, held, changes);
+    json_decref(held);
     return code;
 }
 
