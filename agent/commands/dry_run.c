@@ -29,6 +29,7 @@ struct dry_run {
     char waited_for[256]; /* what the waiting person read last */
     struct err error;
     bool in_time, complete;
+    bool interrupted; /* by a signal: nothing more is waited for */
 };
 
 enum err_code dry_run_check_level(const char *text, struct err *reterr)
@@ -68,6 +69,27 @@ static void tell_late(struct dry_run *run)
         at += length + (at[length] == '\n' ? 1 : 0);
     }
     strbuf_done(&why);
+}
+
+static void on_interrupt(void *context)
+{
+    struct dry_run *run = context;
+    run->interrupted = true;
+    loop_stop(run->loop);
+}
+
+/* Tells what was waited for, when it was anything. */
+static enum err_code say_interrupted(struct dry_run *run, struct err *reterr)
+{
+    struct strbuf why;
+    strbuf_init(&why, WHY_BYTES);
+    (void)preview_settled(run->preview, &why);
+    const char *text = strbuf_text(&why);
+    int length = (int)strcspn(text, "\n");
+    enum err_code code =
+        err_set(reterr, ERR_CANCELLED, "interrupted%s%.*s", length > 0 ? " while waiting: " : "", length, text);
+    strbuf_done(&why);
+    return code;
 }
 
 static void on_settled(void *context, bool in_time)
@@ -121,6 +143,8 @@ static enum err_code open_network(struct dry_run *run, struct err *reterr)
     run->metrics = metrics_new();
     if (run->progress == NULL || run->metrics == NULL)
         return no_memory(reterr);
+    TRY(loop_on_signal(run->loop, SIGINT, on_interrupt, run));
+    TRY(loop_on_signal(run->loop, SIGTERM, on_interrupt, run));
     run->dns = dns_new(run->loop, options_text(run->config.options, "dns-servers"), &error);
     run->http = run->dns != NULL ? http_new(run->loop, run->dns, &error) : NULL;
     if (run->http == NULL)
@@ -200,8 +224,12 @@ enum err_code dry_run_wait(struct dry_run *run, struct err *reterr)
 {
     loop_timer_start(run->progress, PROGRESS_MS);
     loop_run(run->loop);
+    if (run->interrupted)
+        return say_interrupted(run, reterr);
     return run->error.code == ERR_OK ? ERR_OK : err_set(reterr, run->error.code, "%s", run->error.text);
 }
+
+bool dry_run_interrupted(const struct dry_run *run) { return run != NULL && run->interrupted; }
 
 struct preview *dry_run_preview(struct dry_run *run) { return run->preview; }
 

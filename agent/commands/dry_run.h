@@ -41,8 +41,10 @@ enum err_code dry_run_check_level(const char *text, struct err *reterr);
 /** Connects to the source cluster, and starts to watch and probe. @return any code; the text says what cannot be used. */
 enum err_code dry_run_new(const struct dry_run_config *config, struct dry_run **ret_run, struct err *reterr) MUST_USE;
 void dry_run_free(struct dry_run *run); /* takes NULL */
-/** Runs until the writes are collected. @return ERR_OK, or why there are none. */
+/** Runs until the writes are collected. @return ERR_OK, or why there are none; ERR_CANCELLED when interrupted. */
 enum err_code dry_run_wait(struct dry_run *run, struct err *reterr) MUST_USE;
+/** Whether SIGINT or SIGTERM ended the wait. @param run  may be NULL: there was none yet. */
+bool dry_run_interrupted(const struct dry_run *run);
 struct preview *dry_run_preview(struct dry_run *run);
 struct control *dry_run_control(struct dry_run *run);
 struct loop *dry_run_loop(struct dry_run *run);

@@ -233,6 +233,8 @@ static enum exit_code run(const struct options *options)
         command_complain("plan", "%s", error.text);
     else
         result = show(&planning);
+    if (dry_run_interrupted(planning.run))
+        result = EXIT_INTERRUPTED;
     dry_run_free(planning.run);
     return result;
 }
@@ -257,7 +259,8 @@ const struct command command_plan = {
     .exit_codes = "0  planned; with --detailed-exitcode, and there is nothing to write\n"
                   "1  it could not be planned, or not all of it: stderr says what could not be read\n"
                   "2  the command line is wrong\n"
-                  "3  with --detailed-exitcode: planned, and there is something to write\n",
+                  "3  with --detailed-exitcode: planned, and there is something to write\n"
+                  "130  interrupted; nothing was planned\n",
     .options = table,
     .run = run,
 };

@@ -344,6 +344,8 @@ static enum exit_code run(const struct options *options)
         command_complain("why", "%s", error.text);
     else
         result = answer(&question);
+    if (dry_run_interrupted(question.run))
+        result = EXIT_INTERRUPTED;
     explain_free(question.explain);
     explain_links_free(question.links);
     dry_run_free(question.run);
@@ -370,7 +372,8 @@ const struct command command_why = {
     .exit_codes =
         "0  mirrored and ready, from each target that has the service; nothing is wrong with the link; alive\n"
         "1  not so, or it could not be found out\n"
-        "2  the command line is wrong\n",
+        "2  the command line is wrong\n"
+        "130  interrupted; nothing was found out\n",
     .options = table,
     .argument_names = "NAMESPACE/SERVICE|link/NAME|gateway/NAME",
     .max_arguments = 2,
