@@ -16,11 +16,17 @@ struct support_bundle {
     uint64_t log_lines; /* of each container's log */
     struct support_archive *archive;
     struct support_redaction *redaction;
+    json_t *server_version; /* what the API server says of itself; NULL: `server_error` says why not */
+    struct err server_error;
     struct strbuf files, failures; /* lines of the index */
     unsigned file_count, failure_count;
 };
 
-/** Puts everything into the archive that can be had, the index last. What cannot be had is told on stderr, and in the index.
+/** Asks the API server for its version, which anybody may know: where that cannot be had because it is not reached, or does not accept who asks,
+ *  nothing else can be either. What it may merely refuse to tell is told by support_bundle_collect().
+ *  @return ERR_OK, ERR_CANCELLED, or why there is nothing to collect from. */
+enum err_code support_bundle_reach(struct support_bundle *bundle, struct err *reterr) MUST_USE;
+/** Puts everything into the archive that can be had, the index last; after support_bundle_reach(). What cannot be had is told on stderr, and in the index.
  *  @return ERR_OK, ERR_CANCELLED, ERR_NOMEM, ERR_IO, ERR_LIMIT: then the archive is of no use. */
 enum err_code support_bundle_collect(struct support_bundle *bundle, struct err *reterr) MUST_USE;
 

@@ -273,14 +273,37 @@ static enum err_code add_checks(struct support_bundle *bundle, struct err *reter
 
 /* ---- which programs these are ---- */
 
+/* Whether an API server said so, of this one request. */
+static bool is_answer(enum err_code code)
+{
+    switch (code) {
+    case ERR_FORBIDDEN:
+    case ERR_NOT_FOUND:
+    case ERR_REJECTED:
+    case ERR_BUSY:
+    case ERR_SERVER:
+    case ERR_PROTOCOL:
+        return true;
+    default:
+        return code == ERR_OK;
+    }
+}
+
+enum err_code support_bundle_reach(struct support_bundle *bundle, struct err *reterr)
+{
+    struct err *error = &bundle->server_error;
+    enum err_code code = cluster_get_path(bundle->cluster, "version", "/version", &bundle->server_version, error);
+    if (session_interrupted(bundle->session))
+        return err_set(reterr, ERR_CANCELLED, "interrupted");
+    return is_answer(code) ? ERR_OK : err_set(reterr, code, "%s", error->text);
+}
+
 static enum err_code add_versions(struct support_bundle *bundle, struct err *reterr)
 {
-    json_t *server = NULL;
-    struct err error = {0};
-    if (cluster_get_path(bundle->cluster, "version", "/version", &server, &error) != ERR_OK)
-        TRY(support_bundle_missing(bundle, "the API server's version", &error, reterr));
-    json_t *versions = json_pack("{s:s, s:s, s:o*}", "svcmirror", SVCMIRROR_VERSION, "cluster",
-                                 cluster_name(bundle->cluster), "kubernetes", server);
+    if (bundle->server_version == NULL)
+        TRY(support_bundle_missing(bundle, "the API server's version", &bundle->server_error, reterr));
+    json_t *versions = json_pack("{s:s, s:s, s:O*}", "svcmirror", SVCMIRROR_VERSION, "cluster",
+                                 cluster_name(bundle->cluster), "kubernetes", bundle->server_version);
     enum err_code code =
         support_bundle_json(bundle, "version.json", "of this program and of the API server", versions, reterr);
     json_decref(versions);

@@ -58,6 +58,7 @@ static enum err_code write_bundle(struct support_bundle *bundle, const char *pat
     bundle->redaction = support_redaction_new();
     if (bundle->redaction == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
+    TRY(support_bundle_reach(bundle, reterr));
     TRY(support_archive_open(path, root, at_s, &bundle->archive, reterr));
     TRY(support_bundle_collect(bundle, reterr));
     if (session_interrupted(bundle->session))
@@ -106,6 +107,7 @@ static enum exit_code run(const struct options *options)
         result = EXIT_INTERRUPTED;
     support_archive_free(bundle.archive);
     support_redaction_free(bundle.redaction);
+    json_decref(bundle.server_version);
     strbuf_done(&bundle.files);
     strbuf_done(&bundle.failures);
     cluster_free(bundle.cluster);

@@ -10,7 +10,7 @@ import tempfile
 import time
 import unittest
 
-from program import BINARY, CLEAN, Server, status_object, svcmirror, wait_until
+from program import BINARY, CLEAN, Server, free_port, status_object, svcmirror, wait_until
 
 NS = "linkerd-multicluster"
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJlLW9mLXRoaXM"
@@ -149,6 +149,30 @@ class SupportBundle(unittest.TestCase):
         result = self.take(source, code=1)
         self.assertIn("secrets.json is missing", result.stderr)
         self.assertIn("what agents say is missing: namespace linkerd-multicluster has no pod of the agent", result.stderr)
+
+    def test_a_cluster_that_is_not_reached_is_told_once(self):
+        port = free_port()
+        path = pathlib.Path(self.folder.name, "nowhere")
+        path.write_text(kubeconfig(f"http://127.0.0.1:{port}"))
+        result = svcmirror("support-bundle", "-f", self.file(), "--kubeconfig", str(path))
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertEqual(result.stderr, f"svcmirror support-bundle: get /version in cluster c: http://127.0.0.1:{port}: Connection refused: there is no archive\n")
+        self.assertEqual(os.listdir(self.folder.name), ["nowhere"])
+
+    def test_credentials_that_are_not_accepted_are_told_once(self):
+        source = self.cluster()
+        source.accepts = set()
+        result = self.take(source, code=1)
+        self.assertEqual(result.stdout, "")
+        self.assertRegex(result.stderr, r"^svcmirror support-bundle: get /version in cluster lab: 401 .*: there is no archive\n$")
+        self.assertFalse(os.path.exists(self.file()))
+
+    def test_a_version_that_is_not_told_is_one_missing_part(self):
+        result = self.take(self.cluster(pods=[pod("svcmirror-a")], refuse="/version"), code=1)
+        self.assertIn("the API server's version is missing: get /version in cluster lab: 403", result.stderr)
+        files = self.read()
+        self.assertNotIn("kubernetes", json.loads(files["version.json"]))
+        self.assertIn("agent/svcmirror-a/agent.log", files)
 
     def test_an_archive_is_whole_or_not_there(self):
         source = self.cluster(pods=[pod("svcmirror-a")], hold="/proxy/metrics")
