@@ -175,13 +175,19 @@ const struct command *command_find(int count, const char *const *words, int *ret
     return NULL;
 }
 
+/* @return whether the command's name is two words, of which this is the first. */
+static bool is_of_group(const struct command *command, const char *word)
+{
+    return word[0] != '\0' && text_starts_with(command->name, word) && command->name[strlen(word)] == ' ';
+}
+
 /* Tells the names of two words that begin with this one. @return whether there are any. */
 static bool tell_second_words(const char *program, const char *word)
 {
     char names[256] = "";
     size_t used = 0;
     for (const struct command *const *at = commands; *at != NULL && used < sizeof(names); at++)
-        if (text_starts_with((*at)->name, word) && (*at)->name[strlen(word)] == ' ')
+        if (is_of_group(*at, word))
             used += (size_t)snprintf(names + used, sizeof(names) - used, "%s`%s %s`", used > 0 ? ", " : "", program,
                                      (*at)->name);
     if (used > 0)
@@ -204,6 +210,18 @@ static enum exit_code print_help(const char *program, const struct command *comm
     else
         write_overview(program, &text);
     return print(&text);
+}
+
+/* The help of each command whose name begins with this word. @return whether there is any. */
+static bool write_group_help(const char *program, const char *word, struct strbuf *text)
+{
+    for (const struct command *const *at = commands; *at != NULL; at++) {
+        if (!is_of_group(*at, word))
+            continue;
+        strbuf_append(text, text->length > 0 ? "\n\n" : "");
+        write_help(program, *at, text);
+    }
+    return text->length > 0;
 }
 
 static enum exit_code run_command(const char *program, const struct command *command, int argc, char **argv)
@@ -230,15 +248,33 @@ static enum exit_code refuse(const char *program, const char *word)
     return EXIT_USAGE;
 }
 
+/* What is asked about by the words after `help`. */
+static enum exit_code help_about(const char *program, int count, char **words)
+{
+    int used = 0;
+    const struct command *command = command_find(count, (const char *const *)words, &used);
+    bool of_all = count < 1 || words[0][0] == '-' || is_help(words[0]);
+    if (command != NULL || of_all)
+        return print_help(program, command);
+    struct strbuf text;
+    strbuf_init(&text, HELP_BYTES);
+    if (count == 1 && write_group_help(program, words[0], &text))
+        return print(&text);
+    strbuf_done(&text);
+    return refuse(program, words[0]);
+}
+
 enum exit_code command_main(int argc, char **argv)
 {
     const char *program = program_name(argc > 0 ? argv[0] : NULL);
     const char *word = argc > 1 ? argv[1] : "";
     int used = 0;
     if (is_help(word)) /* help run, --help run */
-        return print_help(program, command_find(argc - 2, (const char *const *)argv + 2, &used));
+        return help_about(program, argc - 2, argv + 2);
     if (strcmp(word, "--version") == 0)
         return run_command(program, &command_version, argc - 2, argv + 2);
     const struct command *command = command_find(argc - 1, (const char *const *)argv + 1, &used);
-    return command != NULL ? run_command(program, command, argc - 1 - used, argv + 1 + used) : refuse(program, word);
+    if (command != NULL)
+        return run_command(program, command, argc - 1 - used, argv + 1 + used);
+    return argc == 3 && is_help(argv[2]) ? help_about(program, 1, argv + 1) : refuse(program, word);
 }

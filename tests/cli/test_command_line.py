@@ -1,12 +1,13 @@
 """Help, version and wrong command lines."""
 import os
+import re
 import tempfile
 import unittest
 
 from program import BINARY, svcmirror
 
 COMMANDS = ["run", "install", "uninstall", "link", "link-gen", "allow", "unlink", "edge-stack prepare", "export", "unexport", "status", "links", "gateways", "services",
-            "check", "plan", "why", "completion", "version"]
+            "check", "support-bundle", "plan", "why", "completion", "man", "version"]
 
 
 class Help(unittest.TestCase):
@@ -27,6 +28,27 @@ class Help(unittest.TestCase):
             self.assertIn("  0  ", result.stdout)
             self.assertLessEqual(max(map(len, result.stdout.splitlines())), 110)
             self.assertEqual(result.stdout, svcmirror("help", *command.split()).stdout)
+
+    def test_the_list_above_is_whole(self):
+        overview = svcmirror("--help").stdout
+        self.assertEqual(sorted(re.findall(r"(?m)^  (\S+(?: \S+)?)  +[A-Z]", overview)), sorted(COMMANDS))
+
+    def test_the_first_of_two_words_tells_of_its_commands(self):
+        there = svcmirror("edge-stack", "prepare", "--help").stdout
+        for argv in ["edge-stack", "--help"], ["edge-stack", "-h"], ["edge-stack", "help"], ["help", "edge-stack"], ["--help", "edge-stack"]:
+            result = svcmirror(*argv)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertIn(there, result.stdout)
+        for argv in ["edge-stack"], ["edge-stack", "bogus"], ["help", "edge-stack", "bogus"]:
+            result = svcmirror(*argv)
+            self.assertEqual((result.returncode, result.stdout), (2, ""))
+            self.assertIn("edge-stack is followed by a second word: `svcmirror edge-stack prepare`", result.stderr)
+
+    def test_help_about_nothing_that_there_is(self):
+        for argv in ["help", "bogus"], ["bogus", "--help"], ["help", ""], ["edge", "--help"]:
+            result = svcmirror(*argv)
+            self.assertEqual((result.returncode, result.stdout, result.stderr.count("\n")), (2, "", 1), argv)
+            self.assertIn("--help` lists", result.stderr)
 
     def test_help_wins_over_what_is_wrong(self):
         result = svcmirror("run", "--bogus", "--help", env={"SVCMIRROR_LOG_LEVEL": "loud"})
