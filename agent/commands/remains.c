@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/commands/output.h"
 #include "agent/control/finalizers.h"
 #include "base/mem.h"
 #include "mirror/names.h"
@@ -54,6 +55,26 @@ json_t *remains_release_patch(const json_t *link)
                      "finalizers", left);
 }
 
+/* ---- naming ---- */
+
+void remains_names(const json_t *objects, struct strbuf *text)
+{
+    const json_t *object = NULL;
+    size_t index = 0, count = json_array_size(objects);
+    json_array_foreach(objects, index, object)
+    {
+        if (index == REMAINS_NAMED)
+            break;
+        const char *namespace = object_meta_text(object, "namespace");
+        strbuf_append(text, index > 0 ? ", " : "");
+        output_text(namespace, text);
+        strbuf_append(text, namespace[0] != '\0' ? "/" : "");
+        output_text(object_meta_text(object, "name"), text);
+    }
+    if (count > REMAINS_NAMED)
+        strbuf_printf(text, " and %zu more", count - REMAINS_NAMED);
+}
+
 /* ---- reading ---- */
 
 static enum err_code keep(json_t *list, const json_t *object)
@@ -70,6 +91,7 @@ static enum err_code take_mirror(void *context, const json_t *service)
 static enum err_code take_link(void *context, const json_t *link)
 {
     const struct remains *remains = context;
+    TRY(keep(remains->links, link));
     return is_held(link) ? keep(remains->held_links, link) : ERR_OK;
 }
 
@@ -114,7 +136,7 @@ enum err_code remains_find_other_agent(struct cluster *cluster, const char *name
 static enum err_code read_all(struct cluster *cluster, const char *namespace, struct remains *remains,
                               struct err *reterr)
 {
-    if (remains->mirrors == NULL || remains->held_links == NULL)
+    if (remains->mirrors == NULL || remains->links == NULL || remains->held_links == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
     /* Federated services name no cluster, but carry this label like every other mirror. */
     TRY(cluster_each(cluster, &RESOURCE_SERVICE, NULL, L5D_MIRRORED_SERVICE "=true", take_mirror, remains, reterr));
@@ -128,7 +150,7 @@ enum err_code remains_read(struct cluster *cluster, const char *namespace, struc
     struct remains *remains = NEW(struct remains);
     if (remains == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
-    *remains = (struct remains){.mirrors = json_array(), .held_links = json_array()};
+    *remains = (struct remains){.mirrors = json_array(), .links = json_array(), .held_links = json_array()};
     enum err_code code = read_all(cluster, namespace, remains, reterr);
     if (code != ERR_OK) {
         remains_free(remains);
@@ -143,6 +165,7 @@ void remains_free(struct remains *remains)
     if (remains == NULL)
         return;
     json_decref(remains->mirrors);
+    json_decref(remains->links);
     json_decref(remains->held_links);
     mem_free(remains);
 }

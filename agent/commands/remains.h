@@ -6,14 +6,16 @@
 
 #include "agent/commands/cluster.h"
 #include "base/err.h"
+#include "base/strbuf.h"
 
-enum { REMAINS_NAMESPACE_BYTES = 64 };
+enum { REMAINS_NAMESPACE_BYTES = 64, REMAINS_NAMED = 10 };
 
 struct remains {
     /* Of another agent, whose mirrors cannot be told from this one's; "" when there is none. */
     char other_namespace[REMAINS_NAMESPACE_BYTES];
     json_t *mirrors;    /* Services: those of every kind of mirror that svcmirror made, gateway mirrors too */
-    json_t *held_links; /* Links of the agent's namespace with svcmirror's finalizer */
+    json_t *links;      /* Links of the agent's namespace */
+    json_t *held_links; /* those of them with svcmirror's finalizer */
     struct resource link_resource; /* in the version that the cluster serves best */
 };
 
@@ -25,6 +27,9 @@ void remains_free(struct remains *remains); /* takes NULL */
 /** Looks for an agent in another namespace than this. @param[out] ret_namespace  its own, "" when there is none. */
 enum err_code remains_find_other_agent(struct cluster *cluster, const char *namespace,
                                        char ret_namespace[REMAINS_NAMESPACE_BYTES], struct err *reterr) MUST_USE;
+
+/** Appends the names of the first objects of an array, those in namespaces with them: "demo/web-east, demo/api-east and 7 more". */
+void remains_names(const json_t *objects, struct strbuf *text);
 
 /** Whether svcmirror's agent made or took over this object: its managedFields say so. */
 bool remains_is_ours(const json_t *object);

@@ -10,7 +10,7 @@
 #include "agent/commands/remains.h"
 #include "base/mem.h"
 
-enum { POLL_MS = 250, GONE_MS = 60000, NAME_BYTES = 128 };
+enum { POLL_MS = 250, GONE_MS = 60000, NAME_BYTES = 128, LINE_BYTES = 16 << 10 };
 
 static const struct option table[] = {
     {.name = "yes", .letter = 'y', .type = OPTION_BOOL, .help = "do it without asking"},
@@ -38,28 +38,39 @@ struct removal {
     struct cluster *cluster;
     const char *namespace;
     struct cluster_write write;
+    bool only_tell; /* a client's dry run: nothing is sent that changes anything */
     bool with_mirrors;
     struct remains *remains;
 };
 
 /* ---- saying it ---- */
 
+/* A line of how many there are, what becomes of them, and their names; nothing where there are none. */
+static void tell_objects(const json_t *objects, const char *what)
+{
+    struct strbuf line;
+    if (json_array_size(objects) == 0)
+        return;
+    strbuf_init(&line, LINE_BYTES);
+    strbuf_printf(&line, "%zu %s: ", json_array_size(objects), what);
+    remains_names(objects, &line);
+    (void)fprintf(stderr, "%s.\n", strbuf_text(&line));
+    strbuf_done(&line);
+}
+
 static void tell(const struct removal *removal)
 {
     const struct remains *remains = removal->remains;
-    size_t mirrors = json_array_size(remains->mirrors), links = json_array_size(remains->held_links);
     (void)fprintf(stderr, "The agent in namespace %s of cluster %s goes, with its rights.\n", removal->namespace,
                   cluster_name(removal->cluster));
-    if (mirrors > 0 && removal->with_mirrors)
-        (void)fprintf(stderr, "%zu mirrors that svcmirror made go with their endpoints.\n", mirrors);
-    else if (mirrors > 0)
-        (void)fprintf(stderr,
-                      "%zu mirrors stay with the endpoints that they have now, whatever becomes of their gateways "
-                      "(--remove-mirrors deletes them; another agent, or Linkerd's, takes them over).\n",
-                      mirrors);
-    if (links > 0)
-        (void)fprintf(stderr, "%zu Links lose svcmirror's finalizer, so that they can be deleted.\n", links);
-    (void)fprintf(stderr, "The namespace, its Links, their credentials and the Link resource type stay.\n");
+    tell_objects(remains->mirrors, removal->with_mirrors
+                                       ? "mirrors that svcmirror made go with their endpoints"
+                                       : "mirrors stay with the endpoints that they have now, whatever becomes of "
+                                         "their gateways (--remove-mirrors deletes them; another agent, or Linkerd's, "
+                                         "takes them over)");
+    tell_objects(remains->links, "Links stay, and nobody mirrors what they name");
+    tell_objects(remains->held_links, "Links lose svcmirror's finalizer, so that they can be deleted");
+    (void)fprintf(stderr, "The namespace, the credentials of links and the Link resource type stay.\n");
 }
 
 static bool ask(void)
@@ -99,6 +110,25 @@ static enum err_code wait_until_stopped(const struct removal *removal, struct er
     }
 }
 
+static void tell_would(const struct resource *resource, const char *name)
+{
+    apply_tell(resource, name, "deleted (dry run)", false);
+}
+
+/* Deletes one object of the installation, or says that it would if it is there. */
+static enum err_code remove_object(const struct removal *removal, const struct resource *resource, const char *name,
+                                   struct err *reterr)
+{
+    json_t *object = NULL;
+    if (!removal->only_tell)
+        return apply_delete(removal->cluster, resource, removal->namespace, name, &removal->write, reterr);
+    enum err_code code = cluster_get(removal->cluster, resource, removal->namespace, name, &object, reterr);
+    json_decref(object);
+    if (code == ERR_OK)
+        tell_would(resource, name);
+    return code == ERR_NOT_FOUND ? ERR_OK : code;
+}
+
 static enum err_code release_links(const struct removal *removal, struct err *reterr)
 {
     json_t *link = NULL;
@@ -124,6 +154,10 @@ static enum err_code remove_mirrors(const struct removal *removal, struct err *r
     json_array_foreach(removal->remains->mirrors, index, mirror)
     {
         struct cluster_write write = removal->write;
+        if (removal->only_tell) { /* it was just read */
+            tell_would(&RESOURCE_SERVICE, object_meta_text(mirror, "name"));
+            continue;
+        }
         write.uid = object_meta_text(mirror, "uid"); /* this very object: somebody may have made another of its name */
         TRY(apply_delete(removal->cluster, &RESOURCE_SERVICE, object_meta_text(mirror, "namespace"),
                          object_meta_text(mirror, "name"), &write, reterr));
@@ -142,17 +176,17 @@ static enum err_code remove_installation(const struct removal *removal, struct e
                    {&RESOURCE_ROLE, "svcmirror"},    {&RESOURCE_CLUSTER_ROLE_BINDING, name},
                    {&RESOURCE_CLUSTER_ROLE, name},   {&RESOURCE_SERVICE_ACCOUNT, "svcmirror"}};
     for (size_t i = 0; i < ARRAY_COUNT(objects); i++)
-        TRY(apply_delete(removal->cluster, objects[i].resource, removal->namespace, objects[i].name, &removal->write,
-                         reterr));
+        TRY(remove_object(removal, objects[i].resource, objects[i].name, reterr));
     return ERR_OK;
 }
 
 static enum err_code remove_all(const struct removal *removal, struct err *reterr)
 {
-    TRY(apply_delete(removal->cluster, &RESOURCE_DEPLOYMENT, removal->namespace, "svcmirror", &removal->write, reterr));
-    if (!removal->write.dry_run)
+    TRY(remove_object(removal, &RESOURCE_DEPLOYMENT, "svcmirror", reterr));
+    if (!removal->write.dry_run && !removal->only_tell)
         TRY(wait_until_stopped(removal, reterr));
-    TRY(release_links(removal, reterr));
+    if (!removal->only_tell)
+        TRY(release_links(removal, reterr));
     if (removal->with_mirrors)
         TRY(remove_mirrors(removal, reterr));
     return remove_installation(removal, reterr);
@@ -160,10 +194,21 @@ static enum err_code remove_all(const struct removal *removal, struct err *reter
 
 /* ---- the command ---- */
 
+/* Asks where that is wanted. @return whether it is to be done. */
+static bool may_begin(const struct removal *removal, const struct options *options)
+{
+    if (options_get(options, "yes")->boolean || removal->write.dry_run || removal->only_tell)
+        return true;
+    if (isatty(STDIN_FILENO) && ask())
+        return true;
+    command_complain("uninstall", "nothing was removed%s",
+                     isatty(STDIN_FILENO) ? "" : ": say --yes, as nobody can be asked here");
+    return false;
+}
+
 static enum exit_code decide(struct removal *removal, const struct options *options)
 {
     struct err error = {0};
-    bool only_tell = strcmp(options_text(options, "dry-run"), "client") == 0;
     if (remains_read(removal->cluster, removal->namespace, &removal->remains, &error) != ERR_OK) {
         command_complain("uninstall", "nothing was removed: %s", error.text);
         return EXIT_FAILED;
@@ -177,21 +222,12 @@ static enum exit_code decide(struct removal *removal, const struct options *opti
         return EXIT_FAILED;
     }
     tell(removal);
-    if (only_tell)
-        return EXIT_DONE;
-    if (!options_get(options, "yes")->boolean && !removal->write.dry_run) {
-        if (!isatty(STDIN_FILENO)) {
-            command_complain("uninstall", "nothing was removed: say --yes, as nobody can be asked here");
-            return EXIT_FAILED;
-        }
-        if (!ask()) {
-            command_complain("uninstall", "nothing was removed");
-            return EXIT_FAILED;
-        }
-    }
+    if (!may_begin(removal, options))
+        return EXIT_FAILED;
     if (remove_all(removal, &error) == ERR_OK)
         return EXIT_DONE;
-    command_complain("uninstall", "%s (what is gone is on stdout; run again to go on)", error.text);
+    command_complain("uninstall", "%s%s", error.text,
+                     removal->only_tell ? "" : " (what is gone is on stdout; run again to go on)");
     return EXIT_FAILED;
 }
 
@@ -199,6 +235,7 @@ static enum exit_code run(const struct options *options)
 {
     struct removal removal = {.namespace = options_text(options, "namespace"),
                               .write = {.dry_run = strcmp(options_text(options, "dry-run"), "server") == 0},
+                              .only_tell = strcmp(options_text(options, "dry-run"), "client") == 0,
                               .with_mirrors = options_get(options, "remove-mirrors")->boolean};
     struct err error = {0};
     enum exit_code result = EXIT_FAILED;
@@ -222,9 +259,10 @@ const struct command command_uninstall = {
     .name = "uninstall",
     .group = GROUP_SET_UP,
     .summary = "Remove the agent from the source cluster",
-    .about = "Says first what stays behind without an agent. Mirrors stay unless --remove-mirrors is given; of\n"
-             "those only what svcmirror made is deleted. Links and credentials stay in any case: `unlink` removes\n"
-             "them while the agent runs.\n",
+    .about =
+        "Says first what stays behind without an agent, by name. Mirrors stay unless --remove-mirrors is given; of\n"
+        "those only what svcmirror made is deleted. Links and credentials stay in any case: `unlink` removes\n"
+        "them while the agent runs.\n",
     .examples = "uninstall --dry-run=client\n"
                 "uninstall --yes\n"
                 "uninstall --remove-mirrors\n",

@@ -54,12 +54,20 @@ class Install(unittest.TestCase):
 
 
 class Uninstall(unittest.TestCase):
-    def ask(self, *argv, mirrors=0):
-        managed = {"managedFields": [{"manager": "svcmirror"}]}
+    managed = {"managedFields": [{"manager": "svcmirror"}]}
+
+    def ask(self, *argv, mirrors=0, links=(), there=(), refuse=None):
+        """@param there  ends of paths of objects that exist. @param refuse  the end of a path that is forbidden."""
+        services = [{"metadata": {"name": f"web-{i}", "namespace": "demo", **self.managed}} for i in range(mirrors)]
+        declared = [{"metadata": {"name": name, "namespace": "linkerd-multicluster", "finalizers": ["svcmirror.io/mirrors"] if held else []}}
+                    for name, held in links]
 
         def answer(path, query):
-            items = [{"metadata": {"name": f"web-{i}", "namespace": "demo", **managed}} for i in range(mirrors)]
-            return 200, {"items": items if path == "/api/v1/services" else []}
+            if refuse and path.endswith(refuse):
+                return status_object(403, "Forbidden", f"{path} is forbidden")
+            if "svcmirror" in path.rsplit("/", 1)[1]:
+                return (200, {"metadata": {}}) if path.endswith(tuple(there)) else status_object(404, "NotFound", "not found")
+            return 200, {"items": {"services": services, "links": declared}.get(path.rsplit("/", 1)[1], [])}
         self.server = Server(answer)
         try:
             with kubeconfig(self.server.url) as config:
@@ -67,17 +75,40 @@ class Uninstall(unittest.TestCase):
         finally:
             self.server.close()
 
-    def test_it_says_first_what_stays_behind(self):
-        result = self.ask("--dry-run=client", mirrors=3)
+    def test_it_says_first_what_stays_behind_by_name(self):
+        result = self.ask("--dry-run=client", mirrors=3, links=[("east", True), ("north", False)])
         self.assertEqual((result.returncode, result.stdout), (0, ""))
-        self.assertIn("3 mirrors stay with the endpoints that they have now", result.stderr)
-        result = self.ask("--dry-run=client", "--remove-mirrors", mirrors=3)
-        self.assertIn("3 mirrors that svcmirror made go", result.stderr)
+        self.assertRegex(result.stderr, r"(?m)^3 mirrors stay with the endpoints that they have now.*: demo/web-0, demo/web-1, demo/web-2\.$")
+        self.assertIn("\n2 Links stay, and nobody mirrors what they name: linkerd-multicluster/east, linkerd-multicluster/north.\n", result.stderr)
+        self.assertIn("\n1 Links lose svcmirror's finalizer, so that they can be deleted: linkerd-multicluster/east.\n", result.stderr)
+
+    def test_the_first_ten_are_named(self):
+        result = self.ask("--dry-run=client", mirrors=10)
+        self.assertRegex(result.stderr, r"(?m)^10 mirrors stay .*, demo/web-9\.$")
+        result = self.ask("--dry-run=client", mirrors=13)
+        self.assertRegex(result.stderr, r"(?m)^13 mirrors stay .*, demo/web-9 and 3 more\.$")
+        self.assertNotIn("Links", result.stderr.replace("Link resource", ""))
+
+    def test_a_client_s_dry_run_tells_each_object_that_is_there_and_sends_nothing(self):
+        there = ("/deployments/svcmirror", "/roles/svcmirror", "/serviceaccounts/svcmirror")
+        result = self.ask("--dry-run=client", mirrors=2, there=there)
+        gone = ["deployment.apps/svcmirror", "role.rbac.authorization.k8s.io/svcmirror", "serviceaccount/svcmirror"]
+        self.assertEqual((result.returncode, result.stdout.splitlines()), (0, [f"{name} deleted (dry run)" for name in gone]))
+        self.assertEqual(self.server.writes, [])
+        result = self.ask("--dry-run=client", "--remove-mirrors", mirrors=2, there=there, links=[("east", True)])
+        gone[1:1] = ["service/web-0", "service/web-1"]
+        self.assertEqual((result.returncode, result.stdout.splitlines()), (0, [f"{name} deleted (dry run)" for name in gone]))
+        self.assertRegex(result.stderr, r"(?m)^2 mirrors that svcmirror made go with their endpoints: demo/web-0, demo/web-1\.$")
+        self.assertEqual(self.server.writes, [])
+        result = self.ask("--dry-run=client", there=there, refuse="/roles/svcmirror")
+        self.assertEqual((result.returncode, result.stdout), (1, "deployment.apps/svcmirror deleted (dry run)\n"))
+        self.assertIn("get Role linkerd-multicluster/svcmirror in cluster west: 403", result.stderr.splitlines()[-1])
 
     def test_nobody_to_ask_means_no(self):
         result = self.ask(mirrors=1)
         self.assertEqual((result.returncode, result.stdout), (1, ""))
         self.assertIn("nothing was removed: say --yes", result.stderr)
+        self.assertEqual(self.server.writes, [])
 
 
 if __name__ == "__main__":

@@ -52,7 +52,9 @@ def test_applied_twice_changes_nothing_and_goes_without_a_trace(clean):
     # Nobody runs pods here: the wait ends with what there is to say.
     waited = svcmirror(clean, "install", "--apply", "--image", "example.test/svcmirror:2", "--wait", "1s", status=1)
     assert "applied, but after 1s" in waited.stderr and "0 are available" in waited.stderr
+    would = svcmirror(clean, "uninstall", "--dry-run=client")
     gone = svcmirror(clean, "uninstall", "--yes")
+    assert lines(would) == [f"{line} (dry run)" for line in lines(gone)]
     assert len(lines(gone)) == 7 and all(line.endswith(" deleted") for line in lines(gone)), gone.stdout
     assert svcmirror(clean, "uninstall", "--yes").stdout == ""
 
@@ -92,8 +94,10 @@ def test_mirrors_stay_or_go_and_links_are_released(clean, east, agent):
     running = agent(flags=["--link-finalizer=all"])
     wait_until(lambda: clean.ready_addresses("web-east", "demo") == sorted(east.gateway.addresses), 10, "the mirror is ready")
     wait_until(lambda: clean.api.get("links", "east", AGENT_NAMESPACE)["metadata"].get("finalizers"), 10, "the Link is held")
-    told = svcmirror(clean, "uninstall", "--dry-run=client").stderr
-    assert "mirrors stay with the endpoints" in told and "1 Links lose" in told
+    would = svcmirror(clean, "uninstall", "--dry-run=client")
+    [stay] = [line for line in would.stderr.splitlines() if "mirrors stay with the endpoints" in line]
+    assert "demo/web-east" in stay
+    assert f"1 Links lose svcmirror's finalizer, so that they can be deleted: {AGENT_NAMESPACE}/east." in would.stderr
     running.stop()
     mine = clean.service("web-mine", "demo", labels={"mirror.linkerd.io/mirrored-service": "true", "mirror.linkerd.io/cluster-name": "else"})
     svcmirror(clean, "uninstall", "--yes")

@@ -47,11 +47,41 @@ static void only_our_finalizer_goes_and_only_in_this_version(void **state)
     json_decref(link);
 }
 
+static void the_first_ten_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned count;
+        const char *namespace, *text;
+    } CASES[] = {
+        {0, "demo", ""},
+        {1, "demo", "demo/a"},
+        {3, NULL, "a, b, c"},
+        {10, NULL, "a, b, c, d, e, f, g, h, i, j"},
+        {12, NULL, "a, b, c, d, e, f, g, h, i, j and 2 more"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct strbuf text;
+        json_t *objects = json_array();
+        strbuf_init(&text, 1024);
+        for (unsigned n = 0; n < CASES[i].count; n++) {
+            const char name[] = {(char)('a' + n), '\0'};
+            json_t *object = json_pack("{s:{s:s, s:s*}}", "metadata", "name", name, "namespace", CASES[i].namespace);
+            assert_int_equal(json_array_append_new(objects, object), 0);
+        }
+        remains_names(objects, &text);
+        assert_string_equal(strbuf_text(&text), CASES[i].text);
+        strbuf_done(&text);
+        json_decref(objects);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ours_is_what_the_agent_wrote),
         cmocka_unit_test(only_our_finalizer_goes_and_only_in_this_version),
+        cmocka_unit_test(the_first_ten_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
