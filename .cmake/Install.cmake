@@ -19,7 +19,7 @@ add_custom_command(OUTPUT "${PROJECT_BINARY_DIR}/man.stamp"
   COMMAND "${CMAKE_COMMAND}" -E rm -rf "${manuals}"
   COMMAND "${CMAKE_COMMAND}" -E make_directory "${manuals}"
   COMMAND svcmirror man --directory "${manuals}"
-  COMMAND sh -c "cd '${manuals}' && ${compress} && ln -s svcmirror.1${compressed} kubectl-svcmirror.1${compressed}"
+  COMMAND sh -c "cd '${manuals}' && ${compress} && for name in kubectl-svcmirror kubectl_complete-svcmirror; do ln -s svcmirror.1${compressed} $name.1${compressed}; done"
   COMMAND "${CMAKE_COMMAND}" -E touch "${PROJECT_BINARY_DIR}/man.stamp"
   DEPENDS svcmirror VERBATIM)
 install(DIRECTORY "${manuals}/" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/commands/candidates.h"
 #include "agent/commands/output.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -264,11 +265,23 @@ static enum exit_code help_about(const char *program, int count, char **words)
     return refuse(program, words[0]);
 }
 
+static enum exit_code print_candidates(int count, const char *const *words)
+{
+    struct strbuf text;
+    strbuf_init(&text, HELP_BYTES);
+    candidates_write(count, words, &text);
+    return print(&text);
+}
+
 enum exit_code command_main(int argc, char **argv)
 {
     const char *program = program_name(argc > 0 ? argv[0] : NULL);
     const char *word = argc > 1 ? argv[1] : "";
     int used = 0;
+    if (argc > 0 && candidates_wanted(argv[0]))
+        return print_candidates(argc - 1, (const char *const *)argv + 1);
+    if (strcmp(word, "__complete") == 0) /* what plugins that are made with cobra are asked */
+        return print_candidates(argc - 2, (const char *const *)argv + 2);
     if (is_help(word)) /* help run, --help run */
         return help_about(program, argc - 2, argv + 2);
     if (strcmp(word, "--version") == 0)

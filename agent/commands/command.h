@@ -41,7 +41,7 @@ extern const struct command command_run, command_install, command_uninstall, com
     command_completion, command_man, command_version;
 
 /** Parses and runs. `argv` begins with the program's own name, which help repeats: "svcmirror", or "kubectl svcmirror" when it runs as
- *  kubectl's plugin. */
+ *  kubectl's plugin. Called kubectl_complete-svcmirror, or with `__complete` first, it prints what may stand at the end of the words instead. */
 enum exit_code command_main(int argc, char **argv);
 
 /** The command that `words` begin with, by its own name of one word or two. @param[out] ret_used  how many words that is. @return NULL: none. */

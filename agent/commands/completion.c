@@ -4,18 +4,10 @@
 
 #include "agent/commands/command.h"
 #include "agent/commands/output.h"
-#include "base/text.h"
 
 enum { OUTPUT_BYTES = 1 << 20 };
 
 static const struct option table[] = {{0}};
-
-/* The words that a flag takes, separated by '|'; NULL when it takes no words of a list. */
-static const char *words_of(const struct option *option)
-{
-    const char *words = option->choices != NULL ? option->choices : option->value_name;
-    return words != NULL && strchr(words, '|') != NULL ? words : NULL;
-}
 
 static void put_words(const char *words, struct strbuf *text)
 {
@@ -67,7 +59,7 @@ static void put_two_worded(struct strbuf *text)
 static void put_choices(const struct command *command, struct strbuf *text)
 {
     for (const struct option *option = command->options; option->name != NULL; option++) {
-        const char *words = words_of(option);
+        const char *words = options_words(option);
         if (words == NULL || !is_offered(option))
             continue;
         strbuf_printf(text, "    \"%s --%s\"", command->name, option->name);
@@ -143,7 +135,7 @@ static void put_fish_flags(const struct command *command, const char *condition,
     for (const struct option *option = command->options; option->name != NULL; option++) {
         if (!is_offered(option))
             continue;
-        const char *words = words_of(option);
+        const char *words = options_words(option);
         strbuf_printf(text, "complete -c svcmirror -n \"%s\" -l %s", condition, option->name);
         if (option->letter != 0)
             strbuf_printf(text, " -s %c", option->letter);
@@ -216,7 +208,9 @@ const struct command command_completion = {
     .name = "completion",
     .group = GROUP_OTHER,
     .summary = "Print what a shell needs to complete commands, flags and their words",
-    .about = "",
+    .about =
+        "`kubectl svcmirror` is completed by kubectl itself (1.26 or later), which runs kubectl_complete-svcmirror:\n"
+        "a link to this program that lies on PATH beside kubectl-svcmirror.\n",
     .examples = "completion bash > /etc/bash_completion.d/svcmirror\n"
                 "completion zsh > \"${fpath[1]}/_svcmirror\"\n"
                 "completion fish > ~/.config/fish/completions/svcmirror.fish\n",

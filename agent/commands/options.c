@@ -45,6 +45,12 @@ const char *options_value_name(const struct option *option)
     return option->choices != NULL ? option->choices : option->value_name != NULL ? option->value_name : "VALUE";
 }
 
+const char *options_words(const struct option *option)
+{
+    const char *words = option->choices != NULL ? option->choices : option->value_name;
+    return words != NULL && strchr(words, '|') != NULL ? words : NULL;
+}
+
 /* How many letters must be inserted, removed or replaced to make `a` of `b` (Levenshtein); at most NAME_BYTES. */
 static unsigned distance(const char *a, size_t a_length, const char *b)
 {
@@ -208,6 +214,13 @@ static struct flag read_flag(const struct option *table, const char *word)
         }
     }
     return flag;
+}
+
+const struct option *options_spelled(const struct option *table, const char *word, const char **ret_value)
+{
+    struct flag flag = word[0] == '-' && word[1] != '\0' ? read_flag(table, word) : (struct flag){0};
+    *ret_value = flag.value;
+    return flag.option != NULL ? meant(table, flag.option) : NULL;
 }
 
 static enum err_code refuse_flag(const struct option *table, const struct flag *flag, struct err *reterr)

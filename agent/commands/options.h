@@ -66,3 +66,8 @@ void options_write_help(const struct option *table, struct strbuf *text);
 /** Whether a value follows the flag, and what it is called: "FILE", "table|json". */
 bool options_takes_value(const struct option *option);
 const char *options_value_name(const struct option *option);
+/** The words that a flag takes, separated by '|'; NULL when it takes no words of a list. */
+const char *options_words(const struct option *option);
+/** The option that a word of a command line spells: "--output", "-o", "--output=json". @param[out] ret_value  what stands behind it in the same
+ *  word; NULL: nothing does. @return NULL: none. */
+const struct option *options_spelled(const struct option *table, const char *word, const char **ret_value);

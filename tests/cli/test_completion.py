@@ -11,7 +11,7 @@ import tempfile
 import time
 import unittest
 
-from program import svcmirror
+from program import BINARY, svcmirror
 
 CASES = [  # the words typed so far; what is offered
     (["ga"], ["gateways"]),
@@ -32,6 +32,51 @@ def type_and_see(terminal, keys, shown, seconds=20):
         if not select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
             raise AssertionError(f"after {keys!r} no {shown!r}: {seen!r}")
         seen += os.read(terminal, 4096)
+
+
+class Asked(unittest.TestCase):
+    """What the program answers when kubectl asks it, as commands made with cobra answer."""
+
+    def ask(self, *typed, binary=None):
+        result = svcmirror("__complete", *typed) if binary is None else svcmirror(*typed, binary=binary)
+        self.assertEqual((result.returncode, result.stderr), (0, ""), typed)
+        *lines, directive = result.stdout.splitlines()
+        return [line.split("\t") for line in lines], directive
+
+    def test_the_same_words_as_in_a_shell(self):
+        for typed, offered in CASES:
+            lines, directive = self.ask(*typed)
+            self.assertEqual(([line[0] for line in lines], directive), ([w for w in offered if w.startswith(typed[-1])], ":4"), typed)
+
+    def test_words_and_what_they_mean(self):
+        commands, directive = self.ask("")
+        self.assertEqual(directive, ":4")
+        self.assertIn(["edge-stack"], commands)
+        self.assertEqual(len(commands), len({line[0] for line in commands}), "each is offered once")
+        summaries = dict(line for line in commands if len(line) == 2)
+        self.assertIn(f"  {'gateways':18}  {summaries['gateways']}\n", svcmirror("--help").stdout)
+        flags = dict(self.ask("links", "-")[0])
+        self.assertEqual(flags["--help"], "show this help")
+        self.assertIn("--kubeconfig", flags)
+        self.assertTrue(all(name.startswith("--") and meaning for name, meaning in flags.items()))
+
+    def test_values_arguments_and_files(self):
+        for typed, offered, directive in [
+                (("gateways", "--output", ""), ["table", "wide", "json", "yaml"], ":4"), (("gateways", "--output=j"), ["json"], ":4"),
+                (("gateways", "-o", "x"), [], ":4"), (("links", "--kubeconfig", ""), [], ":0"), (("links", "--kubeconfig="), [], ":0"),
+                (("links", "--context", "--"), [], ":4"), (("links", "--context", "west", "--kubec"), ["--kubeconfig"], ":4"),
+                (("man", "--directory", "x"), [], ":0"), (("man", "sup"), ["support-bundle"], ":4"), (("completion", ""), ["bash", "zsh", "fish"], ":4"),
+                (("help", "unl"), ["unlink"], ":4"), (("help", "edge-stack", ""), ["prepare"], ":4"), (("he",), ["help"], ":4"),
+                (("why", ""), [], ":4"), (("bogus", ""), [], ":4"), ((), None, ":4")]:
+            lines, told = self.ask(*typed)
+            self.assertEqual(told, directive, typed)
+            if offered is not None:
+                self.assertEqual([line[0] for line in lines], offered, typed)
+
+    def test_by_the_name_that_kubectl_looks_for(self):
+        binary = str(pathlib.Path(BINARY).with_name("kubectl_complete-svcmirror"))
+        self.assertEqual(self.ask("gateways", "--help", binary=binary), ([["--help", "show this help"]], ":4"))
+        self.assertEqual(self.ask("link", binary=binary), self.ask("link"))
 
 
 class Completion(unittest.TestCase):

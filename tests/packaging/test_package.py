@@ -64,6 +64,9 @@ class Package(unittest.TestCase):
                      'COMP_WORDS=(x gat) COMP_CWORD=1; _svcmirror; echo "${COMPREPLY[@]}"'
             self.assertEqual(self.shell("bash", "-uec", script), "gateways\n")
 
+    def test_kubectl_is_told_what_completes_it(self):
+        self.assertRegex(run(self.root / "usr/bin/kubectl_complete-svcmirror", "gat"), r"^gateways\t.+\n:4\n$")
+
     def test_zsh_and_fish_have_theirs(self):
         share = self.root / "usr/share"
         [zsh] = share.glob("zsh/*/_svcmirror")
