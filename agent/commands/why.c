@@ -16,7 +16,7 @@ static const struct option table[] = {
      .letter = 'l',
      .value_name = "NAME",
      .help = "only this link: the name of a Link, of a credentials Secret, or of the target cluster; default: all"},
-    {.name = "output", .letter = 'o', .choices = "table|json", .fallback = "table", .help = "how it is printed"},
+    {.name = "output", .letter = 'o', .choices = "table|json|yaml", .fallback = "table", .help = "how it is printed"},
     AGENT_OPTION_NAMESPACE,
     AGENT_OPTIONS_DECIDING,
     DRY_RUN_OPTIONS,
@@ -210,13 +210,15 @@ static json_t *explanation_json(const struct explanation *explanation)
                      facts_json(&explanation->facts));
 }
 
-static bool write_json(const struct question *question, struct strbuf *text)
+static bool write_list(const struct question *question, bool yaml, struct strbuf *text)
 {
     json_t *list = json_array();
     bool whole = list != NULL;
     for (size_t i = 0; whole && i < answer_count(question); i++)
         whole = json_array_append_new(list, explanation_json(answer_get(question, i))) == 0;
-    if (whole)
+    if (whole && yaml)
+        output_yaml(list, text);
+    else if (whole)
         output_json(list, text);
     json_decref(list);
     return whole;
@@ -229,8 +231,10 @@ static bool print_answer(const struct question *question)
     struct strbuf text;
     bool whole = true;
     strbuf_init(&text, OUTPUT_BYTES);
-    if (strcmp(options_text(question->options, "output"), "json") == 0)
-        whole = write_json(question, &text);
+    const char *format = options_text(question->options, "output");
+    bool yaml = strcmp(format, "yaml") == 0;
+    if (yaml || strcmp(format, "json") == 0)
+        whole = write_list(question, yaml, &text);
     else
         write_table(question, &text);
     whole = whole && output_print(&text);

@@ -115,7 +115,7 @@ class Wrong(unittest.TestCase):
             (["why", "a/b/c"], '"a/b/c" names no service'),
             (["why", "demo/web", "demo/api"], '"demo/web demo/api" names no service, link or gateway'),
             (["why", "link", "east", "west"], 'unexpected argument "west"'),
-            (["why", "demo/web", "-o", "yaml"], '-o: "yaml" is not one of table|json'),
+            (["why", "demo/web", "-o", "wide"], '-o: "wide" is not one of table|json|yaml'),
             (["version", "-o", "yaml"], "is not one of text|json"),
         ]:
             with self.subTest(argv=argv):

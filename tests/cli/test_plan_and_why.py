@@ -2,6 +2,7 @@
 import base64
 import json
 import pathlib
+import re
 import tempfile
 import time
 import unittest
@@ -177,6 +178,20 @@ class Why(Clusters):
             "mirror": "demo/web-east", "mode": "gateway", "mirrored": False, "ready": False})
         self.assertIn({"mark": "bad", "subject": "gateway", "text": "gateway Service edge/gw does not exist in the target cluster"}, one["facts"])
         self.assertEqual(len([f for f in one["facts"] if f["subject"] == "plan"]), 3)
+
+    def test_yaml_has_what_json_has(self):
+        target = self.cluster(services=[service("web", annotations={M + "gateway-name": "gw"})])
+        source = self.cluster(secrets=[secret(target.url)])
+        [one] = json.loads(self.ask(source, "why", "demo/web", "-o", "json").stdout)
+        result = self.ask(source, "why", "demo/web", "-o", "yaml")
+        self.assertEqual((result.returncode, result.stderr), (1, ""))
+        lines = result.stdout.splitlines()
+        self.assertEqual(lines[:4], ["- cluster: east", "  linkKind: Secret", "  linkName: credentials-east", "  kind: service"])
+        self.assertEqual(re.findall(r"(?m)^  (\w+):", result.stdout.replace("- cluster", "  cluster")), list(one))
+        self.assertEqual(result.stdout.count("subject: "), len(one["facts"]))
+        self.assertIn("  mirrored: false", lines)
+        empty = self.cluster()
+        self.assertEqual(self.ask(empty, "why", "demo/web", "-o", "yaml").stdout, "[]\n")
 
     def test_no_link(self):
         source = self.cluster()
