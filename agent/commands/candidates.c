@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/commands/command.h"
+#include "agent/commands/globals.h"
 #include "base/text.h"
 
 enum { FLAG_BYTES = 80 };
@@ -71,11 +72,18 @@ static void offer_second_words(const char *first, const char *typed, struct strb
             offer(typed, (*at)->name + length + 1, strlen((*at)->name) - length - 1, (*at)->summary, text);
 }
 
-static void offer_flags(const struct command *command, const char *typed, struct strbuf *text)
+static void offer_table(const struct option *table, const char *typed, struct strbuf *text)
 {
-    for (const struct option *option = command->options; option->name != NULL; option++)
+    for (const struct option *option = table; option->name != NULL; option++)
         if (option->help != NULL)
             offer_flag(typed, option->name, option->help, text);
+}
+
+static void offer_flags(const struct command *command, const char *typed, struct strbuf *text)
+{
+    offer_table(command->options, typed, text);
+    if (globals_are_taken_by(command))
+        offer_table(globals_table, typed, text);
     offer_flag(typed, "help", "show this help", text);
 }
 
@@ -99,13 +107,23 @@ static void offer_argument(const struct command *command, const char *typed, str
         offer_words(typed, names, text);
 }
 
+/* The option whose value the word after this one is; NULL: none. */
+static const struct option *awaiting_value(const struct command *command, const char *word)
+{
+    const char *value = NULL;
+    const struct option *option = options_spelled(command->options, word, &value);
+    if (option == NULL && globals_are_taken_by(command))
+        option = options_spelled(globals_table, word, &value);
+    return option != NULL && value == NULL && options_takes_value(option) ? option : NULL;
+}
+
 /* @param count  of the words after the command's name, at least 1. */
 static enum directive offer_of_command(const struct command *command, int count, const char *const *words,
                                        struct strbuf *text)
 {
-    const char *typed = words[count - 1], *previous = count > 1 ? words[count - 2] : "", *value = NULL;
-    const struct option *option = options_spelled(command->options, previous, &value);
-    if (option != NULL && value == NULL && options_takes_value(option))
+    const char *typed = words[count - 1], *value = NULL;
+    const struct option *option = count > 1 ? awaiting_value(command, words[count - 2]) : NULL;
+    if (option != NULL)
         return offer_value(option, typed, text);
     option = options_spelled(command->options, typed, &value);
     if (option != NULL && value != NULL &&

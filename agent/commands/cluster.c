@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/commands/globals.h"
 #include "agent/kube/client.h"
 #include "base/arena.h"
 #include "base/mem.h"
@@ -34,6 +35,7 @@ static enum err_code connect_to(struct cluster *cluster, const char *kubeconfig,
         TRY(kubeconfig_in_cluster(&cluster->arena, config, reterr));
     else
         TRY(kubeconfig_load(&cluster->arena, kubeconfig, context, config, reterr));
+    TRY(globals_act(&cluster->arena, config, reterr));
     config->exec_permission = EXEC_TERMINAL; /* a person's own kubeconfig, as for kubectl */
     return session_connect(cluster->session, config, cluster_name(cluster), &cluster->client, reterr);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/commands/candidates.h"
+#include "agent/commands/globals.h"
 #include "agent/commands/output.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -117,6 +118,15 @@ static void write_lines(const char *prefix, const char *lines, struct strbuf *te
     }
 }
 
+/* Below a heading of their own, as they are not set by the environment. */
+static void write_globals(struct strbuf *text)
+{
+    strbuf_append(text, "\nFlags of every command that reaches clusters:\n");
+    for (const struct option *option = globals_table; option->name != NULL; option++)
+        if (option->help != NULL)
+            strbuf_printf(text, "      --%-10s %-6s  %s\n", option->name, options_value_name(option), option->help);
+}
+
 static void write_help(const char *program, const struct command *command, struct strbuf *text)
 {
     char prefix[64];
@@ -128,6 +138,8 @@ static void write_help(const char *program, const struct command *command, struc
     write_lines(prefix, command->examples, text);
     strbuf_append(text, "\nFlags:\n");
     options_write_help(command->options, text);
+    if (globals_are_taken_by(command))
+        write_globals(text);
     strbuf_append(text, "\nExit codes:\n");
     write_lines("  ", command->exit_codes, text);
 }
@@ -229,11 +241,16 @@ static enum exit_code run_command(const char *program, const struct command *com
 {
     struct options options;
     struct err error = {0};
-    if (options_parse(command->options, command->max_arguments, argc, argv, &options, &error) != ERR_OK) {
+    enum exit_code result = EXIT_USAGE;
+    enum err_code code = options_ask_for_help(argc, argv) ? ERR_OK : globals_take(command, &argc, argv, &error);
+    if (code == ERR_OK)
+        code = options_parse(command->options, command->max_arguments, argc, argv, &options, &error);
+    if (code != ERR_OK)
         command_complain(command->name, "%s (`%s %s --help` lists what there is)", error.text, program, command->name);
-        return EXIT_USAGE;
-    }
-    return options.help ? print_help(program, command) : command->run(&options);
+    else
+        result = options.help ? print_help(program, command) : command->run(&options);
+    globals_done();
+    return result;
 }
 
 static enum exit_code refuse(const char *program, const char *word)

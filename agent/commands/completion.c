@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/commands/command.h"
+#include "agent/commands/globals.h"
 #include "agent/commands/output.h"
 
 enum { OUTPUT_BYTES = 1 << 20 };
@@ -71,12 +72,19 @@ static void put_choices(const struct command *command, struct strbuf *text)
     }
 }
 
+static void put_flag_names(const struct option *flags, struct strbuf *text)
+{
+    for (const struct option *option = flags; option->name != NULL; option++)
+        if (is_offered(option))
+            strbuf_printf(text, "--%s ", option->name);
+}
+
 static void put_flags(const struct command *command, struct strbuf *text)
 {
     strbuf_printf(text, "    \"%s\") flags=\"", command->name);
-    for (const struct option *option = command->options; option->name != NULL; option++)
-        if (is_offered(option))
-            strbuf_printf(text, "--%s ", option->name);
+    put_flag_names(command->options, text);
+    if (globals_are_taken_by(command))
+        put_flag_names(globals_table, text);
     strbuf_append(text, "--help\" ;;\n");
 }
 
@@ -130,9 +138,9 @@ static void put_quoted(const char *words, struct strbuf *text)
     strbuf_append_char(text, '\'');
 }
 
-static void put_fish_flags(const struct command *command, const char *condition, struct strbuf *text)
+static void put_fish_flags(const struct option *flags, const char *condition, struct strbuf *text)
 {
-    for (const struct option *option = command->options; option->name != NULL; option++) {
+    for (const struct option *option = flags; option->name != NULL; option++) {
         if (!is_offered(option))
             continue;
         const char *words = options_words(option);
@@ -171,7 +179,9 @@ static void put_fish_command(const struct command *command, struct strbuf *text)
     }
     put_quoted(command->summary, text);
     strbuf_append_char(text, '\n');
-    put_fish_flags(command, condition, text);
+    put_fish_flags(command->options, condition, text);
+    if (globals_are_taken_by(command))
+        put_fish_flags(globals_table, condition, text);
 }
 
 static void write_fish(struct strbuf *text)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/commands/command.h"
+#include "agent/commands/globals.h"
 #include "agent/kube/setup.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
@@ -128,11 +129,13 @@ static enum err_code load_credentials(struct dry_run *run, struct kubeconfig *co
     const char *file = options_text(run->config.options, "kubeconfig");
     const char *context = options_text(run->config.options, "context");
     bool in_pod = getenv("KUBERNETES_SERVICE_HOST") != NULL && getenv("KUBECONFIG") == NULL;
-    if (file == NULL && context == NULL && in_pod)
-        return kubeconfig_in_cluster(&run->arena, config, reterr);
-    TRY(kubeconfig_load(&run->arena, file, context, config, reterr));
-    config->exec_permission = EXEC_TERMINAL; /* a person's own kubeconfig, as for kubectl */
-    return ERR_OK;
+    if (file == NULL && context == NULL && in_pod) {
+        TRY(kubeconfig_in_cluster(&run->arena, config, reterr));
+    } else {
+        TRY(kubeconfig_load(&run->arena, file, context, config, reterr));
+        config->exec_permission = EXEC_TERMINAL; /* a person's own kubeconfig, as for kubectl */
+    }
+    return globals_act(&run->arena, config, reterr);
 }
 
 static enum err_code open_network(struct dry_run *run, struct err *reterr)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/commands/globals.h"
 #include "version.h"
 
 enum { NAME_BYTES = 128 };
@@ -155,6 +156,14 @@ static void put_options(const struct option *table, struct strbuf *text)
     strbuf_append(text, ".TP\n\\fB\\-h\\fR, \\fB\\-\\-help\\fR\nshow the flags and end\n");
 }
 
+static void put_globals(struct strbuf *text)
+{
+    strbuf_append(text, ".PP\nOf every command that reaches clusters, and not set by the environment:\n");
+    for (const struct option *option = globals_table; option->name != NULL; option++)
+        if (option->help != NULL)
+            put_option(option, text);
+}
+
 /* Lines of "CODE  meaning". */
 static void put_exit_codes(const char *lines, struct strbuf *text)
 {
@@ -216,6 +225,8 @@ void manual_write_command(const struct command *command, struct strbuf *text)
         strbuf_append(text, ".\n");
     }
     put_options(command->options, text);
+    if (globals_are_taken_by(command))
+        put_globals(text);
     put_environment(text);
     put_exit_codes(command->exit_codes, text);
     put_examples(command->examples, text);

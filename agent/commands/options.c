@@ -265,19 +265,22 @@ static enum err_code take_argument(struct options *options, unsigned max_argumen
     return err_set(reterr, ERR_INVALID, "unexpected argument \"%.80s\"", word);
 }
 
+bool options_ask_for_help(int argc, char *const *argv)
+{
+    for (int at = 0; at < argc && strcmp(argv[at], "--") != 0; at++)
+        if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0 || strcmp(argv[at], "-help") == 0)
+            return true;
+    return false;
+}
+
 enum err_code options_parse(const struct option *table, unsigned max_arguments, int argc, char **argv,
                             struct options *ret_options, struct err *reterr)
 {
     bool flags = true;
     *ret_options = (struct options){.table = table};
-    for (int at = 0; at < argc; at++) { /* first: help is wanted most when the environment is wrong */
-        ret_options->help =
-            strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0 || strcmp(argv[at], "-help") == 0;
-        if (ret_options->help)
-            return ERR_OK;
-        if (strcmp(argv[at], "--") == 0)
-            break;
-    }
+    ret_options->help = options_ask_for_help(argc, argv); /* first: help is wanted most when the environment is wrong */
+    if (ret_options->help)
+        return ERR_OK;
     TRY(set_defaults(ret_options, reterr));
     TRY(set_from_environment(ret_options, reterr));
     for (int at = 0; at < argc; at++) {
