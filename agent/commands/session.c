@@ -255,7 +255,8 @@ enum err_code session_request(struct session *session, struct kube_client *clien
     loop_run(session->loop);
     if (!session->answered) { /* what a write did is not known then: the text says which it was */
         kube_cancel(request);
-        return err_set(reterr, ERR_CANCELLED, "interrupted during: %s %s", request->verb, request->path);
+        return err_set(reterr, ERR_CANCELLED, "interrupted during: %s %.*s in cluster %s", request->verb,
+                       (int)strcspn(request->path, "?"), request->path, kube_client_label(client));
     }
     if (session->error.code != ERR_OK)
         return err_set(reterr, session->error.code, "%s", session->error.text);
