@@ -21,6 +21,9 @@
 #include "base/err.h"
 #include "base/strbuf.h"
 
+/* Category of what is looked at in a cluster that others mirror from; all others are about a source, and left out where check_is_target_alone(). */
+#define CHECK_OF_TARGET "linkerd-multicluster-target"
+
 enum check_severity {
     CHECK_FATAL,   /* nothing after it can be judged */
     CHECK_ERROR,   /* it does not work */
@@ -72,7 +75,7 @@ bool check_fact_is(const json_t *side, const char *key, enum err_code code);
 /** All checks, in their order; the description of the last one is NULL. */
 extern const struct check checks[];
 
-/** Runs them. A fatal one that fails is the last.
+/** Runs them, those about a source only where the cluster may be one. A fatal one that fails is the last.
  *  @param[out] ret_result  new: {"success", "categories"} as `linkerd check -o json` prints it.
  *  @param[out] ret_awaited  the first thing that waiting may cure; NULL when nothing. Borrowed from the result.
  *  @return ERR_OK, ERR_NOMEM. */
@@ -82,6 +85,11 @@ enum err_code check_run(const struct check *list, const json_t *snapshot, json_t
 void check_write(const json_t *result, bool is_short, struct strbuf *text);
 
 /* ---- the checks themselves ---- */
+
+/* check_side.c */
+/** Whether the cluster is nobody's source: no Link, no credentials of a target, no agent, no mirror; and has gateways or exported services. */
+bool check_is_target_alone(const json_t *snapshot);
+void check_target_alone(const json_t *snapshot, struct check_report *report);
 
 /* check_links.c */
 void check_link_type(const json_t *snapshot, struct check_report *report);
@@ -96,10 +104,14 @@ void check_expiry(const json_t *snapshot, struct check_report *report);
 /* check_trust.c */
 void check_trust_anchors(const json_t *snapshot, struct check_report *report);
 /* check_agent.c */
+/** @param[out] ret_count  how many Deployments are the agent's. @return borrowed: the last of them; NULL when there is none. */
+const json_t *check_find_agent(const json_t *deployments, unsigned *ret_count);
 void check_agent_rights(const json_t *snapshot, struct check_report *report);
 void check_agent_running(const json_t *snapshot, struct check_report *report);
 void check_no_other_controller(const json_t *snapshot, struct check_report *report);
 /* check_mirrors.c */
+/** Whether it is marked for export, by label or by 2.8's annotations. */
+bool check_is_exported(const json_t *service);
 void check_gateways_alive(const json_t *snapshot, struct check_report *report);
 void check_mirror_endpoints(const json_t *snapshot, struct check_report *report);
 void check_orphans(const json_t *snapshot, struct check_report *report);

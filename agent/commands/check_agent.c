@@ -17,8 +17,7 @@ static bool is_agent(const json_t *deployment)
     return name != NULL && strcmp(name, AGENT_NAME) == 0;
 }
 
-/* @return borrowed: the agent's only Deployment, or NULL. @param[out] ret_count  how many there are. */
-static const json_t *find_agent(const json_t *deployments, unsigned *ret_count)
+const json_t *check_find_agent(const json_t *deployments, unsigned *ret_count)
 {
     const json_t *deployment = NULL, *found = NULL;
     size_t index = 0;
@@ -58,7 +57,7 @@ void check_agent_running(const json_t *snapshot, struct check_report *report)
     const json_t *deployments = check_needed_items(report, source, "deployments", "source");
     const char *namespace = check_text(snapshot, "namespace");
     unsigned count = 0;
-    const json_t *agent = find_agent(deployments, &count);
+    const json_t *agent = check_find_agent(deployments, &count);
     json_int_t available = json_integer_value(check_at(agent, "status/availableReplicas"));
     json_int_t wanted = json_integer_value(check_at(agent, "spec/replicas"));
     const char *complaint = pod_complaint(check_items(source, "pods"));
@@ -235,7 +234,7 @@ void check_agent_rights(const json_t *snapshot, struct check_report *report)
     static const char *const lists[] = {"clusterRoles", "clusterRoleBindings", "roles", "roleBindings"};
     const json_t *source = json_object_get(snapshot, "source"), *object = NULL;
     unsigned count = 0;
-    const json_t *agent = find_agent(check_items(source, "deployments"), &count);
+    const json_t *agent = check_find_agent(check_items(source, "deployments"), &count);
     const char *account = check_text(agent, "spec/template/spec/serviceAccountName");
     const struct holder holder = {.source = source,
                                   .namespace = check_text(snapshot, "namespace"),

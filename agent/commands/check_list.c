@@ -3,6 +3,7 @@
 
 #define MULTICLUSTER "linkerd-multicluster"
 #define OURS "svcmirror"
+#define TARGET CHECK_OF_TARGET
 
 const struct check checks[] = {
     {MULTICLUSTER, "Link CRD exists", "l5d-multicluster-link-crd-exists", CHECK_FATAL, false, check_link_type},
@@ -40,10 +41,10 @@ const struct check checks[] = {
     {OURS, "endpoints of the targets may be read", "endpoint-rights", CHECK_WARNING, false, check_endpoint_rights},
     {OURS, "credentials of the targets last", "credentials-last", CHECK_WARNING, false, check_expiry},
     {OURS, "clocks of the clusters agree", "clocks-agree", CHECK_WARNING, false, check_clocks},
-    {"linkerd-multicluster-target", "all cluster gateways are valid", "l5d-multicluster-gateways-exist", CHECK_WARNING,
-     false, check_own_gateways},
-    {"linkerd-multicluster-target", "gateways have their proxy", "gateway-proxy", CHECK_WARNING, false, check_sidecars},
-    {"linkerd-multicluster-target", "Edge Stack is set up as a gateway", "edge-stack-set-up", CHECK_WARNING, false,
-     check_edge_stack},
+    {TARGET, "the cluster is a target alone", "target-alone", CHECK_WARNING, false, check_target_alone},
+    {TARGET, "all cluster gateways are valid", "l5d-multicluster-gateways-exist", CHECK_WARNING, false,
+     check_own_gateways},
+    {TARGET, "gateways have their proxy", "gateway-proxy", CHECK_WARNING, false, check_sidecars},
+    {TARGET, "Edge Stack is set up as a gateway", "edge-stack-set-up", CHECK_WARNING, false, check_edge_stack},
     {0},
 };

@@ -150,7 +150,7 @@ void check_orphans(const json_t *snapshot, struct check_report *report)
         check_skip(report);
 }
 
-static bool is_exported(const json_t *service)
+bool check_is_exported(const json_t *service)
 {
     const char *marker = label(service, L5D_EXPORTED);
     bool by_annotation = object_meta_entry(service, "annotations", L5D_GATEWAY_NAME) != NULL &&
@@ -183,7 +183,7 @@ static void judge_split(const json_t *split, const json_t *services, struct chec
     char key[KEY_BYTES];
     make_key(split, apex, key);
     const json_t *service = json_object_get(services, key);
-    if (service == NULL || !is_exported(service))
+    if (service == NULL || !check_is_exported(service))
         return;
     json_array_foreach(check_at(split, "spec/backends"), index, backend)
     {
@@ -202,7 +202,7 @@ void check_daisy_chains(const json_t *snapshot, struct check_report *report)
     size_t index = 0;
     json_array_foreach(services, index, service)
     {
-        if (is_mirror(service) && is_exported(service))
+        if (is_mirror(service) && check_is_exported(service))
             check_problem(report, "mirror service %s.%s is exported: each cluster should link the first one itself",
                           object_meta_text(service, "name"), object_meta_text(service, "namespace"));
     }

@@ -186,11 +186,13 @@ static enum err_code run_one(const struct check *check, const json_t *snapshot, 
 enum err_code check_run(const struct check *list, const json_t *snapshot, json_t **ret_result, const char **ret_awaited)
 {
     json_t *categories = json_array();
-    bool success = true, over = false;
+    bool success = true, over = false, target_alone = check_is_target_alone(snapshot);
     const char *awaited = NULL;
     enum err_code code = categories != NULL ? ERR_OK : ERR_NOMEM;
     for (const struct check *check = list; code == ERR_OK && check->description != NULL && !over; check++) {
         bool failed = false;
+        if (target_alone && strcmp(check->category, CHECK_OF_TARGET) != 0)
+            continue;
         code = run_one(check, snapshot, categories, &failed, &awaited);
         success = success && !failed;
         over = failed && check->severity == CHECK_FATAL;

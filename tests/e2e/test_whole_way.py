@@ -1,7 +1,8 @@
 """The whole way of Edge Stack's document by svcmirror's commands alone: from two clusters without it to a quote through the mirror, and back.
 
 The laboratory stands for what is there before: Linkerd's settings in both clusters, Edge Stack and the quote service in the target. It plays the parts that
-need nodes, too: it runs the agent where the Deployment wants one, and gives the gateway the health route when its Mapping is there.
+need nodes, too: it runs the agent where the Deployment wants one, gives the gateway the health route when its Mapping is there, and makes the gateway's pod
+anew, with the proxy that Linkerd injects, when its Deployment asks for that.
 """
 import base64
 import contextlib
@@ -90,7 +91,7 @@ def edge_stack(east, meshed, tmp_path):
     crds = emissary_types(tmp_path)
     install(east, crds, namespace, name, labels, target)
     east.set_gateway_addresses(east.gateway.addresses, name, namespace)
-    east.pod("edge-stack-0", namespace, east.gateway.addresses[0], labels, serviceAccountName=name)
+    replace_gateway_pod(east)
     east.qotm(exported=False)
     east.gateway.start("no_mapping")
     yield
@@ -108,8 +109,9 @@ def everything(cluster):
         for field in ("resourceVersion", "generation", "managedFields"):
             meta.pop(field, None)
         one.pop("status", None)
-        # What Kubernetes' own controllers write about a Service and its pods, they write when they like: that it is there, or not, is enough.
-        derived = one["kind"] in ("Endpoints", "EndpointSlice")
+        # What Kubernetes' own controllers write about a Service and its pods, they write when they like, and pods are made anew when their Deployment
+        # changes: that it is there, or not, is enough.
+        derived = one["kind"] in ("Endpoints", "EndpointSlice", "Pod")
         found[one["kind"], meta.get("namespace"), meta["name"]] = None if derived else one
     return found
 
@@ -146,6 +148,28 @@ class Node:
         wait_until(lambda: self.source.api.find("deployments", "svcmirror", AGENT_NAMESPACE) is None, 20, "the Deployment is gone")
         self.agent.stop()
         self.source.kill_pod("svcmirror-0", AGENT_NAMESPACE)
+
+
+def replace_gateway_pod(east):
+    """The pod as the Deployment's template has it now, with the proxy where that is to be injected."""
+    _, namespace, name, labels, _ = EDGE_STACK
+    template = east.api.get("deployments", name, namespace)["spec"]["template"]
+    annotations = template["metadata"].get("annotations") or {}
+    containers = [{"name": one, "image": "none"} for one in ("aes", "linkerd-proxy") if one == "aes" or annotations.get("linkerd.io/inject") == "enabled"]
+    if east.api.find("pods", "edge-stack-0", namespace):
+        east.kill_pod("edge-stack-0", namespace)
+    east.pod("edge-stack-0", namespace, east.gateway.addresses[0], labels, serviceAccountName=name, containers=containers)
+    east.api.patch("pods", "edge-stack-0", {"metadata": {"annotations": annotations}}, namespace)
+    wait_until(lambda: east.ready_addresses(name, namespace) == east.gateway.addresses[:1], 20, "the gateway's new pod is an endpoint")
+
+
+def check_target(svcmirror):
+    """The target by itself is right, and nothing of a source is missed there."""
+    checked = svcmirror("check", "--context", "east")
+    assert "\u00d7" not in checked.stdout and "\u203c" not in checked.stdout, checked.stdout
+    assert [line for line in checked.stdout.splitlines() if line.startswith("\u221a")] == [f"\u221a {name}" for name in (
+        "the cluster is a target alone", "all cluster gateways are valid", "gateways have their proxy", "Edge Stack is set up as a gateway")]
+    assert checked.stderr == ""  # nothing is waited for
 
 
 def quote(source):
@@ -211,12 +235,16 @@ def test_from_two_clusters_to_a_quote_and_back(source, east, agent, svcmirror, t
         def serve_mapping():
             wait_until(lambda: east.kubectl("get", "mappings.getambassador.io", "-A", "-o", "name").stdout.strip(), 20, "the Mapping of the health check")
             east.gateway.restart()
+            wait_until(lambda: "linkerd.io/inject" in json.dumps(east.api.get("deployments", EDGE_STACK[2], EDGE_STACK[1])), 20, "the Deployment wants the proxy")
+            replace_gateway_pod(east)
         prepared = svcmirror("edge-stack", "prepare", "--yes", "--probe-port=8080", "--context", "east", meanwhile=serve_mapping)
         assert f"{east.gateway.addresses[0]} port 8080 answers /-/ambassador/ready: OK" in prepared.stdout
+        check_target(svcmirror)
 
         linked = svcmirror("link", "--target-context", "east", "--context", "west", "--cluster-name", "east")
         assert "link.multicluster.linkerd.io/east created" in linked.stdout
         assert svcmirror("export", "qotm", "-n", "default", "--context", "east").stdout == "service/qotm exported\n"
+        check_target(svcmirror)
         waited = svcmirror("link", "--target-context", "east", "--context", "west", "--cluster-name", "east", "--wait", "20s")
         assert "mirrored: default/qotm-east" in waited.stderr
 
@@ -232,6 +260,7 @@ def test_from_two_clusters_to_a_quote_and_back(source, east, agent, svcmirror, t
         wait_until(lambda: source.api.find("services", "qotm-east", "default") is None, 10, "the mirror is gone")
         svcmirror("unlink", "--cluster-name", "east", "--context", "west", "--target-context", "east", "--wait", "20s")
         svcmirror("edge-stack", "prepare", "--undo", "--yes", "--context", "east")
+        replace_gateway_pod(east)
         wait_until(lambda: source.api.list("services", AGENT_NAMESPACE, "mirror.linkerd.io/mirrored-service=true") == [], 10, "the gateway's mirror is gone")
         svcmirror("uninstall", "--yes", "--context", "west", meanwhile=node.stop)
     for cluster, name in ((source, "west"), (east, "east")):

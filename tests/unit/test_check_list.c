@@ -31,7 +31,8 @@ static void all_is_right_in_a_healthy_set_up(void **state)
     size_t all = 0;
     while (checks[all].description != NULL)
         all++;
-    assert_int_equal(seen, all); /* none is left out */
+    assert_int_equal(seen, all - 1); /* none is left out but the one that says that it is no source */
+    assert_null(scene_find(result, "the cluster is a target alone"));
     assert_true(json_is_true(json_object_get(result, "success")));
     json_decref(result);
     json_decref(snapshot);
@@ -214,6 +215,83 @@ static void each_fault_is_named_by_its_check(void **state)
         bool failed = fault->result != NULL && strcmp(fault->result, "error") == 0;
         if (fault->result != NULL)
             assert_int_equal(json_is_true(json_object_get(result, "success")), !failed);
+        json_decref(result);
+        json_decref(snapshot);
+    }
+}
+
+/* A cluster with a gateway and an exported service, and without anything of a source. @return new. */
+static json_t *make_target_alone(void)
+{
+    json_t *snapshot = scene_healthy();
+    scene_put(snapshot, "source/links", json_pack("{s:s, s:s}", "error", "404", "code", "not_found"));
+    scene_put(snapshot, "source/secrets", json_pack("{s:{s:[{s:s}]}}", "value", "items", "type", "Opaque"));
+    scene_put(snapshot, "source/deployments/value/items/0", NULL);
+    scene_put(snapshot, "source/services/value/items/0", NULL);
+    scene_put(snapshot, "targets", json_array());
+    return snapshot;
+}
+
+static void a_target_alone_is_not_judged_as_a_source(void **state)
+{
+    (void)state;
+    json_t *snapshot = make_target_alone(), *result = NULL;
+    const char *awaited = NULL;
+    assert_int_equal(check_run(checks, snapshot, &result, &awaited), ERR_OK);
+    const json_t *categories = json_object_get(result, "categories");
+    assert_int_equal(json_array_size(categories), 1);
+    assert_string_equal(check_text(json_array_get(categories, 0), "categoryName"), "linkerd-multicluster-target");
+    assert_string_equal(
+        check_text(scene_find(result, "the cluster is a target alone"), "description"),
+        "the cluster is a target alone\n* nothing of a source is checked: namespace linkerd-multicluster "
+        "has no Link, no credentials Secret and no agent");
+    assert_non_null(scene_find(result, "Edge Stack"));
+    assert_true(json_is_true(json_object_get(result, "success")));
+    assert_null(awaited); /* no agent is waited for */
+    json_decref(result);
+
+    /* What is wrong with the target itself is still told. */
+    scene_put(snapshot, "source/services/value/items/0/status", json_object());
+    result = run(snapshot);
+    assert_string_equal(check_text(scene_find(result, "all cluster gateways are valid"), "result"), "warning");
+    json_decref(result);
+
+    /* Exported services say as much as a gateway. */
+    scene_put(snapshot, "source/services/value/items/0", NULL);
+    scene_put(snapshot, "source/gatewayPods", json_object());
+    result = run(snapshot);
+    assert_non_null(scene_find(result, "the cluster is a target alone"));
+    assert_int_equal(json_array_size(json_object_get(result, "categories")), 1);
+    json_decref(result);
+    json_decref(snapshot);
+}
+
+/* One thing of a source is there, or cannot be known: it is judged as one. */
+static void whatever_is_of_a_source_makes_it_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *value;
+    } CASES[] = {
+        {"cluster", "\"east\""},
+        {"source/links", "{\"value\":{\"items\":[{\"metadata\":{\"name\":\"east\"}}]}}"},
+        {"source/links", "{\"error\":\"403\",\"code\":\"forbidden\"}"},
+        {"source/secrets", "{\"value\":{\"items\":[{\"type\":\"mirror.linkerd.io/remote-kubeconfig\"}]}}"},
+        {"source/secrets", "{\"error\":\"403\",\"code\":\"forbidden\"}"},
+        {"source/deployments",
+         "{\"value\":{\"items\":[{\"metadata\":{\"labels\":{\"app.kubernetes.io/name\":\"svcmirror\"}}}]}}"},
+        {"source/deployments", "{\"error\":\"403\",\"code\":\"forbidden\"}"},
+        {"source/services/value/items/9",
+         "{\"metadata\":{\"name\":\"m\",\"labels\":{\"mirror.linkerd.io/mirrored-service\":\"true\"}}}"},
+        {"source/services", "{\"value\":{\"items\":[{\"metadata\":{\"name\":\"plain\"}}]}}"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        json_t *snapshot = make_target_alone();
+        scene_put(snapshot, CASES[i].path, json_loads(CASES[i].value, JSON_DECODE_ANY, NULL));
+        json_t *result = run(snapshot);
+        if (scene_find(result, "Link CRD exists") == NULL ||
+            scene_find(result, "the cluster is a target alone") != NULL)
+            fail_msg("%s = %s: it is taken for a target alone", CASES[i].path, CASES[i].value);
         json_decref(result);
         json_decref(snapshot);
     }
@@ -407,6 +485,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_is_right_in_a_healthy_set_up),
         cmocka_unit_test(each_fault_is_named_by_its_check),
+        cmocka_unit_test(a_target_alone_is_not_judged_as_a_source),
+        cmocka_unit_test(whatever_is_of_a_source_makes_it_one),
         cmocka_unit_test(each_right_that_is_missing_is_named),
         cmocka_unit_test(nobody_serves_a_link),
         cmocka_unit_test(one_root_in_both_bundles_is_enough),
