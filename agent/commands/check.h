@@ -10,7 +10,8 @@
  *     targets[]                              cluster, declaredBy, namespace, linkerdNamespace, secret, link (or null), problem (why its credentials
  *                                            cannot be used, or absent), credentials[] (kind, from, until), facts of the target
  *
- * The source has gatewayPods too: for each of its own gateways ("namespace/name") the fact of its pods.
+ * The source has gatewayPods too: for each of its own gateways ("namespace/name") the fact of its pods; and gatewayEndpoints: for each of them, and
+ * of those that services exported for 2.8 name, the fact of its EndpointSlices, or on old API servers of its Endpoints.
  * Sides have `ahead` too: by how many seconds their API server's clock is ahead of ours, where it says so.
  * A fact is {"value": what the API said} or {"error": text, "code": err_code_name()}. */
 #pragma once
@@ -128,5 +129,8 @@ void check_proxy_cli_versions(const json_t *snapshot, struct check_report *repor
 void check_target_gateways(const json_t *snapshot, struct check_report *report);
 /** Whether it marks itself as a gateway, and is no mirror of one. */
 bool check_is_gateway(const json_t *service);
+/** Names of the cluster's own gateways: of those that mark themselves, and those that services exported for 2.8 name.
+ *  @return new: {"namespace/name": whether there is such a Service}; NULL when out of memory. */
+json_t *check_gateway_names(const json_t *services);
 void check_sidecars(const json_t *snapshot, struct check_report *report);
 void check_own_gateways(const json_t *snapshot, struct check_report *report);

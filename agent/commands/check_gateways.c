@@ -94,14 +94,22 @@ static void judge_named(const json_t *services, const char *namespace, const cha
         judge_gateway(gateway, cluster, report);
 }
 
+/* @return whether the service is exported for 2.8, and so names its gateway. */
+static bool names_gateway(const json_t *exported, char key[KEY_BYTES])
+{
+    const char *name = annotation(exported, L5D_GATEWAY_NAME), *namespace = annotation(exported, L5D_GATEWAY_NS);
+    (void)snprintf(key, KEY_BYTES, "%s/%s", namespace, name);
+    return name[0] != '\0' && namespace[0] != '\0' &&
+           object_meta_entry(exported, "labels", L5D_MIRRORED_SERVICE) == NULL;
+}
+
 /* Judges the gateway that an exported service names, once. @param judged  names of those that were, as an object. */
 static void judge_exported(const json_t *services, const json_t *exported, const char *cluster, json_t *judged,
                            struct check_report *report)
 {
     const char *name = annotation(exported, L5D_GATEWAY_NAME), *namespace = annotation(exported, L5D_GATEWAY_NS);
     char key[KEY_BYTES], by[KEY_BYTES];
-    (void)snprintf(key, sizeof(key), "%s/%s", namespace, name);
-    if (name[0] == '\0' || namespace[0] == '\0' || json_object_get(judged, key) != NULL)
+    if (!names_gateway(exported, key) || json_object_get(judged, key) != NULL)
         return;
     if (json_object_set_new(judged, key, json_true()) != 0)
         check_doubt(report, "out of memory");
@@ -132,7 +140,7 @@ static void judge_all(const json_t *services, bool by_name, const char *cluster,
     {
         if (check_is_gateway(service))
             judge_gateway(service, cluster, report);
-        if (by_name && object_meta_entry(service, "labels", L5D_MIRRORED_SERVICE) == NULL)
+        if (by_name)
             judge_exported(services, service, cluster, judged, report);
     }
     json_decref(judged);
@@ -156,14 +164,88 @@ void check_target_gateways(const json_t *snapshot, struct check_report *report)
         check_skip(report);
 }
 
+/* ---- our own ---- */
+
+json_t *check_gateway_names(const json_t *services)
+{
+    json_t *names = json_object();
+    const json_t *service = NULL;
+    size_t index = 0;
+    bool whole = names != NULL;
+    json_array_foreach(services, index, service)
+    {
+        char key[KEY_BYTES];
+        bool is_there = true, is_known = false;
+        if (check_is_gateway(service)) {
+            (void)snprintf(key, sizeof(key), "%s/%s", object_meta_text(service, "namespace"),
+                           object_meta_text(service, "name"));
+            whole = whole && json_object_set_new(names, key, json_true()) == 0;
+        }
+        if (!names_gateway(service, key))
+            continue;
+        is_known = json_object_get(names, key) != NULL;
+        if (!is_known)
+            is_there = find_service(services, annotation(service, L5D_GATEWAY_NS),
+                                    annotation(service, L5D_GATEWAY_NAME)) != NULL;
+        whole = whole && (is_known || json_object_set_new(names, key, json_boolean(is_there)) == 0);
+    }
+    if (whole)
+        return names;
+    json_decref(names);
+    return NULL;
+}
+
+/* In a slice an endpoint that does not say so is ready; Endpoints have those that are not elsewhere. */
+static bool has_ready_endpoint(const json_t *value)
+{
+    const json_t *slice = NULL, *endpoint = NULL, *subset = NULL;
+    size_t index = 0, inner = 0;
+    json_array_foreach(json_object_get(value, "items"), index, slice)
+    {
+        json_array_foreach(json_object_get(slice, "endpoints"), inner, endpoint)
+        {
+            if (json_array_size(json_object_get(endpoint, "addresses")) > 0 &&
+                !json_is_false(check_at(endpoint, "conditions/ready")))
+                return true;
+        }
+    }
+    json_array_foreach(json_object_get(value, "subsets"), index, subset)
+    {
+        if (json_array_size(json_object_get(subset, "addresses")) > 0)
+            return true;
+    }
+    return false;
+}
+
+static void judge_endpoints(json_t *endpoints_of, const char *cluster, struct check_report *report)
+{
+    const char *key = NULL;
+    json_t *fact = NULL;
+    json_object_foreach(endpoints_of, key, fact)
+    {
+        const json_t *value = check_fact(endpoints_of, key);
+        if (value == NULL && !check_fact_is(endpoints_of, key, ERR_NOT_FOUND))
+            check_doubt(report, "cannot be judged: cluster %s: %s", cluster, check_fact_error(endpoints_of, key));
+        else if (!has_ready_endpoint(value))
+            check_problem(report,
+                          "* cluster %s: gateway %s has no ready endpoint: nothing answers there; are its pods ready?",
+                          cluster, key);
+    }
+}
+
 void check_own_gateways(const json_t *snapshot, struct check_report *report)
 {
-    const json_t *services = check_items(json_object_get(snapshot, "source"), "services"), *service = NULL;
-    size_t index = 0, seen = 0;
-    json_array_foreach(services, index, service) seen += check_is_gateway(service) ? 1 : 0;
-    if (seen == 0)
+    const json_t *source = json_object_get(snapshot, "source");
+    const json_t *services = check_items(source, "services");
+    const char *cluster = check_is_target_alone(snapshot) ? "target" : "source";
+    json_t *names = check_gateway_names(services);
+    if (names == NULL)
+        check_doubt(report, "out of memory");
+    else if (json_object_size(names) == 0)
         check_skip(report); /* it is no target */
-    judge_all(services, false, "source", report);
+    json_decref(names);
+    judge_all(services, true, cluster, report);
+    judge_endpoints(json_object_get(source, "gatewayEndpoints"), cluster, report);
 }
 
 /* ---- their pods ---- */

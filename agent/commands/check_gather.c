@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/commands/check.h"
+#include "agent/commands/check_gather_more.h"
 #include "agent/commands/check_targets.h"
 #include "agent/commands/gateway_records.h"
 #include "agent/kube/base64.h"
@@ -210,58 +211,6 @@ static enum err_code complete_gateways(json_t *source, const char *namespace)
                                                                                                     : ERR_NOMEM;
 }
 
-/* "a=b,c=d" of a selector, escaped. @return NULL when it selects nothing, or does not fit. */
-static const char *selector_text(struct arena *arena, json_t *selector)
-{
-    const char *key = NULL, *text = NULL;
-    json_t *value = NULL;
-    json_object_foreach(selector, key, value)
-    {
-        const char *one = json_string_value(value);
-        text = arena_printf(arena, "%s%s%s=%s", text != NULL ? text : "", text != NULL ? "," : "", key,
-                            one != NULL ? one : "");
-        if (text == NULL)
-            return NULL;
-    }
-    return text != NULL ? kube_query_escape(arena, text) : NULL;
-}
-
-/* The pods of this cluster's own gateways, which may be anywhere. */
-static enum err_code read_gateway_pods(struct cluster *cluster, struct session *session, uint32_t timeout_ms,
-                                       json_t *source, struct err *reterr)
-{
-    json_t *pods_of = json_object();
-    const json_t *services = check_items(source, "services"), *service = NULL;
-    size_t index = 0;
-    enum err_code code = json_object_set_new(source, "gatewayPods", pods_of) == 0 ? ERR_OK : ERR_NOMEM;
-    json_array_foreach(services, index, service)
-    {
-        struct arena arena;
-        char key[PATH_BYTES];
-        if (code != ERR_OK || !check_is_gateway(service))
-            continue;
-        arena_init(&arena, CONFIG_BYTES);
-        const char *selector = selector_text(&arena, json_object_get(json_object_get(service, "spec"), "selector"));
-        const char *path = selector != NULL ? arena_printf(&arena, "/api/v1/namespaces/%s/pods?labelSelector=%s&" LIMIT,
-                                                           object_meta_text(service, "namespace"), selector)
-                                            : NULL;
-        struct session_read read = {.client = cluster_client(cluster),
-                                    .resource = "pods",
-                                    .path = path,
-                                    .timeout_ms = timeout_ms};
-        (void)snprintf(key, sizeof(key), "%s/%s", object_meta_text(service, "namespace"),
-                       object_meta_text(service, "name"));
-        const struct wanted wanted = {.key = key, .resource = "pods"};
-        if (path != NULL)
-            code = session_read_all(session, &read, 1, reterr);
-        if (path != NULL && code == ERR_OK && !keep(&read, &wanted, pods_of))
-            code = ERR_NOMEM;
-        json_decref(read.value);
-        arena_done(&arena);
-    }
-    return code == ERR_NOMEM ? err_set(reterr, ERR_NOMEM, "out of memory") : code;
-}
-
 static enum err_code read_source(struct session *session, struct cluster *cluster, const struct check_query *query,
                                  json_t *source, struct err *reterr)
 {
@@ -278,7 +227,7 @@ static enum err_code read_source(struct session *session, struct cluster *cluste
     TRY(read_sides(session, &side, 1, query->timeout_ms, reterr));
     if (complete_gateways(source, query->namespace) != ERR_OK)
         return err_set(reterr, ERR_NOMEM, "out of memory");
-    return read_gateway_pods(cluster, session, query->timeout_ms, source, reterr);
+    return check_gather_more(session, cluster, query, source, reterr);
 }
 
 /* ---- the targets ---- */

@@ -1,4 +1,4 @@
-"""`svcmirror check` on real API servers: all is right, then one thing at a time is not, and the check that is for it says so."""
+"""`svcmirror check` on real API servers, of a source and of a target: all is right, then one thing at a time is not, and the check that is for it says so."""
 import contextlib
 import json
 import subprocess
@@ -9,6 +9,8 @@ from cluster.agent import default_binary
 from cluster.load import send
 from cluster.target import AGENT_NAMESPACE
 from cluster.wait import wait_until
+from test_edge_stack import install, kubectl, prepare, remove
+from test_whole_way import EDGE_STACK, emissary_types
 
 pytestmark = pytest.mark.usefixtures("link_crd")
 READER = ("services", "endpointslices", "configmaps")
@@ -187,3 +189,110 @@ def test_a_thousand_mirrors_are_checked_in_under_five_seconds(source, east, heal
     assert set(found) == {"an agent serves every Link", "all mirror services have endpoints"}
     assert found["all mirror services have endpoints"][1].startswith("Service s0-east.demo mirrored from cluster [east] has no endpoints")
     assert took < 5
+
+
+GATEWAY = EDGE_STACK[1], EDGE_STACK[2]
+
+
+@pytest.fixture
+def gateway_of_edge_stack(east, tmp_path):
+    """Edge Stack in the target, made a gateway by `edge-stack prepare`, with an address, a Host and a pod with its proxy; nothing of a source."""
+    crds = emissary_types(tmp_path)
+    _, namespace, name, labels, target = EDGE_STACK
+    install(east, crds, namespace, name, labels, target)
+    try:
+        host = {"apiVersion": "getambassador.io/v3alpha1", "kind": "Host", "metadata": {"name": "wildcard", "namespace": namespace},
+                "spec": {"hostname": "*", "requestPolicy": {"insecure": {"action": "Route"}}}}
+        kubectl(east, "apply", "-f", "-", input=json.dumps(host))
+        prepare(east, "--yes", "--wait=0")
+        east.set_gateway_addresses(["192.0.2.7"], name, namespace)
+        gateway_pod(east)
+        yield east
+    finally:
+        for pod in east.api.list("pods", namespace):
+            east.kill_pod(pod["metadata"]["name"], namespace)
+        east.api.delete("services", "orders", "demo")
+        remove(east, crds, namespace, name)
+
+
+def gateway_pod(cluster, proxy=True, ready=True):
+    """The gateway's pod anew, and what the controllers make of it."""
+    _, namespace, name, labels, _ = EDGE_STACK
+    if cluster.api.find("pods", "gateway-0", namespace):
+        cluster.kill_pod("gateway-0", namespace)
+    address = cluster.network.address(20)
+    cluster.pod("gateway-0", namespace, address, labels, ready=ready, serviceAccountName=name,
+                containers=[{"name": one, "image": "none"} for one in ("aes", "linkerd-proxy") if proxy or one == "aes"])
+    cluster.api.patch("pods", "gateway-0", {"metadata": {"annotations": {"config.linkerd.io/enable-gateway": "true"}}}, namespace)
+    wait_until(lambda: cluster.ready_addresses(name, namespace) == ([address] if ready else []), 20, "the endpoints follow the pod")
+
+
+def test_a_target_s_own_gateway_is_checked_without_anything_of_a_source(gateway_of_edge_stack):
+    east, (namespace, name) = gateway_of_edge_stack, GATEWAY
+    valid, proxy, edge_stack = "all cluster gateways are valid", "gateways have their proxy", "Edge Stack is set up as a gateway"
+    began = time.monotonic()
+    result = run(east, wait="60s")
+    assert result.returncode == 0 and time.monotonic() - began < 30, result.stdout + result.stderr  # no agent is waited for
+    assert list(checks(east)) == ["the cluster is a target alone", valid, proxy, edge_stack]
+    assert wrong(east) == {}
+
+    def found(check, *words):
+        said = wrong(east)
+        assert set(said) == {check} and said[check][0] == "warning" and all(one in said[check][1] for one in words), said
+
+    def custom(kind, object_name, patch):
+        resource = f"/apis/getambassador.io/v3alpha1/namespaces/{namespace}/{kind}"
+        if object_name is None:
+            [object_name] = [one["metadata"]["name"] for one in east.api.call("GET", resource)["items"]]
+        return east.api.call("PATCH", f"{resource}/{object_name}", patch, "application/merge-patch+json")
+
+    # The Service: no address, no port, no annotation.
+    with changed(east, "services", name, namespace, {"status": {"loadBalancer": {"ingress": None}}}, "status"):
+        found(valid, f"* cluster target: gateway {namespace}/{name} has no external address")
+    ports = east.api.get("services", name, namespace)["spec"]["ports"]
+    with changed(east, "services", name, namespace, {"spec": {"ports": [port for port in ports if port["name"] != "mc-gateway"]}}):
+        found(valid, "has no port named mc-gateway")
+    with changed(east, "services", name, namespace, {"metadata": {"annotations": {"mirror.linkerd.io/gateway-identity": None}}}):
+        found(valid, "lacks annotation mirror.linkerd.io/gateway-identity")
+
+    # A service exported for 2.8 whose gateway is not there.
+    east.export("orders", gateway="gone", gateway_ns="edge")
+    found(valid, "exported service orders.demo references a gateway that does not exist: edge/gone")
+    marks = {"mirror.linkerd.io/gateway-name": name, "mirror.linkerd.io/gateway-ns": namespace}
+    east.api.patch("services", "orders", {"metadata": {"annotations": marks}}, "demo")
+    assert wrong(east) == {}
+
+    # Its pods: not ready, without a proxy.
+    gateway_pod(east, ready=False)
+    found(valid, f"gateway {namespace}/{name} has no ready endpoint")
+    gateway_pod(east, proxy=False)
+    found(proxy, f"pod {namespace}/gateway-0 of the gateway has no container linkerd-proxy")
+    gateway_pod(east)
+    assert wrong(east) == {}
+
+    # Each of Edge Stack's own objects.
+    custom("hosts", "wildcard", {"spec": {"requestPolicy": {"insecure": {"action": "Redirect"}}}})
+    found(edge_stack, f'host {namespace}/wildcard: requestPolicy.insecure.action is "Redirect"')
+    custom("hosts", "wildcard", {"spec": {"hostname": "shop.example"}})
+    found(edge_stack, 'no Host has hostname "*"')
+    custom("hosts", "wildcard", {"spec": {"hostname": "*", "requestPolicy": {"insecure": {"action": "Route"}}}})
+    for patch, back, words in (({"hostname": "shop.example"}, {"hostname": "*"}, 'hostname is "shop.example"'),
+                               ({"rewrite": "/"}, {"rewrite": "/ambassador/v0/check_ready"}, 'rewrite is "/"'),
+                               ({"service": "web"}, {"service": "localhost:8877"}, 'service is "web"'),
+                               ({"bypass_auth": False}, {"bypass_auth": True}, "bypass_auth is not true"),
+                               ({"prefix": "/other"}, {"prefix": "/-/ambassador/ready"}, "probes find no route")):
+        custom("mappings", None, {"spec": patch})
+        found(edge_stack, words)
+        custom("mappings", None, {"spec": back})
+    custom("modules", "ambassador", {"spec": {"config": {"add_linkerd_headers": False}}})
+    found(edge_stack, "config.add_linkerd_headers is not true")
+    custom("modules", "ambassador", {"spec": {"config": {"add_linkerd_headers": True}}})
+    custom("listeners", None, {"spec": {"port": 8081}})
+    found(edge_stack, "no Listener has port 8080")
+    custom("listeners", None, {"spec": {"port": 8080}})
+    assert wrong(east) == {}
+
+
+def test_a_cluster_without_anything_is_a_source_that_is_not_set_up(north):
+    found = wrong(north)
+    assert found["Link CRD exists"][0] == "error" and "svcmirror install --apply" in found["Link CRD exists"][1]

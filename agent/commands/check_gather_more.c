@@ -1,0 +1,139 @@
+#include "agent/commands/check_gather_more.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/commands/check.h"
+#include "agent/commands/resource.h"
+#include "base/arena.h"
+#include "base/mem.h"
+
+enum {
+    TEXT_BYTES = 1 << 20,
+    PATH_BYTES = 768,
+    NAME_BYTES = 256,
+};
+
+#define LIMIT "limit=1000"
+
+struct reader {
+    struct session *session;
+    struct cluster *cluster;
+    uint32_t timeout_ms;
+};
+
+/* Reads one fact into `facts`. */
+static enum err_code read_fact(const struct reader *reader, const char *resource, const char *path, json_t *facts,
+                               const char *key, struct err *reterr)
+{
+    struct session_read read = {.client = cluster_client(reader->cluster),
+                                .resource = resource,
+                                .path = path,
+                                .timeout_ms = reader->timeout_ms};
+    TRY(session_read_all(reader->session, &read, 1, reterr));
+    json_t *fact = read.value != NULL
+                       ? json_pack("{s:o}", "value", TAKE(read.value))
+                       : json_pack("{s:s, s:s}", "error", read.error.text, "code", err_code_name(read.error.code));
+    return json_object_set_new(facts, key, fact) == 0 ? ERR_OK : err_set(reterr, ERR_NOMEM, "out of memory");
+}
+
+/* @return borrowed: the facts that stand under this key, none yet; NULL when out of memory. */
+static json_t *begin_facts(json_t *source, const char *key)
+{
+    json_t *facts = json_object();
+    return json_object_set_new(source, key, facts) == 0 ? facts : NULL;
+}
+
+/* ---- pods of gateways ---- */
+
+/* "a=b,c=d" of a selector, escaped. @return NULL when it selects nothing, or does not fit. */
+static const char *selector_text(struct arena *arena, json_t *selector)
+{
+    const char *key = NULL, *text = NULL;
+    json_t *value = NULL;
+    json_object_foreach(selector, key, value)
+    {
+        const char *one = json_string_value(value);
+        text = arena_printf(arena, "%s%s%s=%s", text != NULL ? text : "", text != NULL ? "," : "", key,
+                            one != NULL ? one : "");
+        if (text == NULL)
+            return NULL;
+    }
+    return text != NULL ? kube_query_escape(arena, text) : NULL;
+}
+
+static enum err_code read_pods_of(const struct reader *reader, const json_t *service, json_t *facts, struct err *reterr)
+{
+    struct arena arena;
+    char key[PATH_BYTES];
+    enum err_code code = ERR_OK;
+    arena_init(&arena, TEXT_BYTES);
+    const char *selector = selector_text(&arena, json_object_get(json_object_get(service, "spec"), "selector"));
+    const char *path = selector != NULL ? arena_printf(&arena, "/api/v1/namespaces/%s/pods?labelSelector=%s&" LIMIT,
+                                                       object_meta_text(service, "namespace"), selector)
+                                        : NULL;
+    (void)snprintf(key, sizeof(key), "%s/%s", object_meta_text(service, "namespace"),
+                   object_meta_text(service, "name"));
+    if (path != NULL)
+        code = read_fact(reader, "pods", path, facts, key, reterr);
+    arena_done(&arena);
+    return code;
+}
+
+/* The pods of this cluster's own gateways, which may be anywhere. */
+static enum err_code read_gateway_pods(const struct reader *reader, json_t *source, struct err *reterr)
+{
+    const json_t *service = NULL;
+    size_t index = 0;
+    json_t *facts = begin_facts(source, "gatewayPods");
+    if (facts == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    json_array_foreach(check_items(source, "services"), index, service)
+    {
+        if (check_is_gateway(service))
+            TRY(read_pods_of(reader, service, facts, reterr));
+    }
+    return ERR_OK;
+}
+
+/* ---- endpoints of gateways ---- */
+
+/* As EndpointSlices, or where the API server is older than those, as Endpoints. @param key  "namespace/name". */
+static enum err_code read_endpoints_of(const struct reader *reader, const char *key, json_t *facts, struct err *reterr)
+{
+    char path[PATH_BYTES], namespace[NAME_BYTES];
+    const char *name = strchr(key, '/') + 1;
+    (void)snprintf(namespace, sizeof(namespace), "%.*s", (int)(name - 1 - key), key);
+    (void)snprintf(path, sizeof(path),
+                   "/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices?labelSelector="
+                   "kubernetes.io%%2Fservice-name%%3D%s&" LIMIT,
+                   namespace, name);
+    TRY(read_fact(reader, "endpointslices", path, facts, key, reterr));
+    if (!check_fact_is(facts, key, ERR_NOT_FOUND))
+        return ERR_OK;
+    (void)snprintf(path, sizeof(path), "/api/v1/namespaces/%s/endpoints/%s", namespace, name);
+    return read_fact(reader, "endpoints", path, facts, key, reterr);
+}
+
+static enum err_code read_gateway_endpoints(const struct reader *reader, json_t *source, struct err *reterr)
+{
+    json_t *facts = begin_facts(source, "gatewayEndpoints"), *is_there = NULL;
+    json_t *names = check_gateway_names(check_items(source, "services"));
+    const char *key = NULL;
+    enum err_code code = facts != NULL && names != NULL ? ERR_OK : err_set(reterr, ERR_NOMEM, "out of memory");
+    json_object_foreach(names, key, is_there)
+    {
+        if (code == ERR_OK && json_is_true(is_there))
+            code = read_endpoints_of(reader, key, facts, reterr);
+    }
+    json_decref(names);
+    return code;
+}
+
+enum err_code check_gather_more(struct session *session, struct cluster *cluster, const struct check_query *query,
+                                json_t *source, struct err *reterr)
+{
+    const struct reader reader = {.session = session, .cluster = cluster, .timeout_ms = query->timeout_ms};
+    TRY(read_gateway_pods(&reader, source, reterr));
+    return read_gateway_endpoints(&reader, source, reterr);
+}
