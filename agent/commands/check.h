@@ -12,6 +12,7 @@
  *
  * The source has gatewayPods too: for each of its own gateways ("namespace/name") the fact of its pods; and gatewayEndpoints: for each of them, and
  * of those that services exported for 2.8 name, the fact of its EndpointSlices, or on old API servers of its Endpoints.
+ * Its `links` are of the newest version that is served; linksVersion names it where that is an older one.
  * Sides have `ahead` too: by how many seconds their API server's clock is ahead of ours, where it says so.
  * A fact is {"value": what the API said} or {"error": text, "code": err_code_name()}. */
 #pragma once

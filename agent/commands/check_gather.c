@@ -15,13 +15,14 @@
 enum {
     CONFIG_BYTES = 8 << 20,
     PATH_BYTES = 384,
-    MOST_FACTS = 24, /* of a cluster */
+    MOST_FACTS = 26, /* of a cluster */
 };
 
 #define LIMIT "limit=1000"
 #define RBAC "/apis/rbac.authorization.k8s.io/v1/"
 #define AMBASSADOR "/apis/getambassador.io/"
 #define OF_AGENT "/namespaces/%s/"
+#define LINKS "/apis/multicluster.linkerd.io/"
 #define PROXY "/api/v1/namespaces/%s/services/svcmirror:admin/proxy/api/v1/"
 
 /* One fact: where it stands in the snapshot, and where the API has it. */
@@ -45,7 +46,9 @@ struct wanted {
     }
 
 static const struct wanted of_source[] = {
-    {.key = "links", .resource = "links", .path = "/apis/multicluster.linkerd.io/v1alpha3" OF_AGENT "links?" LIMIT},
+    {.key = "links", .resource = "links", .path = LINKS "v1alpha3" OF_AGENT "links?" LIMIT},
+    {.key = "linksV1alpha2", .resource = "links", .path = LINKS "v1alpha2" OF_AGENT "links?" LIMIT},
+    {.key = "linksV1alpha1", .resource = "links", .path = LINKS "v1alpha1" OF_AGENT "links?" LIMIT},
     {.key = "secrets", .resource = "secrets", .path = "/api/v1" OF_AGENT "secrets?" LIMIT},
     {.key = "services", .resource = "services", .path = "/api/v1/services?" LIMIT},
     {.key = "endpointSlices",
@@ -178,6 +181,21 @@ static enum err_code read_sides(struct session *session, const struct side *side
 
 /* ---- the source ---- */
 
+/* Where today's version of Links is not served, the newest of the older ones, with which the agent works too, stands in its place. */
+static enum err_code choose_links(json_t *source)
+{
+    static const char *const older[][2] = {{"linksV1alpha2", "v1alpha2"}, {"linksV1alpha1", "v1alpha1"}};
+    bool whole = true, chosen = !check_fact_is(source, "links", ERR_NOT_FOUND);
+    for (size_t i = 0; whole && !chosen && i < ARRAY_COUNT(older); i++) {
+        if (check_fact_is(source, older[i][0], ERR_NOT_FOUND))
+            continue;
+        whole = json_object_set(source, "links", json_object_get(source, older[i][0])) == 0 &&
+                json_object_set_new(source, "linksVersion", json_string(older[i][1])) == 0;
+        chosen = true;
+    }
+    return whole ? ERR_OK : ERR_NOMEM;
+}
+
 /* Without an agent that answers, what the API holds of its last word. */
 static enum err_code complete_gateways(json_t *source, const char *namespace)
 {
@@ -225,7 +243,7 @@ static enum err_code read_source(struct session *session, struct cluster *cluste
     TRY(cluster_get_path(cluster, "version", "/version", &version, reterr));
     json_decref(version);
     TRY(read_sides(session, &side, 1, query->timeout_ms, reterr));
-    if (complete_gateways(source, query->namespace) != ERR_OK)
+    if (choose_links(source) != ERR_OK || complete_gateways(source, query->namespace) != ERR_OK)
         return err_set(reterr, ERR_NOMEM, "out of memory");
     return check_gather_more(session, cluster, query, source, reterr);
 }

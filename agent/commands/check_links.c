@@ -21,8 +21,15 @@ enum { DECODED_BYTES = 4 << 20 };
 void check_link_type(const json_t *snapshot, struct check_report *report)
 {
     const json_t *source = json_object_get(snapshot, "source");
-    if (check_items(source, "links") != NULL)
+    const char *older = check_text(source, "linksVersion");
+    if (check_items(source, "links") != NULL) {
+        if (older[0] != '\0')
+            check_doubt(report,
+                        "Links are served as %s, and not as v1alpha3: the agent works with them; `svcmirror install "
+                        "--apply --link-crd=always` brings v1alpha3",
+                        older);
         return;
+    }
     if (!check_fact_is(source, "links", ERR_NOT_FOUND))
         check_problem(report, "Links cannot be listed: %s", check_fact_error(source, "links"));
     else if (json_array_size(json_object_get(snapshot, "targets")) > 0)

@@ -194,6 +194,24 @@ class Check(unittest.TestCase):
         self.assertEqual(list(checks), ["Link CRD exists"])  # nothing after it can be judged
         self.assertIn("svcmirror install --apply", checks["Link CRD exists"]["error"])
 
+    def test_links_of_an_older_version(self):
+        """The newest that is served counts, as for the agent; what is wrong with it is told as ever."""
+        old, groups = "/apis/multicluster.linkerd.io/", NAMESPACE + "links"
+        whole = self.source.answer
+        served = {}
+        self.source.answer = lambda path, query: (status_object(404, "NotFound", "no such type") if "/links" in path and path.startswith(old)
+                                                  and path not in served else (200, served[path]) if path in served else whole(path, query))
+        name = "Link CRD exists"
+        for versions, told in ((("v1alpha1",), "v1alpha1"), (("v1alpha1", "v1alpha2"), "v1alpha2")):
+            served.clear()
+            served.update({old + version + groups: {"items": [link() if version == told else link("north")]} for version in versions})
+            checks = self.checks()
+            self.assertEqual(checks[name]["result"], "warning")
+            self.assertIn(f"Links are served as {told}, and not as v1alpha3", checks[name]["error"])
+            self.assertEqual(checks["remote cluster access credentials are valid"]["result"], "success")  # east's, and nothing of north
+        served[old + "v1alpha3" + groups] = {"items": [link()]}
+        self.assertEqual(self.checks()[name]["result"], "success")
+
     def test_the_source_does_not_answer(self):
         self.source.close()
         result = svcmirror("check", "--kubeconfig", self.source.kubeconfig(self.folder.name))

@@ -45,6 +45,8 @@ static const struct fault {
 } FAULTS[] = {
     {"source/links", "{\"error\":\"list links in cluster west: 403 Forbidden\",\"code\":\"forbidden\"}",
      "Link CRD exists", "error", "403 Forbidden"},
+    {"source/linksVersion", "\"v1alpha1\"", "Link CRD exists", "warning",
+     "Links are served as v1alpha1, and not as v1alpha3"},
     {"targets/0/link/spec/gatewayPort", "\"70000\"", "Link resources are valid", "error", "70000"},
     {"cluster", "\"west\"", "Link resources are valid", "success", ""},
     {"targets/0/link/metadata/annotations/linkerd.io~created-by", NULL, "Link and CLI versions match", "warning",
