@@ -12,6 +12,7 @@
  *
  * The source has gatewayPods too: for each of its own gateways ("namespace/name") the fact of its pods; and gatewayEndpoints: for each of them, and
  * of those that services exported for 2.8 name, the fact of its EndpointSlices, or on old API servers of its Endpoints.
+ * rightsIn: for each other namespace that has a copy of credentials whose token the agent renews, the facts `roles` and `roleBindings`.
  * Its `links` are of the newest version that is served; linksVersion names it where that is an older one.
  * Sides have `ahead` too: by how many seconds their API server's clock is ahead of ours, where it says so.
  * A fact is {"value": what the API said} or {"error": text, "code": err_code_name()}. */
@@ -109,6 +110,7 @@ void check_trust_anchors(const json_t *snapshot, struct check_report *report);
 /** @param[out] ret_count  how many Deployments are the agent's. @return borrowed: the last of them; NULL when there is none. */
 const json_t *check_find_agent(const json_t *deployments, unsigned *ret_count);
 void check_agent_rights(const json_t *snapshot, struct check_report *report);
+void check_renewal_rights(const json_t *snapshot, struct check_report *report);
 void check_agent_running(const json_t *snapshot, struct check_report *report);
 void check_no_other_controller(const json_t *snapshot, struct check_report *report);
 /* check_mirrors.c */

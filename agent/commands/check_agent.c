@@ -3,11 +3,16 @@
 #include <string.h>
 
 #include "agent/commands/check.h"
+#include "agent/commands/check_targets.h"
 #include "agent/commands/install_objects.h"
 #include "agent/commands/resource.h"
 #include "base/mem.h"
+#include "base/text.h"
+#include "mirror/names.h"
 
 #define AGENT_NAME "svcmirror"
+
+enum { NAMESPACE_BYTES = 256 };
 
 /* ---- the Deployment ---- */
 
@@ -120,16 +125,28 @@ static bool holds(const json_t *list, const char *wanted)
     return false;
 }
 
-/* Whether one of the rules gives the right for all names. */
-static bool is_granted(const json_t *rules, const char *group, const char *resource, const char *verb)
+/* Whether a rule is for all names, or for this one. @param name  NULL: only for all will do. */
+static bool is_for(const json_t *rule, const char *name)
+{
+    const json_t *names = json_object_get(rule, "resourceNames"), *item = NULL;
+    size_t index = 0;
+    json_array_foreach(names, index, item)
+    {
+        if (name != NULL && text_equal(json_string_value(item), name)) /* "*" is a name like any other here */
+            return true;
+    }
+    return json_array_size(names) == 0;
+}
+
+/* Whether one of the rules gives the right. */
+static bool is_granted(const json_t *rules, const char *group, const char *resource, const char *name, const char *verb)
 {
     const json_t *rule = NULL;
     size_t index = 0;
     json_array_foreach(rules, index, rule)
     {
-        if (json_array_size(json_object_get(rule, "resourceNames")) == 0 &&
-            holds(json_object_get(rule, "apiGroups"), group) && holds(json_object_get(rule, "resources"), resource) &&
-            holds(json_object_get(rule, "verbs"), verb))
+        if (is_for(rule, name) && holds(json_object_get(rule, "apiGroups"), group) &&
+            holds(json_object_get(rule, "resources"), resource) && holds(json_object_get(rule, "verbs"), verb))
             return true;
     }
     return false;
@@ -155,12 +172,13 @@ static bool is_subject(const json_t *binding, const char *namespace, const char 
     return false;
 }
 
-static const json_t *rules_of(const json_t *source, const json_t *binding)
+/* @param roles  facts of the binding's namespace. */
+static const json_t *rules_of(const json_t *source, const json_t *roles, const json_t *binding)
 {
     bool within = strcmp(check_text(binding, "roleRef/kind"), "Role") == 0;
     const json_t *role = NULL;
     size_t index = 0;
-    json_array_foreach(check_items(source, within ? "roles" : "clusterRoles"), index, role)
+    json_array_foreach(within ? check_items(roles, "roles") : check_items(source, "clusterRoles"), index, role)
     {
         if (strcmp(object_meta_text(role, "name"), check_text(binding, "roleRef/name")) == 0)
             return json_object_get(role, "rules");
@@ -168,24 +186,42 @@ static const json_t *rules_of(const json_t *source, const json_t *binding)
     return NULL;
 }
 
-/* @return whether a binding of this kind gives the right. */
-static bool is_given(const json_t *source, const char *bindings, const char *namespace, const char *account,
-                     const char *group, const char *resource, const char *verb)
+struct holder {
+    const json_t *source;
+    const char *namespace, *account;
+};
+
+/* A right, on objects of all names or (`name`) on one. */
+struct right {
+    const char *group, *resource, *name, *verb;
+};
+
+/* @return whether one of these bindings gives the right. @param roles  facts of the bindings' namespace. */
+static bool is_given(const struct holder *holder, const json_t *bindings, const json_t *roles,
+                     const struct right *right)
 {
     const json_t *binding = NULL;
     size_t index = 0;
-    json_array_foreach(check_items(source, bindings), index, binding)
+    json_array_foreach(bindings, index, binding)
     {
-        if (is_subject(binding, namespace, account) && is_granted(rules_of(source, binding), group, resource, verb))
+        if (is_subject(binding, holder->namespace, holder->account) &&
+            is_granted(rules_of(holder->source, roles, binding), right->group, right->resource, right->name,
+                       right->verb))
             return true;
     }
     return false;
 }
 
-struct holder {
-    const json_t *source;
-    const char *namespace, *account;
-};
+static bool is_given_everywhere(const struct holder *holder, const struct right *right)
+{
+    return is_given(holder, check_items(holder->source, "clusterRoleBindings"), NULL, right);
+}
+
+/* @param roles  facts of the namespace. */
+static bool is_given_in(const struct holder *holder, const json_t *roles, const struct right *right)
+{
+    return is_given_everywhere(holder, right) || is_given(holder, check_items(roles, "roleBindings"), roles, right);
+}
 
 /* Judges each verb of one resource of a rule that the agent needs. */
 static void judge_resource(const struct holder *holder, const json_t *rule, const char *resource, bool everywhere,
@@ -197,10 +233,8 @@ static void judge_resource(const struct holder *holder, const json_t *rule, cons
     json_array_foreach(json_object_get(rule, "verbs"), index, verb_item)
     {
         const char *verb = json_string_value(verb_item);
-        bool given = is_given(holder->source, "clusterRoleBindings", holder->namespace, holder->account, group,
-                              resource, verb) ||
-                     (!everywhere && is_given(holder->source, "roleBindings", holder->namespace, holder->account, group,
-                                              resource, verb));
+        const struct right right = {.group = group, .resource = resource, .verb = verb};
+        bool given = everywhere ? is_given_everywhere(holder, &right) : is_given_in(holder, holder->source, &right);
         if (given)
             continue;
         const char *where = everywhere ? "in all namespaces" : "in its namespace";
@@ -229,16 +263,22 @@ static void judge_rules(const struct holder *holder, const json_t *role, struct 
     }
 }
 
+static struct holder find_holder(const json_t *snapshot)
+{
+    const json_t *source = json_object_get(snapshot, "source");
+    unsigned count = 0;
+    const json_t *agent = check_find_agent(check_items(source, "deployments"), &count);
+    const char *account = check_text(agent, "spec/template/spec/serviceAccountName");
+    return (struct holder){.source = source,
+                           .namespace = check_text(snapshot, "namespace"),
+                           .account = account[0] != '\0' ? account : AGENT_NAME};
+}
+
 void check_agent_rights(const json_t *snapshot, struct check_report *report)
 {
     static const char *const lists[] = {"clusterRoles", "clusterRoleBindings", "roles", "roleBindings"};
     const json_t *source = json_object_get(snapshot, "source"), *object = NULL;
-    unsigned count = 0;
-    const json_t *agent = check_find_agent(check_items(source, "deployments"), &count);
-    const char *account = check_text(agent, "spec/template/spec/serviceAccountName");
-    const struct holder holder = {.source = source,
-                                  .namespace = check_text(snapshot, "namespace"),
-                                  .account = account[0] != '\0' ? account : AGENT_NAME};
+    const struct holder holder = find_holder(snapshot);
     const struct install_settings settings = {.namespace = holder.namespace, .replicas = 1};
     json_t *needed = NULL;
     struct err error = {0};
@@ -250,4 +290,60 @@ void check_agent_rights(const json_t *snapshot, struct check_report *report)
         check_doubt(report, "cannot be judged: %s", error.text);
     json_array_foreach(needed, index, object) judge_rules(&holder, object, report);
     json_decref(needed);
+}
+
+/* ---- rights to renew tokens ---- */
+
+/* @param roles  facts of the Secret's namespace; NULL: they were not read. */
+static void judge_renewal(const struct holder *holder, const json_t *roles, const char *namespace, const char *name,
+                          const char *cluster, struct check_report *report)
+{
+    static const char *const lists[] = {"roles", "roleBindings"};
+    const struct right right = {.group = "", .resource = "secrets", .name = name, .verb = "patch"};
+    if (is_given_in(holder, roles, &right))
+        return;
+    for (size_t i = 0; i < ARRAY_COUNT(lists); i++)
+        if (check_needed_items(report, roles, lists[i], "source") == NULL)
+            return;
+    check_problem(report,
+                  "* cluster %s: service account %s/%s may not patch secret %s/%s, and cannot renew the token there: "
+                  "`svcmirror link` for that cluster gives the right",
+                  cluster, holder->namespace, holder->account, namespace, name);
+}
+
+/* The copy for Linkerd's control plane, "namespace/name", which is written first. */
+static void judge_copy(const struct holder *holder, const char *copy, const char *cluster, struct check_report *report)
+{
+    char namespace[NAMESPACE_BYTES];
+    const char *slash = strchr(copy, '/');
+    if (slash == NULL) /* none; of another text the agent complains */
+        return;
+    (void)snprintf(namespace, sizeof(namespace), "%.*s", (int)(slash - copy), copy);
+    const json_t *elsewhere = json_object_get(json_object_get(holder->source, "rightsIn"), namespace);
+    judge_renewal(holder, strcmp(namespace, holder->namespace) == 0 ? holder->source : elsewhere, namespace, slash + 1,
+                  cluster, report);
+}
+
+void check_renewal_rights(const json_t *snapshot, struct check_report *report)
+{
+    static const char *const lists[] = {"clusterRoles", "clusterRoleBindings"};
+    const struct holder holder = find_holder(snapshot);
+    const json_t *target = NULL;
+    size_t index = 0, seen = 0;
+    json_array_foreach(json_object_get(snapshot, "targets"), index, target)
+    {
+        const json_t *secret = target_secret(target, check_items(holder.source, "secrets"));
+        const char *copy = object_meta_entry(secret, "annotations", SECRET_COPY);
+        if (!target_concerns(target) || object_meta_entry(secret, "annotations", SECRET_RENEW_TOKEN) == NULL)
+            continue;
+        for (size_t i = 0; seen == 0 && i < ARRAY_COUNT(lists); i++)
+            if (check_needed_items(report, holder.source, lists[i], "source") == NULL)
+                return;
+        seen++;
+        judge_renewal(&holder, holder.source, holder.namespace, object_meta_text(secret, "name"),
+                      check_text(target, "cluster"), report);
+        judge_copy(&holder, copy != NULL ? copy : "", check_text(target, "cluster"), report);
+    }
+    if (seen == 0)
+        check_skip(report);
 }

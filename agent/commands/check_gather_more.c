@@ -7,6 +7,8 @@
 #include "agent/commands/resource.h"
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/text.h"
+#include "mirror/names.h"
 
 enum {
     TEXT_BYTES = 1 << 20,
@@ -130,10 +132,53 @@ static enum err_code read_gateway_endpoints(const struct reader *reader, json_t 
     return code;
 }
 
+/* ---- rights where copies of credentials are ---- */
+
+static enum err_code read_rights_in(const struct reader *reader, const char *namespace, json_t *all, struct err *reterr)
+{
+    static const char *const lists[][2] = {{"roles", "roles"}, {"rolebindings", "roleBindings"}};
+    char path[PATH_BYTES];
+    json_t *facts = begin_facts(all, namespace);
+    if (facts == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
+        (void)snprintf(path, sizeof(path), "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/%s?" LIMIT, namespace,
+                       lists[i][0]);
+        TRY(read_fact(reader, lists[i][0], path, facts, lists[i][1], reterr));
+    }
+    return ERR_OK;
+}
+
+/* Of the Secrets whose token the agent renews. */
+static enum err_code read_rights(const struct reader *reader, const char *agent_namespace, json_t *source,
+                                 struct err *reterr)
+{
+    const json_t *secret = NULL;
+    size_t index = 0;
+    json_t *all = begin_facts(source, "rightsIn");
+    if (all == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    json_array_foreach(check_items(source, "secrets"), index, secret)
+    {
+        char namespace[NAME_BYTES];
+        const char *copy = object_meta_entry(secret, "annotations", SECRET_COPY);
+        const char *slash = copy != NULL ? strchr(copy, '/') : NULL;
+        if (slash == NULL || object_meta_entry(secret, "annotations", SECRET_RENEW_TOKEN) == NULL)
+            continue;
+        (void)snprintf(namespace, sizeof(namespace), "%.*s", (int)(slash - copy), copy);
+        /* It becomes a part of a path. */
+        if (text_is_dns1123_label(namespace) && strcmp(namespace, agent_namespace) != 0 &&
+            json_object_get(all, namespace) == NULL)
+            TRY(read_rights_in(reader, namespace, all, reterr));
+    }
+    return ERR_OK;
+}
+
 enum err_code check_gather_more(struct session *session, struct cluster *cluster, const struct check_query *query,
                                 json_t *source, struct err *reterr)
 {
     const struct reader reader = {.session = session, .cluster = cluster, .timeout_ms = query->timeout_ms};
     TRY(read_gateway_pods(&reader, source, reterr));
-    return read_gateway_endpoints(&reader, source, reterr);
+    TRY(read_gateway_endpoints(&reader, source, reterr));
+    return read_rights(&reader, query->namespace, source, reterr);
 }

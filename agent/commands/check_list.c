@@ -39,6 +39,8 @@ const struct check checks[] = {
      check_target_gateways},
     {OURS, "an agent serves every Link", "links-served", CHECK_ERROR, true, check_links_served},
     {OURS, "endpoints of the targets may be read", "endpoint-rights", CHECK_WARNING, false, check_endpoint_rights},
+    {OURS, "the agent may renew the tokens that it is to renew", "renewal-rights", CHECK_WARNING, false,
+     check_renewal_rights},
     {OURS, "credentials of the targets last", "credentials-last", CHECK_WARNING, false, check_expiry},
     {OURS, "clocks of the clusters agree", "clocks-agree", CHECK_WARNING, false, check_clocks},
     {TARGET, "the cluster is a target alone", "target-alone", CHECK_WARNING, false, check_target_alone},

@@ -84,14 +84,19 @@ bool target_concerns(const json_t *target) { return json_is_true(json_object_get
 
 bool target_answers(const json_t *target) { return check_fact(target, "version") != NULL; }
 
-const char *target_kubeconfig(const json_t *target, const json_t *secrets)
+const json_t *target_secret(const json_t *target, const json_t *secrets)
 {
     const json_t *secret = NULL;
     size_t index = 0;
     json_array_foreach(secrets, index, secret)
     {
         if (strcmp(object_meta_text(secret, "name"), check_text(target, "secret")) == 0)
-            return json_string_value(check_at(secret, "data/" L5D_SECRET_KEY));
+            return secret;
     }
     return NULL;
+}
+
+const char *target_kubeconfig(const json_t *target, const json_t *secrets)
+{
+    return json_string_value(check_at(target_secret(target, secrets), "data/" L5D_SECRET_KEY));
 }

@@ -14,5 +14,7 @@ json_t *targets_declared(const json_t *links, const json_t *secrets, const char 
 bool target_concerns(const json_t *target);
 /** Whether its API server answered: when not, one check says so, and the others leave it out. */
 bool target_answers(const json_t *target);
+/** The Secret with its credentials, or NULL. @param secrets  array. */
+const json_t *target_secret(const json_t *target, const json_t *secrets);
 /** The text of the kubeconfig in base64, or NULL. @param secrets  array. */
 const char *target_kubeconfig(const json_t *target, const json_t *secrets);

@@ -125,6 +125,34 @@ def test_one_fault_at_a_time_is_named_by_its_check(source, east, healthy):
     available(source, 1)
 
 
+def may_patch(cluster, namespace, secret):
+    """As `link` lets the agent renew a token."""
+    meta, group = {"name": "svcmirror-renew-east", "namespace": namespace}, "rbac.authorization.k8s.io"
+    cluster.api.create("roles", {"metadata": meta, "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["patch"]}]})
+    cluster.api.create("rolebindings", {"metadata": meta, "roleRef": {"apiGroup": group, "kind": "Role", "name": "svcmirror-renew-east"},
+                                        "subjects": [{"kind": "ServiceAccount", "name": "svcmirror", "namespace": AGENT_NAMESPACE}]})
+
+
+def test_rights_to_renew_a_token_are_looked_for_where_it_and_its_copy_are(source, healthy):
+    name = "the agent may renew the tokens that it is to renew"
+    assert name not in checks(source)  # nobody asked the agent to
+    [secret] = [one["metadata"]["name"] for one in source.api.list("secrets", AGENT_NAMESPACE) if one["type"] == "mirror.linkerd.io/remote-kubeconfig"]
+    source.api.patch("secrets", secret, {"metadata": {"annotations": {"svcmirror.io/renew-token": "720h", "svcmirror.io/copy": "linkerd/the-copy"}}},
+                     AGENT_NAMESPACE)
+    missing = [f"* cluster east: service account {AGENT_NAMESPACE}/svcmirror may not patch secret {where}, and cannot renew the token there: "
+               "`svcmirror link` for that cluster gives the right" for where in (f"{AGENT_NAMESPACE}/{secret}", "linkerd/the-copy")]
+    try:
+        assert wrong(source) == {name: ("warning", "\n".join(missing))}
+        may_patch(source, AGENT_NAMESPACE, secret)
+        assert wrong(source) == {name: ("warning", missing[1])}
+        may_patch(source, "linkerd", "the-copy")
+        assert checks(source)[name]["result"] == "success" and wrong(source) == {}
+    finally:
+        for namespace in (AGENT_NAMESPACE, "linkerd"):
+            for kind in ("rolebindings", "roles"):
+                source.api.delete(kind, "svcmirror-renew-east", namespace)
+
+
 def test_the_target_s_side_fails(source, east, healthy):
     # The account may read less than it must.
     east.api.patch("clusterroles", "check-reader", {"rules": [{"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list"]}]})

@@ -14,6 +14,7 @@
 
 #include "agent/commands/check.h"
 #include "agent/commands/install_objects.h"
+#include "agent/commands/link_renewal.h"
 #include "agent/commands/resource.h"
 #include "test_certificate.h"
 
@@ -70,6 +71,25 @@ static inline void scene_put_rights(json_t *snapshot)
     json_decref(objects);
 }
 
+/* As `link` gives them, for the Secret and for its copy in Linkerd's namespace. */
+static inline void scene_put_renewal(json_t *snapshot)
+{
+    json_t *here = json_array(), *there = json_array(), *source = json_object_get(snapshot, "source");
+    assert_true(link_renewal_append(here, "east", INSTALL_NAMESPACE, INSTALL_NAMESPACE, "cluster-credentials-east"));
+    assert_true(link_renewal_append(there, "east", INSTALL_NAMESPACE, "linkerd", "cluster-credentials-east"));
+    for (size_t i = 0; i < 2; i++) {
+        static const char *const lists[] = {"roles", "roleBindings"};
+        json_t *items = json_object_get(json_object_get(json_object_get(source, lists[i]), "value"), "items");
+        assert_int_equal(json_array_append(items, json_array_get(here, i)), 0);
+    }
+    json_t *rights = json_pack("{s:{s:{s:{s:[O]}}, s:{s:{s:[O]}}}}", "linkerd", "roles", "value", "items",
+                               json_array_get(there, 0), "roleBindings", "value", "items", json_array_get(there, 1));
+    assert_non_null(rights);
+    scene_put(snapshot, "source/rightsIn", rights);
+    json_decref(here);
+    json_decref(there);
+}
+
 /** @return new. */
 static inline json_t *scene_healthy(void)
 {
@@ -83,6 +103,7 @@ static inline json_t *scene_healthy(void)
     scene_put(snapshot, "source/trustRoots", scene_roots(root.certificate));
     scene_put(snapshot, "targets/0/trustRoots", scene_roots(root.certificate));
     scene_put_rights(snapshot);
+    scene_put_renewal(snapshot);
     return snapshot;
 }
 

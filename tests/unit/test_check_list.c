@@ -38,6 +38,8 @@ static void all_is_right_in_a_healthy_set_up(void **state)
     json_decref(snapshot);
 }
 
+#define RENEWAL "the agent may renew"
+
 /* One thing is wrong: which check says so, how, and in which words. */
 static const struct fault {
     const char *path, *value;           /* NULL value: taken away */
@@ -195,6 +197,27 @@ static const struct fault {
      "multicluster extension proxies and cli versions match", NULL, NULL},
     {"source/pods/value/items/0/spec/initContainers", "[]", "multicluster extension proxies and cli versions match",
      NULL, NULL},
+    {"source/roles/value/items/1", NULL, RENEWAL, "warning",
+     "cluster east: service account linkerd-multicluster/svcmirror may not patch secret "
+     "linkerd-multicluster/cluster-credentials-east, and cannot renew the token there: `svcmirror link`"},
+    {"source/roles/value/items/1/rules/0/resourceNames", "[\"cluster-credentials-north\"]", RENEWAL, "warning",
+     "linkerd-multicluster/cluster-credentials-east"},
+    {"source/roles/value/items/1/rules/0/resourceNames", "[\"*\"]", RENEWAL, "warning", "may not patch secret"},
+    {"source/roles/value/items/1/rules/0/resourceNames", "[]", RENEWAL, "success", ""},
+    {"source/roles/value/items/1/rules/0/verbs", "[\"get\"]", RENEWAL, "warning", "may not patch secret"},
+    {"source/roleBindings/value/items/1/subjects/0/namespace", "\"other\"", RENEWAL, "warning", "may not patch secret"},
+    {"source/roles", "{\"error\":\"list roles: 403 Forbidden\",\"code\":\"forbidden\"}", RENEWAL, "warning",
+     "list roles: 403 Forbidden"},
+    {"source/rightsIn/linkerd/roles/value/items/0", NULL, RENEWAL, "warning",
+     "may not patch secret linkerd/cluster-credentials-east"},
+    {"source/rightsIn/linkerd/roleBindings/value/items/0/roleRef/name", "\"other\"", RENEWAL, "warning",
+     "may not patch secret linkerd/cluster-credentials-east"},
+    {"source/rightsIn/linkerd/roleBindings", "{\"error\":\"list rolebindings: 403\",\"code\":\"forbidden\"}", RENEWAL,
+     "warning", "list rolebindings: 403"},
+    {"source/clusterRoles", "{\"error\":\"list clusterroles: 403\",\"code\":\"forbidden\"}", RENEWAL, "warning",
+     "list clusterroles: 403"},
+    {"source/secrets/value/items/0/metadata/annotations/svcmirror.io~renew-token", NULL, RENEWAL, NULL, NULL},
+    {"targets/0/concerns", "false", RENEWAL, NULL, NULL},
     {"source/leases/value/items/0/spec/renewTime", "\"2026-09-21T14:00:00Z\"", "an agent serves every Link", "success",
      ""},
     {"source/agentLinks/value/0/problem", "\"no right to list services\"", "an agent serves every Link", "error",
