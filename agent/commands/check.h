@@ -12,6 +12,7 @@
  *
  * The source has gatewayPods too: for each of its own gateways ("namespace/name") the fact of its pods; and gatewayEndpoints: for each of them, and
  * of those that services exported for 2.8 name, the fact of its EndpointSlices, or on old API servers of its Endpoints.
+ * workloadsIn: for each namespace with a gateway of Edge Stack, the facts `deployments` and `daemonSets`.
  * rightsIn: for each other namespace that has a copy of credentials whose token the agent renews, the facts `roles` and `roleBindings`.
  * Its `links` are of the newest version that is served; linksVersion names it where that is an older one.
  * Sides have `ahead` too: by how many seconds their API server's clock is ahead of ours, where it says so.
@@ -121,6 +122,8 @@ void check_mirror_endpoints(const json_t *snapshot, struct check_report *report)
 void check_orphans(const json_t *snapshot, struct check_report *report);
 void check_daisy_chains(const json_t *snapshot, struct check_report *report);
 /* check_edge_stack.c */
+/** Whether it is the Service of Edge Stack or Emissary, and marks itself as a gateway. */
+bool check_is_edge_stack_gateway(const json_t *service);
 void check_edge_stack(const json_t *snapshot, struct check_report *report);
 /* check_proxies.c */
 /** Of a list like "spec/containers" the entry of that name; NULL when there is none. */

@@ -46,6 +46,30 @@ static json_t *begin_facts(json_t *source, const char *key)
     return json_object_set_new(source, key, facts) == 0 ? facts : NULL;
 }
 
+/* Two kinds of one API group, which are read together. */
+struct lists {
+    const char *group;
+    struct {
+        const char *plural, *key;
+    } kinds[2];
+};
+
+/* Reads both of one namespace into facts of its name. */
+static enum err_code read_lists(const struct reader *reader, const struct lists *lists, const char *namespace,
+                                json_t *all, struct err *reterr)
+{
+    char path[PATH_BYTES];
+    json_t *facts = begin_facts(all, namespace);
+    if (facts == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < ARRAY_COUNT(lists->kinds); i++) {
+        const char *plural = lists->kinds[i].plural;
+        (void)snprintf(path, sizeof(path), "/apis/%s/v1/namespaces/%s/%s?" LIMIT, lists->group, namespace, plural);
+        TRY(read_fact(reader, plural, path, facts, lists->kinds[i].key, reterr));
+    }
+    return ERR_OK;
+}
+
 /* ---- pods of gateways ---- */
 
 /* "a=b,c=d" of a selector, escaped. @return NULL when it selects nothing, or does not fit. */
@@ -132,22 +156,29 @@ static enum err_code read_gateway_endpoints(const struct reader *reader, json_t 
     return code;
 }
 
-/* ---- rights where copies of credentials are ---- */
+/* ---- what runs Edge Stack ---- */
 
-static enum err_code read_rights_in(const struct reader *reader, const char *namespace, json_t *all, struct err *reterr)
+static enum err_code read_workloads(const struct reader *reader, json_t *source, struct err *reterr)
 {
-    static const char *const lists[][2] = {{"roles", "roles"}, {"rolebindings", "roleBindings"}};
-    char path[PATH_BYTES];
-    json_t *facts = begin_facts(all, namespace);
-    if (facts == NULL)
+    static const struct lists workloads = {"apps", {{"deployments", "deployments"}, {"daemonsets", "daemonSets"}}};
+    const json_t *service = NULL;
+    size_t index = 0;
+    json_t *all = begin_facts(source, "workloadsIn");
+    if (all == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
-        (void)snprintf(path, sizeof(path), "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/%s?" LIMIT, namespace,
-                       lists[i][0]);
-        TRY(read_fact(reader, lists[i][0], path, facts, lists[i][1], reterr));
+    json_array_foreach(check_items(source, "services"), index, service)
+    {
+        const char *namespace = object_meta_text(service, "namespace");
+        if (check_is_edge_stack_gateway(service) && json_object_get(all, namespace) == NULL)
+            TRY(read_lists(reader, &workloads, namespace, all, reterr));
     }
     return ERR_OK;
 }
+
+/* ---- rights where copies of credentials are ---- */
+
+static const struct lists rights = {"rbac.authorization.k8s.io",
+                                    {{"roles", "roles"}, {"rolebindings", "roleBindings"}}};
 
 /* Of the Secrets whose token the agent renews. */
 static enum err_code read_rights(const struct reader *reader, const char *agent_namespace, json_t *source,
@@ -169,7 +200,7 @@ static enum err_code read_rights(const struct reader *reader, const char *agent_
         /* It becomes a part of a path. */
         if (text_is_dns1123_label(namespace) && strcmp(namespace, agent_namespace) != 0 &&
             json_object_get(all, namespace) == NULL)
-            TRY(read_rights_in(reader, namespace, all, reterr));
+            TRY(read_lists(reader, &rights, namespace, all, reterr));
     }
     return ERR_OK;
 }
@@ -180,5 +211,6 @@ enum err_code check_gather_more(struct session *session, struct cluster *cluster
     const struct reader reader = {.session = session, .cluster = cluster, .timeout_ms = query->timeout_ms};
     TRY(read_gateway_pods(&reader, source, reterr));
     TRY(read_gateway_endpoints(&reader, source, reterr));
+    TRY(read_workloads(&reader, source, reterr));
     return read_rights(&reader, query->namespace, source, reterr);
 }

@@ -1,4 +1,5 @@
-/* Facts of the source cluster that can only be asked for when others are known: what belongs to its own gateways. */
+/* Facts of the source cluster that can only be asked for when others are known: what belongs to its own gateways,
+ * and the rights where copies of credentials are. */
 #pragma once
 
 #include <jansson.h>

@@ -264,9 +264,9 @@ def test_a_target_s_own_gateway_is_checked_without_anything_of_a_source(gateway_
     assert list(checks(east)) == ["the cluster is a target alone", valid, proxy, edge_stack]
     assert wrong(east) == {}
 
-    def found(check, *words):
+    def found(check, *words, also=()):
         said = wrong(east)
-        assert set(said) == {check} and said[check][0] == "warning" and all(one in said[check][1] for one in words), said
+        assert set(said) == {check, *also} and said[check][0] == "warning" and all(one in said[check][1] for one in words), said
 
     def custom(kind, object_name, patch):
         resource = f"/apis/getambassador.io/v3alpha1/namespaces/{namespace}/{kind}"
@@ -279,9 +279,11 @@ def test_a_target_s_own_gateway_is_checked_without_anything_of_a_source(gateway_
         found(valid, f"* cluster target: gateway {namespace}/{name} has no external address")
     ports = east.api.get("services", name, namespace)["spec"]["ports"]
     with changed(east, "services", name, namespace, {"spec": {"ports": [port for port in ports if port["name"] != "mc-gateway"]}}):
-        found(valid, "has no port named mc-gateway")
+        found(valid, "has no port named mc-gateway", also=[edge_stack])
     with changed(east, "services", name, namespace, {"metadata": {"annotations": {"mirror.linkerd.io/gateway-identity": None}}}):
-        found(valid, "lacks annotation mirror.linkerd.io/gateway-identity")
+        found(valid, "lacks annotation mirror.linkerd.io/gateway-identity", also=[edge_stack])
+    with changed(east, "services", name, namespace, {"metadata": {"annotations": {"mirror.linkerd.io/gateway-identity": "default.emissary"}}}):
+        found(edge_stack, f"Service {namespace}/{name} is not as `svcmirror edge-stack prepare` makes it")
 
     # A service exported for 2.8 whose gateway is not there.
     east.export("orders", gateway="gone", gateway_ns="edge")
@@ -312,6 +314,12 @@ def test_a_target_s_own_gateway_is_checked_without_anything_of_a_source(gateway_
         custom("mappings", None, {"spec": patch})
         found(edge_stack, words)
         custom("mappings", None, {"spec": back})
+    custom("mappings", None, {"spec": {"ambassador_id": ["other"]}})
+    found(edge_stack, "probes find no route")  # another instance's
+    custom("mappings", None, {"spec": {"ambassador_id": None}})
+    custom("hosts", "wildcard", {"spec": {"mappingSelector": {"matchLabels": {"host": "own"}}}})
+    found(edge_stack, "is not as `svcmirror edge-stack prepare` makes it")
+    custom("hosts", "wildcard", {"spec": {"mappingSelector": None}})
     custom("modules", "ambassador", {"spec": {"config": {"add_linkerd_headers": False}}})
     found(edge_stack, "config.add_linkerd_headers is not true")
     custom("modules", "ambassador", {"spec": {"config": {"add_linkerd_headers": True}}})
