@@ -2,7 +2,9 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
+import textwrap
 
 import pytest
 import yaml
@@ -125,6 +127,20 @@ def test_twice_changes_nothing_and_undo_gives_back_the_originals(installed):
     prepare(cluster, "--undo", "--yes")
     assert state(cluster, namespace) == original
     assert prepare(cluster, "--undo", "--yes").stdout == f"{namespace}/{name}: nothing to take back\n"
+
+
+def test_what_the_document_has_applied_in_the_source_is_accepted(emissary):
+    cluster, namespace, name = emissary
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "edge-stack.md"), encoding="utf-8") as file:
+        text = file.read()
+    [manifests] = re.findall(r"apply -f - <<END\n(.*?)\n +END\n", text, re.S)
+    objects = list(yaml.safe_load_all(textwrap.dedent(manifests)))
+    assert [(one["kind"], one["metadata"]["name"]) for one in objects] == [("Module", "ambassador"), ("Mapping", "qotm-east")]
+    result = cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=yaml.safe_dump_all(objects))
+    assert result.returncode == 0 and result.stdout.count("(server dry run)") == 2, result.stderr
+    [patch] = re.findall(r"--type merge -p '(.*?)'", text, re.S)
+    patched = json.loads(kubectl(cluster, "patch", "deployment", name, "-n", namespace, "--type", "merge", "-p", patch, "--dry-run=server", "-o", "json"))
+    assert patched["spec"]["template"]["metadata"]["annotations"]["config.linkerd.io/skip-inbound-ports"] == "80,443,8080,8443"
 
 
 def test_an_obstacle_is_named_and_nothing_is_written(emissary):

@@ -29,6 +29,7 @@ STAYS = {"west": {("CustomResourceDefinition", None, "links.multicluster.linkerd
 # What clusters write for themselves all the time.
 PASSING = re.compile(r"^(events|events\.events\.k8s\.io|leases\.coordination\.k8s\.io|componentstatuses|apiservices\.apiregistration\.k8s\.io)$")
 EDGE_STACK = GENERATIONS["emissary-4"]
+DOCUMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "edge-stack.md")
 
 
 @pytest.fixture
@@ -49,8 +50,30 @@ def svcmirror(source, east, tmp_path):
                 process.kill()
         print(f"$ svcmirror {' '.join(argv)}\n{out}{err}=> {process.returncode}\n")
         assert process.returncode == code, f"{argv}: {process.returncode}: {out}{err}"
+        run.printed[written(" ".join(argv))] = {written(line) for line in out.splitlines()}
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
+    run.printed = {}
     return run
+
+
+def written(line):
+    """A line as the document has it: without the laboratory's own settings, and without what differs from day to day."""
+    line = re.sub(r" --replicas 1| --probe-port=\d+", "", line.strip())
+    line = re.sub(r"\d+\.\d+\.\d+\.\d+", "ADDRESS", line)
+    return re.sub(r"\s+", " ", re.sub(r"port \d+", "port N", re.sub(r"\d+ms", "Nms", line)))
+
+
+def walk():
+    """The commands of the document's steps, each with the lines that it is said to print."""
+    with open(DOCUMENT, encoding="utf-8") as file:
+        steps = file.read().partition("\n## Step by step\n")[2].partition("\n## ")[0]
+    shown, lines = {}, None
+    for line in re.findall(r"^ {7}(.*)$|^ {0,6}\S", steps, re.M):
+        if line.startswith("$"):
+            lines = shown.setdefault(written(line[2:]), [])
+        elif line and line != "..." and lines is not None:
+            lines.append(written(line))
+    return {command.removeprefix("svcmirror "): lines for command, lines in shown.items() if command.startswith("svcmirror ")}
 
 
 @pytest.fixture
@@ -254,6 +277,10 @@ def test_from_two_clusters_to_a_quote_and_back(source, east, agent, svcmirror, t
         assert "\u00d7" not in checked.stdout and "\u203c" not in checked.stdout, checked.stdout
         assert wait_until(lambda: quote(source), 10, "a quote through the mirror")["server"] == "qotm"
         assert refusals(node.agent) == []
+        steps = walk()
+        assert [command.split()[0] for command in steps] == ["install", "edge-stack", "link", "export", "check", "gateways"]
+        for command, lines in steps.items():
+            assert lines and set(lines) <= svcmirror.printed[command], f"docs/edge-stack.md shows of {command}: {set(lines) - svcmirror.printed[command]}"
         check_bundle(svcmirror, source, east, node, tmp_path)
 
         assert svcmirror("unexport", "qotm", "-n", "default", "--context", "east").stdout == "service/qotm unexported\n"
