@@ -26,12 +26,19 @@ struct edge_stack_settings {
     bool patch_host;
 };
 
+/** Whether something is there, as far as that could be found out. */
+enum edge_stack_presence { EDGE_UNKNOWN, EDGE_ABSENT, EDGE_PRESENT };
+
+/** With this Secret beside the gateway, and without any Host, cleartext is redirected to https; without both it is routed. */
+#define EDGE_STACK_FALLBACK_SECRET "fallback-self-signed-cert"
+
 /** What was read. Arrays of whole objects, with apiVersion and kind. */
 struct edge_stack_objects {
     json_t *services, *workloads; /* workloads: Deployments and DaemonSets */
     json_t *of_kind[EDGE_KINDS];
-    char api_version[EDGE_KINDS][64]; /* "getambassador.io/v3alpha1"; "" where the kind is not served */
-    json_t *linkerd_config;           /* the ConfigMap; NULL when there is none */
+    char api_version[EDGE_KINDS][64];         /* "getambassador.io/v3alpha1"; "" where the kind is not served */
+    json_t *linkerd_config;                   /* the ConfigMap; NULL when there is none */
+    enum edge_stack_presence fallback_secret; /* asked for only where there is no Host */
 };
 
 /** The gateway that was found. All texts are borrowed from the objects, the settings, or constant. */
@@ -64,6 +71,8 @@ enum err_code edge_stack_find(const struct edge_stack_objects *objects, const st
                               struct edge_stack_gateway *ret_gateway, struct err *reterr) MUST_USE;
 /** Whether the gateway's instance reads this object of its own kinds: by ambassador_id and namespace. */
 bool edge_stack_reads(const struct edge_stack_gateway *gateway, const json_t *object);
+/** Whether the gateway's instance reads a Host at all. */
+bool edge_stack_has_host(const struct edge_stack_objects *objects, const struct edge_stack_gateway *gateway);
 /** What is at a path of keys, NULL at its end. Borrowed; NULL when absent. */
 json_t *edge_stack_at(const json_t *object, ...) __attribute__((sentinel));
 /** As edge_stack_at(), a text. */

@@ -226,6 +226,18 @@ bool edge_stack_reads(const struct edge_stack_gateway *gateway, const json_t *ob
     return json_array_size(ids) == 0 && strcmp(gateway->ambassador_id, "default") == 0;
 }
 
+bool edge_stack_has_host(const struct edge_stack_objects *objects, const struct edge_stack_gateway *gateway)
+{
+    const json_t *host = NULL;
+    size_t index = 0;
+    json_array_foreach(objects->of_kind[EDGE_HOST], index, host)
+    {
+        if (edge_stack_reads(gateway, host))
+            return true;
+    }
+    return false;
+}
+
 json_int_t edge_stack_target_port(const struct edge_stack_gateway *gateway, const json_t *port)
 {
     const json_t *target = json_object_get(port, "targetPort"), *open = NULL;

@@ -205,9 +205,10 @@ static enum err_code make_plan(struct preparation *work, struct err *reterr)
     TRY(edge_stack_plan_new(&work->plan, reterr));
     TRY(edge_stack_read(work->cluster, &work->settings, &work->objects, reterr));
     TRY(edge_stack_find(&work->objects, &work->settings, &work->gateway, reterr));
-    return options_get(work->options, "undo")->boolean
-               ? edge_stack_undo(&work->objects, &work->gateway, &work->plan, reterr)
-               : edge_stack_prepare(&work->objects, &work->gateway, &work->settings, &work->plan, reterr);
+    if (options_get(work->options, "undo")->boolean)
+        return edge_stack_undo(&work->objects, &work->gateway, &work->plan, reterr);
+    TRY(edge_stack_read_fallback(work->cluster, &work->gateway, &work->objects, reterr));
+    return edge_stack_prepare(&work->objects, &work->gateway, &work->settings, &work->plan, reterr);
 }
 
 static enum exit_code write_plan(const struct preparation *work)

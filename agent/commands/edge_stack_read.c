@@ -132,6 +132,25 @@ enum err_code edge_stack_read(struct cluster *cluster, const struct edge_stack_s
     return read_own_kinds(cluster, objects, reterr);
 }
 
+enum err_code edge_stack_read_fallback(struct cluster *cluster, const struct edge_stack_gateway *gateway,
+                                       struct edge_stack_objects *objects, struct err *reterr)
+{
+    json_t *secret = NULL;
+    struct err error = {0};
+    if (objects->api_version[EDGE_HOST][0] == '\0' || edge_stack_has_host(objects, gateway))
+        return ERR_OK;
+    enum err_code code =
+        cluster_get(cluster, &RESOURCE_SECRET, gateway->namespace, EDGE_STACK_FALLBACK_SECRET, &secret, &error);
+    json_decref(secret); /* that it is there is enough */
+    if (code == ERR_OK)
+        objects->fallback_secret = EDGE_PRESENT;
+    else if (code == ERR_NOT_FOUND)
+        objects->fallback_secret = EDGE_ABSENT;
+    else if (code != ERR_FORBIDDEN)
+        return err_set(reterr, code, "%s", error.text);
+    return ERR_OK;
+}
+
 void edge_stack_read_done(struct edge_stack_objects *objects)
 {
     json_decref(objects->services);

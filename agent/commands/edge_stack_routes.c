@@ -199,18 +199,34 @@ static bool is_wildcard(const json_t *host)
 }
 
 /* Of several that serve every name, the alphabetically last decides, in whatever namespace it is. */
-static const json_t *deciding_host(const struct routes *routes, bool *ret_any)
+static const json_t *deciding_host(const struct routes *routes)
 {
     const json_t *host = NULL, *last = NULL;
     size_t index = 0;
-    *ret_any = false;
-    while ((host = next_read(routes, EDGE_HOST, &index)) != NULL) {
-        *ret_any = true;
+    while ((host = next_read(routes, EDGE_HOST, &index)) != NULL)
         if (is_wildcard(host) &&
             (last == NULL || strcmp(object_meta_text(host, "name"), object_meta_text(last, "name")) >= 0))
             last = host;
-    }
     return last;
+}
+
+/* What the new Host changes for traffic that was there before. */
+static void tell_of_new_host(const struct routes *routes)
+{
+    static const char *const WITHOUT_HOST[] = {
+        [EDGE_UNKNOWN] = "as it is without any Host unless Secret " EDGE_STACK_FALLBACK_SECRET
+                         " is there, which you may not read, and with which it was redirected to https",
+        [EDGE_ABSENT] = "as it was: there is no Secret " EDGE_STACK_FALLBACK_SECRET,
+        [EDGE_PRESENT] = "where it was redirected to https, because of Secret " EDGE_STACK_FALLBACK_SECRET,
+    };
+    if (edge_stack_has_host(routes->objects, routes->gateway))
+        edge_stack_say(routes->plan, EDGE_NOTE,
+                       "Host wildcard is the first that serves every name: Mappings of any hostname can then be "
+                       "reached in cleartext by names that were answered with 404");
+    else
+        edge_stack_say(routes->plan, EDGE_NOTE,
+                       "Host wildcard is the first Host: cleartext of every name is routed, %s",
+                       WITHOUT_HOST[routes->objects->fallback_secret]);
 }
 
 static void route_insecure(const struct routes *routes, const json_t *host)
@@ -251,8 +267,7 @@ static void take_selector(struct routes *routes, const json_t *host)
 
 static void plan_host(struct routes *routes)
 {
-    bool any = false;
-    const json_t *host = deciding_host(routes, &any);
+    const json_t *host = deciding_host(routes);
     if (routes->objects->api_version[EDGE_HOST][0] == '\0') {
         edge_stack_say(routes->plan, EDGE_WARNING, "this Edge Stack knows no Hosts: see that it routes cleartext");
     } else if (host != NULL) {
@@ -263,12 +278,7 @@ static void plan_host(struct routes *routes)
                json_pack("{s:s, s:{s:s}, s:{s:{s:s}}}", "hostname", "*", "acmeProvider", "authority", "none",
                          "requestPolicy", "insecure", "action", "Route"),
                NULL);
-        edge_stack_say(
-            routes->plan, EDGE_NOTE,
-            any ? "Host wildcard is the first that serves every name: Mappings of any hostname can then be reached "
-                  "in cleartext by names that were answered with 404"
-                : "Host wildcard is the first Host: cleartext of every name is routed, as it is without any Host "
-                  "unless Secret fallback-self-signed-cert is there, with which it was redirected to https");
+        tell_of_new_host(routes);
     }
 }
 

@@ -11,8 +11,11 @@ PREPARE = ("edge-stack", "prepare")
 SELECTOR = {"app.kubernetes.io/name": "emissary-ingress"}
 
 
-def target(path, services=1, hosts=(), forbidden=None):
-    """The answers of a cluster with Emissary 4."""
+FALLBACK = "/api/v1/namespaces/emissary/secrets/fallback-self-signed-cert"
+
+
+def target(path, services=1, hosts=(), forbidden=None, fallback=404):
+    """The answers of a cluster with Emissary 4. `fallback`: the status for the Secret of that name."""
     if forbidden is not None and path.endswith(forbidden):
         return status_object(403, "Forbidden", f'{forbidden} is forbidden: User "jane" cannot list them')
     meta = {"namespace": "emissary", "uid": "1", "resourceVersion": "7"}
@@ -31,6 +34,8 @@ def target(path, services=1, hosts=(), forbidden=None):
         return 200, {"groupVersion": "getambassador.io/v3alpha1", "resources": [{"kind": k} for k in ("Module", "Host", "Listener", "Mapping")]}
     if path.endswith("/hosts"):
         return 200, {"items": [{"kind": "Host", "metadata": {**meta, "name": h}, "spec": {"hostname": "*"}} for h in hosts]}
+    if path == FALLBACK:
+        return (200, {"kind": "Secret"}) if fallback == 200 else status_object(fallback, "No", "no")
     return 200, {"items": []}
 
 
@@ -72,6 +77,22 @@ class Prepare(unittest.TestCase):
         self.assertEqual((result.returncode, result.stdout), (1, ""))
         self.assertIn("obstacle: Host emissary/zzz decides for every name", result.stderr)
         self.assertIn("nothing was changed: remove the obstacles first", result.stderr)
+
+    def test_what_cleartext_met_before_is_told_by_a_secret(self):
+        for status, words in ((404, "is routed, as it was: there is no Secret fallback-self-signed-cert"),
+                              (200, "is routed, where it was redirected to https, because of Secret fallback-self-signed-cert"),
+                              (403, "unless Secret fallback-self-signed-cert is there, which you may not read")):
+            result = self.ask("--dry-run=client", fallback=status)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn(words, result.stderr)
+            self.assertEqual(self.server.requests.count((FALLBACK, {})), 1)
+        failed = self.ask("--dry-run=client", fallback=400)
+        self.assertEqual((failed.returncode, failed.stdout), (1, ""))
+        self.assertIn("fallback-self-signed-cert", failed.stderr)
+        for argv, hosts in ((["--undo", "--yes"], ()), (["--dry-run=client", "--patch-host"], ["zzz"])):
+            result = self.ask(*argv, hosts=hosts, fallback=200)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertNotIn((FALLBACK, {}), self.server.requests, "a Secret that decides nothing is not read")
 
     def test_none_and_several_are_told_apart(self):
         none, several = self.ask("--yes", services=0), self.ask("--yes", services=2)
