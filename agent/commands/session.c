@@ -8,12 +8,15 @@
 #include "agent/kube/setup.h"
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 enum {
     REQUEST_MS = 10000,
     LEAST_MS = 50, /* a request that is begun has a chance */
     ANSWER_BYTES = 64 << 20,
     PAGE_PATH_BYTES = 8192, /* with a continue token, in practice below 1 KiB */
+    URL_BYTES = 1024,       /* as much as an answer's Location is taken */
+    MAX_REDIRECTS = 10,     /* as kubectl */
 };
 
 struct session {
@@ -187,19 +190,50 @@ static enum err_code take_text(struct session *session, const char *url, char **
     struct http_call *call = &session->call;
     if (session->error.code != ERR_OK)
         return err_set(reterr, session->error.code, "%s", session->error.text);
-    if (call->status >= 300 && call->status < 400)
-        return err_set(reterr, ERR_PROTOCOL,
-                       "%s: answered with status %d: redirects are not followed, name the place that it leads to", url,
-                       call->status);
     if (call->status != 200)
         return err_set(reterr, ERR_PROTOCOL, "%s: answered with status %d", url, call->status);
     *ret_text = strbuf_take(&call->body);
     return *ret_text != NULL ? ERR_OK : err_set(reterr, ERR_NOMEM, "out of memory");
 }
 
-enum err_code session_fetch(struct session *session, const char *url, char **ret_text, struct err *reterr)
+/* @return whether the answer leads elsewhere: the codes that Go's client, which is kubectl's, follows. */
+static bool is_redirect(const struct http_call *call)
 {
-    char base[512], path[1024];
+    static const int STATUSES[] = {301, 302, 303, 307, 308};
+    for (size_t i = 0; i < ARRAY_COUNT(STATUSES); i++)
+        if (call->status == STATUSES[i])
+            return true;
+    return false;
+}
+
+enum err_code session_judge_redirect(const char *url, const char *to, struct err *reterr)
+{
+    if (!text_starts_with(to, "https://") && !text_starts_with(to, "http://"))
+        return err_set(reterr, ERR_PROTOCOL, "%s: redirected to %.200s, which is neither http nor https", url, to);
+    if (text_starts_with(url, "https://") && !text_starts_with(to, "https://"))
+        return err_set(reterr, ERR_PROTOCOL,
+                       "%s: redirected to %.200s, without TLS, which is not followed: name that place itself if you "
+                       "trust the network",
+                       url, to);
+    return ERR_OK;
+}
+
+static enum err_code take_redirect(const struct http_call *call, const char *url, char next[URL_BYTES],
+                                   struct err *reterr)
+{
+    if (call->location[0] == '\0')
+        return err_set(reterr, ERR_PROTOCOL, "%s: answered with status %d, which leads nowhere: name the place itself",
+                       url, call->status);
+    TRY(session_judge_redirect(url, call->location, reterr));
+    (void)snprintf(next, URL_BYTES, "%s", call->location);
+    return ERR_OK;
+}
+
+/* One request. @param[out] next  where the answer leads; "" when it is the text. */
+static enum err_code fetch_once(struct session *session, const char *url, char next[URL_BYTES], char **ret_text,
+                                struct err *reterr)
+{
+    char base[512], path[URL_BYTES];
     const char *scheme_end = strstr(url, "://");
     size_t host = scheme_end != NULL ? (size_t)(scheme_end - url) + 3 : 0;
     size_t base_length = host + strcspn(url + host, "/?#"), path_length = strcspn(url + base_length, "#");
@@ -212,11 +246,30 @@ enum err_code session_fetch(struct session *session, const char *url, char **ret
     const struct http_origin_config config = {.base_url = base, .user_agent = "svcmirror"};
     TRY(http_origin_new(session->http, &config, &origin, reterr));
     enum err_code code = ask(session, origin, path, "Accept: */*", reterr);
+    next[0] = '\0';
     if (code == ERR_OK)
-        code = take_text(session, url, ret_text, reterr);
+        code = session->error.code == ERR_OK && is_redirect(&session->call)
+                   ? take_redirect(&session->call, url, next, reterr)
+                   : take_text(session, url, ret_text, reterr);
     http_call_done(&session->call);
     http_origin_free(origin);
     return code;
+}
+
+enum err_code session_fetch(struct session *session, const char *url, char **ret_text, struct err *reterr)
+{
+    char at[URL_BYTES], next[URL_BYTES];
+    if (strlen(url) >= sizeof(at))
+        return err_set(reterr, ERR_LIMIT, "%.100s...: the URL is too long", url);
+    (void)snprintf(at, sizeof(at), "%s", url);
+    for (int redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+        TRY(fetch_once(session, at, next, ret_text, reterr));
+        if (next[0] == '\0')
+            return ERR_OK;
+        (void)snprintf(at, sizeof(at), "%s", next);
+    }
+    return err_set(reterr, ERR_PROTOCOL, "%.200s: redirected more than %d times, to %.200s at last", url, MAX_REDIRECTS,
+                   at);
 }
 
 /* ---- asking an API server ---- */

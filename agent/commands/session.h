@@ -31,8 +31,12 @@ bool session_interrupted(const struct session *session);
 enum err_code session_ask_agent(struct session *session, const char *address, const char *path, json_t **ret_value,
                                 struct err *reterr) MUST_USE;
 
-/** Gets a text by its URL, trusting whom the system trusts. Redirects are not followed. @param[out] ret_text  new (mem_free()). */
+/** Gets a text by its URL, trusting whom the system trusts, without credentials. Up to 10 redirects are followed, as kubectl does, but none
+ *  from https to http, nor to anything else. @param[out] ret_text  new (mem_free()). */
 enum err_code session_fetch(struct session *session, const char *url, char **ret_text, struct err *reterr) MUST_USE;
+
+/** Whether session_fetch() goes on from one URL to the other. @return ERR_OK, or ERR_PROTOCOL with the reason. */
+enum err_code session_judge_redirect(const char *url, const char *to, struct err *reterr) MUST_USE;
 
 /** A client of one cluster, whose requests are sent with session_request(). @param[out] ret_client  new; free before the session. */
 enum err_code session_connect(struct session *session, const struct kubeconfig *config, const char *label,

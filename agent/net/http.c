@@ -216,7 +216,7 @@ static void reset_result(struct http_call *call)
     call->status = 0;
     call->retry_after_ms = -1;
     call->received_bytes = 0;
-    call->content_type[0] = call->warning[0] = call->peer[0] = '\0';
+    call->content_type[0] = call->warning[0] = call->peer[0] = call->location[0] = '\0';
     size_t limit = call->max_body_bytes > 0 ? call->max_body_bytes : HTTP_BODY_BYTES;
     strbuf_init(&call->body, call->on_data != NULL ? HTTP_ERROR_BODY_BYTES : limit);
 }

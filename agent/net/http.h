@@ -6,7 +6,7 @@
  * inside http_start(); what it is given is borrowed for the callback; the owner may free the call in it.
  *
  * A request that a kept connection lost before any byte of its answer came is sent once more on a new one, whatever its method.
- * Redirects are not followed. The process has to ignore SIGPIPE. */
+ * Redirects are not followed; where one leads is told. The process has to ignore SIGPIPE. */
 #pragma once
 
 #include <stdbool.h>
@@ -83,6 +83,7 @@ struct http_call {
     int status;         /* HTTP status; 0 when none was received; set before the first on_data */
     struct strbuf body; /* collected; of a non-2xx answer to a streaming call its first 64 KiB */
     char content_type[64];
+    char location[1024]; /* where an answer in 3xx leads, made whole: "https://host/path"; "" when it leads nowhere */
     int64_t retry_after_ms; /* -1 when absent */
     int64_t date_s;         /* the server's clock when it answered, seconds since 1970; 0 when it did not say */
     char warning[256];      /* first Warning header, "" when none (RFC 7234 299) */

@@ -15,6 +15,15 @@ static void note_status(const struct http_transfer *transfer)
     transfer->call->status = (int)status;
 }
 
+/* What does not fit in whole is as good as none. */
+static void note_location(struct http_call *call, CURL *easy)
+{
+    char *url = NULL;
+    (void)curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &url);
+    bool fits = url != NULL && strlen(url) < sizeof(call->location);
+    (void)snprintf(call->location, sizeof(call->location), "%s", fits ? url : "");
+}
+
 /* curl says the address that it tried, too: connected is what has a local end. */
 void http_receive_facts(struct http_transfer *transfer)
 {
@@ -27,6 +36,7 @@ void http_receive_facts(struct http_transfer *transfer)
     if (ip != NULL && ip[0] != '\0' && local_port > 0)
         (void)snprintf(call->peer, sizeof(call->peer), strchr(ip, ':') != NULL ? "[%s]:%ld" : "%s:%ld", ip, port);
     note_status(transfer);
+    note_location(call, transfer->base.easy);
 }
 
 void http_receive_restart_idle(struct http_transfer *transfer)

@@ -42,7 +42,8 @@ def free_port():
 
 
 class Server:
-    """An HTTP server whose answers a test decides: `answer(path, query)` gives (status, body), where a body that is no text becomes JSON, and
+    """An HTTP server whose answers a test decides: `answer(path, query)` gives (status, body), where a body that is no text becomes JSON, or
+    (status, body, headers);
     None holds the request until the server ends. With `accepts`, a set of Authorization headers, all others are answered with 401. Writes are
     answered alike, and kept in `writes` as (method, path, query, body). `impersonated` has whom each request is to act as: (user, groups)."""
 
@@ -69,11 +70,13 @@ class Server:
                     server.ended.wait(30)
                     self.close_connection = True
                     return
-                status, body = reply
+                status, body, headers = (*reply, {})[:3]
                 data = (body if isinstance(body, str) else json.dumps(body)).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(data)
 

@@ -285,14 +285,45 @@ class Manifests(unittest.TestCase):
         self.assertEqual(lost.returncode, 1)
         self.assertIn("status 404", lost.stderr)
 
-    def test_a_redirect_is_named(self):
-        server = Server(lambda path, query: (302, ""))
+    def fetch(self, answer, path="/"):
+        """@return what came of it, and the paths that were asked for."""
+        server = Server(answer)
         try:
-            result = svcmirror("export", "-f", server.url)
+            result = svcmirror("export", "-f", server.url + path)
         finally:
             server.close()
-        self.assertEqual(result.returncode, 1)
-        self.assertIn("redirects are not followed", result.stderr)
+        self.assertEqual(set(server.authorizations), {None})
+        return result, [path for path, _ in server.requests]
+
+    def test_redirects_are_followed_to_another_place_or_server(self):
+        other = Server(lambda path, query: (200, self.WEB % "web") if (path, query) == ("/there/web.yaml", {"a": "b"}) else (404, "no"))
+        try:
+            for status in (301, 302, 303, 307, 308):
+                def answer(path, query, status=status):
+                    return status, "", {"Location": "../x/next" if path == "/x/first" else f"{other.url}/there/web.yaml?a=b"}
+                result, asked = self.fetch(answer, "/x/first")
+                self.assertEqual((result.returncode, result.stderr), (0, 'service "web" exported\n'), status)
+                self.assertEqual(asked, ["/x/first", "/x/next"])
+        finally:
+            other.close()
+        self.assertEqual(set(other.authorizations), {None})
+
+    def test_ten_redirects_and_no_more(self):
+        def count(last):
+            return lambda path, query: (200, self.WEB % "web") if path == f"/{last}" else (302, "", {"Location": f"/{int(path[1:]) + 1}"})
+        result, asked = self.fetch(count(10), "/0")
+        self.assertEqual((result.returncode, len(asked)), (0, 11), result.stderr)
+        result, asked = self.fetch(count(11), "/0")
+        self.assertEqual((result.returncode, result.stdout, len(asked)), (1, "", 11))
+        self.assertIn("redirected more than 10 times", result.stderr)
+
+    def test_redirects_that_are_not_followed(self):
+        for status, headers, words in ((302, {}, "status 302, which leads nowhere"), (302, {"Location": "file:///etc/hostname"}, "neither http nor https"),
+                                       (302, {"Location": "ftp://127.0.0.1/x"}, "neither http nor https"), (304, {"Location": "/x"}, "status 304"),
+                                       (302, {"Location": "/" + "x" * 2000}, "leads nowhere")):
+            result, asked = self.fetch(lambda path, query, status=status, headers=headers: (status, "", headers))
+            self.assertEqual((result.returncode, result.stdout, len(asked)), (1, "", 1), headers)
+            self.assertIn(words, result.stderr)
 
     def test_what_cannot_be_read(self):
         pathlib.Path(self.folder.name, "bad.yaml").write_text("a: [\n")
