@@ -11,6 +11,7 @@
 #include "agent/commands/edge_stack_values.h"
 #include "agent/commands/resource.h"
 #include "agent/kube/setup.h"
+#include "agent/kube/yaml.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "sweep.h"
@@ -420,25 +421,71 @@ static void linkerd_2_8_gets_its_own_spelling(void **state)
     scene_done(&scene);
 }
 
+/* Of annotations those that a chart's values are to say: neither the record nor what is of others. */
+static json_t *linkerds(const json_t *annotations)
+{
+    json_t *chosen = json_object(), *value = NULL;
+    const char *key = NULL;
+    json_object_foreach(mem_unconst(annotations), key, value)
+    {
+        if (strcmp(key, EDGE_STACK_RECORD) != 0 && strncmp(key, "example.com/", strlen("example.com/")) != 0)
+            assert_int_equal(json_object_set(chosen, key, value), 0);
+    }
+    return chosen;
+}
+
+static void assert_same(const json_t *is, const json_t *wanted)
+{
+    char *text = json_dumps(wanted, JSON_COMPACT | JSON_ENCODE_ANY);
+    assert_json(is, text != NULL ? text : "null");
+    mem_free(text);
+}
+
+/* What was printed, read as Helm reads it. */
+static json_t *printed_values(const struct edge_stack_gateway *gateway, const struct edge_stack_plan *plan)
+{
+    struct strbuf text;
+    json_t *values = NULL;
+    struct err error = {0};
+    strbuf_init(&text, 65536);
+    edge_stack_write_values(gateway, plan, &text);
+    if (yaml_parse_manifest(strbuf_text(&text), text.length, &values, &error) != ERR_OK)
+        fail_msg("%s in %s", error.text, strbuf_text(&text));
+    strbuf_done(&text);
+    return values;
+}
+
 static void values_of_the_chart_say_the_same(void **state)
 {
     (void)state;
-    struct scene scene;
-    struct edge_stack_gateway gateway;
-    struct edge_stack_plan plan;
-    struct strbuf text;
-    scene_init(&scene, GENERATION_4);
-    assert_int_equal(plan_scene(&scene, false, &gateway, &plan, NULL), ERR_OK);
-    strbuf_init(&text, 65536);
-    edge_stack_write_values(&gateway, &plan, &text);
-    assert_non_null(strstr(strbuf_text(&text), "add_linkerd_headers: true"));
-    assert_non_null(strstr(strbuf_text(&text), "name: mc-probe"));
-    assert_non_null(strstr(strbuf_text(&text), "mirror.linkerd.io/multicluster-gateway: \"true\""));
-    assert_non_null(strstr(strbuf_text(&text), "config.linkerd.io/enable-gateway: \"true\""));
-    assert_null(strstr(strbuf_text(&text), EDGE_STACK_RECORD));
-    strbuf_done(&text);
-    edge_stack_plan_done(&plan);
-    scene_done(&scene);
+    for (enum generation generation = 0; generation < GENERATIONS; generation++) {
+        struct scene scene;
+        struct edge_stack_gateway gateway;
+        struct edge_stack_plan plan;
+        scene_init(&scene, generation);
+        json_t *metadata = edge_stack_at(json_array_get(scene.objects.services, 0), "metadata", NULL);
+        json_t *annotations = json_object_get(metadata, "annotations");
+        if (annotations == NULL)
+            assert_int_equal(json_object_set_new(metadata, "annotations", annotations = json_object()), 0);
+        assert_int_equal(json_object_set_new(annotations, "example.com/other", json_string("x")), 0);
+        assert_int_equal(plan_scene(&scene, false, &gateway, &plan, NULL), ERR_OK);
+        json_t *values = printed_values(&gateway, &plan);
+        const json_t *service = after(&plan, "Service"), *workload = after(&plan, "Deployment");
+        json_t *on_service = linkerds(edge_stack_at(service, "metadata", "annotations", NULL));
+        json_t *on_pods = linkerds(edge_stack_at(workload, "spec", "template", "metadata", "annotations", NULL));
+        assert_int_equal(json_array_size(edge_stack_at(values, "service", "ports", NULL)), 4);
+        assert_int_equal(json_object_size(on_service), 4);
+        assert_int_equal(json_object_size(on_pods), 4);
+        assert_same(edge_stack_at(values, "service", "ports", NULL), edge_stack_at(service, "spec", "ports", NULL));
+        assert_same(edge_stack_at(values, "service", "annotations", NULL), on_service);
+        assert_same(edge_stack_at(values, "podAnnotations", NULL), on_pods);
+        assert_json(edge_stack_at(values, "module", NULL), "{'add_linkerd_headers': true}");
+        json_decref(on_pods);
+        json_decref(on_service);
+        json_decref(values);
+        edge_stack_plan_done(&plan);
+        scene_done(&scene);
+    }
 }
 
 /* ---- without memory ---- */
