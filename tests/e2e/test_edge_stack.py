@@ -29,9 +29,9 @@ def kubectl(cluster, *argv, input=None):
     return result.stdout
 
 
-def state(cluster, namespace):
+def state(cluster, namespace, of=",".join(KINDS)):
     """Every object of the kinds concerned, without versions, managed fields and what others report."""
-    objects = json.loads(kubectl(cluster, "get", ",".join(KINDS), "-n", namespace, "-o", "json"))["items"]
+    objects = json.loads(kubectl(cluster, "get", of, "-n", namespace, "-o", "json"))["items"]
     for one in objects:
         for field in ("resourceVersion", "generation", "managedFields"):
             one["metadata"].pop(field, None)
@@ -40,27 +40,46 @@ def state(cluster, namespace):
     return {(one["kind"], one["metadata"]["name"]): json.dumps(one, sort_keys=True) for one in objects}
 
 
-def versions(cluster, namespace):
-    objects = json.loads(kubectl(cluster, "get", ",".join(KINDS), "-n", namespace, "-o", "json"))["items"]
+def versions(cluster, namespace, of):
+    objects = json.loads(kubectl(cluster, "get", of, "-n", namespace, "-o", "json"))["items"]
     return {(one["kind"], one["metadata"]["name"]): one["metadata"]["resourceVersion"] for one in objects}
 
 
-# Namespace, names, labels and ports as each generation's installation makes them.
+ONLY_V2 = "only v2 of emissary-crds-v2-v3alpha1.yaml"  # as generation 1: no v3alpha1, and so no Listener
+# Types, namespace, names, labels and ports as each generation's installation makes them.
 GENERATIONS = {
-    "edge-stack-1.5": ("emissary-crds-v2-v3alpha1.yaml", "ambassador", "ambassador", {"service": "ambassador"}, "http"),
-    "edge-stack-1.14-helm": ("emissary-crds-v2-v3alpha1.yaml", "ambassador", "edge-stack-ambassador",
+    "edge-stack-1.5": (ONLY_V2, "ambassador", "ambassador", {"service": "ambassador"}, "http"),
+    "edge-stack-1.14-helm": (ONLY_V2, "ambassador", "edge-stack-ambassador",
                              {"app.kubernetes.io/name": "ambassador", "app.kubernetes.io/instance": "edge-stack"}, 8080),
     "emissary-4": ("emissary-crds-v3alpha1.yaml", "emissary", "emissary-ingress",
                    {"app.kubernetes.io/name": "emissary-ingress", "app.kubernetes.io/instance": "emissary-ingress"}, 8080),
 }
 
 
-def install(cluster, crds, namespace, name, labels, http_target):
-    path = os.path.join(DATA, crds)
+def definitions(crds):
+    """The resource types of a generation. Each is stored in v2 where that is served."""
+    path = os.path.join(DATA, crds.rpartition(" ")[2])
     if not os.path.exists(path):
         pytest.skip("Emissary's resource types are not here")
-    kubectl(cluster, "apply", "--server-side", "--force-conflicts", "-f", path)
-    kubectl(cluster, "wait", "--for=condition=Established", "--timeout=60s", "-f", path)
+    with open(path, encoding="utf-8") as file:
+        found = [one for one in yaml.safe_load_all(file) if one]
+    if crds != ONLY_V2:
+        return found
+    for one in found:
+        one["spec"]["versions"] = [version for version in one["spec"]["versions"] if version["name"] == "v2"]
+    return [one for one in found if one["spec"]["versions"]]
+
+
+def kinds(crds):
+    """Of KINDS those that a cluster with these types serves."""
+    types = {one["metadata"]["name"] for one in definitions(crds)}
+    return ",".join(kind for kind in KINDS if "." not in kind or kind in types)
+
+
+def install(cluster, crds, namespace, name, labels, http_target):
+    types = yaml.safe_dump_all(definitions(crds))
+    kubectl(cluster, "apply", "--server-side", "--force-conflicts", "-f", "-", input=types)
+    kubectl(cluster, "wait", "--for=condition=Established", "--timeout=60s", "-f", "-", input=types)
     for one in (namespace, "linkerd"):
         cluster.ensure_namespace(one)
     container = {"name": "aes", "image": "example.test/aes:1", "env": [{"name": "AMBASSADOR_NAMESPACE", "value": namespace}],
@@ -75,7 +94,7 @@ def install(cluster, crds, namespace, name, labels, http_target):
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": namespace},
          "spec": {"replicas": 1, "selector": {"matchLabels": labels},
                   "template": {"metadata": {"labels": labels}, "spec": {"serviceAccountName": name, "containers": [container]}}}},
-        {"apiVersion": "getambassador.io/v3alpha1", "kind": "Module", "metadata": {"name": "ambassador", "namespace": namespace},
+        {"apiVersion": f"getambassador.io/{'v2' if crds == ONLY_V2 else 'v3alpha1'}", "kind": "Module", "metadata": {"name": "ambassador", "namespace": namespace},
          "spec": {"config": {"diagnostics": {"enabled": False}}}}]
     kubectl(cluster, "apply", "-f", "-", input=yaml.safe_dump_all(objects))
 
@@ -84,7 +103,7 @@ def remove(cluster, crds, namespace, name):
     for kind in ("services", "deployments"):
         kubectl(cluster, "delete", kind, name, "-n", namespace, "--ignore-not-found")
     kubectl(cluster, "delete", "configmap", "linkerd-config", "-n", "linkerd", "--ignore-not-found")
-    kubectl(cluster, "delete", "--ignore-not-found", "-f", os.path.join(DATA, crds))
+    kubectl(cluster, "delete", "--ignore-not-found", "-f", "-", input=yaml.safe_dump_all(definitions(crds)))
     wait_until(lambda: cluster.api.raw("GET", "/apis/getambassador.io")[0] == 404, 30, "Emissary's types are gone", 0.1)
 
 
@@ -92,7 +111,7 @@ def remove(cluster, crds, namespace, name):
 def installed(request, east):
     crds, namespace, name, labels, target = GENERATIONS[request.param]
     install(east, crds, namespace, name, labels, target)
-    yield east, namespace, name
+    yield east, namespace, name, crds
     remove(east, crds, namespace, name)
 
 
@@ -105,27 +124,33 @@ def emissary(east):
 
 
 def test_twice_changes_nothing_and_undo_gives_back_the_originals(installed):
-    cluster, namespace, name = installed
-    original = state(cluster, namespace)
+    cluster, namespace, name, crds = installed
+    of = kinds(crds)
+    original = state(cluster, namespace, of)
     shown = prepare(cluster, "--dry-run=client").stdout
     assert f"change Service {namespace}/{name}" in shown and f"create Mapping {namespace}/public-health-check" in shown
     judged = prepare(cluster, "--dry-run=server").stdout
     assert f"service/{name} configured (server dry run)" in judged
     refused = prepare(cluster, status=1)
     assert "say --yes" in refused.stderr
-    assert state(cluster, namespace) == original
+    assert state(cluster, namespace, of) == original
     made = prepare(cluster, "--yes", "--wait=0").stdout
     assert f"service/{name} configured" in made and "module.getambassador.io/ambassador configured" in made
+    written = {line.split("/")[0].partition(".")[0] for line in made.splitlines() if line.endswith((" created", " configured"))}
+    assert written == {"module", "host", "mapping", "deployment", "service"} | (set() if crds == ONLY_V2 else {"listener"})
+    mapping = json.loads(kubectl(cluster, "get", "mapping", "public-health-check", "-n", namespace, "-o", "json"))
+    assert mapping["apiVersion"] == f"getambassador.io/{'v2' if crds == ONLY_V2 else 'v3alpha1'}"
+    assert mapping["spec"].get("hostname") == (None if crds == ONLY_V2 else "*")
     service = cluster.api.get("services", name, namespace)
     assert [(p["name"], p["port"]) for p in service["spec"]["ports"]] == [("http", 80), ("https", 443), ("mc-gateway", 4143), ("mc-probe", 4191)]
     assert service["metadata"]["annotations"]["mirror.linkerd.io/gateway-identity"] == \
         f"{name}.{namespace}.serviceaccount.identity.linkerd.east.example"
     assert "svcmirror-edge-stack" in [m["manager"] for m in service["metadata"]["managedFields"]]
-    before = versions(cluster, namespace)
+    before = versions(cluster, namespace, of)
     assert prepare(cluster, "--yes", "--wait=0").stdout == f"{namespace}/{name}: nothing to change\n"
-    assert versions(cluster, namespace) == before
+    assert versions(cluster, namespace, of) == before
     prepare(cluster, "--undo", "--yes")
-    assert state(cluster, namespace) == original
+    assert state(cluster, namespace, of) == original
     assert prepare(cluster, "--undo", "--yes").stdout == f"{namespace}/{name}: nothing to take back\n"
 
 
