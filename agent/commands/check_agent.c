@@ -311,7 +311,7 @@ static void judge_renewal(const struct holder *holder, const json_t *roles, cons
                   cluster, holder->namespace, holder->account, namespace, name);
 }
 
-/* The copy for Linkerd's control plane, "namespace/name", which is written first. */
+/* The copy for Linkerd's control plane, "namespace/name", which gets the same token. */
 static void judge_copy(const struct holder *holder, const char *copy, const char *cluster, struct check_report *report)
 {
     char namespace[NAMESPACE_BYTES];
