@@ -41,9 +41,9 @@ struct renewal {
     struct tenure *tenure; /* while it is written: a target that does not answer keeps no Lease from moving */
     struct arena scratch;  /* of the renewal under way: the texts below */
     const char *kubeconfig, *token, *version;
-    bool is_asked_anew;     /* another duration is wished for than before */
-    bool is_copy_due;       /* the Secret has a new token, its copy has not */
-    int64_t given_until_us; /* when the last token ends that was got here; 0: none was */
+    bool is_asked_anew; /* another duration is wished for than before */
+    bool is_copy_due;   /* the Secret has a new token, its copy has not */
+    int64_t given_us;   /* when the last token was issued that was got here; 0: none was */
     unsigned failures;
     uint64_t again_ms; /* not before */
 };
@@ -111,7 +111,7 @@ static void tell_success(struct renewal *renewal)
     count(renewal, "renewed");
     renewal->failures = 0;
     renewal->is_asked_anew = false;
-    renewal->given_until_us = validity.until_us;
+    renewal->given_us = validity.from_us;
 }
 
 /* ---- writing ---- */
@@ -189,7 +189,8 @@ static void on_written(struct kube_request *request, json_t *object, const struc
     (void)object;
     if (failure == NULL) {
         tell_success(renewal);
-        if (renewal->copy != NULL)
+        renewal->is_copy_due = renewal->copy != NULL;
+        if (renewal->is_copy_due)
             write_copy(renewal);
         else
             end(renewal, RETRY_MS);
@@ -315,7 +316,10 @@ static int64_t life_us(const struct renewal *renewal, const struct validity *val
  * counts then. */
 static bool is_due(const struct renewal *renewal)
 {
-    struct validity validity = kube_client_validity(target_client(renewal->target), KUBE_CREDENTIAL_TOKEN);
+    struct kube_client *client = target_client(renewal->target);
+    if (client == NULL)
+        return false;
+    struct validity validity = kube_client_validity(client, KUBE_CREDENTIAL_TOKEN);
     int64_t left_us = validity.until_us - loop_wall_us(renewal->control->config.loop);
     int64_t has_us = life_us(renewal, &validity), wished_us = (int64_t)renewal->duration_ms * 1000;
     if (validity.until_us == 0 || left_us <= 0)
@@ -347,15 +351,17 @@ static enum err_code take_secret(struct renewal *renewal, const json_t *object, 
                : err_set(error, ERR_NOMEM, "out of memory");
 }
 
-/* Whether the Secret holds a token again that was renewed before. */
+/* Whether the Secret holds a token again that is older than one that was got here. */
 static bool is_put_back(const struct renewal *renewal)
 {
-    return renewal->given_until_us != 0 && token_validity(renewal->token).until_us < renewal->given_until_us;
+    int64_t issued_us = token_validity(renewal->token).from_us;
+    return issued_us != 0 && issued_us < renewal->given_us;
 }
 
-/* Whoever writes it back would do so each time: a new token a minute helps nobody. */
+/* Whoever writes it back would do so each time: a new token a minute helps nobody, one an hour may. */
 static void wait_for_others(struct renewal *renewal)
 {
+    renewal->given_us = 0;
     fail(renewal, "its Secret holds the token again that was renewed already, as what applies it from a file does",
          "have that leave data.kubeconfig alone, or link with --token-secret");
     renewal->again_ms = loop_now_ms(renewal->control->config.loop) + RETRY_CAP_MS;
@@ -368,10 +374,12 @@ static void on_read(struct kube_request *request, json_t *object, const struct k
     enum err_code code = failure == NULL ? take_secret(renewal, object, &error) : failure->error.code;
     if (code == ERR_OK && is_put_back(renewal))
         wait_for_others(renewal);
-    else if (code == ERR_OK && !is_due(renewal))
-        begin_writing(renewal, write_copy);
-    else if (code == ERR_OK)
+    else if (code == ERR_OK && is_due(renewal))
         ask(renewal);
+    else if (code == ERR_OK && renewal->is_copy_due)
+        begin_writing(renewal, write_copy);
+    else if (code == ERR_OK) /* it changed while it was read */
+        end(renewal, RETRY_MS);
     else if (code == ERR_BUSY || code == ERR_NOT_FOUND || target_client(renewal->target) == NULL)
         end(renewal, RETRY_MS);
     else if (failure != NULL)

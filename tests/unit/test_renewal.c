@@ -418,6 +418,31 @@ static void a_token_that_is_put_back_is_told_and_left_for_an_hour(void **state)
     assert_int_equal(server.given, 1);
     assert_int_equal(bench_event(&bench, "TokenRenewalFailed")->repeats, 0);
     assert_non_null(strstr(bench_event(&bench, "TokenRenewalFailed")->note, "leave data.kubeconfig alone"));
+    bench_advance(&bench, 31 * MINUTE_MS);
+    assert_int_equal(server.given, 2);
+    bench_done(&bench);
+}
+
+/* `link` gave it one that lasts less long than what the agent got: it is newer, and renewed in its turn. */
+static void a_shorter_token_of_somebody_is_no_old_one(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    char token[512];
+    open_link(&bench, &server, RENEW, 6 * HOUR_S);
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 121 * (uint64_t)MINUTE_MS);
+    assert_int_equal(server.given, 1);
+    show(&bench, &server);
+    int64_t now_s = loop_wall_us(bench.loop) / 1000000;
+    make_token(now_s + 1, now_s + HOUR_S, "system:serviceaccount:mc:svcmirror-remote", token);
+    make_kubeconfig(&server, token);
+    publish(&server);
+    show(&bench, &server);
+    bench_advance(&bench, 35 * MINUTE_MS);
+    assert_int_equal(server.given, 2);
+    assert_int_equal(bench_event_count(&bench, "TokenRenewalFailed"), 0);
     bench_done(&bench);
 }
 
@@ -534,6 +559,7 @@ int main(void)
         cmocka_unit_test(what_is_no_token_of_the_account_is_refused),
         cmocka_unit_test(a_text_that_hides_its_token_is_left),
         cmocka_unit_test(a_token_that_is_put_back_is_told_and_left_for_an_hour),
+        cmocka_unit_test(a_shorter_token_of_somebody_is_no_old_one),
         cmocka_unit_test(another_duration_is_asked_for_at_once),
         cmocka_unit_test(a_secret_that_changes_meanwhile_wins),
         cmocka_unit_test(what_is_under_way_ends_with_its_client),
