@@ -1,5 +1,9 @@
 #include "base/mem.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -73,3 +77,10 @@ void mem_fail_at(unsigned long n)
 }
 
 unsigned long mem_allocation_count(void) { return atomic_load_explicit(&allocations, memory_order_relaxed); }
+
+void mem_give_back(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+}

@@ -40,6 +40,9 @@ void mem_free(void *block); /* takes NULL */
 /** A new zeroed `type`, or NULL. */
 #define NEW(type) ((type *)mem_zalloc(sizeof(type)))
 
+/** Gives what is free, in whole pages, back to the system; takes a millisecond for each 10 MiB or so. Nothing where the C library cannot. */
+void mem_give_back(void);
+
 /** For CLEANUP() on a `char *` or any other pointer variable from this allocator. */
 void mem_freep(void *pointer_to_pointer);
 

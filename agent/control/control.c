@@ -15,6 +15,9 @@ enum {
     DRAIN_POLL_MS = 20,
     LOOP_BUSY_WARN_US = 100 * 1000,
     AGAIN_MS = 1000,
+    MUCH_WORK_US = 2000,  /* in one turn: memory for thousands of JSON values, say */
+    REST_MS = 3000,       /* without such a turn */
+    GIVE_BACK_MS = 60000, /* at least from one time to the next */
 };
 
 struct stopping {
@@ -109,9 +112,28 @@ static void on_collect(void *context)
     metric_set(metric_get(instruments->events_dropped), (double)events_dropped(control->events));
 }
 
+/* What much work left free lies between what is kept: as much again, until it is given back. */
+static void on_rest(void *context)
+{
+    struct control *control = context;
+    mem_give_back();
+    control->gave_back_ms = loop_now_ms(control->config.loop);
+    control->is_giving_back = true;
+}
+
+static void rest_later(struct control *control)
+{
+    uint64_t now_ms = loop_now_ms(control->config.loop), since_ms = now_ms - control->gave_back_ms;
+    bool is_soon = control->gave_back_ms != 0 && since_ms < GIVE_BACK_MS - REST_MS;
+    loop_timer_start(control->rest, is_soon ? GIVE_BACK_MS - since_ms : REST_MS);
+}
+
 static void on_busy(void *context, uint64_t busy_us)
 {
     struct control *control = context;
+    if (busy_us > MUCH_WORK_US && !control->is_giving_back)
+        rest_later(control);
+    control->is_giving_back = false;
     metric_observe(metric_get(control->instruments.loop_busy), (double)busy_us / 1e6);
     if (busy_us > LOOP_BUSY_WARN_US)
         log_debug("loop_busy", "one turn of the loop took long", "us", log_u64(busy_us), NULL);
@@ -154,7 +176,8 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
                                        .context = control};
     control->world = world_new(&world);
     control->again = loop_timer_new(config->loop, on_again, control);
-    if (control->world == NULL || control->again == NULL || expiry_init(control) != ERR_OK ||
+    control->rest = loop_timer_new(config->loop, on_rest, control);
+    if (control->world == NULL || control->again == NULL || control->rest == NULL || expiry_init(control) != ERR_OK ||
         start_telling(control) != ERR_OK ||
         (config->leader_elect && !config->dry_run && leases_new(control, &control->leases) != ERR_OK) ||
         gateways_new(control, &control->gateways) != ERR_OK || writer_new(control, &control->writer) != ERR_OK ||
@@ -253,6 +276,7 @@ void control_free(struct control *control)
     world_free(control->world);
     events_free(control->events);
     loop_timer_free(control->again);
+    loop_timer_free(control->rest);
     loop_timer_free(control->expiry_timer);
     kube_client_free(control->client);
     mem_free(control->namespace);

@@ -68,7 +68,10 @@ struct control {
     struct err event_error; /* the last refusal of an Event that was told */
     struct expiry expiry;   /* of the source */
     struct loop_timer *again, *expiry_timer;
-    char warning_told[256]; /* the API server's last warning that was told: it repeats itself with each request */
+    struct loop_timer *rest; /* until memory is given back */
+    uint64_t gave_back_ms;   /* when it was, 0: never */
+    bool is_giving_back;     /* in this turn */
+    char warning_told[256];  /* the API server's last warning that was told: it repeats itself with each request */
     bool stopping;
 };
 

@@ -1,7 +1,11 @@
 """The first sync: from the agent's start to the last mirror, beside the same writes by the load program."""
+import time
+
 from figures import Figure
 from stage import loop_p999_ms, resident_kib, say, seconds_of
 from cluster.wait import wait_until
+
+STATUS_SECONDS = 5  # in which the Link's status is written, and seen: it is kept, and its writing leaves holes
 
 
 def floor_requests(writes):
@@ -53,6 +57,7 @@ def measure(stage, sizes, trials, parallels, after=None):
             say(f"first sync of {size}: {took:.2f} s")
             if trial == 0:
                 wait_until(lambda: agent.metrics()["svcmirror_queue_depth"] == 0, 30, "it rests", 0.5)
+                time.sleep(STATUS_SECONDS)
                 memory[size] = resident_kib(agent)
                 more = after(stage, agent, size) if after else []
             requests = floor_requests(writes)
