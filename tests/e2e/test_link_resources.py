@@ -227,7 +227,8 @@ def test_two_links_that_want_one_name(source, east, north, agent, demo):
     assert why.returncode == 1 and f"× name       NameCollision: {words}" in why.stdout, why.stdout
     east.api.delete("services", "web", "demo")
     wait_until(lambda: ready(source, "shop") == north.gateway.addresses, 10, "the other has it now")
-    assert whole(source.api.get("services", "shop", "demo")) == service("shop", "demo", of_cluster("north"), made_from(remotes["north"]))
+    wanted = service("shop", "demo", of_cluster("north"), made_from(remotes["north"]))
+    wait_until(lambda: whole(source.api.get("services", "shop", "demo")) == wanted, 5, "and its Service, which may be written after its endpoints")
     wait_until(lambda: link_status(source, "north") == {"mirrorServices": [status_entry(remotes["north"], "shop")]}, 5, "and its condition says so")
 
 
