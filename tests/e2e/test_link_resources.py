@@ -214,7 +214,8 @@ def test_two_links_that_want_one_name(source, east, north, agent, demo):
         target.link(source)
     one = agent()
     wait_until(lambda: ready(source, "shop") == east.gateway.addresses, 10, "the first has it")
-    assert whole(source.api.get("services", "shop", "demo")) == service("shop", "demo", of_cluster(), made_from(remotes["east"]))
+    of_east = service("shop", "demo", of_cluster(), made_from(remotes["east"]))
+    wait_until(lambda: whole(source.api.get("services", "shop", "demo")) == of_east, 5, "and its Service, which may be written after its endpoints")
     words = "Service demo/shop mirrors cluster east, whose link east is older"
     refused = status_entry(remotes["north"], None, "NameCollision", words)
     wait_until(lambda: link_status(source, "north") == {"mirrorServices": [refused]}, 5, "the other's condition")
@@ -228,7 +229,7 @@ def test_two_links_that_want_one_name(source, east, north, agent, demo):
     east.api.delete("services", "web", "demo")
     wait_until(lambda: ready(source, "shop") == north.gateway.addresses, 10, "the other has it now")
     wanted = service("shop", "demo", of_cluster("north"), made_from(remotes["north"]))
-    wait_until(lambda: whole(source.api.get("services", "shop", "demo")) == wanted, 5, "and its Service, which may be written after its endpoints")
+    wait_until(lambda: whole(source.api.get("services", "shop", "demo")) == wanted, 5, "likewise")
     wait_until(lambda: link_status(source, "north") == {"mirrorServices": [status_entry(remotes["north"], "shop")]}, 5, "and its condition says so")
 
 
