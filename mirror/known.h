@@ -1,4 +1,4 @@
-/* Texts that stand in very many objects: kept ones share them instead of having a copy each, which is a fifth of the memory of a mirrored service. Pure. */
+/* Texts that stand in very many objects: kept ones share them instead of having a copy each. Pure. */
 #pragma once
 
 /** @return a constant that equals `text`, for ever; NULL when it is no text that is known. */

@@ -150,6 +150,21 @@ enum err_code apply_objects(struct cluster *cluster, const json_t *objects, cons
     return ERR_OK;
 }
 
+enum err_code apply_find_owner(struct cluster *cluster, const struct resource *resource, const char *namespace,
+                               const char *name, enum apply_owner *ret_owner, struct err *reterr)
+{
+    json_t *object = NULL;
+    *ret_owner = APPLY_ABSENT;
+    enum err_code code = cluster_get(cluster, resource, namespace, name, &object, reterr);
+    if (code == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(code);
+    bool own = text_equal(object_meta_entry(object, "labels", "app.kubernetes.io/name"), "svcmirror");
+    *ret_owner = own ? APPLY_OWN : APPLY_OTHERS;
+    json_decref(object);
+    return ERR_OK;
+}
+
 enum err_code apply_delete(struct cluster *cluster, const struct resource *resource, const char *namespace,
                            const char *name, const struct cluster_write *write, struct err *reterr)
 {

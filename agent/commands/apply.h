@@ -22,6 +22,11 @@ enum err_code apply_objects(struct cluster *cluster, const json_t *objects, cons
 /** Prints the line of one object: "service/web OUTCOME". */
 void apply_tell(const struct resource *resource, const char *name, const char *outcome, bool dry_run);
 
+enum apply_owner { APPLY_ABSENT, APPLY_OWN, APPLY_OTHERS };
+/** Whose an object is of the kinds that svcmirror's commands make: theirs if its label app.kubernetes.io/name says svcmirror. */
+enum err_code apply_find_owner(struct cluster *cluster, const struct resource *resource, const char *namespace,
+                               const char *name, enum apply_owner *ret_owner, struct err *reterr) MUST_USE;
+
 /** Deletes one object and prints "service/web deleted"; one that is not there is no failure, and prints nothing. */
 enum err_code apply_delete(struct cluster *cluster, const struct resource *resource, const char *namespace,
                            const char *name, const struct cluster_write *write, struct err *reterr) MUST_USE;

@@ -126,14 +126,18 @@ static bool prepare(const struct wanted *wanted, const char *namespace, struct k
     return true;
 }
 
+json_t *check_gather_fact(struct session_read *read)
+{
+    return read->value != NULL
+               ? json_pack("{s:o}", "value", TAKE(read->value))
+               : json_pack("{s:s, s:s}", "error", read->error.text, "code", err_code_name(read->error.code));
+}
+
 /* Moves what was read into the side's facts. @return false when memory ran out. */
 static bool keep(struct session_read *read, const struct wanted *wanted, json_t *side)
 {
-    json_t *fact = read->value != NULL
-                       ? json_pack("{s:o}", "value", TAKE(read->value))
-                       : json_pack("{s:s, s:s}", "error", read->error.text, "code", err_code_name(read->error.code));
     json_t *place = wanted->verb != NULL ? json_object_get(side, "rights") : side;
-    return json_object_set_new(place, wanted->key, fact) == 0;
+    return json_object_set_new(place, wanted->key, check_gather_fact(read)) == 0;
 }
 
 /* By how much the cluster's clock is ahead of ours. @return false when memory ran out. */

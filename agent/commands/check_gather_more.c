@@ -33,10 +33,8 @@ static enum err_code read_fact(const struct reader *reader, const char *resource
                                 .path = path,
                                 .timeout_ms = reader->timeout_ms};
     TRY(session_read_all(reader->session, &read, 1, reterr));
-    json_t *fact = read.value != NULL
-                       ? json_pack("{s:o}", "value", TAKE(read.value))
-                       : json_pack("{s:s, s:s}", "error", read.error.text, "code", err_code_name(read.error.code));
-    return json_object_set_new(facts, key, fact) == 0 ? ERR_OK : err_set(reterr, ERR_NOMEM, "out of memory");
+    return json_object_set_new(facts, key, check_gather_fact(&read)) == 0 ? ERR_OK
+                                                                          : err_set(reterr, ERR_NOMEM, "out of memory");
 }
 
 /* @return borrowed: the facts that stand under this key, none yet; NULL when out of memory. */

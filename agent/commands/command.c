@@ -59,6 +59,11 @@ void command_complain(const char *command, const char *format, ...)
     strbuf_done(&clean);
 }
 
+void command_tell_ignored(const char *command, const char *flag)
+{
+    command_complain(command, "--%s is ignored: this flag of Linkerd's has no meaning here", flag);
+}
+
 enum err_code command_check_namespace(const char *text, struct err *reterr)
 {
     if (text_is_dns1123_label(text))

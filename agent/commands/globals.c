@@ -56,7 +56,7 @@ static enum err_code take(const struct command *command, const struct option *op
                        options_value_name(option));
     if (option->type != OPTION_IGNORED)
         return keep(option->name, text, reterr);
-    command_complain(command->name, "--%s is ignored: this flag of Linkerd's has no meaning here", option->name);
+    command_tell_ignored(command->name, option->name);
     return ERR_OK;
 }
 

@@ -240,14 +240,12 @@ static enum err_code get_token(struct job *job, const char **ret_token, struct e
 static enum err_code delete_own(struct job *job, const struct resource *resource, const char *namespace,
                                 const char *name, struct err *reterr)
 {
-    json_t *object = NULL;
-    enum err_code code = cluster_get(job->source, resource, namespace, name, &object, reterr);
-    if (code == ERR_NOT_FOUND || code == ERR_FORBIDDEN)
+    enum apply_owner owner = APPLY_ABSENT;
+    enum err_code code = apply_find_owner(job->source, resource, namespace, name, &owner, reterr);
+    if (code == ERR_FORBIDDEN)
         return ERR_OK;
     TRY(code);
-    bool own = text_equal(object_meta_entry(object, "labels", "app.kubernetes.io/name"), "svcmirror");
-    json_decref(object);
-    return own ? apply_delete(job->source, resource, namespace, name, &job->write, reterr) : ERR_OK;
+    return owner == APPLY_OWN ? apply_delete(job->source, resource, namespace, name, &job->write, reterr) : ERR_OK;
 }
 
 /* The account may serve other sources: its right is told. */

@@ -203,5 +203,5 @@ enum err_code link_options_read(const char *command, const struct options *optio
 void link_options_tell_ignored(const char *command, const struct options *options)
 {
     for (const char *name = options_ignored(options, NULL); name != NULL; name = options_ignored(options, name))
-        command_complain(command, "--%s is ignored: this flag of Linkerd's has no meaning here", name);
+        command_tell_ignored(command, name);
 }

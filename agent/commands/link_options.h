@@ -119,9 +119,8 @@ enum err_code link_options_check_namespace(const char *text, struct err *reterr)
         {.name = "set", .type = OPTION_IGNORED, .value_name = "VALUE"},                                                \
         {.name = "set-string", .type = OPTION_IGNORED, .value_name = "VALUE"},                                         \
         {.name = "set-file", .type = OPTION_IGNORED, .value_name = "VALUE"},                                           \
-        {.name = "values", .letter = 'f', .type = OPTION_IGNORED, .value_name = "FILE"},                               \
     {                                                                                                                  \
-        .name = "verbose", .type = OPTION_IGNORED                                                                      \
+        .name = "values", .letter = 'f', .type = OPTION_IGNORED, .value_name = "FILE"                                  \
     }
 
 /* @param secret_fallback, duration_fallback, renew_fallback  "true", NULL, NULL: a token that does not expire, or one that nobody renews; NULL, a duration,

@@ -193,17 +193,13 @@ static enum err_code tell_mirrors(struct job *job, struct err *reterr)
 static enum err_code delete_own(struct job *job, struct cluster *cluster, const struct resource *resource,
                                 const char *namespace, const char *name, struct err *reterr)
 {
-    json_t *object = NULL;
-    enum err_code code = cluster_get(cluster, resource, namespace, name, &object, reterr);
-    if (code == ERR_NOT_FOUND)
-        return ERR_OK;
-    TRY(code);
-    bool own = text_equal(object_meta_entry(object, "labels", "app.kubernetes.io/name"), "svcmirror");
-    json_decref(object);
-    if (own)
+    enum apply_owner owner = APPLY_ABSENT;
+    TRY(apply_find_owner(cluster, resource, namespace, name, &owner, reterr));
+    if (owner == APPLY_OWN)
         return delete_one(job, cluster, resource, namespace, name, reterr);
-    command_complain("unlink", "%s %s of cluster %s was not made by svcmirror, and is left", resource->kind, name,
-                     cluster_name(cluster));
+    if (owner == APPLY_OTHERS)
+        command_complain("unlink", "%s %s of cluster %s was not made by svcmirror, and is left", resource->kind, name,
+                         cluster_name(cluster));
     return ERR_OK;
 }
 

@@ -33,7 +33,7 @@ struct resource {
     struct link *link; /* NULL when it cannot be used */
     struct err error;
     char cluster[64];    /* that it names, "" when that is no name */
-    char *status;        /* JSON, NULL when it has none: as values it is six times as large */
+    char *status;        /* JSON, NULL when it has none: as jansson's values it is several times as large */
     char *uid, *version; /* uid; metadata.resourceVersion of the status' last sight */
     uint32_t generation;
 };
