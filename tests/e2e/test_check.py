@@ -96,6 +96,11 @@ def test_one_fault_at_a_time_is_named_by_its_check(source, east, healthy):
             f"* service account {AGENT_NAMESPACE}/svcmirror may not {verb} services in all namespaces: `svcmirror install --apply` gives the right"
             for verb in rules[0]["verbs"]))}
 
+    # Rights that the agent does not need.
+    with changed(source, "clusterroles", "svcmirror", None, {"rules": [*rules, {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]}]}):
+        assert wrong(source) == {RBAC: ("warning", f"* service account {AGENT_NAMESPACE}/svcmirror has rights that it does not need, by clusterrole svcmirror: "
+                                        "secrets [get list]: take from it what was not meant")}
+
     # The trust of the target: another root, and one that overlaps.
     foreign, root = east.pki.read("ca.crt"), source.pki.read("ca.crt")
     assert foreign != root

@@ -39,6 +39,7 @@ static void all_is_right_in_a_healthy_set_up(void **state)
 }
 
 #define RENEWAL "the agent may renew"
+#define RIGHTS "service mirror controller has required permissions"
 
 /* One thing is wrong: which check says so, how, and in which words. */
 static const struct fault {
@@ -73,10 +74,34 @@ static const struct fault {
      "not a PEM certificate"},
     {"targets/0/trustRoots", "{\"error\":\"get configmaps: 403 Forbidden\",\"code\":\"forbidden\"}",
      "clusters share trust anchors", "warning", "let its account get ConfigMap linkerd-identity-trust-roots"},
-    {"source/clusterRoleBindings/value/items/0/subjects/0/name", "\"other\"",
-     "service mirror controller has required permissions", "error", "may not list endpointslices.discovery.k8s.io"},
-    {"source/roles", "{\"error\":\"list roles: 403 Forbidden\",\"code\":\"forbidden\"}",
-     "service mirror controller has required permissions", "warning", "list roles: 403 Forbidden"},
+    {"source/clusterRoleBindings/value/items/0/subjects/0/name", "\"other\"", RIGHTS, "error",
+     "may not list endpointslices.discovery.k8s.io"},
+    {"source/roles", "{\"error\":\"list roles: 403 Forbidden\",\"code\":\"forbidden\"}", RIGHTS, "warning",
+     "list roles: 403 Forbidden"},
+    {"source/clusterRoles/value/items/0/rules/8",
+     "{\"apiGroups\":[\"\"],\"resources\":[\"secrets\",\"services\"],\"verbs\":[\"get\",\"list\"]}", RIGHTS, "warning",
+     "* service account linkerd-multicluster/svcmirror has rights that it does not need, by clusterrole svcmirror: "
+     "secrets [get list]: take from it what was not meant"},
+    {"source/clusterRoles/value/items/0/rules/0/verbs/6", "\"*\"", RIGHTS, "warning",
+     "by clusterrole svcmirror: services [*]:"},
+    {"source/clusterRoles/value/items/0/rules/8", "{\"apiGroups\":[\"*\"],\"resources\":[\"*\"],\"verbs\":[\"*\"]}",
+     RIGHTS, "warning", ": *.* [*]:"},
+    {"source/clusterRoles/value/items/0/rules/8", "{\"nonResourceURLs\":[\"/metrics\"],\"verbs\":[\"get\"]}", RIGHTS,
+     "warning", ": /metrics [get]:"},
+    {"source/roles/value/items/0/rules/4",
+     "{\"apiGroups\":[\"\"],\"resources\":[\"secrets\"],\"resourceNames\":[\"a\",\"b\"],\"verbs\":[\"get\",\"patch\"]}",
+     RIGHTS, "warning", "by role svcmirror: secrets (a b) [patch]:"},
+    {"source/roles/value/items/1/rules/0/resourceNames/1", "\"other\"", RIGHTS, "warning",
+     "by role svcmirror-renew-east: secrets (cluster-credentials-east other) [patch]:"},
+    {"source/roles/value/items/1/rules/0/resourceNames", "[]", RIGHTS, "warning", ": secrets [patch]:"},
+    {"source/rightsIn/linkerd/roles/value/items/0/rules/0/verbs/1", "\"delete\"", RIGHTS, "warning",
+     "by role svcmirror-renew-east: secrets (cluster-credentials-east) [delete]:"},
+    {"source/secrets/value/items/0/metadata/annotations/svcmirror.io~renew-token", NULL, RIGHTS, "warning",
+     "by role svcmirror-renew-east: secrets (cluster-credentials-east) [patch]:"},
+    {"source/clusterRoleBindings/value/items/1",
+     "{\"roleRef\":{\"kind\":\"ClusterRole\",\"name\":\"gone\"},\"subjects\":[{\"kind\":\"ServiceAccount\",\"name\":"
+     "\"svcmirror\",\"namespace\":\"linkerd-multicluster\"}]}",
+     RIGHTS, "success", ""},
     {"source/deployments/value/items/0", NULL, "service mirror controllers are running", "error",
      "svcmirror install --apply"},
     {"source/deployments/value/items/0/status", "{}", "service mirror controllers are running", "error",
@@ -402,7 +427,7 @@ static void each_right_that_is_missing_is_named(void **state)
             at++;
         assert_int_equal(json_array_remove(rules, at), 0);
         json_t *result = run(snapshot);
-        const json_t *entry = scene_find(result, "service mirror controller has required permissions");
+        const json_t *entry = scene_find(result, RIGHTS);
         assert_string_equal(check_text(entry, "result"), CASES[i].result);
         assert_non_null(strstr(check_text(entry, "error"), CASES[i].words));
         json_decref(result);
