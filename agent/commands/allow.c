@@ -7,6 +7,7 @@
 #include "agent/commands/link_account.h"
 #include "agent/commands/link_options.h"
 #include "agent/commands/output.h"
+#include "agent/commands/told.h"
 
 enum { OUTPUT_BYTES = 64 << 10 };
 
@@ -33,7 +34,11 @@ static const struct option table[] = {
      .choices = "none|client|server",
      .fallback = "none",
      .help = "with --apply: client prints, server has the API server judge without keeping"},
-    {.name = "output", .letter = 'o', .choices = "yaml|json", .fallback = "yaml", .help = "how it is printed"},
+    {.name = "output",
+     .letter = 'o',
+     .choices = "yaml|json",
+     .fallback = "yaml",
+     .help = "how it is printed; with --apply, how is told what was done (default: a line each)"},
     {.name = "kubeconfig", .value_name = "FILE", .help = "kubeconfig of the target cluster"},
     {.name = "context", .value_name = "NAME", .help = "context of the kubeconfig"},
     {.name = "ignore-cluster", .type = OPTION_IGNORED},
@@ -46,6 +51,7 @@ static enum err_code apply(const struct options *options, const json_t *objects,
     const struct cluster_write write = {.dry_run = strcmp(options_text(options, "dry-run"), "server") == 0};
     struct session *session = NULL;
     struct cluster *cluster = NULL;
+    told_begin(options);
     TRY(session_new(&session, reterr));
     enum err_code code =
         cluster_open(session, options_text(options, "kubeconfig"), options_text(options, "context"), &cluster, reterr);
@@ -92,7 +98,7 @@ static enum exit_code run(const struct options *options)
         command_complain("allow", "--dry-run is about --apply: give that too; without it nothing is written");
         return EXIT_USAGE;
     }
-    link_options_tell_ignored("allow", options);
+    command_tell_all_ignored("allow", options);
     json_t *objects = link_account_objects(&account);
     if (objects == NULL) {
         command_complain("allow", "out of memory");

@@ -3,12 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/commands/output.h"
+#include "agent/commands/told.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "mirror/object.h"
-
-enum { NAME_BYTES = 512, LINE_BYTES = 2048 };
 
 /* ---- what changed ---- */
 
@@ -98,24 +96,24 @@ enum err_code apply_object(struct cluster *cluster, const json_t *object, const 
     return code;
 }
 
-/* ---- telling ---- */
-
-void apply_tell(const struct resource *resource, const char *name, const char *outcome, bool dry_run)
-{
-    char object[NAME_BYTES];
-    struct strbuf line;
-    resource_format(resource, name, object, sizeof(object));
-    strbuf_init(&line, LINE_BYTES);
-    output_text(object, &line);
-    strbuf_printf(&line, " %s%s\n", outcome, dry_run ? " (server dry run)" : "");
-    (void)output_print(&line);
-    strbuf_done(&line);
-}
+/* ---- many ---- */
 
 static const char *outcome_word(enum apply_outcome outcome)
 {
     static const char *const words[] = {"created", "configured", "unchanged"};
     return words[outcome];
+}
+
+static void tell(const struct cluster *cluster, const struct resource *resource, const char *namespace,
+                 const char *name, const char *outcome, const struct cluster_write *write)
+{
+    const struct told what = {.cluster = cluster,
+                              .resource = resource,
+                              .namespace = namespace,
+                              .name = name,
+                              .outcome = outcome,
+                              .run = write->dry_run ? TOLD_DRY_SERVER : TOLD_DONE};
+    told(&what);
 }
 
 /* Whether the namespace of this object is one that the same dry run would create. */
@@ -145,7 +143,8 @@ enum err_code apply_objects(struct cluster *cluster, const json_t *objects, cons
         bool pretended = code == ERR_NOT_FOUND && write->dry_run && in_pretended_namespace(objects, index, object);
         if (code != ERR_OK && !pretended)
             return code;
-        apply_tell(&resource, object_meta_text(object, "name"), outcome_word(outcome), write->dry_run);
+        tell(cluster, &resource, object_meta_text(object, "namespace"), object_meta_text(object, "name"),
+             outcome_word(outcome), write);
     }
     return ERR_OK;
 }
@@ -172,6 +171,6 @@ enum err_code apply_delete(struct cluster *cluster, const struct resource *resou
     if (code == ERR_NOT_FOUND)
         return ERR_OK;
     if (code == ERR_OK)
-        apply_tell(resource, name, "deleted", write->dry_run);
+        tell(cluster, resource, namespace, name, "deleted", write);
     return code;
 }

@@ -19,9 +19,10 @@ enum {
 static const struct option table[] = {
     {.name = "output",
      .letter = 'o',
-     .choices = "table|short|json",
+     .choices = "table|short|json|yaml",
      .fallback = "table",
-     .help = "how it is printed; short is only what is not all right, json is as of `linkerd check`"},
+     .help = "how it is printed; short is only what is not all right, json and yaml are as of "
+             "`linkerd check`"},
     {.name = "wait",
      .type = OPTION_DURATION,
      .value_name = "DURATION",
@@ -49,8 +50,6 @@ static const struct option table[] = {
      .check = command_check_namespace},
     {.name = "proxy", .type = OPTION_IGNORED, .help = HELP_IGNORED},
     {.name = "multicluster", .type = OPTION_IGNORED, .help = HELP_IGNORED},
-    {.name = "verbose", .type = OPTION_IGNORED, .help = HELP_IGNORED},
-    {.name = "api-addr", .type = OPTION_IGNORED, .value_name = "ADDRESS", .help = HELP_IGNORED},
     {.name = "expected-version", .type = OPTION_IGNORED, .value_name = "VERSION", .help = HELP_IGNORED},
     {.name = "cli-version-override",
      .value_name = "VERSION",
@@ -58,12 +57,14 @@ static const struct option table[] = {
     {0},
 };
 
-static enum exit_code print_result(const json_t *result, const char *format)
+static enum exit_code print_result(json_t *result, const char *format)
 {
     struct strbuf text;
     strbuf_init(&text, OUTPUT_BYTES);
     if (strcmp(format, "json") == 0)
         output_json(result, &text);
+    else if (strcmp(format, "yaml") == 0)
+        output_yaml(result, &text);
     else
         check_write(result, strcmp(format, "short") == 0, &text);
     bool printed = output_print(&text);
@@ -110,12 +111,6 @@ static enum exit_code check_until(struct session *session, struct cluster *clust
     }
 }
 
-static void tell_ignored(const struct options *options)
-{
-    for (const char *name = options_ignored(options, NULL); name != NULL; name = options_ignored(options, name))
-        command_complain("check", "--%s is ignored: it has no meaning here", name);
-}
-
 static enum exit_code run(const struct options *options)
 {
     const char *wanted = options_text(options, "cluster-name");
@@ -132,7 +127,7 @@ static enum exit_code run(const struct options *options)
     struct cluster *cluster = NULL;
     struct err error = {0};
     enum exit_code result = EXIT_FAILED;
-    tell_ignored(options);
+    command_tell_all_ignored("check", options);
     enum err_code code = session_new(&session, &error);
     if (code == ERR_OK)
         code = cluster_open(session, options_text(options, "kubeconfig"), options_text(options, "context"), &cluster,

@@ -7,6 +7,7 @@
 #include "agent/commands/candidates.h"
 #include "agent/commands/globals.h"
 #include "agent/commands/output.h"
+#include "agent/commands/told.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "version.h"
@@ -62,6 +63,12 @@ void command_complain(const char *command, const char *format, ...)
 void command_tell_ignored(const char *command, const char *flag)
 {
     command_complain(command, "--%s is ignored: this flag of Linkerd's has no meaning here", flag);
+}
+
+void command_tell_all_ignored(const char *command, const struct options *options)
+{
+    for (const char *name = options_ignored(options, NULL); name != NULL; name = options_ignored(options, name))
+        command_tell_ignored(command, name);
 }
 
 enum err_code command_check_namespace(const char *text, struct err *reterr)
@@ -254,6 +261,8 @@ static enum exit_code run_command(const char *program, const struct command *com
         command_complain(command->name, "%s (`%s %s --help` lists what there is)", error.text, program, command->name);
     else
         result = options.help ? print_help(program, command) : command->run(&options);
+    if (!told_end() && result == EXIT_DONE)
+        result = EXIT_FAILED;
     globals_done();
     return result;
 }

@@ -51,6 +51,8 @@ const struct command *command_find(int count, const char *const *words, int *ret
 void command_complain(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
 /** Tells on stderr that a flag of another program's was given, which means nothing here. */
 void command_tell_ignored(const char *command, const char *flag);
+/** Tells all of the flags that were given and mean nothing here. */
+void command_tell_all_ignored(const char *command, const struct options *options);
 
 /** For options: a namespace's name (RFC 1123 label). */
 enum err_code command_check_namespace(const char *text, struct err *reterr);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/commands/apply.h"
+#include "agent/commands/told.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -181,7 +181,13 @@ static enum err_code write_one(struct cluster *cluster, const json_t *change, bo
     } else {
         TRY(cluster_update(cluster, after, &write, NULL, reterr));
     }
-    apply_tell(&resource, name, outcome, dry_run);
+    const struct told what = {.cluster = cluster,
+                              .resource = &resource,
+                              .namespace = object_meta_text(object, "namespace"),
+                              .name = name,
+                              .outcome = outcome,
+                              .run = dry_run ? TOLD_DRY_SERVER : TOLD_DONE};
+    told(&what);
     return ERR_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "agent/commands/export_marks.h"
 #include "agent/commands/manifest_source.h"
 #include "agent/commands/output.h"
+#include "agent/commands/told.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -44,6 +45,7 @@ static enum err_code check_service_name(const char *text, struct err *reterr)
          .choices = "none|client|server",                                                                              \
          .fallback = "none",                                                                                           \
          .help = "client: only say what would change; server: have the API server judge it too"},                      \
+        TOLD_OPTION(", to services of a cluster"),                                                                     \
         {.name = "kubeconfig", .value_name = "FILE", .help = "kubeconfig of the target cluster"},                      \
     {                                                                                                                  \
         .name = "context", .value_name = "NAME", .help = "context of the kubeconfig"                                   \
@@ -101,6 +103,9 @@ static enum err_code check_selection(const struct options *options, struct err *
     if (is_given(options, "filename") && (names || all || everywhere || selector))
         return err_set(reterr, ERR_INVALID,
                        "--filename takes all Services of the manifests: name no services, and no -l, -A or --all");
+    if (is_given(options, "filename") && is_given(options, "output"))
+        return err_set(reterr, ERR_INVALID,
+                       "--filename prints manifests as they are written: --output is about services of a cluster");
     if (is_given(options, "filename"))
         return ERR_OK;
     if (names && (selector || all))
@@ -216,23 +221,16 @@ static enum err_code plan_all(struct job *job, struct err *reterr)
 
 /* ---- writing ---- */
 
-static void print_outcome(const struct job *job, const json_t *service, const char *outcome)
+static void tell(const struct job *job, const json_t *service, const char *outcome)
 {
-    const char *dry_run = options_text(job->options, "dry-run");
-    struct strbuf line;
-    strbuf_init(&line, 1024);
-    strbuf_append(&line, "service/");
-    output_text(object_meta_text(service, "name"), &line);
-    strbuf_printf(&line, " %s", outcome);
-    if (options_get(job->options, "all-namespaces")->boolean) {
-        strbuf_append(&line, " in namespace ");
-        output_text(object_meta_text(service, "namespace"), &line);
-    }
-    if (strcmp(dry_run, "none") != 0)
-        strbuf_append(&line, strcmp(dry_run, "server") == 0 ? " (server dry run)" : " (dry run)");
-    strbuf_append_char(&line, '\n');
-    (void)output_print(&line);
-    strbuf_done(&line);
+    const struct told what = {.cluster = job->cluster,
+                              .resource = &RESOURCE_SERVICE,
+                              .namespace = object_meta_text(service, "namespace"),
+                              .name = object_meta_text(service, "name"),
+                              .outcome = outcome,
+                              .run = told_run_of(options_text(job->options, "dry-run")),
+                              .with_namespace = options_get(job->options, "all-namespaces")->boolean};
+    told(&what);
 }
 
 static enum err_code write_all(struct job *job, size_t *ret_done, struct err *reterr)
@@ -244,13 +242,13 @@ static enum err_code write_all(struct job *job, size_t *ret_done, struct err *re
         const json_t *patch = json_array_get(job->patches, *ret_done);
         if (!json_is_object(patch)) {
             if (job->options->argument_count > 0)
-                print_outcome(job, service, job->unexport ? "not exported" : "unchanged");
+                tell(job, service, job->unexport ? "not exported" : "unchanged");
             continue;
         }
         if (strcmp(dry_run, "client") != 0)
             TRY(cluster_patch(job->cluster, &RESOURCE_SERVICE, object_meta_text(service, "namespace"),
                               object_meta_text(service, "name"), patch, &write, NULL, reterr));
-        print_outcome(job, service, job->unexport ? "unexported" : "exported");
+        tell(job, service, job->unexport ? "unexported" : "exported");
     }
     return ERR_OK;
 }
@@ -362,6 +360,8 @@ static enum exit_code run_job(struct job *job)
             command_complain(job->command, "%s", error.text);
             return EXIT_USAGE;
         }
+    if (!is_given(job->options, "filename"))
+        told_begin(job->options);
     if (session_new(&job->session, &error) != ERR_OK) {
         command_complain(job->command, "%s", error.text);
         return EXIT_FAILED;

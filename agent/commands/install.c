@@ -8,6 +8,7 @@
 #include "agent/commands/install_objects.h"
 #include "agent/commands/output.h"
 #include "agent/commands/remains.h"
+#include "agent/commands/told.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -63,9 +64,28 @@ static const struct option table[] = {
     {.name = "force-conflicts",
      .type = OPTION_BOOL,
      .help = "with --apply: take over fields that another manager, such as kubectl, owns"},
-    {.name = "output", .letter = 'o', .choices = "yaml|json", .fallback = "yaml", .help = "how manifests are printed"},
+    {.name = "output",
+     .letter = 'o',
+     .choices = "yaml|json",
+     .fallback = "yaml",
+     .help = "how manifests are printed; with --apply, how is told what was done (default: a line each)"},
     {.name = "kubeconfig", .value_name = "FILE", .help = "kubeconfig of the source cluster"},
     {.name = "context", .value_name = "NAME", .help = "context of the kubeconfig"},
+    /* Linkerd's: of its gateway, its accounts and its chart. */
+    {.name = "gateway", .type = OPTION_IGNORED},
+    {.name = "gateway-port", .type = OPTION_IGNORED, .value_name = "PORT"},
+    {.name = "gateway-probe-port", .type = OPTION_IGNORED, .value_name = "PORT"},
+    {.name = "gateway-probe-seconds", .type = OPTION_IGNORED, .value_name = "SECONDS"},
+    {.name = "gateway-service-type", .type = OPTION_IGNORED, .value_name = "TYPE"},
+    {.name = "gateway-healthcheck-nodeport", .type = OPTION_IGNORED, .value_name = "PORT"},
+    {.name = "service-mirror-credentials", .type = OPTION_IGNORED},
+    {.name = "ha", .type = OPTION_IGNORED},
+    {.name = "ignore-cluster", .type = OPTION_IGNORED},
+    {.name = "linkerd-namespace", .letter = 'L', .type = OPTION_IGNORED, .value_name = "NAME"},
+    {.name = "values", .letter = 'f', .type = OPTION_IGNORED, .value_name = "FILE"},
+    {.name = "set", .type = OPTION_IGNORED, .value_name = "KEY=VALUE"},
+    {.name = "set-string", .type = OPTION_IGNORED, .value_name = "KEY=VALUE"},
+    {.name = "set-file", .type = OPTION_IGNORED, .value_name = "KEY=FILE"},
     {0},
 };
 
@@ -257,6 +277,7 @@ static enum exit_code apply_and_wait(struct session *session, const struct optio
     const char *namespace = options_text(options, "namespace");
     struct err error = {0};
     struct cluster *cluster = NULL;
+    told_begin(options);
     enum err_code code =
         cluster_open(session, options_text(options, "kubeconfig"), options_text(options, "context"), &cluster, &error);
     if (code == ERR_OK)
@@ -275,6 +296,7 @@ static enum exit_code run(const struct options *options)
     bool apply = options_get(options, "apply")->boolean, on_server = strcmp(dry_run, "server") == 0;
     struct err error = {0};
     struct session *session = NULL;
+    command_tell_all_ignored("install", options);
     if (!on_server && (!apply || strcmp(dry_run, "client") == 0)) {
         if (options_get(options, "wait")->given) {
             command_complain("install", "--wait waits for what was applied: add --apply");

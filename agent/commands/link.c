@@ -12,6 +12,7 @@
 #include "agent/commands/link_version.h"
 #include "agent/commands/link_wait.h"
 #include "agent/commands/output.h"
+#include "agent/commands/told.h"
 #include "agent/kube/setup.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -44,6 +45,7 @@ static const struct option table[] = {
      .choices = "none|client|server",
      .fallback = "none",
      .help = "client: print what would be sent, without token; server: have both API servers judge it"},
+    TOLD_OPTION("; not for --dry-run=client, which prints manifests"),
     {0},
 };
 
@@ -342,6 +344,10 @@ static enum err_code check_usage(const struct options *options, struct err *rete
     if (options_get(options, "wait")->given && strcmp(options_text(options, "dry-run"), "none") != 0)
         return err_set(reterr, ERR_INVALID,
                        "--wait and --dry-run contradict each other: nothing will happen to wait for");
+    if (options_get(options, "output")->given && strcmp(options_text(options, "dry-run"), "client") == 0)
+        return err_set(reterr, ERR_INVALID,
+                       "--output and --dry-run=client contradict each other: that prints manifests (`link-gen -o json` "
+                       "prints them in JSON)");
     return ERR_OK;
 }
 
@@ -370,6 +376,7 @@ static enum exit_code run(const struct options *options)
     } else {
         job.write = (struct cluster_write){.dry_run = strcmp(options_text(options, "dry-run"), "server") == 0,
                                            .force = options_get(options, "force-conflicts")->boolean};
+        told_begin(options);
         result = report(&job, run_job(&job, &error), &error);
     }
     cluster_free(job.source);

@@ -195,13 +195,7 @@ enum err_code link_options_read(const char *command, const struct options *optio
                                          .namespace = wish.facts.namespace,
                                          .with_token = wish.token_ms == 0,
                                          .with_renewal = wish.facts.renew_token != NULL};
-    link_options_tell_ignored(command, options);
+    command_tell_all_ignored(command, options);
     *ret_wish = wish;
     return ERR_OK;
-}
-
-void link_options_tell_ignored(const char *command, const struct options *options)
-{
-    for (const char *name = options_ignored(options, NULL); name != NULL; name = options_ignored(options, name))
-        command_tell_ignored(command, name);
 }

@@ -155,5 +155,3 @@ struct link_wish {
  *  @return ERR_OK, ERR_INVALID (one line, with what would be right), ERR_NOMEM. */
 enum err_code link_options_read(const char *command, const struct options *options, struct arena *arena,
                                 struct link_wish *ret_wish, struct err *reterr) MUST_USE;
-/** Tells on stderr which flags of another program were given, and that they mean nothing here. */
-void link_options_tell_ignored(const char *command, const struct options *options);

@@ -16,7 +16,11 @@ enum {
 };
 
 static const struct option table[] = {
-    {.name = "output", .letter = 'o', .choices = "table|json|yaml", .fallback = "table", .help = "how it is printed"},
+    {.name = "output",
+     .letter = 'o',
+     .choices = "table|wide|json|yaml",
+     .fallback = "table",
+     .help = "how it is printed"},
     {.name = "link",
      .letter = 'l',
      .value_name = "NAME",
@@ -33,6 +37,10 @@ static const struct option table[] = {
 
 static const struct output_column columns[] = {{"ACTION", false}, {"KIND", false},   {"NAMESPACE", false},
                                                {"NAME", false},   {"REASON", false}, {0}};
+static const struct output_column wide_columns[] = {{"ACTION", false},    {"KIND", false},
+                                                    {"NAMESPACE", false}, {"NAME", false},
+                                                    {"CLUSTER", false},   {"MIRROR", false},
+                                                    {"REASON", false},    {0}};
 
 static void format_reason(const struct preview_write *write, struct strbuf *text)
 {
@@ -41,7 +49,7 @@ static void format_reason(const struct preview_write *write, struct strbuf *text
         strbuf_printf(text, ": %s", write->changes);
 }
 
-static void add_row(struct output_table *out, const struct preview_write *write)
+static void add_row(struct output_table *out, const struct preview_write *write, bool wide)
 {
     struct strbuf reason;
     strbuf_init(&reason, CELL_BYTES);
@@ -50,11 +58,15 @@ static void add_row(struct output_table *out, const struct preview_write *write)
     output_table_add(out, write->kind);
     output_table_add(out, write->namespace);
     output_table_add(out, write->name);
+    if (wide) {
+        output_table_add(out, write->cluster);
+        output_table_add(out, write->mirror);
+    }
     output_table_add(out, strbuf_text(&reason));
     strbuf_done(&reason);
 }
 
-static void write_table(const struct preview *preview, bool complete, struct strbuf *text)
+static void write_table(const struct preview *preview, bool wide, bool complete, struct strbuf *text)
 {
     struct output_table out;
     size_t count = preview_count(preview);
@@ -62,9 +74,9 @@ static void write_table(const struct preview *preview, bool complete, struct str
         strbuf_append(text, complete ? "No changes.\n" : "No changes in what could be read.\n");
         return;
     }
-    output_table_init(&out, columns);
+    output_table_init(&out, wide ? wide_columns : columns);
     for (size_t i = 0; i < count; i++)
-        add_row(&out, preview_get(preview, i));
+        add_row(&out, preview_get(preview, i), wide);
     output_table_write(&out, text);
     output_table_done(&out);
 }
@@ -143,7 +155,7 @@ static bool print_plan(const struct preview *preview, const char *format, bool c
     else if (strcmp(format, "yaml") == 0)
         write_manifests(preview, &text);
     else
-        write_table(preview, complete, &text);
+        write_table(preview, strcmp(format, "wide") == 0, complete, &text);
     whole = whole && output_print(&text);
     strbuf_done(&text);
     return whole;

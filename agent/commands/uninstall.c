@@ -8,6 +8,7 @@
 #include "agent/commands/install_objects.h"
 #include "agent/commands/output.h"
 #include "agent/commands/remains.h"
+#include "agent/commands/told.h"
 #include "base/mem.h"
 
 enum { POLL_MS = 250, GONE_MS = 60000, NAME_BYTES = 128, LINE_BYTES = 16 << 10 };
@@ -28,6 +29,7 @@ static const struct option table[] = {
      .fallback = INSTALL_NAMESPACE,
      .help = "namespace of the agent",
      .check = command_check_namespace},
+    TOLD_OPTION(""),
     {.name = "kubeconfig", .value_name = "FILE", .help = "kubeconfig of the source cluster"},
     {.name = "context", .value_name = "NAME", .help = "context of the kubeconfig"},
     {0},
@@ -110,9 +112,16 @@ static enum err_code wait_until_stopped(const struct removal *removal, struct er
     }
 }
 
-static void tell_would(const struct resource *resource, const char *name)
+static void tell_would(const struct removal *removal, const struct resource *resource, const char *namespace,
+                       const char *name)
 {
-    apply_tell(resource, name, "deleted (dry run)", false);
+    const struct told what = {.cluster = removal->cluster,
+                              .resource = resource,
+                              .namespace = namespace,
+                              .name = name,
+                              .outcome = "deleted",
+                              .run = TOLD_DRY_CLIENT};
+    told(&what);
 }
 
 /* Deletes one object of the installation, or says that it would if it is there. */
@@ -125,7 +134,7 @@ static enum err_code remove_object(const struct removal *removal, const struct r
     enum err_code code = cluster_get(removal->cluster, resource, removal->namespace, name, &object, reterr);
     json_decref(object);
     if (code == ERR_OK)
-        tell_would(resource, name);
+        tell_would(removal, resource, removal->namespace, name);
     return code == ERR_NOT_FOUND ? ERR_OK : code;
 }
 
@@ -155,7 +164,8 @@ static enum err_code remove_mirrors(const struct removal *removal, struct err *r
     {
         struct cluster_write write = removal->write;
         if (removal->only_tell) { /* it was just read */
-            tell_would(&RESOURCE_SERVICE, object_meta_text(mirror, "name"));
+            tell_would(removal, &RESOURCE_SERVICE, object_meta_text(mirror, "namespace"),
+                       object_meta_text(mirror, "name"));
             continue;
         }
         write.uid = object_meta_text(mirror, "uid"); /* this very object: somebody may have made another of its name */
@@ -239,6 +249,7 @@ static enum exit_code run(const struct options *options)
                               .with_mirrors = options_get(options, "remove-mirrors")->boolean};
     struct err error = {0};
     enum exit_code result = EXIT_FAILED;
+    told_begin(options);
     enum err_code code = session_new(&removal.session, &error);
     if (code == ERR_OK)
         code = cluster_open(removal.session, options_text(options, "kubeconfig"), options_text(options, "context"),

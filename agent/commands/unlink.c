@@ -11,6 +11,7 @@
 #include "agent/commands/link_renewal.h"
 #include "agent/commands/link_version.h"
 #include "agent/commands/link_wait.h"
+#include "agent/commands/told.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "mirror/names.h"
@@ -49,8 +50,8 @@ static const struct option table[] = {
      .choices = "none|client|server",
      .fallback = "none",
      .help = "client: only say what would be deleted; server: have the API servers judge it"},
+    TOLD_OPTION(""),
     {.name = "only-controller", .type = OPTION_IGNORED},
-    {.name = "output", .letter = 'o', .type = OPTION_IGNORED, .value_name = "FORMAT"},
     {0},
 };
 
@@ -143,18 +144,23 @@ static enum err_code find_declarations(struct job *job, struct err *reterr)
 
 /* ---- deleting ---- */
 
-static void print_would(const struct resource *resource, const char *name)
+static void tell_would(const struct cluster *cluster, const struct resource *resource, const char *namespace,
+                       const char *name)
 {
-    char object[512];
-    resource_format(resource, name, object, sizeof(object));
-    (void)printf("%s deleted (dry run)\n", object);
+    const struct told what = {.cluster = cluster,
+                              .resource = resource,
+                              .namespace = namespace,
+                              .name = name,
+                              .outcome = "deleted",
+                              .run = TOLD_DRY_CLIENT};
+    told(&what);
 }
 
 static enum err_code delete_one(struct job *job, struct cluster *cluster, const struct resource *resource,
                                 const char *namespace, const char *name, struct err *reterr)
 {
     if (strcmp(options_text(job->options, "dry-run"), "client") == 0)
-        print_would(resource, name);
+        tell_would(cluster, resource, namespace, name);
     else
         TRY(apply_delete(cluster, resource, namespace, name, &job->write, reterr));
     job->deleted++;
@@ -317,7 +323,8 @@ static enum exit_code run(const struct options *options)
         command_complain("unlink", "--wait and --dry-run contradict each other: nothing will happen to wait for");
         return EXIT_USAGE;
     }
-    link_options_tell_ignored("unlink", options);
+    command_tell_all_ignored("unlink", options);
+    told_begin(options);
     enum err_code code = run_job(&job, &error);
     bool interrupted = job.session != NULL && session_interrupted(job.session);
     if (code != ERR_OK)

@@ -108,6 +108,11 @@ class Check(unittest.TestCase):
                 good = one["result"] == "success"
                 self.assertEqual(list(one), ["description", "result"] if good else ["description", "hint", "error", "result"])
 
+    def test_yaml_says_the_same(self):
+        lines = self.check("-o", "yaml").stdout.splitlines()
+        self.assertEqual(lines[:4], ["success: false", "categories:", "- categoryName: linkerd-multicluster", "  checks:"])
+        self.assertIn('  - description: "service mirror controllers are running"', lines)
+
     def test_targets_are_asked_as_the_agent_asks_them(self):
         self.assertEqual(self.checks()["remote cluster access credentials are valid"]["result"], "success")
         self.assertEqual(set(self.east.authorizations), {"Bearer t"})
@@ -253,8 +258,8 @@ class Check(unittest.TestCase):
 
     def test_flags_of_linkerd_s_that_have_no_meaning_are_told(self):
         result = self.check("--proxy", "--expected-version", "x")
-        self.assertEqual(result.stderr.splitlines(), ["svcmirror check: --proxy is ignored: it has no meaning here",
-                                                      "svcmirror check: --expected-version is ignored: it has no meaning here"])
+        self.assertEqual(result.stderr.splitlines(), ["svcmirror check: --proxy is ignored: this flag of Linkerd's has no meaning here",
+                                                      "svcmirror check: --expected-version is ignored: this flag of Linkerd's has no meaning here"])
         self.assertIn("Status check results", result.stdout)
 
     def test_proxies_are_compared_with_the_cli_that_is_told(self):

@@ -99,7 +99,7 @@ class Wrong(unittest.TestCase):
             (["gateways", "-o", "xml"], '-o: "xml" is not one of table|wide|json|yaml'),
             (["gateways", "--wait", "soon"], "is not a duration like 30s"),
             (["gateways", "--address", "ftp://x"], "write http://HOST:PORT"),
-            (["plan", "-o", "wide"], '-o: "wide" is not one of table|json|yaml'),
+            (["plan", "-o", "xml"], '-o: "xml" is not one of table|wide|json|yaml'),
             (["plan", "--timeout", "never"], "is not a duration like 30s"),
             (["plan", "--dns-servers", "nowhere"], '--dns-servers: "nowhere" is no name server'),
             (["plan", "demo/web"], 'unexpected argument "demo/web"'),

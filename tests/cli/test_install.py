@@ -33,6 +33,11 @@ class Install(unittest.TestCase):
             self.assertIn(words, result.stderr)
             self.assertEqual(len(result.stderr.splitlines()), 1)
 
+    def test_flags_of_linkerd_s_are_told_and_ignored(self):
+        result = svcmirror("install", "--gateway=false", "--ha", "-L", "linkerd", "--set", "a=b", "-f", "values.yaml")
+        self.assertEqual((result.returncode, result.stdout), (0, svcmirror("install").stdout))
+        self.assertEqual([line.split()[2] for line in result.stderr.splitlines()], ["--gateway", "--ha", "--linkerd-namespace", "--values", "--set"])
+
     def test_a_server_that_is_not_there(self):
         with kubeconfig(f"http://127.0.0.1:{free_port()}") as config:
             for command in (["install", "--apply"], ["uninstall", "--yes"]):

@@ -96,6 +96,8 @@ class Plan(Clusters):
                                         "create  Namespace      -          demo           an exported service lives there\n"
                                         "create  Service        demo       web-east       exported and not mirrored yet\n"
                                         "create  EndpointSlice  demo       web-east.ipv4  the mirror has no slice\n")
+        self.assertIn("create  Service        demo       web-east       east     demo/web-east  exported and not mirrored yet\n",
+                      self.ask(source, "plan", "-o", "wide").stdout)
         self.assertEqual(self.ask(source, "plan", "--detailed-exitcode").returncode, 3)
         made = json.loads(self.ask(source, "plan", "-o", "json").stdout)
         self.assertEqual([(m["action"], m["kind"], m["cluster"], m["mirror"]) for m in made],
