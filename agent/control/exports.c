@@ -81,13 +81,13 @@ static void on_unasked(void *context, const struct err *error)
         set_unavailable(exports);
 }
 
-static enum err_code on_object(void *context, enum change change, json_t *json)
+static enum err_code on_object(void *context, enum change change, const struct json_tree *json)
 {
     struct exports *exports = context;
     struct object_meta meta;
     struct err error = {0};
     arena_reset(&exports->scratch);
-    enum err_code code = codec_meta(&exports->scratch, json, &meta, &error);
+    enum err_code code = codec_read_meta(&exports->scratch, json, &meta, &error);
     if (code == ERR_OK)
         code = world_target_export(exports->world_link, change == CHANGE_DELETED ? WORLD_DELETED : WORLD_PUT, &meta);
     else if (code == ERR_INVALID)

@@ -88,9 +88,9 @@ static bool has_ours(const struct held *held)
 
 /* ---- what the watch shows ---- */
 
-static const char *text_at(const json_t *object, const char *key)
+static const char *text_at(const struct json_tree *object, const char *key)
 {
-    const char *text = json_string_value(json_object_get(object, key));
+    const char *text = json_tree_text(json_tree_get(object, key));
     return text != NULL ? text : "";
 }
 
@@ -121,9 +121,20 @@ static struct held *obtain(struct finalizers *finalizers, const char *name)
     return held;
 }
 
-enum err_code finalizers_see(struct finalizers *finalizers, enum change change, json_t *link)
+/* @param list  NULL: none. */
+static enum err_code keep_list(const struct json_tree *list, json_t **kept)
 {
-    const json_t *meta = json_object_get(link, "metadata");
+    json_t *copy = json_tree_to_json(list);
+    if (list != NULL && copy == NULL)
+        return ERR_NOMEM;
+    json_decref(*kept);
+    *kept = copy;
+    return ERR_OK;
+}
+
+enum err_code finalizers_see(struct finalizers *finalizers, enum change change, const struct json_tree *link)
+{
+    const struct json_tree *meta = json_tree_get(link, "metadata");
     const char *name = text_at(meta, "name");
     finalizers_wake(finalizers);
     if (change == CHANGE_DELETED) {
@@ -134,15 +145,14 @@ enum err_code finalizers_see(struct finalizers *finalizers, enum change change, 
     if (held == NULL)
         return ERR_NOMEM;
     /* The cluster of a Link that is being deleted stays what it was: whatever is edited now, those are its mirrors. */
-    const char *cluster = text_at(json_object_get(link, "spec"), "targetClusterName");
-    if (held->cluster == NULL || json_object_get(meta, "deletionTimestamp") == NULL)
+    const char *cluster = text_at(json_tree_get(link, "spec"), "targetClusterName");
+    if (held->cluster == NULL || json_tree_get(meta, "deletionTimestamp") == NULL)
         TRY(replace(&held->cluster, cluster));
     TRY(replace(&held->uid, text_at(meta, "uid")));
     TRY(replace(&held->version, text_at(meta, "resourceVersion")));
-    json_decref(held->list);
-    held->list = json_incref(json_object_get(meta, "finalizers"));
-    held->managed = strcmp(text_at(json_object_get(meta, "labels"), K8S_APP_MANAGED_BY), LINK_MANAGED_BY) == 0;
-    held->deleting = json_is_string(json_object_get(meta, "deletionTimestamp"));
+    TRY(keep_list(json_tree_get(meta, "finalizers"), &held->list));
+    held->managed = strcmp(text_at(json_tree_get(meta, "labels"), K8S_APP_MANAGED_BY), LINK_MANAGED_BY) == 0;
+    held->deleting = json_tree_text(json_tree_get(meta, "deletionTimestamp")) != NULL;
     held->generation = finalizers->generation;
     if (!held->deleting) {
         held->unlinked = held->waiting_told = false;

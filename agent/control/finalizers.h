@@ -18,7 +18,7 @@ void finalizers_free(struct finalizers *finalizers);
 void finalizers_begin(struct finalizers *finalizers);
 void finalizers_end(struct finalizers *finalizers);
 /** A Link as the API server has it, or its end. @return ERR_OK or ERR_NOMEM. */
-enum err_code finalizers_see(struct finalizers *finalizers, enum change change, json_t *link) MUST_USE;
+enum err_code finalizers_see(struct finalizers *finalizers, enum change change, const struct json_tree *link) MUST_USE;
 /** Something that they depend on may have changed, as the links that are served. */
 void finalizers_wake(struct finalizers *finalizers);
 

@@ -53,13 +53,13 @@ static void on_unasked(void *context, const struct err *error)
         set_unavailable(context);
 }
 
-static enum err_code on_object(void *context, enum change change, json_t *json)
+static enum err_code on_object(void *context, enum change change, const struct json_tree *json)
 {
     struct imports *imports = context;
     struct service import;
     struct err error = {0};
     arena_reset(&imports->scratch);
-    enum err_code code = codec_import(&imports->scratch, json, &import, &error);
+    enum err_code code = codec_read_import(&imports->scratch, json, &import, &error);
     if (code == ERR_OK)
         return world_source_service(imports->control->world, change == CHANGE_DELETED ? WORLD_DELETED : WORLD_PUT,
                                     &import);

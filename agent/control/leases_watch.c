@@ -13,7 +13,7 @@ static bool is_ours_to_know(const char *name)
     return text_starts_with(name, LINK_LEASE_PREFIX) || strcmp(name, LOCAL_LEASE) == 0;
 }
 
-static enum err_code on_object(void *context, enum change change, json_t *json)
+static enum err_code on_object(void *context, enum change change, const struct json_tree *json)
 {
     struct leases *leases = context;
     struct lease lease;

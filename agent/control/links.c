@@ -13,7 +13,10 @@
 #include "base/mem.h"
 #include "mirror/names.h"
 
-enum { DECODE_BYTES = 8 << 20 };
+enum {
+    DECODE_BYTES = 8 << 20,
+    STATUS_BYTES = 8 << 20, /* an object has 4 MiB of text at most */
+};
 
 /* A credentials Secret, as far as links need it. */
 struct secret {
@@ -200,21 +203,22 @@ static bool keep_text(const char *text, char **ret_copy)
     return text == NULL || *ret_copy != NULL;
 }
 
-static enum err_code make_secret(struct links *links, json_t *json, const char **ret_name, struct secret **ret_secret)
+static enum err_code make_secret(struct links *links, const struct json_tree *json, const char **ret_name,
+                                 struct secret **ret_secret)
 {
     struct link_secret fields;
     const char *type = NULL, *kubeconfig = NULL;
     size_t bytes = 0;
     struct err error = {0};
     arena_reset(&links->scratch);
-    enum err_code code = codec_secret(&links->scratch, json, &fields, &type, &kubeconfig, &bytes, &error);
+    enum err_code code = codec_read_secret(&links->scratch, json, &fields, &type, &kubeconfig, &bytes, &error);
     if (code == ERR_NOMEM)
         return code;
     *ret_secret = NULL;
     struct object_meta meta;
     if (code != ERR_OK) { /* e.g. data that is not base64 cannot come from an API server */
         log_warn("object_unreadable", "a Secret cannot be read and is left out", "error", error.text, NULL);
-        return codec_meta(&links->scratch, json, &meta, &error) == ERR_NOMEM ? ERR_NOMEM : ERR_OK;
+        return codec_read_meta(&links->scratch, json, &meta, &error) == ERR_NOMEM ? ERR_NOMEM : ERR_OK;
     }
     *ret_name = fields.name;
     bool mirror_type = strcmp(type, L5D_SECRET_TYPE) == 0;
@@ -240,13 +244,13 @@ static enum err_code make_secret(struct links *links, json_t *json, const char *
     return ERR_OK;
 }
 
-static const char *name_of(const json_t *json)
+static const char *name_of(const struct json_tree *json)
 {
-    const char *name = json_string_value(json_object_get(json_object_get(json, "metadata"), "name"));
+    const char *name = json_tree_text(json_tree_get(json_tree_get(json, "metadata"), "name"));
     return name != NULL ? name : "";
 }
 
-static enum err_code on_secret(void *context, enum change change, json_t *json)
+static enum err_code on_secret(void *context, enum change change, const struct json_tree *json)
 {
     struct links *links = context;
     const char *name = name_of(json);
@@ -297,27 +301,36 @@ static void free_resource(void *value)
     mem_free(resource);
 }
 
-static enum err_code fill_resource(struct links *links, json_t *json, struct resource *resource)
+/* As text, which takes a third of the memory. @param status  NULL: none. */
+static enum err_code keep_status(const struct json_tree *status, char **ret_text)
+{
+    struct strbuf text;
+    strbuf_init(&text, STATUS_BYTES);
+    if (status != NULL)
+        json_tree_write(status, &text);
+    bool whole = strbuf_error(&text) == ERR_OK;
+    *ret_text =
+        status != NULL && whole ? mem_strndup(strbuf_text(&text), text.length) : NULL; /* no longer than it is */
+    strbuf_done(&text);
+    return status == NULL || *ret_text != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err_code fill_resource(struct links *links, const struct json_tree *json, struct resource *resource)
 {
     struct link_resource fields;
     const struct link *link = NULL;
     struct object_meta meta;
     struct err error = {0};
     arena_reset(&links->scratch);
-    enum err_code code = codec_link(&links->scratch, json, &fields, &resource->error);
+    enum err_code code = codec_read_link(&links->scratch, json, &fields, &resource->error);
     if (code == ERR_OK)
         code = link_from_resource(&links->scratch, &fields, &link, &resource->error);
-    if (code == ERR_NOMEM || codec_meta(&links->scratch, json, &meta, &error) != ERR_OK)
+    if (code == ERR_NOMEM || codec_read_meta(&links->scratch, json, &meta, &error) != ERR_OK)
         return ERR_NOMEM;
     resource->uid = mem_strdup(meta.uid);
     resource->version = mem_strdup(meta.resource_version);
-    const json_t *status = json_object_get(json, "status");
-    resource->status =
-        status != NULL ? json_dumps(status, JSON_COMPACT) : NULL; /* allocates by base/mem (kube/setup.h) */
-    if (status != NULL && resource->status == NULL)
-        return ERR_NOMEM;
-    keep_cluster(resource->cluster,
-                 json_string_value(json_object_get(json_object_get(json, "spec"), "targetClusterName")));
+    TRY(keep_status(json_tree_get(json, "status"), &resource->status));
+    keep_cluster(resource->cluster, json_tree_text(json_tree_get(json_tree_get(json, "spec"), "targetClusterName")));
     if (code == ERR_OK)
         resource->link = link_copy(link);
     return resource->uid == NULL || resource->version == NULL || (code == ERR_OK && resource->link == NULL) ? ERR_NOMEM
@@ -325,13 +338,13 @@ static enum err_code fill_resource(struct links *links, json_t *json, struct res
 }
 
 /* An object that is being deleted declares nothing any more, however long somebody's finalizer holds it. */
-static bool is_going(enum change change, const json_t *json)
+static bool is_going(enum change change, const struct json_tree *json)
 {
-    const json_t *deleted = json_object_get(json_object_get(json, "metadata"), "deletionTimestamp");
-    return change == CHANGE_DELETED || json_is_string(deleted);
+    const struct json_tree *deleted = json_tree_get(json_tree_get(json, "metadata"), "deletionTimestamp");
+    return change == CHANGE_DELETED || json_tree_text(deleted) != NULL;
 }
 
-static enum err_code on_link(void *context, enum change change, json_t *json)
+static enum err_code on_link(void *context, enum change change, const struct json_tree *json)
 {
     struct links *links = context;
     const char *name = name_of(json);

@@ -14,13 +14,13 @@ struct local {
     bool told; /* its failure was logged */
 };
 
-static enum err_code on_object(void *context, enum change change, json_t *json)
+static enum err_code on_object(void *context, enum change change, const struct json_tree *json)
 {
     struct local *local = context;
     struct service service;
     struct err error = {0};
     arena_reset(&local->scratch);
-    enum err_code code = codec_service(&local->scratch, json, &service, &error);
+    enum err_code code = codec_read_service(&local->scratch, json, &service, &error);
     if (code == ERR_OK)
         return world_target_service(local->world_link, change == CHANGE_DELETED ? WORLD_DELETED : WORLD_PUT, &service);
     if (code == ERR_INVALID)

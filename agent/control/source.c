@@ -22,7 +22,8 @@ struct source {
 
 static enum world_change change_of(enum change change) { return change == CHANGE_DELETED ? WORLD_DELETED : WORLD_PUT; }
 
-static enum err_code take(struct source_watch *watch, enum world_change change, json_t *json, struct err *error)
+static enum err_code take(struct source_watch *watch, enum world_change change, const struct json_tree *json,
+                          struct err *error)
 {
     struct world *world = watch->source->control->world;
     struct arena *arena = &watch->source->scratch;
@@ -32,24 +33,24 @@ static enum err_code take(struct source_watch *watch, enum world_change change, 
     struct service_cidr cidr;
     switch (watch->collection) {
     case WORLD_SOURCE_SERVICES:
-        TRY(codec_service(arena, json, &service, error));
+        TRY(codec_read_service(arena, json, &service, error));
         return world_source_service(world, change, &service);
     case WORLD_SOURCE_SLICES:
-        TRY(codec_slice(arena, json, &slice, error));
+        TRY(codec_read_slice(arena, json, &slice, error));
         return world_source_slice(world, change, &slice);
     case WORLD_SOURCE_ENDPOINTS:
-        TRY(codec_endpoints(arena, json, &slice, error));
+        TRY(codec_read_endpoints(arena, json, &slice, error));
         return world_source_slice(world, change, &slice);
     case WORLD_SOURCE_CIDRS:
-        TRY(codec_service_cidr(arena, json, &cidr, error));
+        TRY(codec_read_service_cidr(arena, json, &cidr, error));
         return world_source_cidr(world, change, &cidr);
     default:
-        TRY(codec_namespace(arena, json, &namespace, error));
+        TRY(codec_read_namespace(arena, json, &namespace, error));
         return world_source_namespace(world, change, &namespace);
     }
 }
 
-static enum err_code on_object(void *context, enum change change, json_t *json)
+static enum err_code on_object(void *context, enum change change, const struct json_tree *json)
 {
     struct source_watch *watch = context;
     struct err error = {0};

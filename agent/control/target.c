@@ -84,11 +84,11 @@ static const char *cluster_name(const struct target *target) { return target_lin
 
 /* ---- watches ---- */
 
-static enum err_code keep_unreadable(struct target *target, const json_t *json)
+static enum err_code keep_unreadable(struct target *target, const struct json_tree *json)
 {
     struct object_meta meta;
     struct err ignored = {0};
-    enum err_code code = codec_meta(&target->scratch, json, &meta, &ignored);
+    enum err_code code = codec_read_meta(&target->scratch, json, &meta, &ignored);
     if (code != ERR_OK)
         return code;
     code = world_target_unreadable(target->world_link, meta.namespace, meta.name);
@@ -105,18 +105,19 @@ static void note_claims(struct target *target)
     statuses_mark(target->control->statuses, target->world_link);
 }
 
-static enum err_code take(struct target_watch *watch, enum world_change change, const json_t *json, struct err *error)
+static enum err_code take(struct target_watch *watch, enum world_change change, const struct json_tree *json,
+                          struct err *error)
 {
     struct target *target = watch->target;
     struct service service;
     struct slice slice;
     if (watch->what == &services || watch->what == &gateway) {
-        TRY(codec_service(&target->scratch, json, &service, error));
+        TRY(codec_read_service(&target->scratch, json, &service, error));
         return watch->what == &services ? world_target_service(target->world_link, change, &service)
                                         : world_target_gateway(target->world_link, change, &service);
     }
-    TRY(watch->what == &slices ? codec_slice(&target->scratch, json, &slice, error)
-                               : codec_endpoints(&target->scratch, json, &slice, error));
+    TRY(watch->what == &slices ? codec_read_slice(&target->scratch, json, &slice, error)
+                               : codec_read_endpoints(&target->scratch, json, &slice, error));
     return world_target_slice(target->world_link, change, &slice);
 }
 
@@ -179,7 +180,7 @@ static void on_list_again(void *context)
 
 /* ---- what arrives ---- */
 
-static enum err_code on_object(void *context, enum change change, json_t *json)
+static enum err_code on_object(void *context, enum change change, const struct json_tree *json)
 {
     struct target_watch *watch = context;
     struct target *target = watch->target;

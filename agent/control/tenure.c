@@ -9,6 +9,8 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+enum { LEASE_BYTES = 1 << 20 }; /* as a tree, with the fields of others */
+
 static bool is_gone(const struct tenure *tenure)
 {
     const struct lease_record *seen = &tenure->election.seen;
@@ -101,12 +103,17 @@ static void consider_elsewhere(struct tenure *tenure)
 static void on_answered(struct kube_request *request, json_t *object, const struct kube_failure *failure)
 {
     struct tenure *tenure = request->context;
+    struct arena arena;
+    const struct json_tree *tree = NULL;
     struct lease lease;
-    lease_decode(object, &lease);
-    /* Without a resourceVersion it is no Lease, and the next write of it would not be conditional. */
-    enum err_code code = failure != NULL                   ? failure->error.code
-                         : lease.record.version[0] != '\0' ? ERR_OK
-                                                           : ERR_PROTOCOL;
+    arena_init(&arena, LEASE_BYTES);
+    enum err_code code = json_tree_of(&arena, object, &tree);
+    lease_decode(tree, &lease);
+    arena_done(&arena);
+    if (failure != NULL)
+        code = failure->error.code;
+    else if (code == ERR_OK && lease.record.version[0] == '\0')
+        code = ERR_PROTOCOL; /* it is no Lease, and the next write of it would not be conditional */
     leases_note_result(tenure, failure);
     election_answered(&tenure->election, code, code == ERR_OK ? &lease.record : NULL, leases_chance(),
                       leases_now_ms(tenure->leases));

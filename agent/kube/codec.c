@@ -6,33 +6,36 @@
 #include "agent/kube/field.h"
 #include "mirror/names.h"
 
-enum err_code codec_meta(struct arena *arena, const json_t *json, struct object_meta *ret_meta, struct err *reterr)
+enum err_code codec_read_meta(struct arena *arena, const struct json_tree *json, struct object_meta *ret_meta,
+                              struct err *reterr)
 {
     struct decoder decoder;
-    const char *kind = json_string_value(json_object_get(json, "kind"));
+    const char *kind = json_tree_text(json_tree_get(json, "kind"));
     return field_begin(&decoder, arena, json, kind != NULL ? kind : "object", ret_meta, reterr);
 }
 
 /* ---- Service ---- */
 
 /* IntOrString: the kind is kept, because "8080" as a string is the name of a port. */
-static enum err_code get_target_port(const struct decoder *decoder, const json_t *json, struct service_port *port)
+static enum err_code get_target_port(const struct decoder *decoder, const struct json_tree *json,
+                                     struct service_port *port)
 {
-    const json_t *target = json_object_get(json, "targetPort");
+    const struct json_tree *target = json_tree_get(json, "targetPort");
     port->target_port = "";
-    port->target_port_is_name = json_is_string(target);
-    if (target == NULL || json_is_null(target))
+    port->target_port_is_name = json_tree_is(target, JSON_TREE_STRING);
+    if (target == NULL || target->type == JSON_TREE_NULL)
         return ERR_OK;
-    if (json_is_integer(target))
-        port->target_port = arena_printf(decoder->arena, "%lld", (long long)json_integer_value(target));
-    else if (json_is_string(target))
-        port->target_port = json_string_value(target);
+    if (target->type == JSON_TREE_INTEGER)
+        port->target_port = arena_printf(decoder->arena, "%lld", (long long)target->integer);
+    else if (target->type == JSON_TREE_STRING)
+        port->target_port = target->text;
     else
         return field_wrong(decoder, "targetPort", "a number or a name");
     return port->target_port != NULL ? ERR_OK : field_no_memory(decoder);
 }
 
-static enum err_code get_service_port(const struct decoder *decoder, const json_t *json, struct service_port *port)
+static enum err_code get_service_port(const struct decoder *decoder, const struct json_tree *json,
+                                      struct service_port *port)
 {
     TRY(field_text(decoder, json, "name", &port->name));
     TRY(field_text(decoder, json, "appProtocol", &port->app_protocol));
@@ -42,37 +45,38 @@ static enum err_code get_service_port(const struct decoder *decoder, const json_
     return get_target_port(decoder, json, port);
 }
 
-static enum err_code get_service_ports(const struct decoder *decoder, const json_t *spec, struct service *service)
+static enum err_code get_service_ports(const struct decoder *decoder, const struct json_tree *spec,
+                                       struct service *service)
 {
-    json_t *list = NULL;
+    const struct json_tree *list = NULL;
     TRY(field_objects(decoder, spec, "ports", &list));
-    size_t count = json_array_size(list);
+    uint32_t count = json_tree_count(list), used = 0;
     struct service_port *ports = arena_array(decoder->arena, count, sizeof(*ports));
     if (ports == NULL)
         return field_no_memory(decoder);
-    for (size_t i = 0; i < count; i++)
-        TRY(get_service_port(decoder, json_array_get(list, i), &ports[i]));
+    for (const struct json_tree *item = json_tree_first(list); item != NULL; item = item->next)
+        TRY(get_service_port(decoder, item, &ports[used++]));
     service->ports = ports;
-    service->port_count = (uint32_t)count;
+    service->port_count = count;
     return ERR_OK;
 }
 
-static enum err_code get_ingress(const struct decoder *decoder, const json_t *json, struct service *service)
+static enum err_code get_ingress(const struct decoder *decoder, const struct json_tree *json, struct service *service)
 {
-    json_t *status = NULL, *balancer = NULL, *list = NULL;
+    const struct json_tree *status = NULL, *balancer = NULL, *list = NULL;
     TRY(field_object(decoder, json, "status", &status));
     TRY(field_object(decoder, status, "loadBalancer", &balancer));
     TRY(field_objects(decoder, balancer, "ingress", &list));
-    size_t count = json_array_size(list);
+    uint32_t count = json_tree_count(list), used = 0;
     struct ingress *entries = arena_array(decoder->arena, count, sizeof(*entries));
     if (entries == NULL)
         return field_no_memory(decoder);
-    for (size_t i = 0; i < count; i++) {
-        TRY(field_text(decoder, json_array_get(list, i), "ip", &entries[i].ip));
-        TRY(field_text(decoder, json_array_get(list, i), "hostname", &entries[i].hostname));
+    for (const struct json_tree *item = json_tree_first(list); item != NULL; item = item->next, used++) {
+        TRY(field_text(decoder, item, "ip", &entries[used].ip));
+        TRY(field_text(decoder, item, "hostname", &entries[used].hostname));
     }
     service->ingress = entries;
-    service->ingress_count = (uint32_t)count;
+    service->ingress_count = count;
     return ERR_OK;
 }
 
@@ -86,10 +90,10 @@ static enum service_type service_type_of(const char *text)
 }
 
 /* Without a configuration the API server puts three hours. */
-static enum err_code get_affinity(const struct decoder *decoder, const json_t *spec, uint32_t *ret_seconds)
+static enum err_code get_affinity(const struct decoder *decoder, const struct json_tree *spec, uint32_t *ret_seconds)
 {
     enum { DEFAULT_SECONDS = 10800, MAX_SECONDS = 86400 };
-    json_t *config = NULL, *client_ip = NULL;
+    const struct json_tree *config = NULL, *client_ip = NULL;
     const char *affinity = "";
     *ret_seconds = 0;
     TRY(field_text(decoder, spec, "sessionAffinity", &affinity));
@@ -97,17 +101,18 @@ static enum err_code get_affinity(const struct decoder *decoder, const json_t *s
         return ERR_OK;
     TRY(field_object(decoder, spec, "sessionAffinityConfig", &config));
     TRY(field_object(decoder, config, "clientIP", &client_ip));
-    json_int_t seconds = json_integer_value(json_object_get(client_ip, "timeoutSeconds"));
+    int64_t seconds = json_tree_integer(json_tree_get(client_ip, "timeoutSeconds"));
     *ret_seconds = seconds > 0 && seconds <= MAX_SECONDS ? (uint32_t)seconds : DEFAULT_SECONDS;
     return ERR_OK;
 }
 
-enum err_code codec_service(struct arena *arena, const json_t *json, struct service *ret_service, struct err *reterr)
+enum err_code codec_read_service(struct arena *arena, const struct json_tree *json, struct service *ret_service,
+                                 struct err *reterr)
 {
     struct decoder decoder;
     struct service service = {.clusters = ""};
     TRY(field_begin(&decoder, arena, json, "Service", &service.meta, reterr));
-    json_t *spec = NULL, *selector = NULL;
+    const struct json_tree *spec = NULL, *selector = NULL;
     const char *type = "", *traffic_policy = "";
     TRY(field_object(&decoder, json, "spec", &spec));
     TRY(field_text(&decoder, spec, "type", &type));
@@ -116,7 +121,7 @@ enum err_code codec_service(struct arena *arena, const json_t *json, struct serv
     TRY(get_affinity(&decoder, spec, &service.affinity_s));
     service.type = service_type_of(type);
     service.headless = strcmp(service.cluster_ip, "None") == 0;
-    service.has_selector = json_object_size(selector) > 0;
+    service.has_selector = json_tree_count(selector) > 0;
     TRY(field_text(&decoder, spec, "internalTrafficPolicy", &traffic_policy));
     service.is_node_local = strcmp(traffic_policy, "Local") == 0;
     TRY(field_bool(&decoder, spec, "publishNotReadyAddresses", false, &service.publishes_unready));
@@ -139,25 +144,27 @@ static enum err_code join_texts(const struct decoder *decoder, const char *const
     return *ret_text != NULL ? ERR_OK : field_no_memory(decoder);
 }
 
-static enum err_code get_clusters(const struct decoder *decoder, const json_t *json, const char **ret_clusters)
+static enum err_code get_clusters(const struct decoder *decoder, const struct json_tree *json,
+                                  const char **ret_clusters)
 {
-    json_t *status = NULL, *list = NULL;
+    const struct json_tree *status = NULL, *list = NULL;
     TRY(field_object(decoder, json, "status", &status));
     TRY(field_objects(decoder, status, "clusters", &list));
-    uint32_t count = (uint32_t)json_array_size(list);
+    uint32_t count = json_tree_count(list), used = 0;
     const char **names = arena_array(decoder->arena, count, sizeof(*names));
     if (names == NULL)
         return field_no_memory(decoder);
-    for (uint32_t i = 0; i < count; i++)
-        TRY(field_text(decoder, json_array_get(list, i), "cluster", &names[i]));
+    for (const struct json_tree *item = json_tree_first(list); item != NULL; item = item->next)
+        TRY(field_text(decoder, item, "cluster", &names[used++]));
     return join_texts(decoder, names, count, ret_clusters);
 }
 
-enum err_code codec_import(struct arena *arena, const json_t *json, struct service *ret_import, struct err *reterr)
+enum err_code codec_read_import(struct arena *arena, const struct json_tree *json, struct service *ret_import,
+                                struct err *reterr)
 {
     struct decoder decoder;
     struct service import = {.is_import = true};
-    json_t *spec = NULL;
+    const struct json_tree *spec = NULL;
     const char *type = "", *const *ips = NULL;
     uint32_t ip_count = 0;
     TRY(field_begin(&decoder, arena, json, "ServiceImport", &import.meta, reterr));
@@ -175,29 +182,30 @@ enum err_code codec_import(struct arena *arena, const json_t *json, struct servi
 
 /* ---- EndpointSlice ---- */
 
-static size_t count_members(const json_t *object, const char *const *names, size_t count)
+static size_t count_members(const struct json_tree *object, const char *const *names, size_t count)
 {
     size_t found = 0;
     for (size_t i = 0; i < count; i++)
-        found += json_object_get(object, names[i]) != NULL;
+        found += json_tree_get(object, names[i]) != NULL;
     return found;
 }
 
 /* Whether there is anything but what we write: one address, conditions, a hostname, a zone. Anything else leads traffic elsewhere, or tells of a pod. */
-static bool is_regular(const json_t *endpoint)
+static bool is_regular(const struct json_tree *endpoint)
 {
-    const json_t *conditions = json_object_get(endpoint, "conditions");
+    const struct json_tree *conditions = json_tree_get(endpoint, "conditions");
     size_t known = count_members(endpoint, (const char *const[]){"addresses", "conditions", "hostname", "zone"}, 4);
     size_t known_conditions = count_members(conditions, (const char *const[]){"ready", "serving", "terminating"}, 3);
-    return json_object_size(endpoint) == known && json_array_size(json_object_get(endpoint, "addresses")) == 1 &&
-           json_object_size(conditions) == known_conditions;
+    return json_tree_count(endpoint) == known && json_tree_count(json_tree_get(endpoint, "addresses")) == 1 &&
+           json_tree_count(conditions) == known_conditions;
 }
 
-static enum err_code get_endpoint(const struct decoder *decoder, const json_t *json, struct slice_endpoint *endpoint)
+static enum err_code get_endpoint(const struct decoder *decoder, const struct json_tree *json,
+                                  struct slice_endpoint *endpoint)
 {
     const char *const *addresses = NULL;
     uint32_t address_count = 0;
-    json_t *conditions = NULL;
+    const struct json_tree *conditions = NULL;
     TRY(field_texts(decoder, json, "addresses", &addresses, &address_count));
     endpoint->address = address_count > 0 ? addresses[0] : "";
     TRY(field_text(decoder, json, "hostname", &endpoint->hostname));
@@ -209,24 +217,25 @@ static enum err_code get_endpoint(const struct decoder *decoder, const json_t *j
     return field_bool(decoder, conditions, "terminating", false, &endpoint->terminating);
 }
 
-static enum err_code get_endpoints(const struct decoder *decoder, const json_t *json, struct slice *slice)
+static enum err_code get_endpoints(const struct decoder *decoder, const struct json_tree *json, struct slice *slice)
 {
-    json_t *list = NULL;
+    const struct json_tree *list = NULL;
     TRY(field_objects(decoder, json, "endpoints", &list));
-    size_t count = json_array_size(list);
+    uint32_t count = json_tree_count(list), used = 0;
     struct slice_endpoint *endpoints = arena_array(decoder->arena, count, sizeof(*endpoints));
     if (endpoints == NULL)
         return field_no_memory(decoder);
-    for (size_t i = 0; i < count; i++) {
-        TRY(get_endpoint(decoder, json_array_get(list, i), &endpoints[i]));
-        slice->irregular = slice->irregular || !is_regular(json_array_get(list, i));
+    for (const struct json_tree *item = json_tree_first(list); item != NULL; item = item->next) {
+        TRY(get_endpoint(decoder, item, &endpoints[used++]));
+        slice->irregular = slice->irregular || !is_regular(item);
     }
     slice->endpoints = endpoints;
-    slice->endpoint_count = (uint32_t)count;
+    slice->endpoint_count = count;
     return ERR_OK;
 }
 
-static enum err_code get_slice_port(const struct decoder *decoder, const json_t *json, struct slice_port *port)
+static enum err_code get_slice_port(const struct decoder *decoder, const struct json_tree *json,
+                                    struct slice_port *port)
 {
     TRY(field_text(decoder, json, "name", &port->name));
     TRY(field_text(decoder, json, "appProtocol", &port->app_protocol));
@@ -234,22 +243,23 @@ static enum err_code get_slice_port(const struct decoder *decoder, const json_t 
     return field_port(decoder, json, "port", &port->port);
 }
 
-static enum err_code get_slice_ports(const struct decoder *decoder, const json_t *json, struct slice *slice)
+static enum err_code get_slice_ports(const struct decoder *decoder, const struct json_tree *json, struct slice *slice)
 {
-    json_t *list = NULL;
+    const struct json_tree *list = NULL;
     TRY(field_objects(decoder, json, "ports", &list));
-    size_t count = json_array_size(list);
+    uint32_t count = json_tree_count(list), used = 0;
     struct slice_port *ports = arena_array(decoder->arena, count, sizeof(*ports));
     if (ports == NULL)
         return field_no_memory(decoder);
-    for (size_t i = 0; i < count; i++)
-        TRY(get_slice_port(decoder, json_array_get(list, i), &ports[i]));
+    for (const struct json_tree *item = json_tree_first(list); item != NULL; item = item->next)
+        TRY(get_slice_port(decoder, item, &ports[used++]));
     slice->ports = ports;
-    slice->port_count = (uint32_t)count;
+    slice->port_count = count;
     return ERR_OK;
 }
 
-static enum err_code get_address_type(const struct decoder *decoder, const json_t *json, enum address_type *ret_type)
+static enum err_code get_address_type(const struct decoder *decoder, const struct json_tree *json,
+                                      enum address_type *ret_type)
 {
     const char *text = "";
     TRY(field_text(decoder, json, "addressType", &text));
@@ -268,7 +278,8 @@ static const char *label_or_empty(const struct object_meta *meta, const char *ke
     return value != NULL ? value : "";
 }
 
-enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice *ret_slice, struct err *reterr)
+enum err_code codec_read_slice(struct arena *arena, const struct json_tree *json, struct slice *ret_slice,
+                               struct err *reterr)
 {
     struct decoder decoder;
     struct slice slice = {0};
@@ -284,78 +295,80 @@ enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice 
 
 /* ---- Endpoints ---- */
 
-static enum err_code get_addresses(const struct decoder *decoder, const json_t *subset, uint16_t number,
-                                   const char *field, bool ready, struct slice_endpoint *endpoints, uint32_t *count,
-                                   bool *ret_irregular)
+static enum err_code get_addresses(const struct decoder *decoder, const struct json_tree *subset, uint16_t number,
+                                   const char *field, struct slice_endpoint *endpoints, struct slice *slice)
 {
-    json_t *list = NULL;
+    const struct json_tree *list = NULL;
+    bool ready = strcmp(field, "addresses") == 0;
     TRY(field_objects(decoder, subset, field, &list));
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        struct slice_endpoint *endpoint = &endpoints[(*count)++];
+    for (const struct json_tree *item = json_tree_first(list); item != NULL; item = item->next) {
+        struct slice_endpoint *endpoint = &endpoints[slice->endpoint_count++];
         *endpoint = (struct slice_endpoint){.zone = "", .ready = ready, .serving = ready, .subset = number};
-        size_t known = 1 + (json_object_get(json_array_get(list, i), "hostname") != NULL);
-        *ret_irregular = *ret_irregular || json_object_size(json_array_get(list, i)) != known;
-        TRY(field_text(decoder, json_array_get(list, i), "ip", &endpoint->address));
-        TRY(field_text(decoder, json_array_get(list, i), "hostname", &endpoint->hostname));
+        uint32_t known = 1 + (json_tree_get(item, "hostname") != NULL);
+        slice->irregular = slice->irregular || item->count != known;
+        TRY(field_text(decoder, item, "ip", &endpoint->address));
+        TRY(field_text(decoder, item, "hostname", &endpoint->hostname));
     }
     return ERR_OK;
 }
 
-static size_t count_addresses(const json_t *subsets)
+static size_t count_addresses(const struct json_tree *subsets)
 {
     size_t count = 0;
-    for (size_t i = 0; i < json_array_size(subsets); i++)
-        count += json_array_size(json_object_get(json_array_get(subsets, i), "addresses")) +
-                 json_array_size(json_object_get(json_array_get(subsets, i), "notReadyAddresses"));
+    for (const struct json_tree *subset = json_tree_first(subsets); subset != NULL; subset = subset->next)
+        count += json_tree_count(json_tree_get(subset, "addresses")) +
+                 json_tree_count(json_tree_get(subset, "notReadyAddresses"));
     return count;
 }
 
-static enum err_code get_subsets(const struct decoder *decoder, const json_t *subsets, struct slice *endpoints)
+static enum err_code get_subsets(const struct decoder *decoder, const struct json_tree *subsets,
+                                 struct slice *endpoints)
 {
     struct slice_endpoint *entries = arena_array(decoder->arena, count_addresses(subsets), sizeof(*entries));
+    uint16_t number = 0;
     if (entries == NULL)
         return field_no_memory(decoder);
-    for (size_t i = 0; i < json_array_size(subsets); i++) {
-        const json_t *subset = json_array_get(subsets, i);
-        TRY(get_addresses(decoder, subset, (uint16_t)i, "addresses", true, entries, &endpoints->endpoint_count,
-                          &endpoints->irregular));
-        TRY(get_addresses(decoder, subset, (uint16_t)i, "notReadyAddresses", false, entries, &endpoints->endpoint_count,
-                          &endpoints->irregular));
+    for (const struct json_tree *subset = json_tree_first(subsets); subset != NULL; subset = subset->next, number++) {
+        TRY(get_addresses(decoder, subset, number, "addresses", entries, endpoints));
+        TRY(get_addresses(decoder, subset, number, "notReadyAddresses", entries, endpoints));
     }
     endpoints->endpoints = entries;
     return ERR_OK;
 }
 
-static enum err_code get_ports_of_subsets(const struct decoder *decoder, const json_t *subsets, struct slice *endpoints)
+static enum err_code get_ports_of_subsets(const struct decoder *decoder, const struct json_tree *subsets,
+                                          struct slice *endpoints)
 {
     size_t most = 0;
-    for (size_t i = 0; i < json_array_size(subsets); i++)
-        most += json_array_size(json_object_get(json_array_get(subsets, i), "ports"));
+    uint16_t number = 0;
+    for (const struct json_tree *subset = json_tree_first(subsets); subset != NULL; subset = subset->next)
+        most += json_tree_count(json_tree_get(subset, "ports"));
     struct slice_port *ports = arena_array(decoder->arena, most, sizeof(*ports));
     if (ports == NULL)
         return field_no_memory(decoder);
-    for (size_t i = 0; i < json_array_size(subsets); i++) {
-        json_t *list = NULL;
-        TRY(field_objects(decoder, json_array_get(subsets, i), "ports", &list));
-        for (size_t j = 0; j < json_array_size(list); j++) {
+    for (const struct json_tree *subset = json_tree_first(subsets); subset != NULL; subset = subset->next, number++) {
+        const struct json_tree *list = NULL;
+        TRY(field_objects(decoder, subset, "ports", &list));
+        for (const struct json_tree *item = json_tree_first(list); item != NULL; item = item->next) {
             struct slice_port *port = &ports[endpoints->port_count++];
-            TRY(get_slice_port(decoder, json_array_get(list, j), port));
-            port->subset = (uint16_t)i;
+            TRY(get_slice_port(decoder, item, port));
+            port->subset = number;
         }
     }
     endpoints->ports = ports;
     return ERR_OK;
 }
 
-enum err_code codec_endpoints(struct arena *arena, const json_t *json, struct slice *ret_endpoints, struct err *reterr)
+enum err_code codec_read_endpoints(struct arena *arena, const struct json_tree *json, struct slice *ret_endpoints,
+                                   struct err *reterr)
 {
     struct decoder decoder;
     struct slice endpoints = {.is_endpoints = true, .managed_by = "", .address_type = ADDRESS_IPV4};
-    json_t *subsets = NULL;
+    const struct json_tree *subsets = NULL;
     TRY(field_begin(&decoder, arena, json, "Endpoints", &endpoints.meta, reterr));
     TRY(field_objects(&decoder, json, "subsets", &subsets));
     endpoints.service_name = endpoints.meta.name;
-    endpoints.irregular = json_array_size(subsets) > 1;
+    endpoints.irregular = json_tree_count(subsets) > 1;
     TRY(get_subsets(&decoder, subsets, &endpoints));
     TRY(get_ports_of_subsets(&decoder, subsets, &endpoints));
     *ret_endpoints = endpoints;
@@ -364,12 +377,12 @@ enum err_code codec_endpoints(struct arena *arena, const json_t *json, struct sl
 
 /* ---- Namespace ---- */
 
-enum err_code codec_namespace(struct arena *arena, const json_t *json, struct namespace_object *ret_namespace,
-                              struct err *reterr)
+enum err_code codec_read_namespace(struct arena *arena, const struct json_tree *json,
+                                   struct namespace_object *ret_namespace, struct err *reterr)
 {
     struct decoder decoder;
     struct namespace_object namespace = {0};
-    json_t *status = NULL;
+    const struct json_tree *status = NULL;
     const char *phase = "";
     TRY(field_begin(&decoder, arena, json, "Namespace", &namespace.meta, reterr));
     TRY(field_object(&decoder, json, "status", &status));
@@ -381,12 +394,12 @@ enum err_code codec_namespace(struct arena *arena, const json_t *json, struct na
 
 /* ---- ServiceCIDR ---- */
 
-enum err_code codec_service_cidr(struct arena *arena, const json_t *json, struct service_cidr *ret_cidr,
-                                 struct err *reterr)
+enum err_code codec_read_service_cidr(struct arena *arena, const struct json_tree *json, struct service_cidr *ret_cidr,
+                                      struct err *reterr)
 {
     struct decoder decoder;
     struct service_cidr cidr = {0};
-    json_t *spec = NULL;
+    const struct json_tree *spec = NULL;
     TRY(field_begin(&decoder, arena, json, "ServiceCIDR", &cidr.meta, reterr));
     TRY(field_object(&decoder, json, "spec", &spec));
     TRY(field_texts(&decoder, spec, "cidrs", &cidr.ranges, &cidr.range_count));

@@ -1,40 +1,56 @@
-/* JSON <-> the structs of mirror/. Decoding borrows strings from the json_t and arrays from the arena: keep the json_t while the struct is
- * used, or copy (service_copy()). Lenient in what is optional, strict in what is read: a field of the wrong type is an error that names it. */
+/* JSON <-> the structs of mirror/. Decoding borrows strings from the JSON and arrays from the arena: keep both while the struct is used, or copy
+ * (service_copy()). Lenient in what is optional, strict in what is read: a field of the wrong type is an error that names it. */
 #pragma once
 
 #include <jansson.h>
 
+#include "agent/kube/json_tree.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/strbuf.h"
 #include "mirror/link.h"
 #include "mirror/object.h"
 
+enum err_code codec_read_service(struct arena *arena, const struct json_tree *json, struct service *ret_service,
+                                 struct err *reterr) MUST_USE;
+/** A ServiceImport, as struct service holds it. */
+enum err_code codec_read_import(struct arena *arena, const struct json_tree *json, struct service *ret_import,
+                                struct err *reterr) MUST_USE;
+enum err_code codec_read_slice(struct arena *arena, const struct json_tree *json, struct slice *ret_slice,
+                               struct err *reterr) MUST_USE;
+/** v1 Endpoints, as a slice of both families: the addresses of all subsets, of each the ready ones first, and their ports. */
+enum err_code codec_read_endpoints(struct arena *arena, const struct json_tree *json, struct slice *ret_endpoints,
+                                   struct err *reterr) MUST_USE;
+enum err_code codec_read_namespace(struct arena *arena, const struct json_tree *json,
+                                   struct namespace_object *ret_namespace, struct err *reterr) MUST_USE;
+/** Of networking.k8s.io. */
+enum err_code codec_read_service_cidr(struct arena *arena, const struct json_tree *json, struct service_cidr *ret_cidr,
+                                      struct err *reterr) MUST_USE;
+enum err_code codec_read_link(struct arena *arena, const struct json_tree *json, struct link_resource *ret_link,
+                              struct err *reterr) MUST_USE;
+/** A credentials Secret: `ret_kubeconfig` is data.kubeconfig decoded from base64, in the arena (NULL when the key is absent); it
+ *  holds no NUL before its end. */
+enum err_code codec_read_secret(struct arena *arena, const struct json_tree *json, struct link_secret *ret_secret,
+                                const char **ret_type, const char **ret_kubeconfig, size_t *ret_kubeconfig_bytes,
+                                struct err *reterr) MUST_USE;
+/** Only metadata, for objects of any kind. */
+enum err_code codec_read_meta(struct arena *arena, const struct json_tree *json, struct object_meta *ret_meta,
+                              struct err *reterr) MUST_USE;
+
+/* The same of jansson's values, for answers to single requests (codec_json.c). */
 enum err_code codec_service(struct arena *arena, const json_t *json, struct service *ret_service, struct err *reterr)
     MUST_USE;
-/** A ServiceImport, as struct service holds it. */
 enum err_code codec_import(struct arena *arena, const json_t *json, struct service *ret_import, struct err *reterr)
     MUST_USE;
 enum err_code codec_slice(struct arena *arena, const json_t *json, struct slice *ret_slice, struct err *reterr)
     MUST_USE;
-/** v1 Endpoints, as a slice of both families: the addresses of all subsets, of each the ready ones first, and their ports. */
 enum err_code codec_endpoints(struct arena *arena, const json_t *json, struct slice *ret_endpoints, struct err *reterr)
     MUST_USE;
-enum err_code codec_namespace(struct arena *arena, const json_t *json, struct namespace_object *ret_namespace,
-                              struct err *reterr) MUST_USE;
-/** Of networking.k8s.io. */
-enum err_code codec_service_cidr(struct arena *arena, const json_t *json, struct service_cidr *ret_cidr,
-                                 struct err *reterr) MUST_USE;
 enum err_code codec_link(struct arena *arena, const json_t *json, struct link_resource *ret_link, struct err *reterr)
     MUST_USE;
-/** A credentials Secret: `ret_kubeconfig` is data.kubeconfig decoded from base64, in the arena (NULL when the key is absent); it
- *  holds no NUL before its end. */
 enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_secret *ret_secret,
                            const char **ret_type, const char **ret_kubeconfig, size_t *ret_kubeconfig_bytes,
                            struct err *reterr) MUST_USE;
-/** Only metadata, for objects of any kind. */
-enum err_code codec_meta(struct arena *arena, const json_t *json, struct object_meta *ret_meta, struct err *reterr)
-    MUST_USE;
 
 /* Encoding: JSON text appended to `body`; failures are the buffer's. */
 /** A whole Service for POST: no status, no clusterIP (unless headless: "None"). */

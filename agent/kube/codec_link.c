@@ -30,7 +30,7 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static enum err_code get_expression(const struct decoder *decoder, const json_t *json,
+static enum err_code get_expression(const struct decoder *decoder, const struct json_tree *json,
                                     struct selector_requirement *requirement)
 {
     const char *op = "";
@@ -51,42 +51,42 @@ static enum err_code get_expression(const struct decoder *decoder, const json_t 
     return ERR_OK;
 }
 
-static enum err_code get_label(const struct decoder *decoder, const char *key, const json_t *value,
+static enum err_code get_label(const struct decoder *decoder, const struct json_tree *label,
                                struct selector_requirement *requirement)
 {
     const char **values = arena_array(decoder->arena, 1, sizeof(*values));
     if (values == NULL)
         return field_no_memory(decoder);
-    if (!json_is_string(value))
+    if (label->type != JSON_TREE_STRING)
         return field_wrong(decoder, "matchLabels", "a map of strings");
-    values[0] = json_string_value(value);
-    *requirement = (struct selector_requirement){.key = key, .op = SELECTOR_IN, .values = values, .value_count = 1};
+    values[0] = label->text;
+    *requirement =
+        (struct selector_requirement){.key = label->key, .op = SELECTOR_IN, .values = values, .value_count = 1};
     return ERR_OK;
 }
 
-static enum err_code get_selector(const struct decoder *decoder, const json_t *spec, const char *field,
+static enum err_code get_selector(const struct decoder *decoder, const struct json_tree *spec, const char *field,
                                   struct selector *ret_selector)
 {
-    json_t *json = NULL, *labels = NULL, *expressions = NULL;
+    const struct json_tree *json = NULL, *labels = NULL, *expressions = NULL;
     *ret_selector = (struct selector){0};
     TRY(field_object(decoder, spec, field, &json));
     TRY(field_object(decoder, json, "matchLabels", &labels));
     TRY(field_objects(decoder, json, "matchExpressions", &expressions));
-    size_t count = json_object_size(labels) + json_array_size(expressions), used = 0;
+    size_t count = (size_t)json_tree_count(labels) + json_tree_count(expressions), used = 0;
     struct selector_requirement *requirements = arena_array(decoder->arena, count, sizeof(*requirements));
     if (requirements == NULL)
         return field_no_memory(decoder);
-    const char *key = NULL;
-    json_t *value = NULL;
-    json_object_foreach(labels, key, value) TRY(get_label(decoder, key, value, &requirements[used++]));
-    for (size_t i = 0; i < json_array_size(expressions); i++)
-        TRY(get_expression(decoder, json_array_get(expressions, i), &requirements[used++]));
+    for (const struct json_tree *label = json_tree_first(labels); label != NULL; label = label->next)
+        TRY(get_label(decoder, label, &requirements[used++]));
+    for (const struct json_tree *item = json_tree_first(expressions); item != NULL; item = item->next)
+        TRY(get_expression(decoder, item, &requirements[used++]));
     *ret_selector = (struct selector){requirements, (uint32_t)count};
     return ERR_OK;
 }
 
 /* A selector that cannot be read is told as a fault of the link, which is judged as a whole later. */
-static void get_selector_or_fault(const struct decoder *decoder, const json_t *spec, const char *field,
+static void get_selector_or_fault(const struct decoder *decoder, const struct json_tree *spec, const char *field,
                                   struct selector *ret_selector, struct link_resource *link)
 {
     struct err error = {0};
@@ -97,7 +97,8 @@ static void get_selector_or_fault(const struct decoder *decoder, const json_t *s
         link->selector_error = arena_printf(decoder->arena, "%s: %s", field, error.text);
 }
 
-static enum err_code get_selectors(const struct decoder *decoder, const json_t *spec, struct link_resource *link)
+static enum err_code get_selectors(const struct decoder *decoder, const struct json_tree *spec,
+                                   struct link_resource *link)
 {
     get_selector_or_fault(decoder, spec, "selector", &link->selector, link);
     get_selector_or_fault(decoder, spec, "remoteDiscoverySelector", &link->remote_discovery_selector, link);
@@ -107,9 +108,10 @@ static enum err_code get_selectors(const struct decoder *decoder, const json_t *
 
 /* ---- Link ---- */
 
-static enum err_code get_probe_spec(const struct decoder *decoder, const json_t *spec, struct link_resource *link)
+static enum err_code get_probe_spec(const struct decoder *decoder, const struct json_tree *spec,
+                                    struct link_resource *link)
 {
-    json_t *probe = NULL;
+    const struct json_tree *probe = NULL;
     TRY(field_object(decoder, spec, "probeSpec", &probe));
     link->has_probe_spec = probe != NULL;
     TRY(field_optional(decoder, probe, "path", &link->probe_path));
@@ -119,7 +121,8 @@ static enum err_code get_probe_spec(const struct decoder *decoder, const json_t 
     return field_optional(decoder, probe, "timeout", &link->probe_timeout);
 }
 
-static enum err_code get_link_texts(const struct decoder *decoder, const json_t *spec, struct link_resource *link)
+static enum err_code get_link_texts(const struct decoder *decoder, const struct json_tree *spec,
+                                    struct link_resource *link)
 {
     TRY(field_optional(decoder, spec, "targetClusterName", &link->target_cluster_name));
     TRY(field_optional(decoder, spec, "targetClusterDomain", &link->target_cluster_domain));
@@ -130,11 +133,12 @@ static enum err_code get_link_texts(const struct decoder *decoder, const json_t 
     return field_optional(decoder, spec, "gatewayIdentity", &link->gateway_identity);
 }
 
-enum err_code codec_link(struct arena *arena, const json_t *json, struct link_resource *ret_link, struct err *reterr)
+enum err_code codec_read_link(struct arena *arena, const struct json_tree *json, struct link_resource *ret_link,
+                              struct err *reterr)
 {
     struct decoder decoder;
     struct object_meta meta;
-    json_t *spec = NULL;
+    const struct json_tree *spec = NULL;
     TRY(field_begin(&decoder, arena, json, "Link", &meta, reterr));
     struct link_resource link = {
         .namespace = meta.namespace,
@@ -142,7 +146,7 @@ enum err_code codec_link(struct arena *arena, const json_t *json, struct link_re
         .uid = meta.uid,
         .resource_version = meta.resource_version,
         .created_us = meta.created_us,
-        .generation = json_integer_value(json_object_get(json_object_get(json, "metadata"), "generation")),
+        .generation = json_tree_integer(json_tree_get(json_tree_get(json, "metadata"), "generation")),
         .drain = kv_get(&meta.annotations, LINK_DRAIN),
         .headless = kv_get(&meta.annotations, EXPORT_HEADLESS),
         .gateway = kv_get(&meta.annotations, LINK_GATEWAY),
@@ -175,7 +179,7 @@ static const char *without_nul(struct arena *arena, const char *data, size_t byt
     return text;
 }
 
-static enum err_code get_kubeconfig(const struct decoder *decoder, const json_t *data, const char **ret_text,
+static enum err_code get_kubeconfig(const struct decoder *decoder, const struct json_tree *data, const char **ret_text,
                                     size_t *ret_bytes)
 {
     const char *encoded = NULL, *decoded = NULL;
@@ -192,13 +196,13 @@ static enum err_code get_kubeconfig(const struct decoder *decoder, const json_t 
     return *ret_text != NULL ? ERR_OK : field_no_memory(decoder);
 }
 
-enum err_code codec_secret(struct arena *arena, const json_t *json, struct link_secret *ret_secret,
-                           const char **ret_type, const char **ret_kubeconfig, size_t *ret_kubeconfig_bytes,
-                           struct err *reterr)
+enum err_code codec_read_secret(struct arena *arena, const struct json_tree *json, struct link_secret *ret_secret,
+                                const char **ret_type, const char **ret_kubeconfig, size_t *ret_kubeconfig_bytes,
+                                struct err *reterr)
 {
     struct decoder decoder;
     struct object_meta meta;
-    json_t *data = NULL;
+    const struct json_tree *data = NULL;
     TRY(field_begin(&decoder, arena, json, "Secret", &meta, reterr));
     TRY(field_text(&decoder, json, "type", ret_type));
     TRY(field_object(&decoder, json, "data", &data));

@@ -6,18 +6,22 @@
 #include "base/mem.h"
 #include "mirror/names.h"
 
+static bool is_escaped(char c) { return (unsigned char)c < 0x20 || c == '"' || c == '\\'; }
+
 void codec_write_string(struct strbuf *body, const char *text)
 {
     strbuf_append_char(body, '"');
-    for (const char *c = text; *c != '\0'; c++) {
-        if (*c == '"' || *c == '\\') {
-            strbuf_append_char(body, '\\');
-            strbuf_append_char(body, *c);
-        } else if ((unsigned char)*c < 0x20) {
-            strbuf_printf(body, "\\u%04x", (unsigned)*c);
-        } else {
-            strbuf_append_char(body, *c);
-        }
+    for (const char *from = text, *at = text;; at++) {
+        if (!is_escaped(*at))
+            continue;
+        strbuf_append_bytes(body, from, (size_t)(at - from));
+        from = at + 1;
+        if (*at == '\0')
+            break;
+        if ((unsigned char)*at < 0x20)
+            strbuf_printf(body, "\\u%04x", (unsigned)*at);
+        else
+            strbuf_printf(body, "\\%c", *at);
     }
     strbuf_append_char(body, '"');
 }

@@ -17,90 +17,95 @@ enum err_code field_no_memory(const struct decoder *decoder)
 }
 
 /* @return NULL when absent or null. */
-static json_t *find(const json_t *object, const char *field)
+static const struct json_tree *find(const struct json_tree *object, const char *field)
 {
-    json_t *value = json_object_get(object, field);
-    return json_is_null(value) ? NULL : value;
+    const struct json_tree *value = json_tree_get(object, field);
+    return json_tree_is(value, JSON_TREE_NULL) ? NULL : value;
 }
 
-enum err_code field_optional(const struct decoder *decoder, const json_t *object, const char *field,
+enum err_code field_optional(const struct decoder *decoder, const struct json_tree *object, const char *field,
                              const char **ret_text)
 {
-    const json_t *value = find(object, field);
-    *ret_text = json_string_value(value);
+    const struct json_tree *value = find(object, field);
+    *ret_text = json_tree_text(value);
     return value == NULL || *ret_text != NULL ? ERR_OK : field_wrong(decoder, field, "a string");
 }
 
-enum err_code field_text(const struct decoder *decoder, const json_t *object, const char *field, const char **ret_text)
+enum err_code field_text(const struct decoder *decoder, const struct json_tree *object, const char *field,
+                         const char **ret_text)
 {
     TRY(field_optional(decoder, object, field, ret_text));
     *ret_text = *ret_text != NULL ? *ret_text : "";
     return ERR_OK;
 }
 
-enum err_code field_object(const struct decoder *decoder, const json_t *object, const char *field, json_t **ret_child)
+enum err_code field_object(const struct decoder *decoder, const struct json_tree *object, const char *field,
+                           const struct json_tree **ret_child)
 {
     *ret_child = find(object, field);
-    return *ret_child == NULL || json_is_object(*ret_child) ? ERR_OK : field_wrong(decoder, field, "an object");
+    return *ret_child == NULL || json_tree_is(*ret_child, JSON_TREE_OBJECT) ? ERR_OK
+                                                                            : field_wrong(decoder, field, "an object");
 }
 
-enum err_code field_objects(const struct decoder *decoder, const json_t *object, const char *field, json_t **ret_list)
+enum err_code field_objects(const struct decoder *decoder, const struct json_tree *object, const char *field,
+                            const struct json_tree **ret_list)
 {
     *ret_list = find(object, field);
-    if (*ret_list != NULL && !json_is_array(*ret_list))
+    if (*ret_list != NULL && !json_tree_is(*ret_list, JSON_TREE_ARRAY))
         return field_wrong(decoder, field, "a list");
-    for (size_t i = 0; i < json_array_size(*ret_list); i++)
-        if (!json_is_object(json_array_get(*ret_list, i)))
+    for (const struct json_tree *item = json_tree_first(*ret_list); item != NULL; item = item->next)
+        if (item->type != JSON_TREE_OBJECT)
             return field_wrong(decoder, field, "a list of objects");
     return ERR_OK;
 }
 
-enum err_code field_texts(const struct decoder *decoder, const json_t *object, const char *field,
+enum err_code field_texts(const struct decoder *decoder, const struct json_tree *object, const char *field,
                           const char *const **ret_texts, uint32_t *ret_count)
 {
-    const json_t *list = find(object, field);
-    if (list != NULL && !json_is_array(list))
+    const struct json_tree *list = find(object, field);
+    if (list != NULL && !json_tree_is(list, JSON_TREE_ARRAY))
         return field_wrong(decoder, field, "a list");
-    size_t count = json_array_size(list);
+    uint32_t count = json_tree_count(list), used = 0;
     const char **texts = arena_array(decoder->arena, count, sizeof(*texts));
     if (texts == NULL)
         return field_no_memory(decoder);
-    for (size_t i = 0; i < count; i++) {
-        texts[i] = json_string_value(json_array_get(list, i));
-        if (texts[i] == NULL)
+    for (const struct json_tree *item = json_tree_first(list); item != NULL; item = item->next) {
+        texts[used] = json_tree_text(item);
+        if (texts[used++] == NULL)
             return field_wrong(decoder, field, "a list of strings");
     }
     *ret_texts = texts;
-    *ret_count = (uint32_t)count;
+    *ret_count = count;
     return ERR_OK;
 }
 
-enum err_code field_port(const struct decoder *decoder, const json_t *object, const char *field, uint16_t *ret_port)
+enum err_code field_port(const struct decoder *decoder, const struct json_tree *object, const char *field,
+                         uint16_t *ret_port)
 {
-    const json_t *value = find(object, field);
+    const struct json_tree *value = find(object, field);
     *ret_port = 0;
     if (value == NULL)
         return ERR_OK;
-    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > 65535)
+    if (value->type != JSON_TREE_INTEGER || value->integer < 0 || value->integer > 65535)
         return field_wrong(decoder, field, "a port number");
-    *ret_port = (uint16_t)json_integer_value(value);
+    *ret_port = (uint16_t)value->integer;
     return ERR_OK;
 }
 
-enum err_code field_bool(const struct decoder *decoder, const json_t *object, const char *field, bool otherwise,
-                         bool *ret_value)
+enum err_code field_bool(const struct decoder *decoder, const struct json_tree *object, const char *field,
+                         bool otherwise, bool *ret_value)
 {
-    const json_t *value = find(object, field);
+    const struct json_tree *value = find(object, field);
     *ret_value = otherwise;
     if (value == NULL)
         return ERR_OK;
-    if (!json_is_boolean(value))
+    if (value->type != JSON_TREE_TRUE && value->type != JSON_TREE_FALSE)
         return field_wrong(decoder, field, "true or false");
-    *ret_value = json_is_true(value);
+    *ret_value = value->type == JSON_TREE_TRUE;
     return ERR_OK;
 }
 
-enum err_code field_protocol(const struct decoder *decoder, const json_t *object, enum protocol *ret_protocol)
+enum err_code field_protocol(const struct decoder *decoder, const struct json_tree *object, enum protocol *ret_protocol)
 {
     const char *text = "";
     TRY(field_text(decoder, object, "protocol", &text));
@@ -117,50 +122,46 @@ enum err_code field_protocol(const struct decoder *decoder, const json_t *object
 
 /* ---- metadata ---- */
 
-static enum err_code get_kv(const struct decoder *decoder, const json_t *meta, const char *field,
+static enum err_code get_kv(const struct decoder *decoder, const struct json_tree *meta, const char *field,
                             struct kv_list *ret_list)
 {
-    json_t *object = NULL;
+    const struct json_tree *object = NULL;
     TRY(field_object(decoder, meta, field, &object));
     struct kv_builder builder;
     kv_builder_init(&builder, decoder->arena);
-    const char *key = NULL;
-    json_t *value = NULL;
-    json_object_foreach(object, key, value)
-    {
-        if (!json_is_string(value))
+    for (const struct json_tree *member = json_tree_first(object); member != NULL; member = member->next) {
+        if (member->type != JSON_TREE_STRING)
             return field_wrong(decoder, field, "a map of strings");
-        kv_builder_set(&builder, key, json_string_value(value));
+        kv_builder_set(&builder, member->key, member->text);
     }
     *ret_list = kv_builder_finish(&builder);
     return arena_failed(decoder->arena) ? field_no_memory(decoder) : ERR_OK;
 }
 
-static bool is_made_by_us(const json_t *meta)
+static bool is_made_by_us(const struct json_tree *meta)
 {
-    const json_t *managers = json_object_get(meta, "managedFields");
-    for (size_t i = 0; i < json_array_size(managers); i++) {
-        const char *manager = json_string_value(json_object_get(json_array_get(managers, i), "manager"));
+    const struct json_tree *at = json_tree_first(json_tree_get(meta, "managedFields"));
+    for (; at != NULL; at = at->next) {
+        const char *manager = json_tree_text(json_tree_get(at, "manager"));
         if (manager != NULL && strcmp(manager, OBJECT_FIELD_MANAGER) == 0)
             return true;
     }
     return false;
 }
 
-static const char *owning_service(const json_t *meta)
+static const char *owning_service(const struct json_tree *meta)
 {
-    const json_t *owners = json_object_get(meta, "ownerReferences");
-    for (size_t i = 0; i < json_array_size(owners); i++) {
-        const json_t *owner = json_array_get(owners, i);
-        const char *kind = json_string_value(json_object_get(owner, "kind"));
-        const char *uid = json_string_value(json_object_get(owner, "uid"));
+    const struct json_tree *owner = json_tree_first(json_tree_get(meta, "ownerReferences"));
+    for (; owner != NULL; owner = owner->next) {
+        const char *kind = json_tree_text(json_tree_get(owner, "kind"));
+        const char *uid = json_tree_text(json_tree_get(owner, "uid"));
         if (kind != NULL && uid != NULL && strcmp(kind, "Service") == 0)
             return uid;
     }
     return "";
 }
 
-static enum err_code get_created(const struct decoder *decoder, const json_t *meta, int64_t *ret_us)
+static enum err_code get_created(const struct decoder *decoder, const struct json_tree *meta, int64_t *ret_us)
 {
     const char *text = "";
     TRY(field_text(decoder, meta, "creationTimestamp", &text));
@@ -170,14 +171,14 @@ static enum err_code get_created(const struct decoder *decoder, const json_t *me
     return ERR_OK;
 }
 
-enum err_code field_begin(struct decoder *decoder, struct arena *arena, const json_t *json, const char *kind,
+enum err_code field_begin(struct decoder *decoder, struct arena *arena, const struct json_tree *json, const char *kind,
                           struct object_meta *meta, struct err *reterr)
 {
     *decoder = (struct decoder){arena, kind, "", "?", reterr};
     *meta = (struct object_meta){0};
-    json_t *object = NULL;
+    const struct json_tree *object = NULL;
     const char *deletion = "";
-    if (!json_is_object(json))
+    if (!json_tree_is(json, JSON_TREE_OBJECT))
         return err_set(reterr, ERR_INVALID, "%s: not a JSON object", kind);
     TRY(field_object(decoder, json, "metadata", &object));
     TRY(field_text(decoder, object, "name", &meta->name));

@@ -5,26 +5,26 @@
 
 #include "agent/kube/codec.h"
 
-static const char *text_of(const json_t *object, const char *key)
+static const char *text_of(const struct json_tree *object, const char *key)
 {
-    const char *text = json_string_value(json_object_get(object, key));
+    const char *text = json_tree_text(json_tree_get(object, key));
     return text != NULL ? text : "";
 }
 
-static uint32_t number_of(const json_t *object, const char *key)
+static uint32_t number_of(const struct json_tree *object, const char *key)
 {
-    json_int_t number = json_integer_value(json_object_get(object, key));
+    int64_t number = json_tree_integer(json_tree_get(object, key));
     return number > 0 && number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 
-static bool is_true(const json_t *meta, const char *map, const char *key)
+static bool is_true(const struct json_tree *meta, const char *map, const char *key)
 {
-    return strcmp(text_of(json_object_get(meta, map), key), "true") == 0;
+    return strcmp(text_of(json_tree_get(meta, map), key), "true") == 0;
 }
 
-void lease_decode(const json_t *json, struct lease *ret_lease)
+void lease_decode(const struct json_tree *json, struct lease *ret_lease)
 {
-    const json_t *meta = json_object_get(json, "metadata"), *spec = json_object_get(json, "spec");
+    const struct json_tree *meta = json_tree_get(json, "metadata"), *spec = json_tree_get(json, "spec");
     *ret_lease = (struct lease){.name = text_of(meta, "name"),
                                 .is_replica = is_true(meta, "labels", LEASE_REPLICA_LABEL),
                                 .is_ready = is_true(meta, "annotations", LEASE_READY_ANNOTATION),

@@ -2,9 +2,9 @@
  * others keep on it stays; the resourceVersion in the patch makes it fail when somebody was faster. */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 
+#include "agent/kube/json_tree.h"
 #include "agent/kube/lease_record.h"
 #include "base/strbuf.h"
 
@@ -21,7 +21,7 @@ struct lease {
 };
 
 /** Takes any object; what is absent or of another type counts as absent, and a text that is too long is cut. */
-void lease_decode(const json_t *json, struct lease *ret_lease);
+void lease_decode(const struct json_tree *json, struct lease *ret_lease);
 /** The body that creates `lease`. */
 void lease_write_create(struct strbuf *body, const char *namespace, const struct lease *lease);
 /** A JSON merge patch (RFC 7396) that makes the Lease so, if it still has `record.version`. */

@@ -17,6 +17,7 @@ static void release(struct list_watch *watch)
     loop_timer_free(watch->timer);
     http_call_done(&watch->call);
     json_split_done(&watch->split);
+    arena_done(&watch->piece);
     strbuf_done(&watch->held);
     mem_free(watch->continue_token);
     for (size_t i = 0; i < ARRAY_COUNT(watch->texts); i++)
@@ -28,7 +29,10 @@ void list_watch_enter(struct list_watch *watch) { watch->busy++; }
 
 void list_watch_leave(struct list_watch *watch)
 {
-    if (--watch->busy == 0 && watch->dead)
+    if (--watch->busy > 0)
+        return;
+    arena_done(&watch->piece); /* most list_watches are silent most of the time */
+    if (watch->dead)
         release(watch);
 }
 
@@ -196,17 +200,16 @@ void list_watch_observe(struct list_watch *watch)
 
 /* ---- delivering ---- */
 
-enum err_code list_watch_parse(const char *text, size_t bytes, const char *what, json_t **ret_value, struct err *reterr)
+enum err_code list_watch_parse(struct arena *arena, const char *text, size_t bytes, const char *what,
+                               const struct json_tree **ret_value, struct err *reterr)
 {
-    json_error_t where;
-    json_t *value = json_loadb(text, bytes, 0, &where);
-    if (value != NULL) {
-        *ret_value = value;
-        return ERR_OK;
-    }
-    if (where.text[0] == '\0' || json_error_code(&where) == json_error_out_of_memory)
-        return err_set(reterr, ERR_NOMEM, "out of memory");
-    return err_set(reterr, ERR_PROTOCOL, "%s is not JSON: %s", what, where.text);
+    arena_reset(arena);
+    enum err_code code = json_tree_parse(arena, text, bytes, ret_value, reterr);
+    if (code != ERR_PROTOCOL || reterr == NULL)
+        return code;
+    char wrong[ERR_TEXT_BYTES];
+    (void)snprintf(wrong, sizeof(wrong), "%s", reterr->text);
+    return err_set(reterr, ERR_PROTOCOL, "%s is not JSON: %s", what, wrong);
 }
 
 enum err_code list_watch_count(struct list_watch *watch, struct err *reterr)
@@ -217,13 +220,14 @@ enum err_code list_watch_count(struct list_watch *watch, struct err *reterr)
 }
 
 /* Items of a list carry no kind of their own, except those of custom resources. */
-bool list_watch_is_wanted(const struct list_watch *watch, const json_t *object)
+bool list_watch_is_wanted(const struct list_watch *watch, const struct json_tree *object)
 {
-    const char *kind = json_string_value(json_object_get(object, "kind"));
+    const char *kind = json_tree_text(json_tree_get(object, "kind"));
     return kind == NULL || strcmp(kind, watch->config.kind) == 0;
 }
 
-enum err_code list_watch_deliver(struct list_watch *watch, enum change change, json_t *object, struct err *reterr)
+enum err_code list_watch_deliver(struct list_watch *watch, enum change change, const struct json_tree *object,
+                                 struct err *reterr)
 {
     enum err_code code = watch->config.on_object(watch->config.context, change, object);
     if (watch->dead)
@@ -234,9 +238,9 @@ enum err_code list_watch_deliver(struct list_watch *watch, enum change change, j
     return err_set(reterr, ERR_NOMEM, "out of memory");
 }
 
-bool list_watch_note_version(struct list_watch *watch, const json_t *object)
+bool list_watch_note_version(struct list_watch *watch, const struct json_tree *object)
 {
-    const char *version = json_string_value(json_object_get(json_object_get(object, "metadata"), "resourceVersion"));
+    const char *version = json_tree_text(json_tree_get(json_tree_get(object, "metadata"), "resourceVersion"));
     if (version == NULL || version[0] == '\0' || strlen(version) >= sizeof(watch->version))
         return false;
     (void)snprintf(watch->version, sizeof(watch->version), "%s", version);
@@ -350,6 +354,7 @@ enum err_code list_watch_new(struct loop *loop, struct kube_client *client, cons
     watch->client = client;
     watch->config = *config;
     watch->state.last_event_ms = loop_now_ms(loop);
+    arena_init(&watch->piece, LIST_WATCH_TREE_BYTES);
     watch->timer = loop_timer_new(loop, on_timer, watch);
     if (!copy_texts(watch) || watch->timer == NULL) {
         release(watch);

@@ -13,11 +13,11 @@
  * after the back-off; nothing is skipped. Any other code leaves that one object to its owner. */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/kube/client.h"
+#include "agent/kube/json_tree.h"
 
 struct list_watch;
 
@@ -39,7 +39,7 @@ struct list_watch_config {
     const char *path;           /* collection, e.g. "/api/v1/services"; copied */
     const char *label_selector; /* not encoded; NULL or "": all; copied */
     const char *field_selector; /* likewise */
-    enum err_code (*on_object)(void *context, enum change change, json_t *object);
+    enum err_code (*on_object)(void *context, enum change change, const struct json_tree *object);
     void (*on_begin)(void *context);
     void (*on_end)(void *context);
     void (*on_state)(void *context, const struct list_watch_state *state);

@@ -26,8 +26,9 @@ enum {
     LIST_WATCH_SHORT_MS = 1000,        /* a watch that ends sooner without an event is an error */
     LIST_WATCH_SHORT_LIVES = 5,        /* so many in a row may end sooner with one */
     LIST_WATCH_OBJECT_BYTES = 4 << 20, /* etcd takes 1.5 MiB; JSON may be longer than what is stored */
-    LIST_WATCH_VERSION_BYTES = 64,     /* resourceVersions have up to 20 digits */
-    LIST_WATCH_PAGE = 500,             /* client-go's page size */
+    LIST_WATCH_TREE_BYTES = 32 * LIST_WATCH_OBJECT_BYTES, /* a value of two bytes takes 48 */
+    LIST_WATCH_VERSION_BYTES = 64,                        /* resourceVersions have up to 20 digits */
+    LIST_WATCH_PAGE = 500,                                /* client-go's page size */
     LIST_WATCH_OBJECTS =
         1000000, /* named by one listing, and pages of it: etcd's 8 GiB hold fewer, and a listing has to end */
     LIST_WATCH_SERVER_ERRORS = 5, /* 5xx on a watch in a row before a fresh listing is tried */
@@ -60,6 +61,7 @@ struct list_watch {
     struct http_call call;
     struct transport_follower follower;
     struct json_split split;
+    struct arena piece;                     /* what it just split off, as a value: kept while data is taken */
     struct kube_failure stream_failure;     /* the ERROR event that ended the watch; code ERR_OK when there was none */
     char version[LIST_WATCH_VERSION_BYTES]; /* where to watch from */
 
@@ -112,17 +114,17 @@ void list_watch_describe_failure(struct list_watch *watch, const char *verb, con
 bool list_watch_retry_unauthorized(struct list_watch *watch, const struct err *error, enum state again);
 void list_watch_observe(struct list_watch *watch);
 
-/** @param[out] ret_value  new. @return ERR_OK, ERR_PROTOCOL ("`what` is not JSON"), ERR_NOMEM. */
-enum err_code list_watch_parse(const char *text, size_t bytes, const char *what, json_t **ret_value, struct err *reterr)
-    MUST_USE;
+/** @param arena  emptied; holds the value. @return ERR_OK, ERR_PROTOCOL ("`what` is not JSON"), ERR_NOMEM. */
+enum err_code list_watch_parse(struct arena *arena, const char *text, size_t bytes, const char *what,
+                               const struct json_tree **ret_value, struct err *reterr) MUST_USE;
 /** Counts an object or a page of the listing under way. @return ERR_OK, ERR_LIMIT. */
 enum err_code list_watch_count(struct list_watch *watch, struct err *reterr) MUST_USE;
-bool list_watch_is_wanted(const struct list_watch *watch, const json_t *object);
+bool list_watch_is_wanted(const struct list_watch *watch, const struct json_tree *object);
 /** Hands an object to the owner. @return ERR_OK, ERR_NOMEM, ERR_CANCELLED (freed). */
-enum err_code list_watch_deliver(struct list_watch *watch, enum change change, json_t *object, struct err *reterr)
-    MUST_USE;
+enum err_code list_watch_deliver(struct list_watch *watch, enum change change, const struct json_tree *object,
+                                 struct err *reterr) MUST_USE;
 /** Remembers the object's resourceVersion as the place to go on from. @return false when it has none that can be one. */
-bool list_watch_note_version(struct list_watch *watch, const json_t *object);
+bool list_watch_note_version(struct list_watch *watch, const struct json_tree *object);
 
 /* A request's path while it is put together. */
 struct list_watch_path {
@@ -160,6 +162,6 @@ void list_watch_add_timeout(struct list_watch_path *path);
 bool list_watch_wants_stream(const struct list_watch *watch);
 void list_watch_start_stream(struct list_watch *watch);
 /** An event before the list is complete. @return what ends the call, as on_data does. */
-enum err_code list_watch_take_initial(struct list_watch *watch, const char *type, json_t *object, struct err *reterr)
-    MUST_USE;
+enum err_code list_watch_take_initial(struct list_watch *watch, const char *type, const struct json_tree *object,
+                                      struct err *reterr) MUST_USE;
 void list_watch_stream_is_silent(struct list_watch *watch);

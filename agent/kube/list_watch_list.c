@@ -22,7 +22,7 @@ void list_watch_begin(struct list_watch *watch)
     watch->config.on_begin(watch->config.context);
 }
 
-static enum err_code hand_over(struct list_watch *watch, json_t *object, struct err *reterr)
+static enum err_code hand_over(struct list_watch *watch, const struct json_tree *object, struct err *reterr)
 {
     list_watch_set_healthy(watch);
     if (!watch->dead)
@@ -45,15 +45,11 @@ static enum err_code hold(struct list_watch *watch, const char *text, size_t byt
  * last. One that is known neither way is not given to anybody yet. */
 static enum err_code take_item(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr)
 {
-    json_t *object = NULL;
-    TRY(list_watch_parse(text, bytes, "an item of the list", &object, reterr));
-    enum err_code code = ERR_OK;
-    if (!watch->kind_known && json_object_get(object, "kind") == NULL)
-        code = hold(watch, text, bytes, reterr);
-    else if (list_watch_is_wanted(watch, object))
-        code = hand_over(watch, object, reterr);
-    json_decref(object);
-    return code;
+    const struct json_tree *object = NULL;
+    TRY(list_watch_parse(&watch->piece, text, bytes, "an item of the list", &object, reterr));
+    if (!watch->kind_known && json_tree_get(object, "kind") == NULL)
+        return hold(watch, text, bytes, reterr);
+    return list_watch_is_wanted(watch, object) ? hand_over(watch, object, reterr) : ERR_OK;
 }
 
 static enum err_code on_held(void *context, const char *text, size_t bytes, enum json_split_piece piece,
@@ -87,45 +83,49 @@ static enum err_code check_kind(const struct list_watch *watch, const char *kind
 /* Before any item is looked at, when the list says of what kind it is before them. */
 static enum err_code take_head(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr)
 {
-    json_t *head = NULL;
-    TRY(list_watch_parse(text, bytes, "the list", &head, reterr));
-    const json_t *kind = json_object_get(head, "kind");
-    enum err_code code = kind != NULL ? check_kind(watch, json_string_value(kind), reterr) : ERR_OK;
+    const struct json_tree *head = NULL;
+    TRY(list_watch_parse(&watch->piece, text, bytes, "the list", &head, reterr));
+    const struct json_tree *kind = json_tree_get(head, "kind");
     watch->kind_known = kind != NULL;
-    json_decref(head);
-    return code;
+    return kind != NULL ? check_kind(watch, json_tree_text(kind), reterr) : ERR_OK;
 }
 
 /* An answer that merely looks like a list would empty everything: it has to say that it is one, and of what. */
-static enum err_code check_list(const struct list_watch *watch, const json_t *list, struct err *reterr)
+static enum err_code check_list(const struct list_watch *watch, const struct json_tree *list, struct err *reterr)
 {
-    const json_t *items = json_object_get(list, "items");
-    const char *version = json_string_value(json_object_get(json_object_get(list, "metadata"), "resourceVersion"));
-    TRY(check_kind(watch, json_string_value(json_object_get(list, "kind")), reterr));
-    if (!json_is_array(items) && !json_is_null(items))
+    const struct json_tree *items = json_tree_get(list, "items");
+    const char *version = json_tree_text(json_tree_get(json_tree_get(list, "metadata"), "resourceVersion"));
+    TRY(check_kind(watch, json_tree_text(json_tree_get(list, "kind")), reterr));
+    if (!json_tree_is(items, JSON_TREE_ARRAY) && !json_tree_is(items, JSON_TREE_NULL))
         return err_set(reterr, ERR_PROTOCOL, "the list has no items");
     if (version == NULL || version[0] == '\0' || strlen(version) >= LIST_WATCH_VERSION_BYTES)
         return err_set(reterr, ERR_PROTOCOL, "the list has no resourceVersion");
     return ERR_OK;
 }
 
+/* Everything but the items. Those that were held are taken in between, which needs the arena of pieces. */
+static enum err_code take_rest_in(struct list_watch *watch, struct arena *arena, const char *text, size_t bytes,
+                                  struct err *reterr)
+{
+    const struct json_tree *list = NULL;
+    TRY(list_watch_parse(arena, text, bytes, "the list", &list, reterr));
+    TRY(check_list(watch, list, reterr));
+    watch->kind_known = true;
+    TRY(take_held(watch, reterr));
+    const char *token = json_tree_text(json_tree_get(json_tree_get(list, "metadata"), "continue"));
+    mem_free(TAKE(watch->continue_token));
+    if (token != NULL && token[0] != '\0' && (watch->continue_token = mem_strdup(token)) == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    (void)list_watch_note_version(watch, list);
+    return ERR_OK;
+}
+
 static enum err_code take_rest(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr)
 {
-    json_t *list = NULL;
-    TRY(list_watch_parse(text, bytes, "the list", &list, reterr));
-    enum err_code code = check_list(watch, list, reterr);
-    if (code == ERR_OK) {
-        watch->kind_known = true;
-        code = take_held(watch, reterr);
-    }
-    if (code == ERR_OK) {
-        const char *token = json_string_value(json_object_get(json_object_get(list, "metadata"), "continue"));
-        mem_free(TAKE(watch->continue_token));
-        if (token != NULL && token[0] != '\0' && (watch->continue_token = mem_strdup(token)) == NULL)
-            code = err_set(reterr, ERR_NOMEM, "out of memory");
-        (void)list_watch_note_version(watch, list);
-    }
-    json_decref(list);
+    struct arena arena;
+    arena_init(&arena, LIST_WATCH_TREE_BYTES);
+    enum err_code code = take_rest_in(watch, &arena, text, bytes, reterr);
+    arena_done(&arena);
     return code;
 }
 

@@ -15,15 +15,15 @@ bool list_watch_wants_stream(const struct list_watch *watch)
 
 /* ---- what arrives ---- */
 
-static bool ends_initial_events(const json_t *object)
+static bool ends_initial_events(const struct json_tree *object)
 {
-    const json_t *annotations = json_object_get(json_object_get(object, "metadata"), "annotations");
-    const char *value = json_string_value(json_object_get(annotations, "k8s.io/initial-events-end"));
+    const struct json_tree *annotations = json_tree_get(json_tree_get(object, "metadata"), "annotations");
+    const char *value = json_tree_text(json_tree_get(annotations, "k8s.io/initial-events-end"));
     return value != NULL && strcmp(value, "true") == 0;
 }
 
 /* Everything was named: what follows on the same stream is a watch's. */
-static enum err_code take_bookmark(struct list_watch *watch, const json_t *object, struct err *reterr)
+static enum err_code take_bookmark(struct list_watch *watch, const struct json_tree *object, struct err *reterr)
 {
     /* A server that streams sends no other bookmark before this one. */
     if (!ends_initial_events(object))
@@ -40,7 +40,8 @@ static enum err_code take_bookmark(struct list_watch *watch, const json_t *objec
 }
 
 /* Changes happen meanwhile, too: what is deleted was not named, or is no longer there. */
-static enum err_code take_object(struct list_watch *watch, const char *type, json_t *object, struct err *reterr)
+static enum err_code take_object(struct list_watch *watch, const char *type, const struct json_tree *object,
+                                 struct err *reterr)
 {
     bool is_there = strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0;
     if (!is_there && strcmp(type, "DELETED") != 0)
@@ -50,7 +51,8 @@ static enum err_code take_object(struct list_watch *watch, const char *type, jso
                        : list_watch_deliver(watch, is_there ? CHANGE_LISTED : CHANGE_DELETED, object, reterr);
 }
 
-enum err_code list_watch_take_initial(struct list_watch *watch, const char *type, json_t *object, struct err *reterr)
+enum err_code list_watch_take_initial(struct list_watch *watch, const char *type, const struct json_tree *object,
+                                      struct err *reterr)
 {
     if (strcmp(type, "BOOKMARK") == 0)
         return take_bookmark(watch, object, reterr);
@@ -100,8 +102,10 @@ static void end_stream(struct list_watch *watch, const struct err *error)
     if (watch->stream_failure.error.code != ERR_OK) {
         failure = watch->stream_failure;
     } else {
-        if (error == NULL && watch->call.status == 200)
-            error = (err_set(&own, ERR_SERVER, "the streamed list ended before it was complete"), &own);
+        if (error == NULL && watch->call.status == 200) {
+            (void)err_set(&own, ERR_SERVER, "the streamed list ended before it was complete");
+            error = &own;
+        }
         list_watch_describe_failure(watch, "list", error, &failure);
     }
     list_watch_observe(watch);

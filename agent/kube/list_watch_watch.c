@@ -8,13 +8,15 @@
 /* ---- what arrives ---- */
 
 /* A Status in the stream, most often 410: it ends the watch, and says more than the end of the connection after it. */
-static enum err_code take_error(struct list_watch *watch, const json_t *status, struct err *reterr)
+static enum err_code take_error(struct list_watch *watch, const struct json_tree *status, struct err *reterr)
 {
     char what[256];
     (void)snprintf(what, sizeof(what), "%s %s in cluster %s", watch->machine == STATE_STREAMING ? "list" : "watch",
                    watch->config.resource, kube_client_label(watch->client));
     watch->stream_failure = (struct kube_failure){.retry_after_ms = -1};
-    failure_from_status(&watch->stream_failure, status, (int)json_integer_value(json_object_get(status, "code")), what);
+    json_t *json = json_tree_to_json(status);
+    failure_from_status(&watch->stream_failure, json, (int)json_tree_integer(json_tree_get(status, "code")), what);
+    json_decref(json);
     return err_set(reterr, watch->stream_failure.error.code, "%s", watch->stream_failure.error.text);
 }
 
@@ -23,11 +25,11 @@ static bool is_young(const struct list_watch *watch)
     return loop_now_ms(watch->loop) - watch->began_ms < LIST_WATCH_SHORT_MS;
 }
 
-static enum err_code take_event(struct list_watch *watch, const json_t *event, struct err *reterr)
+static enum err_code take_event(struct list_watch *watch, const struct json_tree *event, struct err *reterr)
 {
-    const char *type = json_string_value(json_object_get(event, "type"));
-    json_t *object = json_object_get(event, "object");
-    if (type == NULL || !json_is_object(object))
+    const char *type = json_tree_text(json_tree_get(event, "type"));
+    const struct json_tree *object = json_tree_get(event, "object");
+    if (type == NULL || !json_tree_is(object, JSON_TREE_OBJECT))
         return err_set(reterr, ERR_PROTOCOL, "a watch event has no type or no object");
     if (strcmp(type, "ERROR") == 0)
         return take_error(watch, object, reterr);
@@ -61,11 +63,9 @@ static enum err_code on_piece(void *context, const char *text, size_t bytes, enu
 {
     (void)piece;
     struct list_watch *watch = context;
-    json_t *event = NULL;
-    TRY(list_watch_parse(text, bytes, "a watch event", &event, reterr));
-    enum err_code code = take_event(watch, event, reterr);
-    json_decref(event);
-    return code;
+    const struct json_tree *event = NULL;
+    TRY(list_watch_parse(&watch->piece, text, bytes, "a watch event", &event, reterr));
+    return take_event(watch, event, reterr);
 }
 
 /* ---- its end ---- */

@@ -26,7 +26,7 @@ static void on_state(void *context, const struct list_watch_state *state)
     watch->config.collection.on_state(watch->config.collection.context, state);
 }
 
-static enum err_code on_object(void *context, enum change change, json_t *object)
+static enum err_code on_object(void *context, enum change change, const struct json_tree *object)
 {
     struct served_watch *watch = context;
     return watch->config.collection.on_object(watch->config.collection.context, change, object);

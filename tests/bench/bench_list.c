@@ -44,7 +44,7 @@ static uint64_t cpu_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static enum err_code on_object(void *context, enum change change, json_t *object)
+static enum err_code on_object(void *context, enum change change, const struct json_tree *object)
 {
     struct bench *bench = context;
     struct service service;
@@ -53,7 +53,7 @@ static enum err_code on_object(void *context, enum change change, json_t *object
     if (bytes > bench->peak_bytes)
         bench->peak_bytes = bytes;
     arena_reset(&bench->scratch);
-    enum err_code code = codec_service(&bench->scratch, object, &service, NULL);
+    enum err_code code = codec_read_service(&bench->scratch, object, &service, NULL);
     bench->services += code == ERR_OK;
     return code;
 }

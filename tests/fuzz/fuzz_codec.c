@@ -46,13 +46,15 @@ static void check_declarations(struct arena *arena, const json_t *json)
     const struct link *link = NULL;
     struct link_secret secret;
     struct service_cidr cidr;
+    const struct json_tree *tree = NULL;
     const char *type = NULL, *kubeconfig = NULL;
     size_t kubeconfig_bytes = 0;
     if (codec_link(arena, json, &resource, NULL) == ERR_OK)
         (void)!link_from_resource(arena, &resource, &link, NULL);
     if (codec_secret(arena, json, &secret, &type, &kubeconfig, &kubeconfig_bytes, NULL) == ERR_OK)
         (void)!link_from_secret(arena, &secret, &link, NULL);
-    (void)!codec_service_cidr(arena, json, &cidr, NULL);
+    if (json_tree_of(arena, json, &tree) == ERR_OK)
+        (void)!codec_read_service_cidr(arena, tree, &cidr, NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)

@@ -101,10 +101,10 @@ static void drop_name(struct replay *replay, struct name *name)
         *name = replay->names[--replay->name_count];
 }
 
-static enum err_code on_object(void *context, enum change change, json_t *object)
+static enum err_code on_object(void *context, enum change change, const struct json_tree *object)
 {
     struct replay *replay = context;
-    const char *name = json_string_value(json_object_get(json_object_get(object, "metadata"), "name"));
+    const char *name = json_tree_text(json_tree_get(json_tree_get(object, "metadata"), "name"));
     char word[NAME_BYTES];
     if (name == NULL)
         return ERR_INVALID;

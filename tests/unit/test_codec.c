@@ -164,6 +164,14 @@ static void fills_in_what_the_api_defaults(void **state)
     arena_done(&arena);
 }
 
+/* @return of the JSON, which has to live as long. */
+static const struct json_tree *tree_of(struct arena *arena, const json_t *json)
+{
+    const struct json_tree *tree = NULL;
+    assert_int_equal(json_tree_of(arena, json, &tree), ERR_OK);
+    return tree;
+}
+
 static void decodes_metadata_of_any_kind(void **state)
 {
     (void)state;
@@ -172,12 +180,12 @@ static void decodes_metadata_of_any_kind(void **state)
     struct err error = {0};
     arena_init(&arena, ARENA_BYTES);
     json_t *json = load("{\"kind\":\"Mapping\",\"metadata\":{\"name\":\"m\",\"namespace\":\"n\",\"uid\":\"u\"}}");
-    assert_int_equal(codec_meta(&arena, json, &meta, &error), ERR_OK);
+    assert_int_equal(codec_read_meta(&arena, tree_of(&arena, json), &meta, &error), ERR_OK);
     assert_string_equal(meta.name, "m");
     assert_string_equal(meta.uid, "u");
     json_decref(json);
     json = load("{\"kind\":\"Mapping\",\"metadata\":{\"name\":\"m\",\"uid\":1}}");
-    assert_int_equal(codec_meta(&arena, json, &meta, &error), ERR_INVALID);
+    assert_int_equal(codec_read_meta(&arena, tree_of(&arena, json), &meta, &error), ERR_INVALID);
     assert_string_equal(error.text, "Mapping m: field uid is not a string");
     json_decref(json);
     arena_done(&arena);
@@ -200,7 +208,7 @@ static void decodes_namespaces(void **state)
         struct namespace_object namespace;
         json_t *json = load(cases[i].json);
         arena_init(&arena, ARENA_BYTES);
-        assert_int_equal(codec_namespace(&arena, json, &namespace, NULL), ERR_OK);
+        assert_int_equal(codec_read_namespace(&arena, tree_of(&arena, json), &namespace, NULL), ERR_OK);
         assert_string_equal(namespace.meta.name, "a");
         assert_int_equal(namespace.terminating, cases[i].terminating);
         json_decref(json);
@@ -217,13 +225,13 @@ static void decodes_service_cidrs(void **state)
     json_t *json =
         load("{\"metadata\":{\"name\":\"kubernetes\"},\"spec\":{\"cidrs\":[\"10.96.0.0/16\",\"fd00::/112\"]}}");
     arena_init(&arena, ARENA_BYTES);
-    assert_int_equal(codec_service_cidr(&arena, json, &cidr, &error), ERR_OK);
+    assert_int_equal(codec_read_service_cidr(&arena, tree_of(&arena, json), &cidr, &error), ERR_OK);
     assert_string_equal(cidr.meta.name, "kubernetes");
     assert_int_equal(cidr.range_count, 2);
     assert_string_equal(cidr.ranges[1], "fd00::/112");
     json_decref(json);
     json = load("{\"metadata\":{\"name\":\"k\"},\"spec\":{\"cidrs\":[7]}}");
-    assert_int_equal(codec_service_cidr(&arena, json, &cidr, &error), ERR_INVALID);
+    assert_int_equal(codec_read_service_cidr(&arena, tree_of(&arena, json), &cidr, &error), ERR_INVALID);
     assert_non_null(strstr(error.text, "ServiceCIDR k"));
     json_decref(json);
     arena_done(&arena);
@@ -406,6 +414,7 @@ static enum err_code decode(enum type type, struct arena *arena, const json_t *j
         struct link_secret secret;
     } made;
     const char *text = NULL, *kind = NULL;
+    const struct json_tree *tree = NULL;
     size_t bytes = 0;
     switch (type) {
     case SERVICE:
@@ -415,7 +424,8 @@ static enum err_code decode(enum type type, struct arena *arena, const json_t *j
     case SLICE:
         return codec_slice(arena, json, &made.slice, reterr);
     case NAMESPACE:
-        return codec_namespace(arena, json, &made.namespace, reterr);
+        return json_tree_of(arena, json, &tree) == ERR_OK ? codec_read_namespace(arena, tree, &made.namespace, reterr)
+                                                          : ERR_NOMEM;
     case LINK:
         return codec_link(arena, json, &made.link, reterr);
     case SECRET:

@@ -206,10 +206,10 @@ static void note(struct bench *bench, const char *word)
         loop_stop(bench->loop);
 }
 
-static enum err_code on_object(void *context, enum change change, json_t *object)
+static enum err_code on_object(void *context, enum change change, const struct json_tree *object)
 {
     char word[64];
-    const char *name = json_string_value(json_object_get(json_object_get(object, "metadata"), "name"));
+    const char *name = json_tree_text(json_tree_get(json_tree_get(object, "metadata"), "name"));
     (void)snprintf(word, sizeof(word), "%c:%.32s", "LAMD"[change], name != NULL ? name : "?");
     note(context, word);
     return ERR_OK;

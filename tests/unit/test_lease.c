@@ -44,7 +44,11 @@ static void what_is_read(void **state)
         struct lease got;
         json_t *json = json_loads(rows[i].json, 0, NULL);
         assert_non_null(json);
-        lease_decode(json, &got);
+        const struct json_tree *tree = NULL;
+        struct arena arena;
+        arena_init(&arena, 1 << 16);
+        assert_int_equal(json_tree_of(&arena, json, &tree), ERR_OK);
+        lease_decode(tree, &got);
         const struct lease *wanted = &rows[i].wanted;
         assert_string_equal(got.name, wanted->name);
         assert_int_equal(got.is_replica, wanted->is_replica);
@@ -56,6 +60,7 @@ static void what_is_read(void **state)
         assert_int_equal(got.record.transitions, wanted->record.transitions);
         assert_string_equal(got.record.acquired, wanted->record.acquired);
         assert_string_equal(got.record.renewed, wanted->record.renewed);
+        arena_done(&arena);
         json_decref(json);
     }
     struct lease none;

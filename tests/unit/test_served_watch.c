@@ -33,11 +33,11 @@ static void on_unasked(void *context, const struct err *error)
     note(context, err_code_name(error->code));
 }
 
-static enum err_code on_object(void *context, enum change change, json_t *object)
+static enum err_code on_object(void *context, enum change change, const struct json_tree *object)
 {
-    const json_t *meta = json_object_get(object, "metadata");
+    const struct json_tree *meta = json_tree_get(object, "metadata");
     note(context, change == CHANGE_DELETED ? "-" : "+");
-    note(context, json_string_value(json_object_get(meta, "name")));
+    note(context, json_tree_text(json_tree_get(meta, "name")));
     return ERR_OK;
 }
 
