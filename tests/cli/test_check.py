@@ -274,7 +274,7 @@ class Check(unittest.TestCase):
         self.assertIn("pod linkerd-multicluster/agent has proxy version edge-26.8.3, and Linkerd's CLI is edge-26.9.1", told["error"])
 
     def test_wrong_command_lines(self):
-        for argv, words in [(["-o", "yaml"], "table|short|json"), (["--wait", "soon"], "not a duration"), (["extra"], "extra"),
+        for argv, words in [(["-o", "xml"], "table|short|json|yaml"), (["--wait", "soon"], "not a duration"), (["extra"], "extra"),
                             (["-n", "Not_One"], "no name of a namespace"), (["--timeout"], "needs a value")]:
             result = svcmirror("check", *argv)
             self.assertEqual((result.returncode, result.stdout), (2, ""), argv)
