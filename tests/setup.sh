@@ -79,3 +79,5 @@ build_control_plane() {
 }
 
 build_helm() { "$root/tests/cluster/helm/build" >/dev/null; }
+
+build_operator_judge() { "$root/tests/monitoring/operator/build" >/dev/null; }

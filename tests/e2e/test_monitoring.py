@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import subprocess
 
 import pytest
 import yaml
@@ -111,9 +112,19 @@ def test_the_dashboard_is_whole():
         assert all("$namespace" in t["expr"] for t in panel["targets"]), panel["title"]
 
 
+# -- what kubectl apply -k makes of it --
+
+def judged(text):
+    """Status and lines of the judge that knows the Prometheus operator's own types."""
+    program = subprocess.run([os.path.join(ROOT, "tests", "monitoring", "operator", "build")], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    result = subprocess.run([program], input=text, text=True, capture_output=True, timeout=30, check=False)
+    return result.returncode, result.stdout + result.stderr
+
+
 def test_monitoring_fits_the_deployment(source):
-    """The PodMonitor finds the agent's pods and their port; the rest is taken by a real API server, or is of a type that it does not have."""
-    rendered = {d["kind"]: d for d in yaml.safe_load_all(source.kubectl("kustomize", MONITORING).stdout)}
+    """The PodMonitor finds the agent's pods and their port. A real API server takes the ConfigMap, and the operator's own types the others."""
+    text = source.kubectl("kustomize", MONITORING).stdout
+    rendered = {d["kind"]: d for d in yaml.safe_load_all(text)}
     assert set(rendered) == {"ConfigMap", "PodMonitor", "PrometheusRule"}
     assert {d["metadata"]["namespace"] for d in rendered.values()} == {NAMESPACE}
     with open(os.path.join(ROOT, "deploy", "manifests", "deployment.yaml"), encoding="utf-8") as file:
@@ -124,3 +135,59 @@ def test_monitoring_fits_the_deployment(source):
     assert json.loads(rendered["ConfigMap"]["data"]["svcmirror.json"]) == dashboard()
     result = source.kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", input=yaml.safe_dump(rendered["ConfigMap"]))
     assert result.returncode == 0, result.stderr
+
+    status, said = judged("---\n".join(d for d in text.split("---\n") if d.startswith("apiVersion: monitoring.coreos.com/")))
+    rules = [len(g["rules"]) for g in rendered["PrometheusRule"]["spec"]["groups"]]
+    assert (status, said.splitlines()) == (0, [f"document 1: PodMonitor {NAMESPACE}/svcmirror: endpoints: 1",
+                                               f"document 2: PrometheusRule {NAMESPACE}/svcmirror: groups: {len(rules)}, rules: {sum(rules)}"])
+
+
+SPOILED = [  # file, what is in it, what comes instead, what is said of it
+    ("podmonitor.yaml", "apiVersion: monitoring.coreos.com/v1", "apiVersion: monitoring.coreos.com/v1beta1", "none that is judged"),
+    ("podmonitor.yaml", "kind: PodMonitor", "kind: Podmonitor", "none that is judged"),
+    ("podmonitor.yaml", "name: svcmirror", "name: Svcmirror", "metadata.name: Invalid value"),
+    ("podmonitor.yaml", "linkerd.io/extension: multicluster", "linkerd.io/extension: multi cluster", "metadata.labels: Invalid value"),
+    ("podmonitor.yaml", "linkerd.io/extension: multicluster", "linkerd.io/extension: true", "metadata.labels of type string"),
+    ("podmonitor.yaml", "matchLabels:", "labels:", 'unknown field "spec.selector.labels"'),
+    ("podmonitor.yaml", "selector:\n    matchLabels:\n      app.kubernetes.io/name: svcmirror", "selector: {}", "spec.selector: Required value"),
+    ("podmonitor.yaml", "app.kubernetes.io/name: svcmirror\n  pod", "app/kubernetes/io: svcmirror\n  pod", "spec.selector.matchLabels: Invalid value"),
+    ("podmonitor.yaml", "podMetricsEndpoints:", "endpoints:", "spec.podMetricsEndpoints: Required value"),
+    ("podmonitor.yaml", "port: ", "Port: ", 'unknown field "spec.podMetricsEndpoints[0].Port"; spec.podMetricsEndpoints[0].port: Required value'),
+    ("podmonitor.yaml", "port: svcmirror-admin", "port: 4191", "spec.podMetricsEndpoints.port of type string"),
+    ("podmonitor.yaml", "port: svcmirror-admin", "port: svcmirror-administration", "spec.podMetricsEndpoints[0].port: Invalid value"),
+    ("podmonitor.yaml", "interval: 15s", "interval: 15", "spec.podMetricsEndpoints.interval of type v1.Duration"),
+    ("podmonitor.yaml", "interval: 15s", "interval: 1.5m", 'spec.podMetricsEndpoints[0].interval: Invalid value: "1.5m"'),
+    ("podmonitor.yaml", "interval: 15s", "scrapeTimeout: 15 s", "spec.podMetricsEndpoints[0].scrapeTimeout: Invalid value"),
+    ("podmonitor.yaml", "interval: 15s", "path: /", '"path" already set'),
+    ("podmonitor.yaml", "interval: 15s", "interval: [", "did not find expected node content"),
+    ("prometheusrule.yaml", "groups:", "group:", 'unknown field "spec.group"; spec.groups: Required value'),
+    ("prometheusrule.yaml", "- name: svcmirror-agent", "- name: ''", "spec.groups[0].name: Required value"),
+    ("prometheusrule.yaml", "- name: svcmirror-writes", "- name: svcmirror-agent", "spec.groups[4].name: Duplicate value"),
+    ("prometheusrule.yaml", "- name: svcmirror-agent", "- name: a\n    interval: often", "spec.groups[0].interval: Invalid value"),
+    ("prometheusrule.yaml", "- name: svcmirror-agent", "- name: a\n    labels: {a-b: c}", "spec.groups[0].labels[a-b]: Invalid value"),
+    ("prometheusrule.yaml", "alert: SvcmirrorAbsent", "record: svcmirror:absent\n      alert: SvcmirrorAbsent", "spec.groups[0].rules[0]: Invalid value"),
+    ("prometheusrule.yaml", "alert: SvcmirrorAbsent", "alert:", "spec.groups[0].rules[0]: Invalid value"),
+    ("prometheusrule.yaml", "expr: absent(svcmirror_build_info)", "expr:", "spec.groups[0].rules[0].expr: Required value"),
+    ("prometheusrule.yaml", "for: 5m", "for: 5min", 'spec.groups[0].rules[0].for: Invalid value: "5min"'),
+    ("prometheusrule.yaml", "for: 5m", "keep_firing_for: 5min", 'spec.groups[0].rules[0].keep_firing_for: Invalid value: "5min"'),
+    ("prometheusrule.yaml", "for: 5m", "keep_firing_for: ''", "spec.groups[0].rules[0].keep_firing_for: Required value"),
+    ("prometheusrule.yaml", "severity: critical", "severity: 1", "spec.groups.rules.labels of type string"),
+    ("prometheusrule.yaml", "severity: critical", "how-bad: critical", "spec.groups[0].rules[0].labels[how-bad]: Invalid value"),
+    ("prometheusrule.yaml", "runbook_url:", "runbook-url:", "spec.groups[0].rules[0].annotations[runbook-url]: Invalid value"),
+]
+
+
+def test_the_operators_types_refuse_what_is_spoiled():
+    """The judge itself: it says what is wrong, though the document after it is right, and is not content with nothing."""
+    sound = {}
+    for name in ("podmonitor.yaml", "prometheusrule.yaml"):
+        with open(os.path.join(MONITORING, name), encoding="utf-8") as file:
+            sound[name] = file.read()
+    for name, old, new, wanted in SPOILED:
+        assert old in sound[name], old
+        status, said = judged(sound[name].replace(old, new, 1) + "---\n" + sound[name])
+        wrong, right, sum_up = said.splitlines()
+        assert status == 1 and wanted in wrong and sum_up == "wrong documents: 1 of 2", (new, said)
+        assert right.startswith("document 2: ") and ("endpoints: 1" in right or "groups: 5" in right), (new, said)
+    for nothing in ("", "# nothing\n---\n# here\n"):
+        assert judged(nothing) == (1, "no document was read\n")
