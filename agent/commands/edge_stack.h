@@ -20,7 +20,8 @@ extern const char *const edge_stack_kind_names[EDGE_KINDS];
 
 /** What people say on the command line. NULL and 0: not said. Borrowed. */
 struct edge_stack_settings {
-    const char *service_namespace, *service_name; /* NULL: found by its label */
+    const char *service_namespace; /* NULL: any */
+    const char *service_name;      /* NULL: found by its label */
     const char *trust_domain, *linkerd_namespace, *ambassador_id, *probe_path;
     uint16_t probe_port, probe_period_s;
     bool patch_host;

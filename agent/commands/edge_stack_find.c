@@ -105,8 +105,10 @@ static enum err_code find_service(const struct edge_stack_objects *objects, cons
                        settings->service_name);
     return err_set(
         reterr, ERR_NOT_FOUND,
-        "no Service has the label app.kubernetes.io/component=ambassador-service, as those of Edge Stack and "
-        "Emissary have; name it with --gateway-service NAMESPACE/NAME");
+        "no Service%s%s has the label app.kubernetes.io/component=ambassador-service, as those of Edge Stack and "
+        "Emissary have; name it with --gateway-service NAMESPACE/NAME",
+        settings->service_namespace != NULL ? " in namespace " : "",
+        settings->service_namespace != NULL ? settings->service_namespace : "");
 }
 
 /* ---- what runs behind it ---- */

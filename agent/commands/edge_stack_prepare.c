@@ -70,6 +70,11 @@ static const struct option table[] = {
      .value_name = "NAMESPACE/NAME",
      .help = "the Service of Edge Stack or Emissary; default: the one with its label",
      .check = check_service},
+    {.name = "namespace",
+     .letter = 'n',
+     .value_name = "NAME",
+     .help = "namespace of Edge Stack or Emissary; default: wherever it is",
+     .check = command_check_namespace},
     {.name = "patch-host",
      .type = OPTION_BOOL,
      .help = "let the Host that decides for every name route cleartext, where it redirects or rejects it"},
@@ -140,6 +145,7 @@ static void read_settings(struct preparation *work)
         .probe_period_s = (uint16_t)options_get(options, "probe-period")->number,
         .patch_host = options_get(options, "patch-host")->boolean,
     };
+    work->settings.service_namespace = options_text(options, "namespace");
     if (service == NULL)
         return;
     const char *slash = strchr(service, '/');
@@ -261,13 +267,25 @@ static enum exit_code carry_out(struct preparation *work)
     return result == EXIT_DONE ? probe(work) : result;
 }
 
+static enum err_code check_usage(const struct options *options, struct err *reterr)
+{
+    const char *namespace = options_text(options, "namespace"), *service = options_text(options, "gateway-service");
+    if (options_get(options, "undo")->boolean && strcmp(options_text(options, "output"), "helm-values") == 0)
+        return err_set(reterr, ERR_INVALID, "--undo has no Helm values: leave -o helm-values out");
+    if (namespace != NULL && service != NULL &&
+        (!text_starts_with(service, namespace) || service[strlen(namespace)] != '/'))
+        return err_set(reterr, ERR_INVALID,
+                       "--namespace and --gateway-service contradict each other: the latter is enough");
+    return ERR_OK;
+}
+
 static enum exit_code run(const struct options *options)
 {
     struct preparation work = {.options = options};
     struct err error = {0};
     enum exit_code result = EXIT_FAILED;
-    if (options_get(options, "undo")->boolean && strcmp(options_text(options, "output"), "helm-values") == 0) {
-        command_complain(NAME, "--undo has no Helm values: leave -o helm-values out");
+    if (check_usage(options, &error) != ERR_OK) {
+        command_complain(NAME, "%s", error.text);
         return EXIT_USAGE;
     }
     read_settings(&work);

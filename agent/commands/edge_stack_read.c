@@ -47,7 +47,7 @@ static enum err_code read_services(struct cluster *cluster, const struct edge_st
 {
     json_t *service = NULL;
     if (settings->service_name == NULL)
-        return list(cluster, &RESOURCE_SERVICE, NULL, SERVICE_LABEL, objects->services, reterr);
+        return list(cluster, &RESOURCE_SERVICE, settings->service_namespace, SERVICE_LABEL, objects->services, reterr);
     TRY(cluster_get(cluster, &RESOURCE_SERVICE, settings->service_namespace, settings->service_name, &service, reterr));
     return json_array_append_new(objects->services, service) == 0 ? ERR_OK
                                                                   : err_set(reterr, ERR_NOMEM, "out of memory");

@@ -52,7 +52,8 @@ class Prepare(unittest.TestCase):
         for argv, words in [(["--gateway-service=edge-stack"], "NAMESPACE/NAME"), (["--gateway-service=/x"], "NAMESPACE/NAME"),
                             (["--probe-port=0"], "port"), (["--probe-port=65536"], "port"), (["--probe-port=4143"], "mc-gateway"), (["--probe-path=/"], "path"),
                             (["--probe-path=/a b"], "path"), (["--probe-period=0"], "period"), (["--trust-domain=Not_One"], "domain"),
-                            (["--output=table"], "diff|json|helm-values"), (["--undo", "-o", "helm-values"], "no Helm values"), (["extra"], "extra")]:
+                            (["--output=table"], "diff|json|helm-values"), (["-n", "Not_One"], "no name of a namespace"),
+                            (["-n", "edge", "--gateway-service", "edge-stack/web"], "contradict each other"), (["--undo", "-o", "helm-values"], "no Helm values"), (["extra"], "extra")]:
             result = svcmirror(*PREPARE, *argv)
             self.assertEqual((result.returncode, result.stdout), (2, ""), argv)
             self.assertIn(words, result.stderr)
@@ -99,6 +100,12 @@ class Prepare(unittest.TestCase):
         self.assertEqual((none.returncode, several.returncode), (1, 1))
         self.assertIn("no Service has the label", none.stderr)
         self.assertIn("emissary/ingress-0 emissary/ingress-1; name one with --gateway-service", several.stderr)
+
+    def test_only_one_namespace_is_looked_in(self):
+        found = self.ask("-n", "emissary", "--dry-run=client", services=2)  # both are elsewhere, for this server
+        self.assertIn("no Service in namespace emissary has the label", found.stderr)
+        self.assertIn("/api/v1/namespaces/emissary/services", [path for path, _ in self.server.requests])
+        self.assertNotIn("/api/v1/services", [path for path, _ in self.server.requests])
 
     def test_a_cluster_without_edge_stack(self):
         result = self.ask("--yes", answer=lambda path, query: status_object(404, "NotFound", "not found") if "getambassador" in path else target(path))
