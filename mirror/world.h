@@ -272,6 +272,9 @@ size_t world_mirror_count(const struct world *world);
 /** Notes whether the mirror is one that nothing here accounts for, and that is not ours to remove. @return whether that is new. */
 bool mirror_note_unaccounted(struct mirror *mirror, bool unaccounted);
 size_t world_unaccounted_count(const struct world *world);
+/** Notes that a plan of it had writes; and whether one ever had. Without, it was there and right when it was first looked at. */
+void mirror_note_unsettled(struct mirror *mirror);
+bool mirror_was_unsettled(const struct mirror *mirror);
 
 /** Marks for planning; `urgent` ones are popped before all others. Marking twice is marking once. */
 void world_mark(struct mirror *mirror, bool urgent);

@@ -37,7 +37,7 @@ struct mirror {
     uint32_t service_generation;
     uint8_t seen_count, rewrite_count;
     bool is_import; /* its object is a ServiceImport */
-    bool foreign, held, unaccounted;
+    bool foreign, held, unaccounted, unsettled;
     bool marked, urgent; /* wants planning */
 };
 

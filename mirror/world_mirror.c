@@ -106,6 +106,10 @@ bool mirror_note_unaccounted(struct mirror *mirror, bool unaccounted)
     return true;
 }
 
+void mirror_note_unsettled(struct mirror *mirror) { mirror->unsettled = true; }
+
+bool mirror_was_unsettled(const struct mirror *mirror) { return mirror->unsettled; }
+
 size_t world_unaccounted_count(const struct world *world) { return world->unaccounted; }
 
 void mirror_note_version(struct mirror *mirror, const char *version)

@@ -47,7 +47,7 @@ static void tell(struct control *control, const struct claim *claim, const char 
                note);
 }
 
-static void log_status(struct control *control, const struct claim *claim)
+static void log_status(struct control *control, const struct claim *claim, bool is_news)
 {
     const struct claim_status *status = claim_status(claim);
     char key[OBJECT_KEY_BYTES], words[MIRROR_WORDS_BYTES];
@@ -59,6 +59,8 @@ static void log_status(struct control *control, const struct claim *claim)
     enum log_level level = status->mirrored ? LOG_INFO : LOG_WARN;
     if (leases_is_elsewhere(control->leases, world_link_declaration(claim_link(claim))))
         level = LOG_DEBUG; /* the replica that writes it tells */
+    if (status->mirrored && !is_news)
+        level = LOG_DEBUG; /* after a restart they all are */
     log_event(level, status->mirrored ? "service_mirrored" : "service_not_mirrored",
               status->mirrored ? "the mirror is in place" : "the service is not mirrored", "cluster",
               world_link_declaration(claim_link(claim))->cluster_name, "service", claim_name(claim, key), "mirror",
@@ -67,13 +69,13 @@ static void log_status(struct control *control, const struct claim *claim)
 }
 
 static void set_status(struct control *control, struct claim *claim, bool mirrored, const char *reason,
-                       const char *message)
+                       const char *message, bool is_news)
 {
     const char *old_reason = claim_status(claim)->reason; /* a constant: stays valid */
     if (!claim_set_status(claim, mirrored, reason, message, loop_wall_us(control->config.loop)))
         return;
     if (strcmp(old_reason, reason) != 0) {
-        log_status(control, claim);
+        log_status(control, claim, is_news || strcmp(old_reason, "Pending") != 0);
         tell(control, claim, old_reason);
     }
     if (claim_kind(claim) == CLAIM_SERVICE || claim_kind(claim) == CLAIM_FEDERATED)
@@ -93,11 +95,11 @@ void claims_leave_to_linkerd(struct plan *plan, const struct mirror *mirror, str
     }
 }
 
-void claims_apply(struct control *control, const struct plan *plan)
+void claims_apply(struct control *control, const struct plan *plan, bool is_news)
 {
     for (uint32_t i = 0; i < plan->status_count; i++) {
         const struct plan_status *status = &plan->statuses[i];
-        set_status(control, status->claim, status->mirrored, status->reason, status->message);
+        set_status(control, status->claim, status->mirrored, status->reason, status->message, is_news);
     }
 }
 
@@ -107,7 +109,7 @@ void claims_set_error(struct control *control, struct mirror *mirror, const char
         const char *reason = claim_status(claim)->reason;
         if (strcmp(reason, "InvalidService") == 0 || strcmp(reason, "NameCollision") == 0)
             continue; /* not the one that the write was for */
-        set_status(control, claim, false, "Error", message);
+        set_status(control, claim, false, "Error", message, true);
         if (claim_kind(claim) != CLAIM_FEDERATED)
             return; /* a federated service is written for all of its members */
     }

@@ -187,8 +187,9 @@ void writer_collect(struct writer *writer);
 void writer_flip_started(struct writer *writer, const char *cluster_name);
 
 /* ---- claims.c ---- */
-/** Records the statuses of a plan; what changed is logged, becomes an Event where it is bad, and goes into the Link's status. */
-void claims_apply(struct control *control, const struct plan *plan);
+/** Records the statuses of a plan; what changed is logged, becomes an Event where it is bad, and goes into the Link's status.
+ *  @param is_news  a mirror in place is more than what was found at the start. */
+void claims_apply(struct control *control, const struct plan *plan, bool is_news);
 #define CLAIMS_LEFT_TO_LINKERD "LeftToLinkerd"
 /** Linkerd's own Service for probing the gateway, which its charts bring, has the name of the gateway's mirror: nothing is wrong with that. Puts the
  *  remark in the place of the plan's collision; its text is in the arena. */

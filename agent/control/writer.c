@@ -646,7 +646,9 @@ static void plan_one(struct writer *writer, struct mirror *mirror)
     if (code == ERR_OK) {
         if (plan.collision && work != NULL && work->of_a_chart)
             claims_leave_to_linkerd(&plan, mirror, &writer->arena);
-        claims_apply(control, &plan);
+        if (plan.write_count > 0)
+            mirror_note_unsettled(mirror);
+        claims_apply(control, &plan, mirror_was_unsettled(mirror));
         if (mirror_note_unaccounted(mirror, plan.unaccounted) && plan.unaccounted)
             log_warn(
                 "mirror_unaccounted",
