@@ -51,7 +51,9 @@ static const struct option table[] = {
      .fallback = "none",
      .help = "client: only say what would be deleted; server: have the API servers judge it"},
     TOLD_OPTION(""),
-    {.name = "only-controller", .type = OPTION_IGNORED},
+    {.name = "only-controller",
+     .type = OPTION_BOOL,
+     .help = "Linkerd's, which would keep the Link: refused, as no link has a controller of its own here"},
     {0},
 };
 
@@ -308,6 +310,22 @@ static enum err_code run_job(struct job *job, struct err *reterr)
     return unlink_target(job, reterr);
 }
 
+/* Contradictions among the flags are told. */
+static bool is_possible(const struct options *options)
+{
+    const char *wrong = NULL;
+    if (options_text(options, "cluster-name") == NULL)
+        wrong = "which cluster? Give --cluster-name NAME";
+    else if (options_get(options, "only-controller")->boolean)
+        wrong = "--only-controller would keep the Link, and there is no controller for it alone: one agent serves all "
+                "links (`uninstall` removes it, and keeps Links and mirrors). Nothing was deleted";
+    else if (options_get(options, "wait")->given && strcmp(options_text(options, "dry-run"), "none") != 0)
+        wrong = "--wait and --dry-run contradict each other: nothing will happen to wait for";
+    if (wrong != NULL)
+        command_complain("unlink", "%s", wrong);
+    return wrong == NULL;
+}
+
 static enum exit_code run(const struct options *options)
 {
     struct err error = {0};
@@ -315,15 +333,8 @@ static enum exit_code run(const struct options *options)
                       .cluster_name = options_text(options, "cluster-name"),
                       .namespace = options_text(options, "namespace"),
                       .write = {.dry_run = strcmp(options_text(options, "dry-run"), "server") == 0}};
-    if (job.cluster_name == NULL) {
-        command_complain("unlink", "which cluster? Give --cluster-name NAME");
+    if (!is_possible(options))
         return EXIT_USAGE;
-    }
-    if (options_get(options, "wait")->given && strcmp(options_text(options, "dry-run"), "none") != 0) {
-        command_complain("unlink", "--wait and --dry-run contradict each other: nothing will happen to wait for");
-        return EXIT_USAGE;
-    }
-    command_tell_all_ignored("unlink", options);
     told_begin(options);
     enum err_code code = run_job(&job, &error);
     bool interrupted = job.session != NULL && session_interrupted(job.session);

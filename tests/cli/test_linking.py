@@ -681,6 +681,8 @@ class Unlink(WithClusters):
 
     def test_failures(self):
         self.assertIn("which cluster?", self.run_it("unlink", code=2).stderr)
+        self.assertIn("--only-controller would keep the Link", self.run_it(*self.base, "--only-controller", code=2).stderr)
+        self.assertIsNotNone(self.west.find("links", "east"), "Linkerd keeps it then, and so do we")
         self.west.refuse["delete", "secrets"] = 403
         result = self.run_it(*self.base, code=1)
         self.assertEqual(result.stdout.splitlines()[0], "link.multicluster.linkerd.io/east deleted")
