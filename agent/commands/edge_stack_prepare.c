@@ -270,8 +270,13 @@ static enum exit_code carry_out(struct preparation *work)
 static enum err_code check_usage(const struct options *options, struct err *reterr)
 {
     const char *namespace = options_text(options, "namespace"), *service = options_text(options, "gateway-service");
-    if (options_get(options, "undo")->boolean && strcmp(options_text(options, "output"), "helm-values") == 0)
+    const char *output = options_text(options, "output"), *dry_run = options_text(options, "dry-run");
+    bool yes = options_get(options, "yes")->boolean, only_prints = strcmp(output, "diff") != 0;
+    if (options_get(options, "undo")->boolean && strcmp(output, "helm-values") == 0)
         return err_set(reterr, ERR_INVALID, "--undo has no Helm values: leave -o helm-values out");
+    if (only_prints && (yes || strcmp(dry_run, "server") == 0))
+        return err_set(reterr, ERR_INVALID, "-o %s only prints, and %s asks for more: leave one of them out", output,
+                       yes ? "--yes" : "--dry-run=server");
     if (namespace != NULL && service != NULL &&
         (!text_starts_with(service, namespace) || service[strlen(namespace)] != '/'))
         return err_set(reterr, ERR_INVALID,

@@ -53,7 +53,10 @@ class Prepare(unittest.TestCase):
                             (["--probe-port=0"], "port"), (["--probe-port=65536"], "port"), (["--probe-port=4143"], "mc-gateway"), (["--probe-path=/"], "path"),
                             (["--probe-path=/a b"], "path"), (["--probe-period=0"], "period"), (["--trust-domain=Not_One"], "domain"),
                             (["--output=table"], "diff|json|helm-values"), (["-n", "Not_One"], "no name of a namespace"),
-                            (["-n", "edge", "--gateway-service", "edge-stack/web"], "contradict each other"), (["--undo", "-o", "helm-values"], "no Helm values"), (["extra"], "extra")]:
+                            (["-n", "edge", "--gateway-service", "edge-stack/web"], "contradict each other"),
+                            (["--undo", "-o", "helm-values"], "no Helm values"), (["extra"], "extra"),
+                            (["--yes", "-o", "json"], "only prints, and --yes asks for more"), (["--undo", "--yes", "-o", "json"], "--yes"),
+                            (["--yes", "-o", "helm-values"], "--yes"), (["--dry-run=server", "-o", "json"], "--dry-run=server")]:
             result = svcmirror(*PREPARE, *argv)
             self.assertEqual((result.returncode, result.stdout), (2, ""), argv)
             self.assertIn(words, result.stderr)
