@@ -15,6 +15,7 @@ struct link_records {
     json_t *links;       /* array of {clusterName, kind, namespace, name, clusterDomain} */
     struct map *holders; /* Lease's name -> json_t, text */
     struct map *mirrors; /* cluster -> json_t, how many */
+    struct map *secrets; /* name of a Secret whose credentials a Link uses -> json_t */
 };
 
 static void free_json(void *value) { json_decref(value); }
@@ -24,9 +25,11 @@ struct link_records *link_records_new(void)
     struct link_records *records = NEW(struct link_records);
     if (records == NULL)
         return NULL;
-    *records =
-        (struct link_records){.links = json_array(), .holders = map_new(free_json), .mirrors = map_new(free_json)};
-    if (records->links != NULL && records->holders != NULL && records->mirrors != NULL)
+    *records = (struct link_records){.links = json_array(),
+                                     .holders = map_new(free_json),
+                                     .mirrors = map_new(free_json),
+                                     .secrets = map_new(free_json)};
+    if (records->links != NULL && records->holders != NULL && records->mirrors != NULL && records->secrets != NULL)
         return records;
     link_records_free(records);
     return NULL;
@@ -39,6 +42,7 @@ void link_records_free(struct link_records *records)
     json_decref(records->links);
     map_free(records->holders);
     map_free(records->mirrors);
+    map_free(records->secrets);
     mem_free(records);
 }
 
@@ -63,7 +67,11 @@ static enum err_code add(struct link_records *records, const json_t *object, con
 
 enum err_code link_records_take_link(void *context, const json_t *link)
 {
+    struct link_records *records = context;
     const json_t *spec = json_object_get(link, "spec");
+    const char *secret = record_text(spec, "clusterCredentialsSecret");
+    if (secret[0] != '\0')
+        TRY(put(records->secrets, secret, json_true()));
     return add(context, link, "Link", record_text(spec, "targetClusterName"), record_text(spec, "targetClusterDomain"));
 }
 
@@ -115,6 +123,13 @@ static json_t *make_record(const struct link_records *records, const json_t *lin
                      json_integer_value(mirrors), "namespace", record_text(link, "namespace"), "refused", 0);
 }
 
+/* A Secret that a Link uses declares nothing, even if it is one that Linkerd 2.8 would take too. */
+static bool is_used_by_link(const struct link_records *records, const json_t *link)
+{
+    return strcmp(record_text(link, "kind"), "Secret") == 0 &&
+           map_get(records->secrets, record_text(link, "name")) != NULL;
+}
+
 json_t *link_records_json(const struct link_records *records)
 {
     json_t *list = json_array();
@@ -122,6 +137,8 @@ json_t *link_records_json(const struct link_records *records)
     size_t index = 0;
     json_array_foreach(records->links, index, link)
     {
+        if (is_used_by_link(records, link))
+            continue;
         if (list != NULL && json_array_append_new(list, make_record(records, link)) == 0)
             continue;
         json_decref(list);

@@ -41,7 +41,11 @@ static enum err_code fill(struct link_records *records)
 {
     TRY(take(records, link_records_take_link,
              "{\"metadata\":{\"name\":\"Big.Link\",\"namespace\":\"l5d\"},\"spec\":{\"targetClusterName\":\"east\","
-             "\"targetClusterDomain\":\"cluster.local\"}}"));
+             "\"targetClusterDomain\":\"cluster.local\",\"clusterCredentialsSecret\":\"of-the-link\"}}"));
+    TRY(take(records, link_records_take_secret, /* as Linkerd 2.8 has them, but it is the Link's */
+             "{\"metadata\":{\"name\":\"of-the-link\",\"namespace\":\"l5d\",\"annotations\":{"
+             "\"mirror.linkerd.io/cluster-name\":\"east\",\"mirror.linkerd.io/"
+             "remote-cluster-domain\":\"cluster.local\"}}}"));
     TRY(take(records, link_records_take_link, "{\"metadata\":{\"name\":\"broken\",\"namespace\":\"l5d\"}}"));
     TRY(take(records, link_records_take_secret,
              "{\"metadata\":{\"name\":\"cluster-credentials-old\",\"namespace\":\"l5d\",\"annotations\":{"
