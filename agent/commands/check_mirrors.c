@@ -39,6 +39,7 @@ void check_gateways_alive(const json_t *snapshot, struct check_report *report)
     {
         const char *cluster = check_text(gateway, "clusterName"), *reason = check_text(gateway, "reason");
         const char *advice = check_text(gateway, "advice"), *problem = check_text(gateway, "problem");
+        const char *name = check_text(gateway, "gatewayName"), *namespace = check_text(gateway, "gatewayNamespace");
         bool unknown = strcmp(check_text(gateway, "verdict"), "unknown") == 0;
         if (!concerns_us(snapshot, cluster))
             continue;
@@ -46,8 +47,8 @@ void check_gateways_alive(const json_t *snapshot, struct check_report *report)
         if (json_is_true(json_object_get(gateway, "alive")))
             check_note(report, "* %s", cluster);
         else
-            check_problem(report, "* cluster: [%s], gateway: [%s/%s]: %s%s%s%s%s%s%s", cluster,
-                          check_text(gateway, "gatewayNamespace"), check_text(gateway, "gatewayName"),
+            check_problem(report, "* cluster: [%s], gateway: [%s%s%s]: %s%s%s%s%s%s%s", cluster, namespace,
+                          namespace[0] != '\0' ? "/" : "", name[0] != '\0' ? name : "of its Link",
                           unknown ? "not probed yet" : "dead", problem[0] != '\0' ? ": " : "", problem,
                           reason[0] != '\0' ? ": " : "", reason, advice[0] != '\0' ? ": " : "", advice);
     }

@@ -117,6 +117,8 @@ static const struct fault {
      "{\"clusterName\":\"north\",\"gatewayNamespace\":\"a\",\"gatewayName\":\"b\",\"alive\":false,\"verdict\":\"dead\","
      "\"reason\":\"Redirect\",\"advice\":\"let the Host route\"}",
      "probe services able", "error", "cluster: [north], gateway: [a/b]: dead: Redirect: let the Host route"},
+    {"source/agentGateways/value/0", "{\"clusterName\":\"north\",\"alive\":false,\"verdict\":\"dead\"}",
+     "probe services able", "error", "cluster: [north], gateway: [of its Link]: dead"},
     {"source/endpointSlices/value/items/0/endpoints", "[]", "all mirror services have endpoints", "error",
      "Service web-east.demo mirrored from cluster [east] has no endpoints"},
     {"source/endpointSlices", "{\"error\":\"list endpointslices: 403 Forbidden\",\"code\":\"forbidden\"}",
