@@ -33,6 +33,20 @@ static enum err_code split_flags(const char *text, char buffer[FLAGS_BYTES], cha
     return ERR_OK;
 }
 
+enum err_code install_check_quantity(const char *text, struct err *reterr)
+{
+    static const char *const suffixes[] = {"", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
+    size_t digits = strspn(text, "0123456789"), point = text[digits] == '.' && digits > 0 ? 1 : 0;
+    const char *suffix = text + digits + point;
+    suffix += point > 0 ? strspn(suffix, "0123456789") : 0;
+    if (digits > 0 && suffix[0] == 'e' && suffix[1] != '\0' && suffix[1 + strspn(suffix + 1, "0123456789")] == '\0')
+        return ERR_OK;
+    for (size_t i = 0; digits > 0 && i < ARRAY_COUNT(suffixes); i++)
+        if (strcmp(suffix, suffixes[i]) == 0)
+            return ERR_OK;
+    return err_set(reterr, ERR_INVALID, "\"%.80s\" is no amount of memory: write e.g. 512Mi or 1Gi", text);
+}
+
 enum err_code install_check_agent_flags(const char *text, struct err *reterr)
 {
     char buffer[FLAGS_BYTES], *words[MAX_AGENT_FLAGS];

@@ -19,6 +19,9 @@ struct install_settings {
     bool with_link_crd;       /* the Link type, for clusters without Linkerd's multicluster extension */
 };
 
+/** Checks an amount of memory as Kubernetes writes it, like 512Mi. @return ERR_OK, ERR_INVALID. */
+enum err_code install_check_quantity(const char *text, struct err *reterr) MUST_USE;
+
 /** Checks flags for the agent against the table of `run`. @return ERR_OK, ERR_INVALID (names the flag), ERR_LIMIT (more than 32). */
 enum err_code install_check_agent_flags(const char *text, struct err *reterr) MUST_USE;
 

@@ -26,6 +26,7 @@ class Install(unittest.TestCase):
 
     def test_what_is_wrong_is_told_before_anything_is_done(self):
         for argv, words in [(["--replicas=0"], "not a number from 1 to 100"), (["--replicas=two"], "not a whole number"),
+                            (["--memory-limit=12x"], "no amount of memory"), (["--memory-limit=Mi"], "no amount"), (["--memory-limit=1e"], "no amount"),
                             (["--agent-flags=--colour=red"], "--colour"), (["-n", "Not_One"], "no name of a namespace"),
                             (["--wait=3s"], "add --apply"), (["--link-crd=perhaps"], "auto|always|never"), (["extra"], "extra")]:
             result = svcmirror("install", *argv)
