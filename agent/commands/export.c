@@ -22,6 +22,16 @@ static enum err_code check_service_name(const char *text, struct err *reterr)
                    "\"%.80s\" is no name of a Service: small letters, digits and - are allowed, 63 at most", text);
 }
 
+/* What a word names: "web", or as kubectl and -o name write it, "service/web". */
+static const char *named_service(const char *word)
+{
+    static const char *const prefixes[] = {"service/", "services/", "svc/"};
+    for (size_t i = 0; i < ARRAY_COUNT(prefixes); i++)
+        if (text_starts_with(word, prefixes[i]))
+            return word + strlen(prefixes[i]);
+    return word;
+}
+
 #define SELECTION_OPTIONS                                                                                              \
     {.name = "namespace",                                                                                              \
      .letter = 'n',                                                                                                    \
@@ -169,7 +179,8 @@ static enum err_code choose_services(struct job *job, struct err *reterr)
                             take_listed, job, reterr);
     for (unsigned i = 0; i < job->options->argument_count; i++) {
         json_t *service = NULL;
-        TRY(cluster_get(job->cluster, &RESOURCE_SERVICE, namespace, job->options->arguments[i], &service, reterr));
+        TRY(cluster_get(job->cluster, &RESOURCE_SERVICE, namespace, named_service(job->options->arguments[i]), &service,
+                        reterr));
         if (json_array_append_new(job->services, service) != 0)
             return err_set(reterr, ERR_NOMEM, "out of memory");
     }
@@ -356,7 +367,7 @@ static enum exit_code run_job(struct job *job)
         return EXIT_USAGE;
     }
     for (unsigned i = 0; i < job->options->argument_count; i++)
-        if (check_service_name(job->options->arguments[i], &error) != ERR_OK) {
+        if (check_service_name(named_service(job->options->arguments[i]), &error) != ERR_OK) {
             command_complain(job->command, "%s", error.text);
             return EXIT_USAGE;
         }

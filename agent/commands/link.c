@@ -120,6 +120,30 @@ static enum err_code choose_version(struct job *job, struct err *reterr)
     return ERR_OK;
 }
 
+static enum err_code tell_link(void *context, const json_t *link)
+{
+    const struct job *job = context;
+    const char *cluster = json_string_value(json_object_get(json_object_get(link, "spec"), "targetClusterName"));
+    if (cluster != NULL && strcmp(cluster, job->wish.facts.cluster_name) == 0)
+        command_complain("link",
+                         "warning: Link %s/%s links cluster %s too, and svcmirror goes by that as long as it is there: "
+                         "the Secret tells Linkerd 2.8 alone",
+                         object_meta_text(link, "namespace"), object_meta_text(link, "name"), cluster);
+    return ERR_OK;
+}
+
+/* A Secret of 2.8 means nothing to the agent beside a Link. Who may not list Links is not told. */
+static enum err_code tell_links_beside(struct job *job, struct err *reterr)
+{
+    struct resource resource;
+    if (!job->wish.as_secret)
+        return ERR_OK;
+    enum err_code code = link_version_find(job->source, &resource, reterr);
+    if (code == ERR_OK)
+        code = cluster_each(job->source, &resource, job->wish.facts.namespace, NULL, tell_link, job, reterr);
+    return code == ERR_NOT_FOUND || code == ERR_FORBIDDEN ? ERR_OK : code;
+}
+
 /* Whether a namespace is there. One that may not be read is taken to be. */
 static enum err_code has_namespace(struct cluster *cluster, const char *name, bool *ret_there, struct err *reterr)
 {
@@ -172,7 +196,8 @@ static enum err_code prepare(struct job *job, struct err *reterr)
     TRY(choose_version(job, reterr));
     TRY(choose_rights(job, reterr));
     TRY(link_build_read("link", job->target, &job->arena, &job->wish, reterr));
-    return check_namespaces(job, reterr);
+    TRY(check_namespaces(job, reterr));
+    return tell_links_beside(job, reterr);
 }
 
 /* ---- writing ---- */

@@ -150,6 +150,10 @@ static enum err_code read_token(const struct options *options, struct link_wish 
         return err_set(reterr, ERR_INVALID,
                        "--token-duration and --token-secret contradict each other: a token bound to a Secret does not "
                        "expire");
+    if (!expires && secret->given && renews->given && renews->boolean)
+        return err_set(reterr, ERR_INVALID,
+                       "--renew-token and --token-secret contradict each other: a token bound to a Secret does not "
+                       "expire");
     if (!expires && renews->given && renews->boolean)
         return err_set(reterr, ERR_INVALID, "--renew-token is about tokens that expire: give --token-duration too");
     if (!expires)

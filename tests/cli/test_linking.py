@@ -205,6 +205,8 @@ class Export(WithClusters):
         self.assertEqual(self.marks("web"), {})
         self.assertEqual(self.run_it("export", "web", *self.there).stdout, "service/web exported\n")
         self.assertEqual(self.run_it("export", "web", *self.there).stdout, "service/web unchanged\n")
+        for word in ("service/web", "services/web", "svc/web"):  # as kubectl and -o name write it
+            self.assertEqual(self.run_it("export", word, *self.there, "-o", "name").stdout, "service/web\n")
         self.assertEqual(len(self.east.writes), 2)
         self.assertEqual(self.run_it("unexport", "--all", "-A", "--context", "east").stdout, "service/web unexported in namespace demo\n")
         nothing = self.run_it("unexport", "--all", "-A", "--context", "east")
@@ -533,11 +535,16 @@ class Link(WithClusters):
                 ((*link, "--gateway-service", "a/b/c"), "is no Service: write NAMESPACE/NAME"), ((*link, "--gateway-service", "/gw"), "is no Service"),
                 ((*link, "--kind", "secret", "--gateway-port", "1"), "contradicts --kind secret"), ((*link, "--kind", "secret", "--headless"), "makes none"),
                 ((*link, "--gateway-port", "70000"), "a number up to 65535"), ((*link, "--selector", "a in"), "--selector"),
-                ((*link, "--token-duration", "1m"), "10m"), ((*link, "--token-secret", "--renew-token"), "give --token-duration too"), ((*link, "--token-secret", "--token-duration", "1h"), "contradict each other: a token bound"), ((*link, "--wait", "1s", "--dry-run", "client"), "contradict"),
+                ((*link, "--token-duration", "1m"), "10m"), ((*link, "--token-secret", "--renew-token"), "--renew-token and --token-secret contradict each other"), ((*link, "--token-secret", "--token-duration", "1h"), "contradict each other: a token bound"), ((*link, "--wait", "1s", "--dry-run", "client"), "contradict"),
                 ((*link, "--cluster-domain", "no domain"), "is no DNS domain")]:
             result = self.run_it("link", *argv, code=2)
             self.assertIn(words, result.stderr)
         self.assertEqual(self.east.writes + self.west.writes, [])
+
+    def test_a_secret_of_2_8_beside_a_link_is_told(self):
+        self.assertNotIn("links cluster east too", self.run_it(*self.there, "--kind", "secret").stderr)
+        self.run_it(*self.there)
+        self.assertIn(f"Link {NS}/east links cluster east too, and svcmirror goes by that", self.run_it(*self.there, "--kind", "secret").stderr)
 
     def test_refused_before_anything_is_written(self):
         self.assertIn("reachable from this machine alone", self.run_it(*self.base, code=1).stderr)
