@@ -304,6 +304,36 @@ static enum exit_code print_candidates(int count, const char *const *words)
     return print(&text);
 }
 
+/* How many words before the command are flags that Linkerd's CLI takes there, with their values. */
+static int count_leading(int count, char **words)
+{
+    static const struct option leading[] = {{.name = "kubeconfig", .value_name = "FILE"},
+                                            {.name = "context", .value_name = "NAME"},
+                                            {.name = "namespace", .letter = 'n', .value_name = "NAME"},
+                                            {.name = "linkerd-namespace", .letter = 'L', .value_name = "NAME"},
+                                            {0}};
+    int at = 0;
+    while (at < count) {
+        const char *value = NULL;
+        const struct option *option = options_spelled(leading, words[at], &value);
+        option = option != NULL ? option : options_spelled(globals_table, words[at], &value);
+        if (option == NULL)
+            break;
+        at += options_takes_value(option) && value == NULL ? 2 : 1;
+    }
+    return at < count ? at : 0;
+}
+
+/* Moves words to the front, before others. */
+static void move_to_front(char **words, int before, int moved)
+{
+    for (int i = 0; i < moved; i++) {
+        char *word = words[before + i];
+        memmove(words + i + 1, words + i, (size_t)before * sizeof(*words));
+        words[i] = word;
+    }
+}
+
 enum exit_code command_main(int argc, char **argv)
 {
     const char *program = program_name(argc > 0 ? argv[0] : NULL);
@@ -317,8 +347,12 @@ enum exit_code command_main(int argc, char **argv)
         return help_about(program, argc - 2, argv + 2);
     if (strcmp(word, "--version") == 0)
         return run_command(program, &command_version, argc - 2, argv + 2);
-    const struct command *command = command_find(argc - 1, (const char *const *)argv + 1, &used);
+    int leading = argc > 1 ? count_leading(argc - 1, argv + 1) : 0;
+    const struct command *command = command_find(argc - 1 - leading, (const char *const *)argv + 1 + leading, &used);
+    if (command != NULL)
+        move_to_front(argv + 1, leading, used);
     if (command != NULL)
         return run_command(program, command, argc - 1 - used, argv + 1 + used);
-    return argc == 3 && is_help(argv[2]) ? help_about(program, 1, argv + 1) : refuse(program, word);
+    return argc == 3 && is_help(argv[2]) ? help_about(program, 1, argv + 1)
+                                         : refuse(program, leading > 0 ? argv[1 + leading] : word);
 }

@@ -79,7 +79,10 @@ class Wrong(unittest.TestCase):
         for argv, words in [
             ([], "which command?"),
             (["bogus"], 'unknown command "bogus"'),
-            (["--kubeconfig", "x", "run"], "a command comes first"),
+            (["--replicas", "2", "install"], "a command comes first"),
+            (["--kubeconfig", "x"], "a command comes first"),
+            (["--context", "x", "bogus"], 'unknown command "bogus"'),
+            (["--context=x", "version"], "unknown flag --context"),
             (["run", "--bogus"], "unknown flag --bogus"),
             (["run", "--nampespace", "x"], "did you mean --namespace?"),
             (["run", "--kubeconfig"], "--kubeconfig needs a value: --kubeconfig FILE"),

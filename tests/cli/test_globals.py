@@ -33,6 +33,14 @@ class Globals(unittest.TestCase):
                 self.assertGreater(len(self.server.impersonated), 0, result.stderr)
                 self.assertEqual([who for who in self.server.impersonated if who != ("jane", ["dev", "ops"])], [])
 
+    def test_flags_may_stand_before_the_command_as_linkerd_takes_them(self):
+        for before in (("--as", "jane", "--kubeconfig", self.config), ("--as=jane", "--context=lab", f"--kubeconfig={self.config}", "-n", "x")):
+            for command in (["links"], ["edge-stack", "prepare"] if "-n" not in before else ["status"]):
+                self.server.impersonated.clear()
+                result = svcmirror(*before, *command)
+                self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+                self.assertEqual(set(map(repr, self.server.impersonated)), {"('jane', [])"}, result.stderr)
+
     def test_those_are_all_that_have_a_kubeconfig(self):
         for name in svcmirror("--help").stdout.splitlines():
             words = name[2:22].split()
