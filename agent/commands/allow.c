@@ -82,7 +82,7 @@ static enum exit_code run_with(const struct options *options, json_t *objects)
         return print(objects, strcmp(options_text(options, "output"), "json") == 0);
     if (apply(options, objects, &interrupted, &error) == ERR_OK)
         return EXIT_DONE;
-    command_complain("allow", "%s (run it again to go on)", error.text);
+    command_complain("allow", "%s%s", error.text, told_count() > 0 ? " (run it again to go on)" : "");
     return interrupted ? EXIT_INTERRUPTED : EXIT_FAILED;
 }
 

@@ -23,6 +23,9 @@ static const struct option table[] = {
      .help = "wait until all gateways that are asked for, and at least one, are alive; not longer than this"},
     LOOK_OPTION_NAMESPACE,
     VIEW_OPTIONS,
+    /* Of Linkerd 2.8, which asked Prometheus. */
+    {.name = "time-window", .letter = 't', .type = OPTION_IGNORED, .value_name = "DURATION"},
+    {.name = "gateway-namespace", .type = OPTION_IGNORED, .value_name = "NAME"},
     {0},
 };
 
@@ -209,6 +212,7 @@ static enum exit_code run(const struct options *options)
         command_complain("gateways", "--wait ends when all are alive, --watch never: choose one");
         return EXIT_USAGE;
     }
+    command_tell_all_ignored("gateways", options);
     if (look_open(&look, &error) != ERR_OK)
         command_complain("gateways", "%s", error.text);
     else

@@ -10,6 +10,7 @@ const struct option globals_table[] = {
      .value_name = "USER",
      .help = "act as this user: the name of a person, or system:serviceaccount:NAMESPACE:NAME"},
     {.name = "as-group", .value_name = "GROUP", .help = "and as a member of this group; may be given more than once"},
+    {.name = "linkerd-namespace", .letter = 'L', .type = OPTION_IGNORED, .value_name = "NAME"},
     {.name = "verbose", .type = OPTION_IGNORED},
     {.name = "api-addr", .type = OPTION_IGNORED, .value_name = "ADDRESS"},
     {0},

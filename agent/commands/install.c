@@ -84,11 +84,17 @@ static const struct option table[] = {
     {.name = "service-mirror-credentials", .type = OPTION_IGNORED},
     {.name = "ha", .type = OPTION_IGNORED},
     {.name = "ignore-cluster", .type = OPTION_IGNORED},
-    {.name = "linkerd-namespace", .letter = 'L', .type = OPTION_IGNORED, .value_name = "NAME"},
     {.name = "values", .letter = 'f', .type = OPTION_IGNORED, .value_name = "FILE"},
     {.name = "set", .type = OPTION_IGNORED, .value_name = "KEY=VALUE"},
     {.name = "set-string", .type = OPTION_IGNORED, .value_name = "KEY=VALUE"},
     {.name = "set-file", .type = OPTION_IGNORED, .value_name = "KEY=FILE"},
+    /* The same of 2.8; not its --service-mirror=false, which asks for no agent. */
+    {.name = "gateway-nginx-image", .type = OPTION_IGNORED, .value_name = "IMAGE"},
+    {.name = "gateway-nginx-image-version", .type = OPTION_IGNORED, .value_name = "VERSION"},
+    {.name = "service-mirror-retry-limit", .type = OPTION_IGNORED, .value_name = "N"},
+    {.name = "log-level", .type = OPTION_IGNORED, .value_name = "LEVEL"},
+    {.name = "control-plane-version", .type = OPTION_IGNORED, .value_name = "VERSION"},
+    {.name = "registry", .type = OPTION_IGNORED, .value_name = "NAME"},
     {0},
 };
 

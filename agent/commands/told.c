@@ -14,6 +14,7 @@ static const char *const run_words[] = {
 static struct {
     const char *format; /* of options; NULL: text */
     json_t *all;        /* what is printed in the end; NULL: nothing is */
+    unsigned count;     /* of objects that were told of */
     bool is_broken;     /* something could not be kept, or printed */
 } state;
 
@@ -80,11 +81,14 @@ static void keep(const struct told *what)
 
 void told(const struct told *what)
 {
+    state.count++;
     if (state.all != NULL)
         keep(what);
     else
         print_line(what);
 }
+
+unsigned told_count(void) { return state.count; }
 
 bool told_end(void)
 {
@@ -99,6 +103,7 @@ bool told_end(void)
     json_decref(state.all);
     state.all = NULL;
     state.format = NULL;
+    state.count = 0;
     state.is_broken = false;
     return whole;
 }

@@ -31,6 +31,8 @@ enum told_run told_run_of(const char *dry_run);
 /** From now on tells as the option `output` says, if it is given. Otherwise lines are printed. */
 void told_begin(const struct options *options);
 void told(const struct told *what);
+/** How many objects were told of. */
+unsigned told_count(void);
 /** Prints what was kept for it: an array of {"cluster", "apiVersion", "kind", "namespace", "name", "outcome", "dryRun"}, the last of them "none",
  *  "client" or "server". Nothing without told_begin(). @return false when not all of it could be printed. */
 bool told_end(void);

@@ -234,7 +234,11 @@ static enum exit_code decide(struct removal *removal, const struct options *opti
     tell(removal);
     if (!may_begin(removal, options))
         return EXIT_FAILED;
-    if (remove_all(removal, &error) == ERR_OK)
+    enum err_code code = remove_all(removal, &error);
+    if (code == ERR_OK && told_count() == 0)
+        command_complain("uninstall", "nothing was there to remove: namespace %s of cluster %s has no agent",
+                         removal->namespace, cluster_name(removal->cluster));
+    if (code == ERR_OK)
         return EXIT_DONE;
     command_complain("uninstall", "%s%s", error.text,
                      removal->only_tell ? "" : " (what is gone is on stdout; run again to go on)");

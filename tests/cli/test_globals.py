@@ -78,11 +78,15 @@ class Globals(unittest.TestCase):
     def test_what_is_linkerds_alone_is_taken_and_said_to_be_ignored(self):
         for command in COMMANDS:
             with self.subTest(command=command):
-                result = svcmirror(*command, "--verbose", "--api-addr", "10.0.0.1:8085", env={"KUBECONFIG": self.config})
+                result = svcmirror(*command, "--verbose", "--api-addr", "10.0.0.1:8085", "-L", "l5d", env={"KUBECONFIG": self.config})
                 self.assertEqual(result.returncode, 1, result.stderr)
                 for flag in "verbose", "api-addr":
                     self.assertEqual(result.stderr.count(f"svcmirror {' '.join(w for w in command[:2] if w in (command[0], 'prepare'))}: --{flag} is ignored: "), 1,
                                      result.stderr)
+
+    def test_gateways_takes_those_of_2_8(self):
+        result = svcmirror("gateways", "-t", "1m", "--gateway-namespace", "l5d", "--kubeconfig", self.config)
+        self.assertEqual([line.split()[2] for line in result.stderr.splitlines()[:2]], ["--time-window", "--gateway-namespace"])
 
     def test_they_are_completed(self):
         self.assertEqual(svcmirror("__complete", "links", "--as-").stdout.split("\t")[0], "--as-group")

@@ -37,7 +37,7 @@ class Install(unittest.TestCase):
     def test_flags_of_linkerd_s_are_told_and_ignored(self):
         result = svcmirror("install", "--gateway=false", "--ha", "-L", "linkerd", "--set", "a=b", "-f", "values.yaml")
         self.assertEqual((result.returncode, result.stdout), (0, svcmirror("install").stdout))
-        self.assertEqual([line.split()[2] for line in result.stderr.splitlines()], ["--gateway", "--ha", "--linkerd-namespace", "--values", "--set"])
+        self.assertEqual(sorted(line.split()[2] for line in result.stderr.splitlines()), ["--gateway", "--ha", "--linkerd-namespace", "--set", "--values"])
 
     def test_a_server_that_is_not_there(self):
         with kubeconfig(f"http://127.0.0.1:{free_port()}") as config:
@@ -84,6 +84,7 @@ class Uninstall(unittest.TestCase):
     def test_it_says_first_what_stays_behind_by_name(self):
         result = self.ask("--dry-run=client", mirrors=3, links=[("east", True), ("north", False)])
         self.assertEqual((result.returncode, result.stdout), (0, ""))
+        self.assertIn("nothing was there to remove: namespace linkerd-multicluster of cluster west has no agent", result.stderr)
         self.assertRegex(result.stderr, r"(?m)^3 mirrors stay with the endpoints that they have now.*: demo/web-0, demo/web-1, demo/web-2\.$")
         self.assertIn("\n2 Links stay, and nobody mirrors what they name: linkerd-multicluster/east, linkerd-multicluster/north.\n", result.stderr)
         self.assertIn("\n1 Links lose svcmirror's finalizer, so that they can be deleted: linkerd-multicluster/east.\n", result.stderr)

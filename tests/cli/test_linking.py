@@ -712,6 +712,9 @@ class Allow(WithClusters):
     def test_failures(self):
         self.assertIn("--dry-run is about --apply", self.run_it("allow", "--dry-run=server", code=2).stderr)
         self.assertIn("is no name of a service account", self.run_it("allow", "--service-account-name", "A!", code=2).stderr)
+        self.east.refuse["get", "namespaces"] = 403
+        self.assertNotIn("run it again", self.run_it("allow", "--apply", "--context", "east", code=1).stderr, "nothing is there to go on from")
+        self.east.refuse.clear()
         self.east.refuse["patch", "clusterroles"] = None
         out, err = self.interrupt(self.east, "allow", "--apply", "--context", "east")
         self.assertIn("serviceaccount/svcmirror-remote created", out)
