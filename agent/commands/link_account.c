@@ -1,8 +1,19 @@
 #include "agent/commands/link_account.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "mirror/names.h"
+
+#define USUAL_NAMESPACE "linkerd-multicluster"
+
+enum { CLUSTER_NAME_BYTES = 512 };
+
+void link_account_cluster_name(const struct link_account *account, char *buffer, size_t bytes)
+{
+    bool is_usual = strcmp(account->namespace, USUAL_NAMESPACE) == 0;
+    (void)snprintf(buffer, bytes, "%s%s%s", account->name, is_usual ? "" : "-", is_usual ? "" : account->namespace);
+}
 
 /* The agent needs the rights on the first three and no other; the roots, which are public certificates, are what `check` compares. */
 static json_t *make_rules(bool with_endpoints)
@@ -39,16 +50,20 @@ static json_t *make_namespace(const char *name)
 
 static json_t *make_role(const struct link_account *account)
 {
+    char name[CLUSTER_NAME_BYTES];
+    link_account_cluster_name(account, name, sizeof(name));
     return json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "rbac.authorization.k8s.io/v1", "kind", "ClusterRole",
-                     "metadata", make_cluster_metadata(account->name), "rules", make_rules(account->with_endpoints));
+                     "metadata", make_cluster_metadata(name), "rules", make_rules(account->with_endpoints));
 }
 
 static json_t *make_binding(const struct link_account *account)
 {
+    char name[CLUSTER_NAME_BYTES];
+    link_account_cluster_name(account, name, sizeof(name));
     return json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:[{s:s, s:s, s:s}]}", "apiVersion",
                      "rbac.authorization.k8s.io/v1", "kind", "ClusterRoleBinding", "metadata",
-                     make_cluster_metadata(account->name), "roleRef", "apiGroup", "rbac.authorization.k8s.io", "kind",
-                     "ClusterRole", "name", account->name, "subjects", "kind", "ServiceAccount", "name", account->name,
+                     make_cluster_metadata(name), "roleRef", "apiGroup", "rbac.authorization.k8s.io", "kind",
+                     "ClusterRole", "name", name, "subjects", "kind", "ServiceAccount", "name", account->name,
                      "namespace", account->namespace);
 }
 

@@ -14,5 +14,8 @@ struct link_account {
 
 /** @return new array, in the order in which they can be applied; NULL when out of memory. */
 json_t *link_account_objects(const struct link_account *account);
+/** What its ClusterRole and its binding are called: like it, and outside of the usual namespace "<account>-<namespace>", as accounts of one name in two
+ *  namespaces are two accounts. */
+void link_account_cluster_name(const struct link_account *account, char *buffer, size_t bytes);
 /** "<account>-token". */
 void link_account_token_name(const struct link_account *account, char *buffer, size_t bytes);

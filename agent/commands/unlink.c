@@ -255,16 +255,17 @@ static enum err_code unlink_source(struct job *job, struct err *reterr)
 
 static enum err_code unlink_target(struct job *job, struct err *reterr)
 {
-    char token[256];
-    const struct link_account account = {.name = options_text(job->options, "account")};
+    char token[256], cluster_wide[512];
+    const struct link_account account = {.name = options_text(job->options, "account"), .namespace = job->namespace};
     if (job->target == NULL)
         return ERR_OK;
     link_account_token_name(&account, token, sizeof(token));
+    link_account_cluster_name(&account, cluster_wide, sizeof(cluster_wide));
     const struct {
         const struct resource *resource;
         const char *name;
-    } objects[] = {{&RESOURCE_CLUSTER_ROLE_BINDING, account.name},
-                   {&RESOURCE_CLUSTER_ROLE, account.name},
+    } objects[] = {{&RESOURCE_CLUSTER_ROLE_BINDING, cluster_wide},
+                   {&RESOURCE_CLUSTER_ROLE, cluster_wide},
                    {&RESOURCE_ROLE_BINDING, account.name},
                    {&RESOURCE_ROLE, account.name},
                    {&RESOURCE_SECRET, token},

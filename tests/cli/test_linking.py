@@ -702,6 +702,18 @@ class Unlink(WithClusters):
 
 
 class Allow(WithClusters):
+    def test_accounts_of_two_namespaces_do_not_take_each_other_s_rights(self):
+        for namespace, name in ((NS, "svcmirror-remote"), ("other", "svcmirror-remote-other")):
+            self.run_it("allow", "--apply", "--context", "east", "-n", namespace)
+            binding = self.east.find("clusterrolebindings", name, None)
+            self.assertEqual([(one["name"], one["namespace"]) for one in binding["subjects"]], [("svcmirror-remote", namespace)])
+            self.assertEqual(binding["roleRef"]["name"], name)
+            self.assertIsNotNone(self.east.find("clusterroles", name, None))
+        self.west.put("namespaces", None, "other")
+        self.run_it("unlink", "--context", "west", "--target-context", "east", "--cluster-name", "east", "-n", "other")
+        self.assertIsNone(self.east.find("clusterrolebindings", "svcmirror-remote-other", None))
+        self.assertIsNotNone(self.east.find("clusterrolebindings", "svcmirror-remote", None))
+
     def test_printed_and_applied(self):
         printed = json.loads(self.run_it("allow", "-o", "json").stdout)["items"]
         self.assertEqual([o["kind"] for o in printed], ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Secret"])
