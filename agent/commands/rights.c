@@ -46,9 +46,13 @@ bool rights_are_granted(const json_t *rules, const struct right *right)
     return false;
 }
 
-/* Whether a subject is the account itself. */
+/* Whether a subject is the account itself, or the user that it is to the API server. */
 static bool is_itself(const json_t *subject, const struct rights_holder *holder)
 {
+    char user[512];
+    (void)snprintf(user, sizeof(user), "system:serviceaccount:%s:%s", holder->namespace, holder->account);
+    if (strcmp(check_text(subject, "kind"), "User") == 0)
+        return strcmp(check_text(subject, "name"), user) == 0;
     return strcmp(check_text(subject, "kind"), "ServiceAccount") == 0 &&
            strcmp(check_text(subject, "name"), holder->account) == 0 &&
            strcmp(check_text(subject, "namespace"), holder->namespace) == 0;
