@@ -156,7 +156,7 @@ static const char *namespace_of(const struct job *job)
     return given != NULL ? given : own != NULL && own[0] != '\0' ? own : "default";
 }
 
-/* The API server's own Service is in every cluster, and never meant by "all". */
+/* The API server's own Service is in every cluster, and never meant by "all" that is to be exported. */
 static bool is_own_of_kubernetes(const json_t *service)
 {
     return strcmp(object_meta_text(service, "namespace"), "default") == 0 &&
@@ -166,7 +166,7 @@ static bool is_own_of_kubernetes(const json_t *service)
 static enum err_code take_listed(void *context, const json_t *item)
 {
     struct job *job = context;
-    if (is_own_of_kubernetes(item))
+    if (!job->unexport && is_own_of_kubernetes(item))
         return ERR_OK;
     return json_array_append(job->services, mem_unconst(item)) == 0 ? ERR_OK : ERR_NOMEM;
 }

@@ -220,6 +220,8 @@ class Export(WithClusters):
     def test_the_services_of_kubernetes_are_never_meant_by_all(self):
         self.east.service("kubernetes", "default")
         self.assertIn("among 0 services", self.run_it("export", "--all", "-A", "--context", "east").stderr)
+        self.run_it("export", "kubernetes", "-n", "default", "--context", "east")
+        self.assertEqual(self.run_it("unexport", "--all", "-n", "default", "--context", "east").stdout, "service/kubernetes unexported\n")
 
     def test_wrong_command_lines(self):
         for argv, words in [
