@@ -77,6 +77,23 @@ static struct rights_holder find_holder(const json_t *snapshot)
                                   .account = account[0] != '\0' ? account : AGENT_NAME};
 }
 
+/* Whether no binding names the account, and no group's lets it list Services: it was never installed, or lost all that it had. */
+static bool has_no_rights(const struct rights_holder *holder)
+{
+    static const char *const lists[] = {"clusterRoleBindings", "roleBindings"};
+    const struct right first = {.group = "", .resource = "services", .verb = "list"};
+    const json_t *binding = NULL;
+    size_t index = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
+        json_array_foreach(check_items(holder->source, lists[i]), index, binding)
+        {
+            if (rights_are_bound_to(binding, holder))
+                return false;
+        }
+    }
+    return !rights_are_given_everywhere(holder, &first);
+}
+
 void check_agent_rights(const json_t *snapshot, struct check_report *report)
 {
     static const char *const lists[] = {"clusterRoles", "clusterRoleBindings", "roles", "roleBindings"};
@@ -89,6 +106,11 @@ void check_agent_rights(const json_t *snapshot, struct check_report *report)
     for (size_t i = 0; i < ARRAY_COUNT(lists); i++)
         if (check_needed_items(report, source, lists[i], "source") == NULL)
             return;
+    if (has_no_rights(&holder)) { /* one line in place of one for each right */
+        check_problem(report, "* service account %s/%s has no rights at all: `svcmirror install --apply` gives them",
+                      holder.namespace, holder.account);
+        return;
+    }
     if (install_objects(&settings, &installed, &error) != ERR_OK) {
         check_doubt(report, "cannot be judged: %s", error.text);
         return;

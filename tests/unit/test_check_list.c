@@ -81,6 +81,8 @@ static const struct fault {
     {"source/clusterRoleBindings/value/items/0/subjects",
      "[{\"kind\":\"User\",\"name\":\"system:serviceaccount:other:svcmirror\"}]", RIGHTS, "error",
      "may not list endpointslices.discovery.k8s.io"},
+    {"source/deployments/value/items/0/spec/template/spec/serviceAccountName", "\"nobody\"", RIGHTS, "error",
+     "* service account linkerd-multicluster/nobody has no rights at all: `svcmirror install --apply` gives them"},
     {"source/roles", "{\"error\":\"list roles: 403 Forbidden\",\"code\":\"forbidden\"}", RIGHTS, "warning",
      "list roles: 403 Forbidden"},
     {"source/clusterRoles/value/items/0/rules/8",
