@@ -272,6 +272,23 @@ static size_t count_changes(const struct job *job)
     return count;
 }
 
+/* A gateway that is named wrongly leaves mirrors without endpoints. Who may not look for it is not told. */
+static enum err_code tell_missing_gateway(const struct job *job, struct err *reterr)
+{
+    const char *name = job->unexport ? NULL : options_text(job->options, "gateway-name");
+    const char *namespace = name != NULL ? options_text(job->options, "gateway-namespace") : NULL;
+    json_t *gateway = NULL;
+    if (name == NULL)
+        return ERR_OK;
+    enum err_code code = cluster_get(job->cluster, &RESOURCE_SERVICE, namespace, name, &gateway, reterr);
+    json_decref(gateway);
+    if (code == ERR_NOT_FOUND)
+        command_complain(job->command,
+                         "warning: cluster %s has no Service %s/%s, the gateway: mirrors get no endpoints until it has",
+                         cluster_name(job->cluster), namespace, name);
+    return code == ERR_NOT_FOUND || code == ERR_FORBIDDEN ? ERR_OK : code;
+}
+
 static enum err_code change_cluster(struct job *job, size_t *ret_done, struct err *reterr)
 {
     TRY(cluster_open(job->session, options_text(job->options, "kubeconfig"), options_text(job->options, "context"),
@@ -282,6 +299,7 @@ static enum err_code change_cluster(struct job *job, size_t *ret_done, struct er
         return err_set(reterr, ERR_NOMEM, "out of memory");
     TRY(choose_services(job, reterr));
     TRY(plan_all(job, reterr));
+    TRY(tell_missing_gateway(job, reterr));
     TRY(write_all(job, ret_done, reterr));
     if (count_changes(job) == 0 && job->options->argument_count == 0)
         command_complain(job->command, "nothing to change among %zu services in cluster %s",

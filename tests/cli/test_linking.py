@@ -214,7 +214,10 @@ class Export(WithClusters):
 
     def test_the_way_of_2_8(self):
         self.east.service("web")
-        self.run_it("export", "web", *self.there, "--gateway", "ambassador", "--gateway-namespace", "edge")
+        result = self.run_it("export", "web", *self.there, "--gateway", "ambassador", "--gateway-namespace", "edge")
+        self.assertIn("warning: cluster east has no Service edge/ambassador, the gateway", result.stderr)
+        self.east.service("ambassador", "edge")
+        self.assertEqual(self.run_it("export", "web", *self.there, "--gateway", "ambassador", "--gateway-namespace", "edge").stderr, "")
         self.assertEqual(self.marks("web"), {M + "gateway-name": "ambassador", M + "gateway-ns": "edge"})
 
     def test_the_services_of_kubernetes_are_never_meant_by_all(self):
