@@ -381,7 +381,7 @@ static enum exit_code report(const struct job *job, enum err_code code, const st
     bool interrupted = job->session != NULL && session_interrupted(job->session);
     if (code == ERR_OK)
         return EXIT_DONE;
-    if (job->done != NULL)
+    if (job->done != NULL && told_count() > 0)
         command_complain("link", "%s (%s; run it again to go on, or `unlink` to take it back)", error->text, job->done);
     else
         command_complain("link", "%s", error->text);

@@ -572,6 +572,9 @@ class Link(WithClusters):
         self.assertEqual(self.east.writes + self.west.writes, [])
 
     def test_missing_rights_say_what_stands(self):
+        self.east.refuse["patch", "serviceaccounts"] = 403
+        self.assertNotIn("stands already", self.run_it(*self.there, code=1).stderr, "nothing does")
+        self.east.refuse.clear()
         self.east.refuse["patch", "clusterroles"] = 403
         result = self.run_it(*self.there, code=1)
         self.assertEqual(result.stdout, "serviceaccount/svcmirror-remote created\n")
