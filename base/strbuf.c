@@ -96,6 +96,14 @@ void strbuf_printf(struct strbuf *buffer, const char *format, ...)
     va_end(args);
 }
 
+void strbuf_cut(struct strbuf *buffer, size_t length)
+{
+    if (length >= buffer->length)
+        return;
+    buffer->length = length;
+    buffer->data[length] = '\0';
+}
+
 void strbuf_consume(struct strbuf *buffer, size_t count)
 {
     if (count > buffer->length)

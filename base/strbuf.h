@@ -20,6 +20,8 @@ void strbuf_append(struct strbuf *buffer, const char *text);
 void strbuf_append_bytes(struct strbuf *buffer, const void *bytes, size_t count);
 void strbuf_append_char(struct strbuf *buffer, char c);
 void strbuf_printf(struct strbuf *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
+/** Removes what is behind the first `length` bytes; nothing when there are no more. */
+void strbuf_cut(struct strbuf *buffer, size_t length);
 /** Removes the first `count` bytes (at most all of them). */
 void strbuf_consume(struct strbuf *buffer, size_t count);
 static inline enum err_code strbuf_error(const struct strbuf *buffer) { return buffer->error; }

@@ -96,8 +96,9 @@ struct target *links_first(const struct links *links);
 struct target *links_next(const struct target *target);
 /** Which served version Link resources have, NULL when the cluster has none. */
 const char *links_version(const struct links *links);
-/** The existing status of a Link. @param[out] ret_status  new reference; NULL when it has none, or it is unknown. @return ERR_OK or ERR_NOMEM. */
-enum err_code links_status_json(const struct links *links, const char *link_name, json_t **ret_status) MUST_USE;
+/** The existing status of a Link. @param[out] ret_status  in the arena; NULL when it has none, or it is unknown. @return ERR_OK or ERR_NOMEM. */
+enum err_code links_read_status(const struct links *links, const char *link_name, struct arena *arena,
+                                const struct json_tree **ret_status) MUST_USE;
 bool links_ready(const struct links *links, struct strbuf *why);
 /** Why the Secrets, without which there is no link, could not be listed so far; NULL when nothing failed. */
 const struct err *links_failure(const struct links *links);

@@ -821,14 +821,15 @@ struct target *links_next(const struct target *target) { return target_next(targ
 
 const char *links_version(const struct links *links) { return links->version; }
 
-enum err_code links_status_json(const struct links *links, const char *link_name, json_t **ret_status)
+enum err_code links_read_status(const struct links *links, const char *link_name, struct arena *arena,
+                                const struct json_tree **ret_status)
 {
     const struct resource *resource = map_get(links->resources, link_name);
     *ret_status = NULL;
     if (resource == NULL || resource->status == NULL)
         return ERR_OK;
-    *ret_status = json_loads(resource->status, JSON_DECODE_ANY, NULL);
-    return *ret_status != NULL ? ERR_OK : ERR_NOMEM; /* what was written here can be read */
+    enum err_code code = json_tree_parse(arena, resource->status, strlen(resource->status), ret_status, NULL);
+    return code == ERR_NOMEM ? code : ERR_OK; /* what is no object says nothing */
 }
 
 bool links_ready(const struct links *links, struct strbuf *why)

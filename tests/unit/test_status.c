@@ -79,6 +79,40 @@ static void a_right_status_is_not_written(void **state)
     bench_done(&bench);
 }
 
+static unsigned count_of(const char *text, const char *words)
+{
+    unsigned count = 0;
+    for (const char *at = strstr(text, words); at != NULL; at = strstr(at + 1, words))
+        count++;
+    return count;
+}
+
+/* One that is new stands where its turn is; what was said of the others stands as it was, down to its time. */
+static void one_more_in_between(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_link(&bench, LINK(ENTRY("a", "MissingNamespace") "," ENTRY("c", "MissingNamespace")),
+              SERVICE("a") "," SERVICE("b") "," SERVICE("c"));
+    assert_int_equal(bench.status_writes, 1);
+    assert_int_equal(count_of(bench.status, "\"controllerName\""), 3);
+    assert_int_equal(count_of(bench.status, "2026-01-01T00:00:00Z"), 2);
+    assert_non_null(strstr(bench.status, ENTRY("a", "MissingNamespace")));
+    assert_non_null(strstr(bench.status, ENTRY("c", "MissingNamespace")));
+    bench_done(&bench);
+}
+
+/* An entry that says something else is written anew, with its old time as long as the condition's status is the same. */
+static void what_is_said_wrongly_is_written_anew(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_link(&bench, LINK("{}," ENTRY("a", "Other") ",{\"remoteRef\":{\"name\":\"a\"}}"), SERVICE("a"));
+    assert_int_equal(bench.status_writes, 1);
+    assert_string_equal(bench.status, BODY(ENTRY("a", "MissingNamespace")));
+    bench_done(&bench);
+}
+
 /* ---- more than an object can hold ---- */
 
 /* Names of 63 characters, so that the mirrors' would be too long: nothing is written for them, and each entry is long. */
@@ -195,6 +229,8 @@ int main(void)
         cmocka_unit_test(a_service_that_is_exported_no_longer_leaves),
         cmocka_unit_test(what_went_while_nobody_looked_leaves),
         cmocka_unit_test(a_right_status_is_not_written),
+        cmocka_unit_test(one_more_in_between),
+        cmocka_unit_test(what_is_said_wrongly_is_written_anew),
         cmocka_unit_test(a_status_that_no_object_can_hold_is_cut_and_says_so),
         cmocka_unit_test(a_status_that_is_due_is_written_before_the_end),
         cmocka_unit_test(a_status_that_hangs_does_not_hold_the_end),

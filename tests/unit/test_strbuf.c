@@ -98,6 +98,26 @@ static void memory_stays_within_the_bound(void **state)
     strbuf_done(&buffer);
 }
 
+static void cut_takes_from_the_end(void **state)
+{
+    (void)state;
+    struct strbuf buffer;
+    strbuf_init(&buffer, 64);
+    strbuf_cut(&buffer, 0); /* of one that holds nothing */
+    strbuf_append(&buffer, "hello world");
+    strbuf_cut(&buffer, 11);
+    strbuf_cut(&buffer, 99);
+    assert_string_equal(strbuf_text(&buffer), "hello world");
+    strbuf_cut(&buffer, 5);
+    assert_string_equal(strbuf_text(&buffer), "hello");
+    assert_int_equal(buffer.length, 5);
+    strbuf_append(&buffer, "!");
+    assert_string_equal(strbuf_text(&buffer), "hello!");
+    strbuf_cut(&buffer, 0);
+    assert_string_equal(strbuf_text(&buffer), "");
+    strbuf_done(&buffer);
+}
+
 static void consume_takes_from_the_front(void **state)
 {
     (void)state;
@@ -165,10 +185,15 @@ static void every_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_empty_buffer_is_an_empty_string), cmocka_unit_test(appends_add_up),
-        cmocka_unit_test(a_full_buffer_keeps_what_it_has),    cmocka_unit_test(printf_is_all_or_nothing),
-        cmocka_unit_test(memory_stays_within_the_bound),      cmocka_unit_test(consume_takes_from_the_front),
-        cmocka_unit_test(take_leaves_a_fresh_buffer),         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(an_empty_buffer_is_an_empty_string),
+        cmocka_unit_test(appends_add_up),
+        cmocka_unit_test(a_full_buffer_keeps_what_it_has),
+        cmocka_unit_test(printf_is_all_or_nothing),
+        cmocka_unit_test(memory_stays_within_the_bound),
+        cmocka_unit_test(consume_takes_from_the_front),
+        cmocka_unit_test(cut_takes_from_the_end),
+        cmocka_unit_test(take_leaves_a_fresh_buffer),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
