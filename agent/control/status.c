@@ -98,7 +98,7 @@ static enum err_code send(struct link_status *status, const struct strbuf *body)
                                             .content_type = "application/merge-patch+json",
                                             .body = strbuf_text(body),
                                             .body_bytes = body->length,
-                                            .is_text = true, /* the whole Link: the watch brings it, too */
+                                            .only_metadata = true, /* the watch brings the rest */
                                             .may_send = may_send,
                                             .on_done = on_done,
                                             .context = status};

@@ -75,6 +75,7 @@ struct kube_request {
     size_t body_bytes;
     uint32_t timeout_ms;    /* 0: 30 s */
     const char *user_agent; /* instead of the client's own; NULL: that; copied */
+    bool only_metadata;     /* the rest of the answer is not wanted: a PartialObjectMetadata, where servers make them */
     bool is_text;           /* the answer is no JSON, as a log is none: it is in `text`, and `object` is NULL */
     /* Asked when the request is about to be sent; when it says no, it is not, and fails with ERR_CANCELLED. NULL: it may. */
     bool (*may_send)(const struct kube_request *request);

@@ -135,6 +135,15 @@ static enum err_code copy_inputs(struct kube_request *request, struct err *reter
     return ERR_OK;
 }
 
+static const char *accept_line(const struct kube_request *request)
+{
+    if (request->is_text)
+        return "Accept: */*";
+    return request->only_metadata
+               ? "Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+               : "Accept: application/json";
+}
+
 enum err_code kube_start(struct kube_client *client, struct kube_request *request, struct err *reterr)
 {
     request->client = client;
@@ -152,7 +161,7 @@ enum err_code kube_start(struct kube_client *client, struct kube_request *reques
         request->call.path = request->copied_path;
         request->call.request_body = request->copied_body;
         request->call.request_body_bytes = request->body_bytes;
-        request->call.headers[0] = request->is_text ? "Accept: */*" : "Accept: application/json";
+        request->call.headers[0] = accept_line(request);
         unsigned headers = 1;
         if (request->body_bytes > 0)
             request->call.headers[headers++] = request->content_line;
