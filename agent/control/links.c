@@ -11,6 +11,7 @@
 #include "agent/observe/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/packed.h"
 #include "mirror/names.h"
 
 enum {
@@ -35,9 +36,9 @@ struct secret {
 struct resource {
     struct link *link; /* NULL when it cannot be used */
     struct err error;
-    char cluster[64];    /* that it names, "" when that is no name */
-    char *status;        /* JSON, NULL when it has none: as jansson's values it is several times as large */
-    char *uid, *version; /* uid; metadata.resourceVersion of the status' last sight */
+    char cluster[64];      /* that it names, "" when that is no name */
+    struct packed *status; /* as JSON; NULL when it has none */
+    char *uid, *version;   /* uid; metadata.resourceVersion of the status' last sight */
     uint32_t generation;
 };
 
@@ -295,24 +296,24 @@ static void free_resource(void *value)
 {
     struct resource *resource = value;
     link_free(resource->link);
-    mem_free(resource->status);
+    packed_free(resource->status);
     mem_free(resource->uid);
     mem_free(resource->version);
     mem_free(resource);
 }
 
-/* As text, which takes a third of the memory. @param status  NULL: none. */
-static enum err_code keep_status(const struct json_tree *status, char **ret_text)
+/* Compressed: of text that repeats itself, a third of a KiB for each service. @param status  NULL: none. */
+static enum err_code keep_status(const struct json_tree *status, struct packed **ret_packed)
 {
     struct strbuf text;
+    if (status == NULL)
+        return ERR_OK;
     strbuf_init(&text, STATUS_BYTES);
-    if (status != NULL)
-        json_tree_write(status, &text);
-    bool whole = strbuf_error(&text) == ERR_OK;
-    *ret_text =
-        status != NULL && whole ? mem_strndup(strbuf_text(&text), text.length) : NULL; /* no longer than it is */
+    json_tree_write(status, &text);
+    enum err_code code =
+        strbuf_error(&text) == ERR_OK ? packed_new(strbuf_text(&text), text.length, ret_packed) : ERR_NOMEM;
     strbuf_done(&text);
-    return status == NULL || *ret_text != NULL ? ERR_OK : ERR_NOMEM;
+    return code;
 }
 
 static enum err_code fill_resource(struct links *links, const struct json_tree *json, struct resource *resource)
@@ -825,10 +826,14 @@ enum err_code links_read_status(const struct links *links, const char *link_name
                                 const struct json_tree **ret_status)
 {
     const struct resource *resource = map_get(links->resources, link_name);
+    char *text = NULL;
+    size_t bytes = 0;
     *ret_status = NULL;
     if (resource == NULL || resource->status == NULL)
         return ERR_OK;
-    enum err_code code = json_tree_parse(arena, resource->status, strlen(resource->status), ret_status, NULL);
+    TRY(packed_text(resource->status, &text, &bytes));
+    enum err_code code = json_tree_parse(arena, text, bytes, ret_status, NULL);
+    mem_free(text);
     return code == ERR_NOMEM ? code : ERR_OK; /* what is no object says nothing */
 }
 
