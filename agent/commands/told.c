@@ -88,6 +88,18 @@ void told(const struct told *what)
         print_line(what);
 }
 
+void told_would_delete(const struct cluster *cluster, const struct resource *resource, const char *namespace,
+                       const char *name)
+{
+    const struct told what = {.cluster = cluster,
+                              .resource = resource,
+                              .namespace = namespace,
+                              .name = name,
+                              .outcome = "deleted",
+                              .run = TOLD_DRY_CLIENT};
+    told(&what);
+}
+
 unsigned told_count(void) { return state.count; }
 
 bool told_end(void)

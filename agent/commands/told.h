@@ -31,6 +31,9 @@ enum told_run told_run_of(const char *dry_run);
 /** From now on tells as the option `output` says, if it is given. Otherwise lines are printed. */
 void told_begin(const struct options *options);
 void told(const struct told *what);
+/** Tells of an object that would be deleted: for --dry-run=client. */
+void told_would_delete(const struct cluster *cluster, const struct resource *resource, const char *namespace,
+                       const char *name);
 /** How many objects were told of. */
 unsigned told_count(void);
 /** Prints what was kept for it: an array of {"cluster", "apiVersion", "kind", "namespace", "name", "outcome", "dryRun"}, the last of them "none",

@@ -112,18 +112,6 @@ static enum err_code wait_until_stopped(const struct removal *removal, struct er
     }
 }
 
-static void tell_would(const struct removal *removal, const struct resource *resource, const char *namespace,
-                       const char *name)
-{
-    const struct told what = {.cluster = removal->cluster,
-                              .resource = resource,
-                              .namespace = namespace,
-                              .name = name,
-                              .outcome = "deleted",
-                              .run = TOLD_DRY_CLIENT};
-    told(&what);
-}
-
 /* Deletes one object of the installation, or says that it would if it is there. */
 static enum err_code remove_object(const struct removal *removal, const struct resource *resource, const char *name,
                                    struct err *reterr)
@@ -134,7 +122,7 @@ static enum err_code remove_object(const struct removal *removal, const struct r
     enum err_code code = cluster_get(removal->cluster, resource, removal->namespace, name, &object, reterr);
     json_decref(object);
     if (code == ERR_OK)
-        tell_would(removal, resource, removal->namespace, name);
+        told_would_delete(removal->cluster, resource, removal->namespace, name);
     return code == ERR_NOT_FOUND ? ERR_OK : code;
 }
 
@@ -164,8 +152,8 @@ static enum err_code remove_mirrors(const struct removal *removal, struct err *r
     {
         struct cluster_write write = removal->write;
         if (removal->only_tell) { /* it was just read */
-            tell_would(removal, &RESOURCE_SERVICE, object_meta_text(mirror, "namespace"),
-                       object_meta_text(mirror, "name"));
+            told_would_delete(removal->cluster, &RESOURCE_SERVICE, object_meta_text(mirror, "namespace"),
+                              object_meta_text(mirror, "name"));
             continue;
         }
         write.uid = object_meta_text(mirror, "uid"); /* this very object: somebody may have made another of its name */

@@ -146,23 +146,11 @@ static enum err_code find_declarations(struct job *job, struct err *reterr)
 
 /* ---- deleting ---- */
 
-static void tell_would(const struct cluster *cluster, const struct resource *resource, const char *namespace,
-                       const char *name)
-{
-    const struct told what = {.cluster = cluster,
-                              .resource = resource,
-                              .namespace = namespace,
-                              .name = name,
-                              .outcome = "deleted",
-                              .run = TOLD_DRY_CLIENT};
-    told(&what);
-}
-
 static enum err_code delete_one(struct job *job, struct cluster *cluster, const struct resource *resource,
                                 const char *namespace, const char *name, struct err *reterr)
 {
     if (strcmp(options_text(job->options, "dry-run"), "client") == 0)
-        tell_would(cluster, resource, namespace, name);
+        told_would_delete(cluster, resource, namespace, name);
     else
         TRY(apply_delete(cluster, resource, namespace, name, &job->write, reterr));
     job->deleted++;
