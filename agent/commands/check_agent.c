@@ -9,8 +9,6 @@
 
 #define AGENT_NAME "svcmirror"
 
-enum { NAMESPACE_BYTES = 256 };
-
 /* ---- the Deployment ---- */
 
 static bool is_agent(const json_t *deployment)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/commands/check.h"
+#include "agent/commands/link_renewal.h"
 #include "agent/commands/resource.h"
 #include "agent/commands/rights.h"
 #include "base/strbuf.h"
@@ -117,8 +118,7 @@ static bool add_installed(json_t *rules, const json_t *installed, const char *ki
 
 static bool add_renewal(json_t *rules, const char *secret)
 {
-    return json_array_append_new(rules, json_pack("{s:[s], s:[s], s:[s], s:[s]}", "apiGroups", "", "resources",
-                                                  "secrets", "resourceNames", secret, "verbs", "patch")) == 0;
+    return json_array_append_new(rules, link_renewal_rule(secret)) == 0;
 }
 
 /* Adds the rights to the Secrets of a namespace whose tokens the agent renews, and to the copies there. */

@@ -18,15 +18,19 @@ static json_t *make_metadata(const char *name, const char *namespace)
                      "svcmirror", "app.kubernetes.io/name", "svcmirror");
 }
 
+json_t *link_renewal_rule(const char *secret)
+{
+    return json_pack("{s:[s], s:[s], s:[s], s:[s]}", "apiGroups", "", "resources", "secrets", "resourceNames", secret,
+                     "verbs", "patch");
+}
+
 bool link_renewal_append(json_t *objects, const char *cluster_name, const char *agent_namespace, const char *namespace,
                          const char *secret)
 {
     char name[LINK_RENEWAL_NAME_BYTES];
     link_renewal_name(cluster_name, name);
-    json_t *role =
-        json_pack("{s:s, s:s, s:o, s:[{s:[s], s:[s], s:[s], s:[s]}]}", "apiVersion", "rbac.authorization.k8s.io/v1",
-                  "kind", "Role", "metadata", make_metadata(name, namespace), "rules", "apiGroups", "", "resources",
-                  "secrets", "resourceNames", secret, "verbs", "patch");
+    json_t *role = json_pack("{s:s, s:s, s:o, s:[o]}", "apiVersion", "rbac.authorization.k8s.io/v1", "kind", "Role",
+                             "metadata", make_metadata(name, namespace), "rules", link_renewal_rule(secret));
     json_t *binding =
         json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:[{s:s, s:s, s:s}]}", "apiVersion",
                   "rbac.authorization.k8s.io/v1", "kind", "RoleBinding", "metadata", make_metadata(name, namespace),
