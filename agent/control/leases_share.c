@@ -104,7 +104,7 @@ static uint64_t hash_of(const char *const *identities, size_t count)
 enum err_code leases_share(struct leases *leases)
 {
     const char *identities[REPLICAS_MAX];
-    unsigned counts[REPLICAS_MAX];
+    unsigned counts[2 * REPLICAS_MAX];
     suspect_holders(leases);
     size_t count = replicas_candidates(leases->replicas, leases->ready, leases_now_ms(leases), identities);
     size_t own = index_of(identities, count, leases->election.identity), max = map_count(leases->tenures);

@@ -1,5 +1,6 @@
 /* Which replica should hold which Lease: as even as can be, with as few moves as can be. Pure, and the same on every replica that sees the same:
- * each keeps what it holds up to its share, and what is over or free goes to those who have least. */
+ * each keeps what it holds up to its share, and what is over or free goes to those who have least. A replica that takes something free that is meant
+ * for it changes nothing for the rest. */
 #pragma once
 
 #include <stddef.h>
@@ -15,5 +16,5 @@ struct shares_item {
 };
 
 /** @param items  in an order that all replicas share. @param replicas  how many there are, 1 at least, in an order that all share.
- *  @param[out] counts  as many as replicas: scratch; then how many are assigned to each. */
+ *  @param[out] counts  twice as many as replicas; the first half: how many are assigned to each, the second is scratch. */
 void shares_assign(struct shares_item *items, size_t count, unsigned *counts, size_t replicas);

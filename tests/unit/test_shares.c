@@ -34,7 +34,7 @@ static void what_each_should_hold(void **state)
         {"", 1, ""},
         {"....", 1, "aaaa"},
         {"............", 3, "abcabcabcabc"},
-        {"aaaaaaaaaaaa", 3, "aaaabcbcbcbc"}, /* a second and a third one came */
+        {"aaaaaaaaaaaa", 3, "aaaabcbbccbc"}, /* a second and a third one came */
         {"aaaabbbbcccc", 3, "aaaabbbbcccc"}, /* even: nothing moves */
         {"aaaa....bbbb", 2, "aaaaababbbbb"}, /* one died: the others keep theirs */
         {"aaabbbcccc", 3, "aaabbbcccc"},     /* the odd one stays where it is */
@@ -47,7 +47,7 @@ static void what_each_should_hold(void **state)
     };
     for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
         struct shares_item items[MAX_ITEMS];
-        unsigned counts[MAX_REPLICAS];
+        unsigned counts[2 * MAX_REPLICAS];
         char got[MAX_ITEMS + 1] = "";
         size_t count = parse(rows[row].held, items);
         shares_assign(items, count, counts, rows[row].replicas);
@@ -66,7 +66,7 @@ static void any_state_becomes_even_and_stays(void **state)
     uint32_t seed = 1;
     for (unsigned run = 0; run < 2000; run++) {
         struct shares_item items[MAX_ITEMS];
-        unsigned counts[MAX_REPLICAS], again[MAX_REPLICAS], held[MAX_REPLICAS] = {0};
+        unsigned counts[2 * MAX_REPLICAS], again[2 * MAX_REPLICAS], held[MAX_REPLICAS] = {0};
         seed = seed * 1664525u + 1013904223u;
         size_t replicas = 1 + (seed >> 8) % MAX_REPLICAS, count = (seed >> 16) % MAX_ITEMS;
         size_t shared = 0, moves = 0, surplus = 0;
@@ -98,11 +98,42 @@ static void any_state_becomes_even_and_stays(void **state)
     }
 }
 
+/* A dead replica's Leases run out within milliseconds, and each of the others sees at other moments what the rest have taken. */
+static void what_is_taken_changes_nothing_for_the_rest(void **state)
+{
+    (void)state;
+    uint32_t seed = 2;
+    size_t taken = 0;
+    for (unsigned run = 0; run < 2000; run++) {
+        struct shares_item items[MAX_ITEMS], later[MAX_ITEMS];
+        unsigned counts[2 * MAX_REPLICAS];
+        seed = seed * 1664525u + 1013904223u;
+        size_t replicas = 1 + (seed >> 8) % MAX_REPLICAS, count = (seed >> 16) % MAX_ITEMS;
+        for (size_t i = 0; i < count; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            items[i].holder = (int)((seed >> 8) % (replicas + 2)) - 2;
+        }
+        shares_assign(items, count, counts, replicas);
+        for (size_t i = 0; i < count; i++) {
+            if (items[i].holder != SHARES_FREE)
+                continue;
+            memcpy(later, items, sizeof(later));
+            later[i].holder = items[i].assigned;
+            shares_assign(later, count, counts, replicas);
+            for (size_t other = 0; other < count; other++)
+                assert_int_equal(later[other].assigned, items[other].assigned);
+            taken++;
+        }
+    }
+    assert_true(taken > 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_each_should_hold),
         cmocka_unit_test(any_state_becomes_even_and_stays),
+        cmocka_unit_test(what_is_taken_changes_nothing_for_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
