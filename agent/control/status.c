@@ -1,5 +1,5 @@
 /* The state of every exported service in its Link's status, as Linkerd's own controller writes it: one entry a service, one condition an entry. Written
- * when something changed, at most once a second for each Link, and only when the API does not hold it already. */
+ * when something changed, at most once a second for each Link and less often when it is long, and only when the API does not hold it already. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +13,7 @@
 enum {
     COALESCE_MS = 1000,
     RETRY_MS = 5000,
+    BYTES_PER_MS = 100,             /* etcd keeps every version for minutes, and all who watch Links are sent each */
     MAX_STATUS_BYTES = 1000 * 1000, /* etcd takes 1.5 MiB for the whole object */
     SCRATCH_BYTES = 2 << 20,        /* for what turns out to be too long, or to be there already */
     HELD_BYTES = 256 << 20,         /* of what the API holds, as values: up to 25 times its text */
@@ -24,6 +25,7 @@ struct link_status {
     struct loop_timer *timer;
     struct kube_request request;
     struct tenure *tenure; /* under which it is being written */
+    uint64_t next_ms;      /* it is not written again before */
     bool marked, writing;
 };
 
@@ -52,10 +54,19 @@ enum { LISTS = ARRAY_COUNT(lists) };
 
 /* ---- writing it ---- */
 
+static uint64_t now_ms(const struct link_status *status) { return loop_now_ms(status->statuses->control->config.loop); }
+
 static void arm(struct link_status *status, uint64_t delay_ms)
 {
     if (!status->statuses->stopped && !loop_timer_active(status->timer))
         loop_timer_start(status->timer, delay_ms);
+}
+
+/* In a while, for what changes together, and after the pause that a long one needs. */
+static void arm_next(struct link_status *status)
+{
+    uint64_t now = now_ms(status), pause_ms = status->next_ms > now ? status->next_ms - now : 0;
+    arm(status, pause_ms > COALESCE_MS ? pause_ms : COALESCE_MS);
 }
 
 static void write_marked(struct link_status *status);
@@ -69,7 +80,7 @@ static void on_done(struct kube_request *request, json_t *object, const struct k
     if (failure == NULL && status->marked && status->statuses->stopped)
         write_marked(status);
     else if (failure == NULL && status->marked)
-        arm(status, COALESCE_MS);
+        arm_next(status);
     if (failure == NULL || failure->error.code == ERR_CANCELLED)
         return; /* written; or another writes it by now */
     log_warn("status_write_failed", "the Link's status could not be written and is tried again", "link",
@@ -106,6 +117,7 @@ static enum err_code send(struct link_status *status, const struct strbuf *body)
     status->tenure = leases_begin_status(control->leases, link);
     enum err_code code = kube_start(control->client, &status->request, &ignored);
     status->writing = code == ERR_OK;
+    status->next_ms = now_ms(status) + body->length / BYTES_PER_MS;
     if (code != ERR_OK)
         tenure_end(TAKE(status->tenure));
     return code;
@@ -227,7 +239,7 @@ void statuses_mark(struct link_statuses *statuses, struct world_link *link)
         return; /* out of memory: the next change of any service tries again */
     status->marked = true;
     if (!status->writing)
-        arm(status, COALESCE_MS);
+        arm_next(status);
 }
 
 void statuses_stop(struct link_statuses *statuses)
