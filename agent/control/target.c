@@ -734,6 +734,24 @@ static void collect_credentials(const struct target *target)
     renewal_collect(target->renewal);
 }
 
+/* A look at tens of thousands of claims: the metric is looked up once for those next to each other that are in the same state, which are nearly all. */
+static void collect_services(struct target *target)
+{
+    const struct instruments *instruments = &target->control->instruments;
+    const char *cluster = cluster_name(target), *reason = NULL;
+    struct metric_series *series = NULL;
+    metrics_forget(instruments->registry, instruments->services, "target_cluster_name", cluster);
+    for (struct claim *claim = world_first_claim(target->world_link); claim != NULL; claim = world_next_claim(claim)) {
+        if (claim_kind(claim) == CLAIM_HOST || claim_kind(claim) == CLAIM_IMPORT)
+            continue;
+        if (claim_status(claim)->reason != reason) { /* constants: the same one is at the same place */
+            reason = claim_status(claim)->reason;
+            series = metric_get(instruments->services, cluster, reason);
+        }
+        metric_add(series, 1);
+    }
+}
+
 void target_collect(struct target *target)
 {
     const struct instruments *instruments = &target->control->instruments;
@@ -749,10 +767,7 @@ void target_collect(struct target *target)
                (double)world_collection_size(target->control->world, target->world_link, WORLD_TARGET_SERVICES));
     metric_set(metric_get(instruments->slice_cache, cluster),
                (double)world_collection_size(target->control->world, target->world_link, WORLD_TARGET_SLICES));
-    metrics_forget(instruments->registry, instruments->services, "target_cluster_name", cluster);
-    for (struct claim *claim = world_first_claim(target->world_link); claim != NULL; claim = world_next_claim(claim))
-        if (claim_kind(claim) != CLAIM_HOST && claim_kind(claim) != CLAIM_IMPORT)
-            metric_add(metric_get(instruments->services, cluster, claim_status(claim)->reason), 1);
+    collect_services(target);
 }
 
 struct kube_client *target_client(const struct target *target) { return target->client; }
