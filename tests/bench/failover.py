@@ -6,7 +6,7 @@ from figures import Figure
 from stage import loop_p999_ms, say, seconds_of
 from cluster.wait import wait_until
 
-SETTLE_SECONDS = 10  # the control plane is still busy with a first sync that has just ended, and the floors are taken later
+SETTLE_SECONDS = 10  # the control plane is still busy with the writes before; it rests before each floor too, while the slices are listed and what is sent is made
 VERDICT_TO = {False: "gateway_dead", True: "gateway_alive"}
 
 
@@ -52,11 +52,12 @@ def updates(stage, writes, ready, verb="PUT"):
 def measure(stage, agent, trials, parallels):
     """With the agent running and all mirrors ready. The agent is ended for the floors, in which the load program flips the same slices to and fro."""
     down, up, stalls = [], [], []
-    time.sleep(SETTLE_SECONDS)
     for _ in range(trials):
         before = agent.metrics()
+        time.sleep(SETTLE_SECONDS)
         writes, took = flip(stage, agent, False)
         down.append(took)
+        time.sleep(SETTLE_SECONDS)
         up.append(flip(stage, agent, True)[1])
         stalls.append(loop_p999_ms(before, agent.metrics()))
         say(f"failover of {len(writes)}: {took:.2f} s, back {up[-1]:.2f} s")
