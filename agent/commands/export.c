@@ -205,6 +205,11 @@ static enum err_code plan_service(const struct job *job, const json_t *service, 
         complain_of(job, service, named ? "cannot be mirrored" : "is left out", obstacle);
         return named ? ERR_INVALID : ERR_OK;
     }
+    if (!job->unexport && options_get(job->options, "all")->boolean && export_marks_is_gateway(service)) {
+        complain_of(job, service, "is left out",
+                    "it is a gateway, through which the others are mirrored: name it if it is to be mirrored as well");
+        return ERR_OK;
+    }
     enum err_code code = job->unexport ? export_marks_remove(service, job->marks, ret_patch, &error)
                                        : export_marks_add(service, job->marks, job->overwrite, ret_patch, &error);
     if (code == ERR_CONFLICT)

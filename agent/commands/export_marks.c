@@ -189,6 +189,12 @@ bool export_marks_is_mirror(const json_t *service)
     return object_meta_entry(service, "labels", L5D_MIRRORED_SERVICE) != NULL;
 }
 
+bool export_marks_is_gateway(const json_t *service)
+{
+    return object_meta_entry(service, "annotations", L5D_GATEWAY_IDENTITY) != NULL ||
+           object_meta_entry(service, "annotations", L5D_MULTICLUSTER_GATEWAY) != NULL;
+}
+
 static const char *spec_text(const json_t *service, const char *field)
 {
     const char *text = json_string_value(json_object_get(json_object_get(service, "spec"), field));

@@ -32,5 +32,7 @@ enum err_code export_marks_merge(json_t *service, const json_t *patch, struct er
 
 /** Whether it is the mirror of another cluster's service: those are never exported. */
 bool export_marks_is_mirror(const json_t *service);
+/** Whether a target's services are mirrored through it. */
+bool export_marks_is_gateway(const json_t *service);
 /** Why an agent would not mirror a service although it has the marks. NULL: nothing stands in the way. */
 const char *export_marks_obstacle(const json_t *service, const struct export_marks *marks);

@@ -226,6 +226,14 @@ class Export(WithClusters):
         self.run_it("export", "kubernetes", "-n", "default", "--context", "east")
         self.assertEqual(self.run_it("unexport", "--all", "-n", "default", "--context", "east").stdout, "service/kubernetes unexported\n")
 
+    def test_a_gateway_is_not_meant_by_all(self):
+        self.east.service("web")
+        self.east.gateway()
+        result = self.run_it("export", "--all", "-A", "--context", "east")
+        self.assertEqual(result.stdout, "service/web exported in namespace demo\n")
+        self.assertIn("service/ambassador in namespace edge is left out: it is a gateway", result.stderr)
+        self.assertEqual(self.run_it("export", "ambassador", "-n", "edge", "--context", "east").stdout, "service/ambassador exported\n")
+
     def test_wrong_command_lines(self):
         for argv, words in [
                 ((), "which services?"), (("web", "-l", "a=b"), "use one of them"), (("web", "--all"), "use one of them"), (("web", "-A"), "a name is in one"),
