@@ -85,6 +85,7 @@ static enum err_code open_origin(struct kube_client *client, const struct kubeco
         .key_pem = config->key_pem,
         .tls_server_name = config->tls_server_name,
         .insecure_skip_verify = config->insecure_skip_tls_verify,
+        .no_compression = config->disable_compression,
         .proxy_url = config->proxy_url,
         .user_agent = user_agent(),
         .headers = config->impersonate,

@@ -144,8 +144,8 @@ static enum err_code read_cluster(const struct parser *parser, const json_t *clu
     TRY(read_server(parser, cluster, config));
     TRY(copy(parser, get(cluster, "tls-server-name"), &config->tls_server_name));
     TRY(read_proxy(parser, cluster, config));
-    const char *insecure = get(cluster, "insecure-skip-tls-verify");
-    config->insecure_skip_tls_verify = insecure != NULL && strcmp(insecure, "true") == 0;
+    config->insecure_skip_tls_verify = text_equal(get(cluster, "insecure-skip-tls-verify"), "true");
+    config->disable_compression = text_equal(get(cluster, "disable-compression"), "true");
     TRY(get_data(parser, cluster, "certificate-authority", &config->ca_pem, &config->ca_file));
     if (config->ca_pem == NULL)
         return ERR_OK;

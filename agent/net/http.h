@@ -36,6 +36,7 @@ struct http_origin_config {
     const char *cert_pem, *key_pem;
     const char *tls_server_name;
     bool insecure_skip_verify;
+    bool no_compression; /* answers are not asked for in gzip */
     const char
         *proxy_url; /* http://, https://, socks5://; NULL: environment (HTTPS_PROXY, NO_PROXY with CIDRs); "": none */
     const char *user_agent;

@@ -47,7 +47,7 @@ struct http_origin {
     char *user_agent;
     struct curl_slist *headers; /* of every call */
     struct curl_blob ca, cert, key;
-    bool insecure, http2;
+    bool insecure, http2, compressed;
     uint16_t resolve_port;
     uint32_t connect_timeout_ms;
     uint32_t max_connections; /* for calls with a deadline */

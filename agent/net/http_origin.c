@@ -292,6 +292,7 @@ static enum err_code fill_origin(struct http_origin *origin, const struct http_o
         return http_error_no_memory(reterr);
     origin->insecure = config->insecure_skip_verify;
     origin->http2 = config->http2;
+    origin->compressed = !config->no_compression;
     origin->connect_timeout_ms = config->connect_timeout_ms > 0 ? config->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     http_origin_limit_connections(origin, config->max_connections);
     return ERR_OK;

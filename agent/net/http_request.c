@@ -150,7 +150,7 @@ static bool set_options(struct http_transfer *transfer, const char *url)
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_PATH_AS_IS, 1L);
     SET(CURLOPT_USERAGENT, origin->user_agent);
-    SET(CURLOPT_ACCEPT_ENCODING, "gzip");
+    SET(CURLOPT_ACCEPT_ENCODING, origin->compressed ? "gzip" : NULL);
     SET(CURLOPT_BUFFERSIZE, (long)HTTP_READ_BYTES);
     SET(CURLOPT_WRITEFUNCTION, http_receive_body);
     SET(CURLOPT_WRITEDATA, (void *)transfer);

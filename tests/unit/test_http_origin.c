@@ -297,6 +297,23 @@ static void a_certificate_that_is_not_trusted_says_why(void **state)
     }
 }
 
+static void compression_may_be_left_out(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct http_bench bench;
+        struct asked asked = {0};
+        http_bench_init(&bench);
+        bench.origin =
+            http_bench_origin(&bench, &(struct http_origin_config){.base_url = bench.url, .no_compression = i == 1});
+        http_bench_ask(&bench, &asked, "/p");
+        http_bench_expect_ok(&asked, 200, "hello");
+        assert_int_equal(strstr(bench.server.last_request, "Accept-Encoding: gzip\r\n") != NULL, i == 0);
+        assert_int_equal(strstr(bench.server.last_request, "Accept-Encoding") != NULL, i == 0);
+        http_bench_done(&bench);
+    }
+}
+
 static void verification_may_be_skipped(void **state)
 {
     (void)state;
@@ -623,6 +640,7 @@ int main(void)
         cmocka_unit_test(an_origin_goes_while_its_name_is_asked_for),
         cmocka_unit_test(the_name_in_the_url_is_what_the_certificate_must_have),
         cmocka_unit_test(a_certificate_that_is_not_trusted_says_why),
+        cmocka_unit_test(compression_may_be_left_out),
         cmocka_unit_test(verification_may_be_skipped),
         cmocka_unit_test(a_client_shows_its_certificate),
         cmocka_unit_test(a_new_connection_resumes_the_session),

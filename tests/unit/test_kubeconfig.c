@@ -102,6 +102,7 @@ static void takes_every_field(void **state)
     assert_null(config.impersonate[1]);
     assert_null(config.exec);
     assert_false(config.insecure_skip_tls_verify);
+    assert_false(config.disable_compression);
     assert_null(config.ca_file);
     assert_null(config.token_file);
     arena_done(&arena);
@@ -115,7 +116,7 @@ static void takes_json_and_another_context(void **state)
                                "{\"name\":\"b\",\"context\":{\"cluster\":\"y\",\"user\":\"\"}}],\n\t\"clusters\": ["
                                "{\"name\":\"x\",\"cluster\":{\"server\":\"https://x\"}},"
                                "{\"name\":\"y\",\"cluster\":{\"server\":\"http://127.0.0.1:8080\","
-                               "\"insecure-skip-tls-verify\":true}}]}";
+                               "\"insecure-skip-tls-verify\":true,\"disable-compression\":true}}]}";
     struct arena arena;
     struct kubeconfig config;
     struct err error = {0};
@@ -124,6 +125,7 @@ static void takes_json_and_another_context(void **state)
         fail_msg("%s", error.text);
     assert_string_equal(config.server, "http://127.0.0.1:8080");
     assert_true(config.insecure_skip_tls_verify);
+    assert_true(config.disable_compression);
     assert_null(config.token);
     arena_done(&arena);
 }
@@ -400,6 +402,7 @@ static void finds_the_pods_account(void **state)
     write_file("ca.crt", identity.certificate);
     assert_int_equal(kubeconfig_in_cluster(&arena, &config, &error), ERR_OK);
     assert_string_equal(config.server, "https://[fd00::1]:443");
+    assert_false(config.disable_compression);
     assert_string_equal(config.token, "abc");
     assert_string_equal(config.token_file, path_of("token"));
     assert_null(config.namespace);
