@@ -1,6 +1,5 @@
 #include "mirror/object.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -243,7 +242,12 @@ const char *object_key(struct arena *arena, const char *namespace, const char *n
 
 void object_key_format(char buffer[OBJECT_KEY_BYTES], const char *namespace, const char *name)
 {
-    (void)snprintf(buffer, OBJECT_KEY_BYTES, "%s/%s", namespace, name);
+    size_t before = strnlen(namespace, OBJECT_KEY_BYTES - 2), room = OBJECT_KEY_BYTES - 2 - before;
+    size_t after = strnlen(name, room);
+    memcpy(buffer, namespace, before);
+    buffer[before] = '/';
+    memcpy(buffer + before + 1, name, after);
+    buffer[before + 1 + after] = '\0';
 }
 
 const char *object_key_split(const char *key, char ret_namespace[OBJECT_KEY_BYTES])
