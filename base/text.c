@@ -252,8 +252,17 @@ enum err_code text_parse_time_us(const char *text, int64_t *ret_us, struct err *
     return ERR_OK;
 }
 
-/* Writes the time up to its seconds. @return the microseconds that are left. */
-static unsigned format_seconds(int64_t us, char *buffer, size_t bytes)
+/* A number in so many digits, and what follows it. @return behind it. */
+static char *put_digits(char *at, unsigned number, unsigned digits, char after)
+{
+    for (unsigned i = digits; i > 0; i--, number /= 10)
+        at[i - 1] = (char)('0' + number % 10);
+    at[digits] = after;
+    return at + digits + 1;
+}
+
+/* Writes the time up to its seconds, and `after` and a NUL behind them: each object of a list has one. @return the microseconds that are left. */
+static unsigned format_seconds(int64_t us, char buffer[TEXT_TIME_BYTES], char after)
 {
     /* RFC 3339 has four digits for the year. */
     const int64_t min_us = days_from_date(0, 1, 1) * SECONDS_PER_DAY * US_PER_SECOND;
@@ -266,23 +275,21 @@ static unsigned format_seconds(int64_t us, char *buffer, size_t bytes)
     unsigned second = (unsigned)(rest_us / US_PER_SECOND);
     int year, month, day;
     date_from_days(days, &year, &month, &day);
-    snprintf(buffer, bytes, "%04d-%02d-%02dT%02u:%02u:%02u", year, month, day, second / 3600 % 24, second / 60 % 60,
-             second % 60);
+    char *at = put_digits(buffer, (unsigned)year, 4, '-');
+    at = put_digits(at, (unsigned)month, 2, '-');
+    at = put_digits(at, (unsigned)day, 2, 'T');
+    at = put_digits(at, second / 3600 % 24, 2, ':');
+    at = put_digits(at, second / 60 % 60, 2, ':');
+    *put_digits(at, second % 60, 2, after) = '\0';
     return (unsigned)(rest_us % US_PER_SECOND);
 }
 
-void text_format_time(int64_t us, char buffer[TEXT_TIME_BYTES])
-{
-    char seconds[TEXT_TIME_BYTES - 8];
-    format_seconds(us, seconds, sizeof(seconds));
-    snprintf(buffer, TEXT_TIME_BYTES, "%sZ", seconds);
-}
+void text_format_time(int64_t us, char buffer[TEXT_TIME_BYTES]) { (void)format_seconds(us, buffer, 'Z'); }
 
 void text_format_time_micro(int64_t us, char buffer[TEXT_TIME_BYTES])
 {
-    char seconds[TEXT_TIME_BYTES - 8];
-    unsigned fraction = format_seconds(us, seconds, sizeof(seconds));
-    snprintf(buffer, TEXT_TIME_BYTES, "%s.%06uZ", seconds, fraction % US_PER_SECOND);
+    unsigned fraction = format_seconds(us, buffer, '.');
+    *put_digits(buffer + strlen(buffer), fraction, 6, 'Z') = '\0';
 }
 
 /* --- addresses --- */
@@ -470,3 +477,23 @@ bool text_ends_with(const char *text, const char *suffix)
 }
 
 bool text_equal(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+
+static bool continues(char c) { return ((unsigned char)c & 0xC0) == 0x80; }
+
+size_t text_utf8_bytes(const char *text)
+{
+    unsigned char first = (unsigned char)text[0], second = first >= 0xC2 ? (unsigned char)text[1] : 0;
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xC2 && first <= 0xDF)
+        return continues(text[1]) ? 2 : 0;
+    if (first >= 0xE0 && first <= 0xEF) {
+        bool overlong = first == 0xE0 && second < 0xA0, surrogate = first == 0xED && second > 0x9F;
+        return continues(text[1]) && continues(text[2]) && !overlong && !surrogate ? 3 : 0;
+    }
+    if (first >= 0xF0 && first <= 0xF4) {
+        bool overlong = first == 0xF0 && second < 0x90, beyond = first == 0xF4 && second > 0x8F;
+        return continues(text[1]) && continues(text[2]) && continues(text[3]) && !overlong && !beyond ? 4 : 0;
+    }
+    return 0;
+}

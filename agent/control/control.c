@@ -162,6 +162,8 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
     kube_client_on_warning(control->client, on_warning, control);
     if (config->stream_lists)
         kube_client_stream_lists(control->client);
+    if (config->ask_for_json)
+        kube_client_ask_for_json(control->client);
     const struct world_config world = {.agent_namespace = control->namespace,
                                        .create_namespaces_for_secrets = config->create_namespaces_for_secrets,
                                        .create_namespaces_for_links = config->create_namespaces_for_links,

@@ -53,6 +53,7 @@ struct control_config {
     size_t max_link_bytes;  /* kept of one target; 0: no bound */
     uint32_t max_in_flight; /* parallel writes; 0: finds its own level */
     bool stream_lists;      /* of every cluster, where its API server offers that */
+    bool ask_for_json;      /* and not for protobuf */
     bool leader_elect;      /* replicas agree by Leases who writes; false: this process alone writes */
     uint64_t lease_duration_ms, renew_deadline_ms, retry_period_ms; /* of leader_elect: lease > renew > 1.2 retry */
     bool dry_run; /* watches and probes, and writes nothing: no mirror, no Event, no status; preview.h shows */

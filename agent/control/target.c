@@ -464,6 +464,8 @@ static enum err_code make_client(struct target *target, const char *text, struct
         kube_client_limit_connections(*ret_client, CONNECTIONS);
         if (target->control->config.stream_lists)
             kube_client_stream_lists(*ret_client);
+        if (target->control->config.ask_for_json)
+            kube_client_ask_for_json(*ret_client);
     }
     arena_done(&arena);
     return code;

@@ -53,6 +53,7 @@ struct kube_client {
     uint32_t max_connections; /* 0: as http_origin_config has it */
     bool read_only;
     bool streams_lists, streams_refused;
+    bool json_only;
 };
 
 /* Go's name for the machine, as every other client of the API server says it. */
@@ -475,6 +476,12 @@ void kube_client_limit_connections(struct kube_client *client, uint32_t max_conn
 }
 
 void kube_client_stream_lists(struct kube_client *client) { client->streams_lists = true; }
+
+void kube_client_ask_for_json(struct kube_client *client) { client->json_only = true; }
+
+bool transport_takes_protobuf(const struct kube_client *client) { return !client->json_only; }
+
+void transport_refuse_protobuf(struct kube_client *client) { client->json_only = true; }
 
 bool transport_streams_lists(const struct kube_client *client)
 {

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/kube/proto_tree.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 enum { SHOWN_BYTES = 200, MAX_RETRY_AFTER_S = 3600 };
 
@@ -177,6 +179,21 @@ static void show_body(const struct strbuf *body, char shown[SHOWN_BYTES + 1])
     shown[used] = '\0';
 }
 
+/* The Status in an answer, which is of the kind that was asked for. @return new; NULL: there is none. */
+static json_t *status_in(const struct http_call *call)
+{
+    enum { STATUS_BYTES = 4 << 20 };
+    struct arena arena;
+    const struct json_tree *tree = NULL;
+    if (!text_starts_with(call->content_type, PROTO_MEDIA_TYPE))
+        return json_loadb(strbuf_text(&call->body), call->body.length, 0, NULL);
+    arena_init(&arena, STATUS_BYTES);
+    enum err_code code = proto_tree_status(&arena, strbuf_text(&call->body), call->body.length, &tree, NULL);
+    json_t *status = code == ERR_OK ? json_tree_to_json(tree) : NULL;
+    arena_done(&arena);
+    return status;
+}
+
 void failure_fill(struct kube_failure *failure, const struct http_call *call, const struct err *error, const char *what)
 {
     *failure = (struct kube_failure){.retry_after_ms = call->retry_after_ms};
@@ -184,7 +201,7 @@ void failure_fill(struct kube_failure *failure, const struct http_call *call, co
         (void)err_set(&failure->error, error->code, "%s: %s", what, error->text);
         return;
     }
-    json_t *status = json_loadb(strbuf_text(&call->body), call->body.length, 0, NULL);
+    json_t *status = status_in(call);
     failure_from_status(failure, status, call->status, what);
     char shown[SHOWN_BYTES + 1];
     show_body(&call->body, shown);

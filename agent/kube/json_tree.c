@@ -8,6 +8,7 @@
 
 #include "agent/kube/codec.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 enum { MAX_DEPTH = 2048 }; /* jansson's JSON_PARSER_MAX_DEPTH */
 
@@ -40,25 +41,6 @@ static void skip_space(struct parser *parser)
 
 /* Characters of a string that stand for themselves. */
 static bool is_plain(char c) { return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\'; }
-
-static bool continues(char c) { return ((unsigned char)c & 0xC0) == 0x80; }
-
-/* @return of how many bytes the character is, which is not of ASCII; 0: it is not UTF-8 (RFC 3629, section 4). */
-static size_t utf8_bytes(const char *text)
-{
-    unsigned char first = (unsigned char)text[0], second = first >= 0xC2 ? (unsigned char)text[1] : 0;
-    if (first >= 0xC2 && first <= 0xDF)
-        return continues(text[1]) ? 2 : 0;
-    if (first >= 0xE0 && first <= 0xEF) {
-        bool overlong = first == 0xE0 && second < 0xA0, surrogate = first == 0xED && second > 0x9F;
-        return continues(text[1]) && continues(text[2]) && !overlong && !surrogate ? 3 : 0;
-    }
-    if (first >= 0xF0 && first <= 0xF4) {
-        bool overlong = first == 0xF0 && second < 0x90, beyond = first == 0xF4 && second > 0x8F;
-        return continues(text[1]) && continues(text[2]) && continues(text[3]) && !overlong && !beyond ? 4 : 0;
-    }
-    return 0;
-}
 
 /* @return the value of four hexadecimal digits; -1: they are none. */
 static int32_t hex4(const char *text)
@@ -147,7 +129,7 @@ static enum err_code take_rest_of_string(struct parser *parser, char *to)
             TRY(take_escape(parser, &to));
             continue;
         }
-        if (!is_plain(*parser->at) && (bytes = utf8_bytes(parser->at)) == 0)
+        if ((unsigned char)*parser->at < 0x20 || (bytes = text_utf8_bytes(parser->at)) == 0)
             return wrong(parser, "a control character, or what is not UTF-8, in a string");
         memmove(to, parser->at, bytes);
         to += bytes;

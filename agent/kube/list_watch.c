@@ -17,6 +17,7 @@ static void release(struct list_watch *watch)
     loop_timer_free(watch->timer);
     http_call_done(&watch->call);
     json_split_done(&watch->split);
+    proto_split_done(&watch->proto);
     arena_done(&watch->piece);
     strbuf_done(&watch->held);
     mem_free(watch->continue_token);
@@ -212,6 +213,31 @@ enum err_code list_watch_parse(struct arena *arena, const char *text, size_t byt
     return err_set(reterr, ERR_PROTOCOL, "%s is not JSON: %s", what, wrong);
 }
 
+enum err_code list_watch_parse_piece(struct list_watch *watch, const char *text, size_t bytes, bool is_event,
+                                     const struct json_tree **ret_value, struct err *reterr)
+{
+    if (!watch->is_proto)
+        return list_watch_parse(&watch->piece, text, bytes, is_event ? "a watch event" : "an item of the list",
+                                ret_value, reterr);
+    arena_reset(&watch->piece);
+    return is_event ? proto_tree_event(&watch->piece, text, bytes, watch->type, ret_value, reterr)
+                    : proto_tree_read(&watch->piece, text, bytes, watch->type, ret_value, reterr);
+}
+
+void list_watch_split(struct list_watch *watch, enum json_split_mode mode, json_split_fn fn)
+{
+    json_split_done(&watch->split);
+    json_split_init(&watch->split, mode, LIST_WATCH_OBJECT_BYTES, fn, watch);
+    proto_split_done(&watch->proto);
+    proto_split_init(&watch->proto, mode, LIST_WATCH_OBJECT_BYTES, fn, watch);
+    watch->is_proto = false;
+}
+
+enum err_code list_watch_split_finish(struct list_watch *watch, struct err *reterr)
+{
+    return watch->is_proto ? proto_split_finish(&watch->proto, reterr) : json_split_finish(&watch->split, reterr);
+}
+
 enum err_code list_watch_count(struct list_watch *watch, struct err *reterr)
 {
     if (watch->named++ < list_watch_objects)
@@ -269,12 +295,17 @@ void list_watch_path_add(struct list_watch_path *path, const char *name, const c
 
 /* A watch that is open is healthy, though nothing may happen on it for a minute. This is inside of the network code: only noted here,
  * the owner hears of it a moment later. A page of a proxy in between is no watch. */
+static bool is_in_protobuf(const struct http_call *call)
+{
+    return text_starts_with(call->content_type, PROTO_MEDIA_TYPE);
+}
+
 static void on_head(struct http_call *call)
 {
     struct list_watch *watch = call->context;
     if (watch->machine == STATE_STREAMING)
         loop_timer_start(watch->timer, LIST_WATCH_STREAM_SILENCE_MS);
-    else if (text_starts_with(call->content_type, "application/json"))
+    else if (text_starts_with(call->content_type, "application/json") || is_in_protobuf(call))
         loop_timer_start(watch->timer, 0);
 }
 
@@ -284,7 +315,11 @@ static enum err_code on_data(struct http_call *call, const char *data, size_t by
     list_watch_enter(watch);
     if (watch->machine == STATE_STREAMING)
         loop_timer_start(watch->timer, LIST_WATCH_STREAM_SILENCE_MS);
-    enum err_code code = json_split_feed(&watch->split, data, bytes, reterr);
+    watch->is_proto = watch->type != NULL && is_in_protobuf(call);
+    enum err_code code = watch->is_proto ? proto_split_feed(&watch->proto, data, bytes, reterr)
+                                         : json_split_feed(&watch->split, data, bytes, reterr);
+    if (!watch->dead && watch->is_proto && code == ERR_PROTOCOL)
+        transport_refuse_protobuf(watch->client);
     if (watch->dead)
         code = ERR_CANCELLED;
     list_watch_leave(watch);
@@ -295,9 +330,10 @@ void list_watch_send(struct list_watch *watch, struct list_watch_path *path, enu
                      void (*on_done)(struct http_call *call, const struct err *error))
 {
     http_call_done(&watch->call);
+    watch->type = transport_takes_protobuf(watch->client) ? proto_type_of(watch->config.kind) : NULL;
     watch->call = (struct http_call){
         .path = strbuf_text(&path->text),
-        .headers = {"Accept: application/json"},
+        .headers = {watch->type != NULL ? "Accept: " PROTO_MEDIA_TYPE ",application/json" : "Accept: application/json"},
         .idle_timeout_ms = state == STATE_LISTING ? LIST_WATCH_LIST_SILENCE_MS : LIST_WATCH_SILENCE_MS,
         .on_head = state != STATE_LISTING ? on_head : NULL,
         .on_data = on_data,

@@ -12,6 +12,8 @@
 #include "agent/kube/failure.h"
 #include "agent/kube/json_split.h"
 #include "agent/kube/list_watch.h"
+#include "agent/kube/proto_split.h"
+#include "agent/kube/proto_tree.h"
 #include "agent/kube/transport.h"
 
 enum {
@@ -61,6 +63,9 @@ struct list_watch {
     struct http_call call;
     struct transport_follower follower;
     struct json_split split;
+    struct proto_split proto;               /* in its place, for an answer in protobuf */
+    const struct proto_type *type;          /* of the objects; NULL: they are not asked for in protobuf */
+    bool is_proto;                          /* the answer under way is in protobuf */
     struct arena piece;                     /* what it just split off, as a value: kept while data is taken */
     struct kube_failure stream_failure;     /* the ERROR event that ended the watch; code ERR_OK when there was none */
     char version[LIST_WATCH_VERSION_BYTES]; /* where to watch from */
@@ -117,6 +122,13 @@ void list_watch_observe(struct list_watch *watch);
 /** @param arena  emptied; holds the value. @return ERR_OK, ERR_PROTOCOL ("`what` is not JSON"), ERR_NOMEM. */
 enum err_code list_watch_parse(struct arena *arena, const char *text, size_t bytes, const char *what,
                                const struct json_tree **ret_value, struct err *reterr) MUST_USE;
+/** The same of an item of a list, or of an event (`is_event`), as the splitter gave it: in JSON or in protobuf. */
+enum err_code list_watch_parse_piece(struct list_watch *watch, const char *text, size_t bytes, bool is_event,
+                                     const struct json_tree **ret_value, struct err *reterr) MUST_USE;
+/** Takes what arrives from now on for a new answer, to be split in that way. */
+void list_watch_split(struct list_watch *watch, enum json_split_mode mode, json_split_fn fn);
+/** The answer ended. @return ERR_OK, ERR_PROTOCOL: it is not whole. */
+enum err_code list_watch_split_finish(struct list_watch *watch, struct err *reterr) MUST_USE;
 /** Counts an object or a page of the listing under way. @return ERR_OK, ERR_LIMIT. */
 enum err_code list_watch_count(struct list_watch *watch, struct err *reterr) MUST_USE;
 bool list_watch_is_wanted(const struct list_watch *watch, const struct json_tree *object);

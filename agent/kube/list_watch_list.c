@@ -46,7 +46,7 @@ static enum err_code hold(struct list_watch *watch, const char *text, size_t byt
 static enum err_code take_item(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr)
 {
     const struct json_tree *object = NULL;
-    TRY(list_watch_parse(&watch->piece, text, bytes, "an item of the list", &object, reterr));
+    TRY(list_watch_parse_piece(watch, text, bytes, false, &object, reterr));
     if (!watch->kind_known && json_tree_get(object, "kind") == NULL)
         return hold(watch, text, bytes, reterr);
     return list_watch_is_wanted(watch, object) ? hand_over(watch, object, reterr) : ERR_OK;
@@ -205,7 +205,7 @@ static void end_list(struct list_watch *watch, const struct err *error)
         return;
     }
     if (error == NULL && watch->call.status == 200) {
-        if (json_split_finish(&watch->split, &own) == ERR_OK) {
+        if (list_watch_split_finish(watch, &own) == ERR_OK) {
             finish_list(watch);
             return;
         }
@@ -248,8 +248,7 @@ void list_watch_start_list(struct list_watch *watch)
     }
     list_watch_path_begin(watch, &path);
     add_place(watch, &path);
-    json_split_done(&watch->split);
-    json_split_init(&watch->split, JSON_SPLIT_LIST, LIST_WATCH_OBJECT_BYTES, on_piece, watch);
+    list_watch_split(watch, JSON_SPLIT_LIST, on_piece);
     watch->kind_known = false;
     strbuf_done(&watch->held);
     strbuf_init(&watch->held, LIST_WATCH_OBJECT_BYTES);

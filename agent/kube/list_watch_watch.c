@@ -64,7 +64,7 @@ static enum err_code on_piece(void *context, const char *text, size_t bytes, enu
     (void)piece;
     struct list_watch *watch = context;
     const struct json_tree *event = NULL;
-    TRY(list_watch_parse(&watch->piece, text, bytes, "a watch event", &event, reterr));
+    TRY(list_watch_parse_piece(watch, text, bytes, true, &event, reterr));
     return take_event(watch, event, reterr);
 }
 
@@ -110,7 +110,7 @@ void list_watch_end_watch(struct list_watch *watch, const struct err *error)
     watch->short_lives = is_young(watch) ? watch->short_lives + 1 : 0;
     if (error == NULL && watch->call.status == 200) {
         bool is_short = is_young(watch) && (watch->signs == 0 || watch->short_lives > LIST_WATCH_SHORT_LIVES);
-        if (json_split_finish(&watch->split, &own) != ERR_OK)
+        if (list_watch_split_finish(watch, &own) != ERR_OK)
             (void)err_set(&own, ERR_CONNECT, "the stream ended in the middle of an event");
         else if (is_short)
             (void)err_set(&own, ERR_SERVER, "the watch ended at once%s",
@@ -150,8 +150,7 @@ void list_watch_add_timeout(struct list_watch_path *path)
 
 void list_watch_prepare_events(struct list_watch *watch)
 {
-    json_split_done(&watch->split);
-    json_split_init(&watch->split, JSON_SPLIT_VALUES, LIST_WATCH_OBJECT_BYTES, on_piece, watch);
+    list_watch_split(watch, JSON_SPLIT_VALUES, on_piece);
     watch->stream_failure = (struct kube_failure){0};
     watch->signs = 0;
 }

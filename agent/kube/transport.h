@@ -20,6 +20,10 @@ enum err_code transport_start(struct kube_client *client, struct http_call *call
                               struct err *reterr) MUST_USE;
 /** Whether lists are to be streamed: asked for by the client's owner, and never refused by its server. */
 bool transport_streams_lists(const struct kube_client *client);
+/** Whether objects are to be asked for in protobuf, where this program reads their kind in it. */
+bool transport_takes_protobuf(const struct kube_client *client);
+/** What came in protobuf could not be read: JSON from now on. */
+void transport_refuse_protobuf(struct kube_client *client);
 /** The server refused to stream a list, or does not know what that is. */
 void transport_refuse_streams(struct kube_client *client);
 /** http_cancel(), also of a call that waits. */

@@ -308,19 +308,22 @@ bool fake_http_head(struct http_call *call, int status, const char *content_type
     return true;
 }
 
-bool fake_http_data(struct http_call *call, const char *text)
+bool fake_http_data(struct http_call *call, const char *text) { return fake_http_bytes(call, text, strlen(text)); }
+
+bool fake_http_bytes(struct http_call *call, const char *bytes, size_t length)
 {
     restart_idle(call);
-    call->received_bytes += strlen(text);
+    call->received_bytes += length;
     if (call->on_data == NULL || !is_good(call)) {
-        strbuf_append(&call->body, text);
+        strbuf_append_bytes(&call->body, bytes, length);
         return true;
     }
     /* As from the network: in a block of its own, so that reading behind it is found. */
     struct err error = {0};
-    char *copy = strdup(text);
+    char *copy = malloc(length > 0 ? length : 1);
     assert_non_null(copy);
-    enum err_code code = call->on_data(call, copy, strlen(text), &error);
+    memcpy(copy, bytes, length);
+    enum err_code code = call->on_data(call, copy, length, &error);
     free(copy);
     if (code == ERR_OK)
         return true;

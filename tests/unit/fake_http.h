@@ -32,6 +32,7 @@ const char *fake_http_ca(const struct http_call *call);
 /* The answer, in parts. A function that returns false has ended the call, or the call was cancelled in it: it is not to be touched. */
 bool fake_http_head(struct http_call *call, int status, const char *content_type);
 bool fake_http_data(struct http_call *call, const char *text);
+bool fake_http_bytes(struct http_call *call, const char *bytes, size_t length);
 void fake_http_finish(struct http_call *call);
 void fake_http_fail(struct http_call *call, enum err_code code, const char *text);
 /** Head, body and end. */

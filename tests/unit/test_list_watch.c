@@ -208,7 +208,7 @@ static void asks_for_selected_objects(void **state)
     fake_loop_advance(bench.loop, 0);
     struct http_call *call = take(&bench, "GET /api/v1/services?labelSelector=a%3Db%2C%21c&fieldSelector="
                                           "metadata.name%3Dx&limit=500&resourceVersion=0");
-    assert_string_equal(fake_http_header(call, "Accept"), "application/json");
+    assert_string_equal(fake_http_header(call, "Accept"), "application/vnd.kubernetes.protobuf,application/json");
     fake_http_answer(call, 200, LIST("7", ""));
     call = take(&bench, "GET /api/v1/services?labelSelector=a%3Db%2C%21c&fieldSelector=metadata.name%3Dx&watch=1&"
                         "allowWatchBookmarks=true&resourceVersion=7&timeoutSeconds=*");
@@ -1111,6 +1111,129 @@ static void a_list_may_be_asked_for_again(void **state)
     tear_down(&bench);
 }
 
+/* ---- protobuf ---- */
+
+/* The list of a and b at version 10, an event that adds c at version 3, and one that says 410: as API servers send them. */
+#define PROTO_LIST                                                                                                     \
+    "k8s\0\x0a\x11\x0a\x02v1\x12\x0bServiceList\x12\x1a\x0a\x04\x12\x02"                                               \
+    "10\x12\x08\x0a\x06\x0a\x01"                                                                                       \
+    "a\x32\x01"                                                                                                        \
+    "1\x12\x08\x0a\x06\x0a\x01"                                                                                        \
+    "b\x32\x01"                                                                                                        \
+    "2"
+#define PROTO_ADDED                                                                                                    \
+    "\0\0\0\x28\x0a\x05"                                                                                               \
+    "ADDED\x12\x1f\x0a\x1dk8s\0\x0a\x0d\x0a\x02v1\x12\x07Service\x12\x08\x0a\x06\x0a\x01"                              \
+    "c\x32\x01"                                                                                                        \
+    "3"
+#define PROTO_GONE                                                                                                     \
+    "\0\0\0\x39\x0a\x05"                                                                                               \
+    "ERROR\x12\x30\x0a\x2ek8s\0\x0a\x0c\x0a\x02v1\x12\x06Status\x12\x1a\x12\x07"                                       \
+    "Failure\x1a\x03old\x22\x07"                                                                                       \
+    "Expired\x30\x9a\x03"
+#define PROTO_FORBIDDEN                                                                                                \
+    "k8s\0\x0a\x0c\x0a\x02v1\x12\x06Status\x12\x1f\x12\x07"                                                            \
+    "Failure\x1a\x06not me\x22\x09"                                                                                    \
+    "Forbidden\x30\x93\x03"
+#define SEND(call, text) fake_http_bytes(call, text, sizeof(text) - 1)
+#define ONLY_JSON "application/json"
+
+static void send_proto_list(struct http_call *call)
+{
+    (void)fake_http_head(call, 200, "application/vnd.kubernetes.protobuf");
+    (void)SEND(call, PROTO_LIST);
+    fake_http_finish(call);
+}
+
+static void lists_and_watches_in_protobuf(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench);
+    send_proto_list(take(&bench, FIRST_LIST));
+    expect(&bench, "up begin L:a L:b end up,synced");
+    struct http_call *call = take(&bench, WATCH_FROM("10"));
+    (void)fake_http_head(call, 200, "application/vnd.kubernetes.protobuf;stream=watch");
+    fake_loop_advance(bench.loop, 5000);
+    assert_true(SEND(call, PROTO_ADDED));
+    expect(&bench, "A:c");
+    fake_http_finish(call); /* it goes on from there, and in JSON when the server says so */
+    call = take(&bench, WATCH_FROM("3"));
+    (void)fake_http_head(call, 200, "application/json");
+    assert_true(fake_http_data(call, ADDED("d", "4")));
+    expect(&bench, "A:d");
+    fake_loop_advance(bench.loop, 5000);
+    fake_http_finish(call);
+    call = take(&bench, WATCH_FROM("4"));
+    (void)fake_http_head(call, 200, "application/vnd.kubernetes.protobuf;stream=watch");
+    assert_false(SEND(call, PROTO_GONE));
+    fake_loop_advance(bench.loop, 0);
+    send_proto_list(take(&bench, LIST_FROM("4"))); /* no fault, and at once */
+    expect(&bench, "begin L:a L:b end up,synced");
+    tear_down(&bench);
+}
+
+static void a_refusal_in_protobuf_says_why(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench);
+    struct http_call *call = take(&bench, FIRST_LIST);
+    (void)fake_http_head(call, 403, "application/vnd.kubernetes.protobuf");
+    (void)SEND(call, PROTO_FORBIDDEN);
+    fake_http_finish(call);
+    expect(&bench, "down(forbidden)");
+    assert_non_null(strstr(bench.error, "not me"));
+    tear_down(&bench);
+}
+
+static void what_is_no_protobuf_is_asked_for_in_json(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench);
+    struct http_call *call = take(&bench, FIRST_LIST);
+    (void)fake_http_head(call, 200, "application/vnd.kubernetes.protobuf");
+    assert_false(fake_http_data(call, LIST("10", "")));
+    expect(&bench, "down(protocol)");
+    (void)expect_backoff(&bench, 800);
+    call = take(&bench, FIRST_LIST);
+    assert_string_equal(fake_http_header(call, "Accept"), ONLY_JSON);
+    fake_http_answer(call, 200, LIST("10", ""));
+    expect(&bench, "up begin end up,synced");
+    tear_down(&bench);
+}
+
+/* A connection that broke says nothing about what the server knows. */
+static void a_cut_list_in_protobuf_is_asked_for_in_it_again(void **state)
+{
+    (void)state;
+    struct bench bench;
+    set_up(&bench);
+    struct http_call *call = take(&bench, FIRST_LIST);
+    (void)fake_http_head(call, 200, "application/vnd.kubernetes.protobuf");
+    assert_true(fake_http_bytes(call, PROTO_LIST, sizeof(PROTO_LIST) - 5));
+    fake_http_finish(call);
+    expect(&bench, "up begin L:a down(protocol)");
+    (void)expect_backoff(&bench, 800);
+    call = take(&bench, FIRST_LIST);
+    assert_string_equal(fake_http_header(call, "Accept"), "application/vnd.kubernetes.protobuf,application/json");
+    send_proto_list(call);
+    expect(&bench, "up begin L:a L:b end up,synced");
+    tear_down(&bench);
+}
+
+static void asks_for_json_where_it_is_told_to(void **state)
+{
+    (void)state;
+    struct bench bench;
+    assert_int_equal(open_bench(&bench, &plain), ERR_OK);
+    kube_client_ask_for_json(bench.client);
+    fake_loop_advance(bench.loop, 0);
+    assert_string_equal(fake_http_header(take(&bench, FIRST_LIST), "Accept"), ONLY_JSON);
+    tear_down(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1150,6 +1273,11 @@ int main(void)
         cmocka_unit_test(survives_failing_allocations),
         cmocka_unit_test(a_list_without_an_end_is_a_failure),
         cmocka_unit_test(a_list_may_be_asked_for_again),
+        cmocka_unit_test(lists_and_watches_in_protobuf),
+        cmocka_unit_test(a_refusal_in_protobuf_says_why),
+        cmocka_unit_test(what_is_no_protobuf_is_asked_for_in_json),
+        cmocka_unit_test(a_cut_list_in_protobuf_is_asked_for_in_it_again),
+        cmocka_unit_test(asks_for_json_where_it_is_told_to),
     };
     return cmocka_run_group_tests(tests, set_up_all, NULL);
 }
