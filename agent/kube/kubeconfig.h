@@ -22,7 +22,8 @@ struct kubeconfig {
     const char *server; /* URL */
     const char *ca_pem, *tls_server_name, *proxy_url;
     bool insecure_skip_tls_verify;
-    bool disable_compression; /* answers are asked for as they are: on a fast network gzip costs more time than it saves */
+    bool
+        disable_compression; /* answers are asked for as they are: on a fast network gzip costs more time than it saves */
     const char *cert_pem, *key_pem;
     const char *token;
     const char *token_file; /* re-read every minute and after a 401 (KUBECONFIG_OWN only) */
