@@ -47,6 +47,16 @@ static enum err_code check_address(const char *text, struct err *reterr)
     return listener_parse(text, &address, reterr);
 }
 
+#define CONTENT_TYPE_PROTOBUF "application/vnd.kubernetes.protobuf"
+#define CONTENT_TYPE_JSON "application/json"
+
+static enum err_code check_content_type(const char *text, struct err *reterr)
+{
+    if (strcmp(text, CONTENT_TYPE_PROTOBUF) == 0 || strcmp(text, CONTENT_TYPE_JSON) == 0)
+        return ERR_OK;
+    return err_set(reterr, ERR_INVALID, "\"%.100s\" is neither " CONTENT_TYPE_PROTOBUF " nor " CONTENT_TYPE_JSON, text);
+}
+
 static const struct option table[] = {
     {.name = "kubeconfig",
      .value_name = "FILE",
@@ -113,10 +123,11 @@ static const struct option table[] = {
      .fallback = "false",
      .help = "ask for lists as streams (WatchList) where an API server offers that"},
     {.name = "kube-api-content-type",
-     .choices = "application/vnd.kubernetes.protobuf|application/json",
-     .fallback = "application/vnd.kubernetes.protobuf",
-     .help = "how objects are asked for; protobuf costs the API servers half, and what they do not have in it comes in "
-             "JSON all the same"},
+     .value_name = "TYPE",
+     .check = check_content_type,
+     .fallback = CONTENT_TYPE_PROTOBUF,
+     .help = "how objects are asked for: this, or " CONTENT_TYPE_JSON
+             ". Protobuf costs API servers half; what they do not have in it comes in JSON all the same"},
     /* Flags of Linkerd's controller that have no meaning here, so that its Deployment need not be rewritten. */
     {.name = "event-requeue-limit", .type = OPTION_IGNORED, .value_name = "N"},
     {.name = "endpoint-refresh-period", .type = OPTION_IGNORED, .value_name = "DURATION"},
@@ -269,7 +280,7 @@ static enum err_code make_control(struct agent *agent, const struct kubeconfig *
         .instance = instance_name(),
         .max_in_flight = (uint32_t)options_get(agent->options, "max-in-flight")->number,
         .stream_lists = options_get(agent->options, "streaming-lists")->boolean,
-        .ask_for_json = strcmp(options_text(agent->options, "kube-api-content-type"), "application/json") == 0,
+        .ask_for_json = strcmp(options_text(agent->options, "kube-api-content-type"), CONTENT_TYPE_JSON) == 0,
         .leader_elect = options_get(agent->options, "leader-elect")->boolean,
         .lease_duration_ms = options_get(agent->options, "lease-duration")->number,
         .renew_deadline_ms = options_get(agent->options, "renew-deadline")->number,

@@ -318,7 +318,8 @@ static enum err_code on_data(struct http_call *call, const char *data, size_t by
     watch->is_proto = watch->type != NULL && is_in_protobuf(call);
     enum err_code code = watch->is_proto ? proto_split_feed(&watch->proto, data, bytes, reterr)
                                          : json_split_feed(&watch->split, data, bytes, reterr);
-    if (!watch->dead && watch->is_proto && code == ERR_PROTOCOL)
+    /* Text in its place begins with the length of an event that is too long. */
+    if (!watch->dead && watch->is_proto && (code == ERR_PROTOCOL || code == ERR_LIMIT))
         transport_refuse_protobuf(watch->client);
     if (watch->dead)
         code = ERR_CANCELLED;

@@ -23,7 +23,7 @@ struct proto_reader {
 
 static inline struct proto_reader proto_read(const char *bytes, size_t length)
 {
-    return (struct proto_reader){.at = bytes, .end = bytes + length};
+    return (struct proto_reader){.at = bytes, .end = length > 0 ? bytes + length : bytes};
 }
 
 /** @param[out] ret_field  the next field. @return false at the end, and where the rest is no message: is_broken tells. */

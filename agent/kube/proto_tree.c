@@ -334,7 +334,7 @@ static enum err_code read_event_object(struct arena *arena, const struct proto_f
     TRY(open_envelope(arena, raw.fields[1].bytes, raw.fields[1].length, &envelope, reterr));
     if (strcmp(kind_of(&envelope), "Status") == 0)
         type = &proto_status;
-    else if (proto_type_of(kind_of(&envelope)) != type)
+    else if (type == NULL || proto_type_of(kind_of(&envelope)) != type)
         type = &unread;
     return read_object(arena, &envelope, type, object, reterr);
 }

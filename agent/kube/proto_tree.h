@@ -30,7 +30,7 @@ enum err_code proto_tree_list_meta(struct arena *arena, const char *bytes, size_
 enum err_code proto_tree_type_meta(struct arena *arena, const char *bytes, size_t length,
                                    const struct json_tree **ret_tree, struct err *reterr) MUST_USE;
 
-/** Reads an event of a watch: `type`, `object`. Its object is of that type, or a Status; of any other kind it has nothing but its kind. */
+/** Reads an event of a watch: `type`, `object`. Its object is of that type, or a Status; of any other kind it has nothing but its kind. Likewise. */
 enum err_code proto_tree_event(struct arena *arena, const char *bytes, size_t length, const struct proto_type *type,
                                const struct json_tree **ret_tree, struct err *reterr) MUST_USE;
 
