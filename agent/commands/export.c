@@ -46,7 +46,9 @@ static const char *named_service(const char *word)
          .letter = 'l',                                                                                                \
          .value_name = "SELECTOR",                                                                                     \
          .help = "those with these labels, as for kubectl: app=web,tier!=test"},                                       \
-        {.name = "all", .type = OPTION_BOOL, .help = "all services of the namespace"},                                 \
+        {.name = "all",                                                                                                \
+         .type = OPTION_BOOL,                                                                                          \
+         .help = "all services of the namespace; export leaves out gateways and the API server's own"},                \
         {.name = "filename",                                                                                           \
          .letter = 'f',                                                                                                \
          .value_name = "FILE",                                                                                         \

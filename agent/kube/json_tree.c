@@ -88,7 +88,7 @@ static enum err_code take_unicode(struct parser *parser, char **to)
     if (high < 0)
         return wrong(parser, "an escape without four hexadecimal digits");
     if (high == 0)
-        return wrong(parser, "\\u0000 is not allowed");
+        high = 0xFFFD; /* an annotation may hold it, and a text of ours would end there: as proto_tree.c does */
     parser->at += 4;
     if (high < 0xD800 || high > 0xDFFF) {
         *to = put_character(*to, (uint32_t)high);

@@ -293,13 +293,13 @@ void list_watch_path_add(struct list_watch_path *path, const char *name, const c
     strbuf_printf(&path->text, "%s%s=%s", separator, name, escaped != NULL ? escaped : "");
 }
 
-/* A watch that is open is healthy, though nothing may happen on it for a minute. This is inside of the network code: only noted here,
- * the owner hears of it a moment later. A page of a proxy in between is no watch. */
 static bool is_in_protobuf(const struct http_call *call)
 {
     return text_starts_with(call->content_type, PROTO_MEDIA_TYPE);
 }
 
+/* A watch that is open is healthy, though nothing may happen on it for a minute. This is inside of the network code: only noted here,
+ * the owner hears of it a moment later. A page of a proxy in between is no watch. */
 static void on_head(struct http_call *call)
 {
     struct list_watch *watch = call->context;

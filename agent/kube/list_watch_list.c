@@ -33,6 +33,8 @@ static enum err_code hand_over(struct list_watch *watch, const struct json_tree 
 /* Until the end, in an order that no API server is known to use: bounded like one object, decoded when the kind is known. */
 static enum err_code hold(struct list_watch *watch, const char *text, size_t bytes, struct err *reterr)
 {
+    if (watch->is_proto) /* no server sends it so */
+        return err_set(reterr, ERR_PROTOCOL, "the list does not say of what kind it is before its items");
     strbuf_append_bytes(&watch->held, text, bytes);
     strbuf_append_char(&watch->held, '\n');
     if (strbuf_error(&watch->held) == ERR_LIMIT)

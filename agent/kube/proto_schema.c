@@ -4,8 +4,10 @@
 
 #include "base/mem.h"
 
-#define TYPE(name)                                                                                                     \
-    static const struct proto_type name = {name##_members, ARRAY_COUNT(name##_members)};                               \
+#define TYPE(name) TYPE_THAT(name, false)
+/* @param unknown  whether it tells of fields that the table does not have: endpoints, which are held against what was written (codec.c). */
+#define TYPE_THAT(name, unknown)                                                                                       \
+    static const struct proto_type name = {name##_members, ARRAY_COUNT(name##_members), unknown};                      \
     _Static_assert(ARRAY_COUNT(name##_members) <= PROTO_MEMBERS_MAX, "a message has room for so many")
 
 /* ---- apimachinery/pkg/apis/meta/v1 ---- */
@@ -32,11 +34,11 @@ TYPE(meta);
 
 static const struct proto_member list_meta_members[] = {{2, "resourceVersion", PROTO_TEXT, false, NULL},
                                                         {3, "continue", PROTO_TEXT, false, NULL}};
-const struct proto_type proto_list_meta = {list_meta_members, ARRAY_COUNT(list_meta_members)};
+const struct proto_type proto_list_meta = {list_meta_members, ARRAY_COUNT(list_meta_members), false};
 
 static const struct proto_member type_meta_members[] = {{1, "apiVersion", PROTO_TEXT, false, NULL},
                                                         {2, "kind", PROTO_TEXT, false, NULL}};
-const struct proto_type proto_type_meta = {type_meta_members, ARRAY_COUNT(type_meta_members)};
+const struct proto_type proto_type_meta = {type_meta_members, ARRAY_COUNT(type_meta_members), false};
 
 static const struct proto_member cause_members[] = {{1, "reason", PROTO_TEXT, false, NULL},
                                                     {2, "message", PROTO_TEXT, false, NULL},
@@ -56,7 +58,7 @@ static const struct proto_member status_members[] = {{2, "status", PROTO_TEXT, f
                                                      {4, "reason", PROTO_TEXT, false, NULL},
                                                      {5, "details", PROTO_MESSAGE, false, &details},
                                                      {6, "code", PROTO_INTEGER, false, NULL}};
-const struct proto_type proto_status = {status_members, ARRAY_COUNT(status_members)};
+const struct proto_type proto_status = {status_members, ARRAY_COUNT(status_members), false};
 
 /* ---- api/core/v1 ---- */
 
@@ -106,7 +108,7 @@ static const struct proto_member endpoint_address_members[] = {{1, "ip", PROTO_T
                                                                {2, "targetRef", PROTO_PRESENT, false, NULL},
                                                                {3, "hostname", PROTO_TEXT, false, NULL},
                                                                {4, "nodeName", PROTO_PRESENT, false, NULL}};
-TYPE(endpoint_address);
+TYPE_THAT(endpoint_address, true);
 
 static const struct proto_member core_endpoint_port_members[] = {{1, "name", PROTO_TEXT, false, NULL},
                                                                  {2, "port", PROTO_INTEGER, false, NULL},
@@ -135,7 +137,7 @@ TYPE(namespace);
 static const struct proto_member conditions_members[] = {{1, "ready", PROTO_BOOLEAN, false, NULL},
                                                          {2, "serving", PROTO_BOOLEAN, false, NULL},
                                                          {3, "terminating", PROTO_BOOLEAN, false, NULL}};
-TYPE(conditions);
+TYPE_THAT(conditions, true);
 
 static const struct proto_member endpoint_members[] = {{1, "addresses", PROTO_TEXT, true, NULL},
                                                        {2, "conditions", PROTO_MESSAGE, false, &conditions},
@@ -145,7 +147,7 @@ static const struct proto_member endpoint_members[] = {{1, "addresses", PROTO_TE
                                                        {6, "nodeName", PROTO_PRESENT, false, NULL},
                                                        {7, "zone", PROTO_TEXT, false, NULL},
                                                        {8, "hints", PROTO_PRESENT, false, NULL}};
-TYPE(endpoint);
+TYPE_THAT(endpoint, true);
 
 static const struct proto_member endpoint_port_members[] = {{1, "name", PROTO_TEXT, false, NULL},
                                                             {2, "protocol", PROTO_TEXT, false, NULL},

@@ -30,6 +30,7 @@ enum { PROTO_MEMBERS_MAX = 12 };
 struct proto_type {
     const struct proto_member *members; /* by number */
     uint32_t count;                     /* PROTO_MEMBERS_MAX at most */
+    bool tells_unknown;                 /* fields that are not among these become a member "?" each */
 };
 
 extern const struct proto_type proto_list_meta, proto_type_meta, proto_status;

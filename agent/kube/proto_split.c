@@ -99,6 +99,16 @@ static enum err_code emit_list(struct proto_split *split, enum json_split_piece 
 
 /* Each takes what comes next from what is there: @param[out] ret_used  how much that was; 0: it is not there whole. */
 
+/* What a list has beside its items has a bound as they have: a listing has to end. */
+static enum err_code count_other(struct proto_split *split, size_t bytes, struct err *reterr)
+{
+    split->other_bytes += bytes;
+    return split->other_bytes <= split->limit_bytes
+               ? ERR_OK
+               : err_set(reterr, ERR_LIMIT, "what surrounds a list's items is larger than %zu bytes",
+                         split->limit_bytes);
+}
+
 static enum err_code take_magic(struct proto_split *split, const char *at, size_t bytes, size_t *ret_used,
                                 struct err *reterr)
 {
@@ -145,6 +155,7 @@ static enum err_code take_of_envelope(struct proto_split *split, const char *at,
     if (head == 0 || bytes - head < length)
         return ERR_OK;
     *ret_used = head + (size_t)length;
+    TRY(count_other(split, *ret_used, reterr));
     if (number == ENCODING && length > 0)
         return wrong(reterr, "it is encoded once more");
     return number == TYPE_META ? keep(&split->type_meta, at + head, (size_t)length, reterr) : ERR_OK;
@@ -166,6 +177,8 @@ static enum err_code take_of_list(struct proto_split *split, const char *at, siz
     split->left -= *ret_used;
     if (split->left == 0)
         split->state = PROTO_SPLIT_ENVELOPE;
+    if (number != ITEM)
+        TRY(count_other(split, *ret_used, reterr));
     if (number == LIST_META)
         return keep(&split->list_meta, at + head, (size_t)length, reterr);
     return number == ITEM ? split->fn(split->context, at + head, (size_t)length, JSON_SPLIT_ITEM, reterr) : ERR_OK;

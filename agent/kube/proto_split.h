@@ -23,8 +23,9 @@ struct proto_split {
     enum proto_split_state state;
     struct strbuf pending; /* the beginning of what is not there whole yet */
     struct strbuf type_meta, list_meta;
-    uint64_t left; /* of the list's own bytes */
-    bool had_list; /* the envelope's list came */
+    uint64_t other_bytes; /* of a list, of what is not its items */
+    uint64_t left;        /* of the list's own bytes */
+    bool had_list;        /* the envelope's list came */
 };
 
 void proto_split_init(struct proto_split *split, enum json_split_mode mode, size_t limit_bytes, json_split_fn fn,

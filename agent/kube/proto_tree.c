@@ -31,7 +31,27 @@ static enum err_code read_message(struct arena *arena, const char *bytes, size_t
 
 /* ---- values ---- */
 
-/* @param[out] value  a string; the API has no NUL in texts, and none that is not UTF-8. */
+#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
+
+/* Annotations may hold a NUL, and whoever writes protobuf may write what is not UTF-8. As Go's JSON does with the latter, each such byte is replaced: one
+ * text that nobody needs must not keep all other objects from being read. */
+static enum err_code mend_text(struct arena *arena, const struct proto_field *field, const char *text,
+                               struct json_tree *value, struct err *reterr)
+{
+    char *mended = arena_alloc(arena, strlen(REPLACEMENT) * field->length + 1), *to = mended;
+    if (mended == NULL)
+        return no_memory(reterr);
+    for (const char *at = text; at < text + field->length;) {
+        size_t bytes = *at != '\0' ? text_utf8_bytes(at) : 0, kept = bytes > 0 ? bytes : strlen(REPLACEMENT);
+        memcpy(to, bytes > 0 ? at : REPLACEMENT, kept);
+        to += kept;
+        at += bytes > 0 ? bytes : 1;
+    }
+    value->text = mended;
+    return ERR_OK;
+}
+
+/* @param[out] value  a string. */
 static enum err_code read_text(struct arena *arena, const struct proto_field *field, struct json_tree *value,
                                struct err *reterr)
 {
@@ -40,14 +60,14 @@ static enum err_code read_text(struct arena *arena, const struct proto_field *fi
         return no_memory(reterr);
     if (field->length > 0)
         memcpy(text, field->bytes, field->length);
+    value->type = JSON_TREE_STRING;
+    value->text = text;
     for (const char *at = text; at < text + field->length;) {
         size_t bytes = text_utf8_bytes(at);
         if (bytes == 0 || *at == '\0')
-            return wrong(reterr, "a text is not UTF-8");
+            return mend_text(arena, field, text, value, reterr);
         at += bytes;
     }
-    value->type = JSON_TREE_STRING;
-    value->text = text;
     return ERR_OK;
 }
 
@@ -178,7 +198,7 @@ static enum err_code read_entry(struct filling *filling, const struct proto_fiel
     TRY(read_small(field, &small, filling->reterr));
     TRY(read_text(filling->arena, &small.fields[1], &key, filling->reterr));
     value->key = key.text;
-    value->key_bytes = (uint32_t)small.fields[1].length;
+    value->key_bytes = (uint32_t)strlen(key.text);
     return read_text(filling->arena, &small.fields[2], value, filling->reterr);
 }
 
@@ -216,6 +236,16 @@ static enum err_code add_member(struct filling *filling, const struct proto_fiel
                          : no_memory(filling->reterr);
 }
 
+/* A field that Kubernetes has by now and the table has not: that it is there matters. */
+static enum err_code add_unknown(struct filling *filling)
+{
+    struct json_tree *unknown = append_member(filling, "?");
+    if (unknown == NULL)
+        return no_memory(filling->reterr);
+    unknown->type = JSON_TREE_OBJECT;
+    return ERR_OK;
+}
+
 /* @return NULL when nobody reads that field. */
 static const struct proto_member *find_member(struct filling *filling, const struct proto_type *type, uint32_t number)
 {
@@ -238,6 +268,8 @@ static enum err_code read_message(struct arena *arena, const char *bytes, size_t
         const struct proto_member *member = find_member(&filling, type, field.number);
         if (member != NULL)
             TRY(add_member(&filling, &field, member));
+        else if (type->tells_unknown)
+            TRY(add_unknown(&filling));
     }
     return reader.is_broken ? wrong(reterr, "a message ends too early") : ERR_OK;
 }
@@ -323,7 +355,7 @@ static enum err_code read_object(struct arena *arena, const struct envelope *env
 }
 
 /* A message that has nothing that anybody reads. */
-static const struct proto_type unread = {NULL, 0};
+static const struct proto_type unread = {NULL, 0, false};
 
 static enum err_code read_event_object(struct arena *arena, const struct proto_field *extension,
                                        const struct proto_type *type, struct json_tree *object, struct err *reterr)
@@ -332,6 +364,8 @@ static enum err_code read_event_object(struct arena *arena, const struct proto_f
     struct envelope envelope;
     TRY(read_small(extension, &raw, reterr));
     TRY(open_envelope(arena, raw.fields[1].bytes, raw.fields[1].length, &envelope, reterr));
+    if (kind_of(&envelope)[0] == '\0')
+        return wrong(reterr, "an object does not say of what kind it is");
     if (strcmp(kind_of(&envelope), "Status") == 0)
         type = &proto_status;
     else if (type == NULL || proto_type_of(kind_of(&envelope)) != type)

@@ -55,7 +55,7 @@ static json_t *parse(const struct http_call *call, struct err *error)
     json_error_t where;
     if (call->body.length == 0)
         return NULL;
-    json_t *object = json_loadb(strbuf_text(&call->body), call->body.length, 0, &where);
+    json_t *object = json_loadb(strbuf_text(&call->body), call->body.length, JSON_ALLOW_NUL, &where);
     if (object == NULL && (where.text[0] == '\0' || json_error_code(&where) == json_error_out_of_memory))
         (void)err_set(error, ERR_NOMEM, "out of memory");
     else if (object == NULL)

@@ -71,3 +71,21 @@ def test_a_missing_right_is_told_in_words(source, east, agent):
     wait_until(lambda: running.logs("target_watch_failed"), 10, "it is told")
     text = running.logs("target_watch_failed")[-1]["error"]
     assert "missing right" in text and "services is forbidden" in text and "system:serviceaccount:" in text, text
+
+
+@pytest.mark.parametrize("flags", [(), JSON], ids=["protobuf", "json"])
+def test_a_nul_in_an_annotation_disturbs_nobody(source, east, agent, flags):
+    """The API server takes it, from whoever may annotate one Service."""
+    east.gateway.start()
+    east.gateway_service()
+    east.export("web")
+    spoiled = east.api.patch("services", "web", {"metadata": {"annotations": {"text": "a\0b"}}}, "demo")
+    assert spoiled["metadata"]["annotations"]["text"] == "a\0b"
+    east.link_secret(source)
+    running = agent(flags=[*flags])
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 10, "listed")
+    east.export("late")
+    east.api.patch("services", "late", {"metadata": {"annotations": {"text": "\0"}}}, "demo")
+    east.export("later")
+    wait_until(lambda: source.ready_addresses("later-east", "demo") == east.gateway.addresses, 10, "watched")
+    assert not running.logs("target_watch_failed")

@@ -28,6 +28,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     arena_init(&arena, ARENA_BYTES);
     enum err_code code = json_tree_parse(&arena, (const char *)data, bytes, &tree, NULL);
     bool has_nul = bytes > 0 && memchr(data, '\0', bytes) != NULL; /* jansson skips it */
+    if (memmem(data, bytes, "\\u0000", 6) != NULL) {               /* replaced by the one, refused by the other */
+        arena_done(&arena);
+        json_decref(json);
+        return 0;
+    }
     if (has_nul ? code == ERR_OK : (code == ERR_OK) != (json != NULL))
         abort();
     if (json_tree_of(&arena, json, &of_json) != ERR_OK)

@@ -25,6 +25,8 @@ static void compare(const char *text, size_t bytes)
 {
     struct arena arena;
     const struct json_tree *tree = NULL, *of_json = NULL;
+    if (memmem(text, bytes, "\\u0000", 6) != NULL)
+        return; /* another test's */
     arena_init(&arena, ARENA_BYTES);
     json_t *json = json_loadb(text, bytes, 0, NULL);
     enum err_code code = json_tree_parse(&arena, text, bytes, &tree, NULL);
@@ -140,6 +142,18 @@ static void it_refuses_a_nul(void **state)
     }
 }
 
+/* Which jansson refuses: whoever may annotate one object would stop all of its kind. */
+static void a_nul_in_an_escape_is_replaced(void **state)
+{
+    struct arena arena;
+    const struct json_tree *tree = NULL;
+    (void)state;
+    arena_init(&arena, ARENA_BYTES);
+    assert_int_equal(parse(&arena, "{\"a\\u0000\":\"x\\u0000\\u0000y\"}", &tree, NULL), ERR_OK);
+    assert_string_equal(json_tree_text(json_tree_get(tree, "a\xEF\xBF\xBD")), "x\xEF\xBF\xBD\xEF\xBF\xBDy");
+    arena_done(&arena);
+}
+
 /* Each text, with one byte of it taken away, doubled, or turned into something else. */
 static void it_takes_what_jansson_takes_of_spoiled_texts(void **state)
 {
@@ -185,7 +199,6 @@ static void faults_are_named_with_their_place(void **state)
         {"{1:2}", "a member has no name (at byte 1)"},
         {"[\"a\x01\"]", "a control character, or what is not UTF-8, in a string (at byte 3)"},
         {"[\"\\u00\"]", "an escape without four hexadecimal digits (at byte 4)"},
-        {"[\"\\u0000\"]", "\\u0000 is not allowed (at byte 4)"},
         {"[\"\\q\"]", "an unknown escape (at byte 3)"},
         {"[x]", "not a value (at byte 1)"},
         {"[1.x]", "not a number (at byte 3)"},
@@ -294,6 +307,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_takes_what_jansson_takes),
         cmocka_unit_test(it_refuses_a_nul),
+        cmocka_unit_test(a_nul_in_an_escape_is_replaced),
         cmocka_unit_test(it_takes_what_jansson_takes_of_spoiled_texts),
         cmocka_unit_test(it_is_as_deep_as_jansson_goes),
         cmocka_unit_test(faults_are_named_with_their_place),

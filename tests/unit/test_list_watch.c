@@ -1204,6 +1204,25 @@ static void what_is_no_protobuf_is_asked_for_in_json(void **state)
     tear_down(&bench);
 }
 
+/* Its items would be kept for nothing: what tells their kind comes behind them. */
+static void a_list_in_protobuf_that_tells_its_kind_last_is_asked_for_in_json(void **state)
+{
+    static const char text[] = "k8s\0\x12\x0a\x12\x08\x0a\x06\x0a\x01"
+                               "a\x32\x01"
+                               "1\x0a\x11\x0a\x02v1\x12\x0bServiceList";
+    (void)state;
+    struct bench bench;
+    set_up(&bench);
+    struct http_call *call = take(&bench, FIRST_LIST);
+    (void)fake_http_head(call, 200, "application/vnd.kubernetes.protobuf");
+    assert_false(SEND(call, text));
+    expect(&bench, "down(protocol)");
+    assert_non_null(strstr(bench.error, "does not say of what kind"));
+    (void)expect_backoff(&bench, 800);
+    assert_string_equal(fake_http_header(take(&bench, FIRST_LIST), "Accept"), ONLY_JSON);
+    tear_down(&bench);
+}
+
 /* A connection that broke says nothing about what the server knows. */
 static void a_cut_list_in_protobuf_is_asked_for_in_it_again(void **state)
 {
@@ -1277,6 +1296,7 @@ int main(void)
         cmocka_unit_test(a_refusal_in_protobuf_says_why),
         cmocka_unit_test(what_is_no_protobuf_is_asked_for_in_json),
         cmocka_unit_test(a_cut_list_in_protobuf_is_asked_for_in_it_again),
+        cmocka_unit_test(a_list_in_protobuf_that_tells_its_kind_last_is_asked_for_in_json),
         cmocka_unit_test(asks_for_json_where_it_is_told_to),
     };
     return cmocka_run_group_tests(tests, set_up_all, NULL);
