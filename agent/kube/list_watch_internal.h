@@ -28,9 +28,11 @@ enum {
     LIST_WATCH_SHORT_MS = 1000,        /* a watch that ends sooner without an event is an error */
     LIST_WATCH_SHORT_LIVES = 5,        /* so many in a row may end sooner with one */
     LIST_WATCH_OBJECT_BYTES = 4 << 20, /* etcd takes 1.5 MiB; JSON may be longer than what is stored */
-    LIST_WATCH_TREE_BYTES = 32 * LIST_WATCH_OBJECT_BYTES, /* a value of two bytes takes 48; in protobuf 80, and what no server sends runs out of memory */
-    LIST_WATCH_VERSION_BYTES = 64,                        /* resourceVersions have up to 20 digits */
-    LIST_WATCH_PAGE = 500,                                /* client-go's page size */
+    LIST_WATCH_TREE_BYTES =
+        32 *
+        LIST_WATCH_OBJECT_BYTES, /* a value of two bytes takes 48; in protobuf 80, and what no server sends runs out of memory */
+    LIST_WATCH_VERSION_BYTES = 64, /* resourceVersions have up to 20 digits */
+    LIST_WATCH_PAGE = 500,         /* client-go's page size */
     LIST_WATCH_OBJECTS =
         1000000, /* named by one listing, and pages of it: etcd's 8 GiB hold fewer, and a listing has to end */
     LIST_WATCH_SERVER_ERRORS = 5, /* 5xx on a watch in a row before a fresh listing is tried */
