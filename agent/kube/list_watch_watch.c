@@ -39,10 +39,7 @@ static enum err_code take_event(struct list_watch *watch, const struct json_tree
     if (watch->machine == STATE_STREAMING)
         TRY(list_watch_count(watch, reterr));
     if (watch->machine == STATE_STREAMING)
-        return list_watch_is_wanted(watch, object)
-                   ? list_watch_take_initial(watch, type, object, reterr)
-                   : err_set(reterr, ERR_PROTOCOL, "a streamed list of %s has something of another kind",
-                             watch->config.kind);
+        return list_watch_is_wanted(watch, object) ? list_watch_take_initial(watch, type, object, reterr) : ERR_OK;
     watch->signs++;
     if (!is_young(watch))
         watch->expiries = 0;
