@@ -12,6 +12,7 @@
 #include "agent/commands/agent_options.h"
 #include "agent/commands/command.h"
 #include "agent/control/control.h"
+#include "agent/kube/proto_tree.h"
 #include "agent/kube/setup.h"
 #include "agent/observe/log.h"
 #include "agent/observe/process.h"
@@ -47,14 +48,13 @@ static enum err_code check_address(const char *text, struct err *reterr)
     return listener_parse(text, &address, reterr);
 }
 
-#define CONTENT_TYPE_PROTOBUF "application/vnd.kubernetes.protobuf"
 #define CONTENT_TYPE_JSON "application/json"
 
 static enum err_code check_content_type(const char *text, struct err *reterr)
 {
-    if (strcmp(text, CONTENT_TYPE_PROTOBUF) == 0 || strcmp(text, CONTENT_TYPE_JSON) == 0)
+    if (strcmp(text, PROTO_MEDIA_TYPE) == 0 || strcmp(text, CONTENT_TYPE_JSON) == 0)
         return ERR_OK;
-    return err_set(reterr, ERR_INVALID, "\"%.100s\" is neither " CONTENT_TYPE_PROTOBUF " nor " CONTENT_TYPE_JSON, text);
+    return err_set(reterr, ERR_INVALID, "\"%.100s\" is neither " PROTO_MEDIA_TYPE " nor " CONTENT_TYPE_JSON, text);
 }
 
 static const struct option table[] = {
@@ -125,7 +125,7 @@ static const struct option table[] = {
     {.name = "kube-api-content-type",
      .value_name = "TYPE",
      .check = check_content_type,
-     .fallback = CONTENT_TYPE_PROTOBUF,
+     .fallback = PROTO_MEDIA_TYPE,
      .help = "how objects are asked for: this, or " CONTENT_TYPE_JSON
              ". Protobuf costs API servers half; what they do not have in it comes in JSON all the same"},
     /* Flags of Linkerd's controller that have no meaning here, so that its Deployment need not be rewritten. */

@@ -6,7 +6,6 @@
 #include "agent/kube/proto_tree.h"
 
 enum {
-    MAGIC_BYTES = 4,        /* "k8s\0" */
     EVENT_LENGTH_BYTES = 4, /* before each event, most significant first (apimachinery/pkg/util/framer) */
     META_BYTES = 1 << 20,   /* a list's own metadata, and its type */
 };
@@ -14,8 +13,7 @@ enum {
 void proto_split_init(struct proto_split *split, enum json_split_mode mode, size_t limit_bytes, json_split_fn fn,
                       void *context)
 {
-    *split = (struct proto_split){.mode = mode,
-                                  .fn = fn,
+    *split = (struct proto_split){.fn = fn,
                                   .context = context,
                                   .limit_bytes = limit_bytes,
                                   .state = mode == JSON_SPLIT_LIST ? PROTO_SPLIT_MAGIC : PROTO_SPLIT_EVENTS};
@@ -29,11 +27,6 @@ void proto_split_done(struct proto_split *split)
     strbuf_done(&split->pending);
     strbuf_done(&split->type_meta);
     strbuf_done(&split->list_meta);
-}
-
-static enum err_code wrong(struct err *reterr, const char *what)
-{
-    return err_set(reterr, ERR_PROTOCOL, "not protobuf of the kind that was asked for: %s", what);
 }
 
 static enum err_code check(const struct strbuf *buffer, struct err *reterr)
@@ -97,8 +90,6 @@ static enum err_code emit_list(struct proto_split *split, enum json_split_piece 
 
 /* ---- what arrives ---- */
 
-/* Each takes what comes next from what is there: @param[out] ret_used  how much that was; 0: it is not there whole. */
-
 /* What a list has beside its items has a bound as they have: a listing has to end. */
 static enum err_code count_other(struct proto_split *split, size_t bytes, struct err *reterr)
 {
@@ -109,15 +100,17 @@ static enum err_code count_other(struct proto_split *split, size_t bytes, struct
                          split->limit_bytes);
 }
 
+/* Each takes what comes next from what is there: @param[out] ret_used  how much that was; 0: it is not there whole. */
+
 static enum err_code take_magic(struct proto_split *split, const char *at, size_t bytes, size_t *ret_used,
                                 struct err *reterr)
 {
-    if (bytes < MAGIC_BYTES)
+    if (bytes < sizeof(PROTO_MAGIC))
         return ERR_OK;
-    if (memcmp(at, "k8s", MAGIC_BYTES) != 0)
-        return wrong(reterr, "it does not begin with \"k8s\"");
+    if (memcmp(at, PROTO_MAGIC, sizeof(PROTO_MAGIC)) != 0)
+        return proto_wrong(reterr, "it does not begin with \"k8s\"");
     split->state = PROTO_SPLIT_ENVELOPE;
-    *ret_used = MAGIC_BYTES;
+    *ret_used = sizeof(PROTO_MAGIC);
     return ERR_OK;
 }
 
@@ -128,7 +121,7 @@ static enum err_code take_head(const struct proto_split *split, const char *at, 
     int head = proto_begins(at, bytes, ret_number, ret_length);
     *ret_head = head > 0 ? (size_t)head : 0;
     if (head < 0)
-        return wrong(reterr, "a list has a field that lists do not have");
+        return proto_wrong(reterr, "a list has a field that lists do not have");
     bool is_list = split->state == PROTO_SPLIT_ENVELOPE && *ret_number == 2;
     if (head > 0 && !is_list && *ret_length > split->limit_bytes)
         return err_set(reterr, ERR_LIMIT, "one object is larger than %zu bytes", split->limit_bytes);
@@ -145,7 +138,7 @@ static enum err_code take_of_envelope(struct proto_split *split, const char *at,
     TRY(take_head(split, at, bytes, &number, &length, &head, reterr));
     if (head > 0 && number == RAW) {
         if (split->had_list)
-            return wrong(reterr, "it has two lists");
+            return proto_wrong(reterr, "it has two lists");
         split->had_list = true;
         split->left = length;
         split->state = PROTO_SPLIT_LIST;
@@ -157,7 +150,7 @@ static enum err_code take_of_envelope(struct proto_split *split, const char *at,
     *ret_used = head + (size_t)length;
     TRY(count_other(split, *ret_used, reterr));
     if (number == ENCODING && length > 0)
-        return wrong(reterr, "it is encoded once more");
+        return proto_wrong(reterr, "it is encoded once more");
     return number == TYPE_META ? keep(&split->type_meta, at + head, (size_t)length, reterr) : ERR_OK;
 }
 
@@ -172,7 +165,7 @@ static enum err_code take_of_list(struct proto_split *split, const char *at, siz
     if (head == 0 || bytes - head < length)
         return ERR_OK;
     if (head + length > split->left)
-        return wrong(reterr, "an item goes beyond its list");
+        return proto_wrong(reterr, "an item goes beyond its list");
     *ret_used = head + (size_t)length;
     split->left -= *ret_used;
     if (split->left == 0)
@@ -255,7 +248,7 @@ enum err_code proto_split_finish(struct proto_split *split, struct err *reterr)
 {
     if (split->pending.length > 0 || split->left > 0)
         return err_set(reterr, ERR_PROTOCOL, "the answer ended in the middle of an object");
-    if (split->mode == JSON_SPLIT_VALUES)
+    if (split->state == PROTO_SPLIT_EVENTS)
         return ERR_OK;
     if (!split->had_list)
         return err_set(reterr, ERR_PROTOCOL, "the answer is empty");

@@ -15,7 +15,6 @@ enum proto_split_state {
 };
 
 struct proto_split {
-    enum json_split_mode mode;
     json_split_fn fn;
     void *context;
     size_t limit_bytes;

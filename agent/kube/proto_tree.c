@@ -5,8 +5,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-static const char MAGIC[4] = {'k', '8', 's', '\0'};
-
 /* An object while it is filled. */
 struct filling {
     struct arena *arena;
@@ -21,7 +19,7 @@ struct filling {
 
 static enum err_code no_memory(struct err *reterr) { return err_set(reterr, ERR_NOMEM, "out of memory"); }
 
-static enum err_code wrong(struct err *reterr, const char *what)
+enum err_code proto_wrong(struct err *reterr, const char *what)
 {
     return err_set(reterr, ERR_PROTOCOL, "not protobuf of the kind that was asked for: %s", what);
 }
@@ -88,7 +86,7 @@ static enum err_code read_small(const struct proto_field *field, struct small *s
         else if (inner.wire == PROTO_BYTES && inner.number < ARRAY_COUNT(small->fields))
             small->fields[inner.number] = inner;
     }
-    return reader.is_broken ? wrong(reterr, "a message ends too early") : ERR_OK;
+    return reader.is_broken ? proto_wrong(reterr, "a message ends too early") : ERR_OK;
 }
 
 /* Whole seconds, as metav1.Time has them in JSON. */
@@ -102,7 +100,7 @@ static enum err_code read_time(struct arena *arena, const struct proto_field *fi
         return no_memory(reterr);
     TRY(read_small(field, &small, reterr));
     if (small.numbers[1] < 0 || small.numbers[1] > last_second)
-        return wrong(reterr, "a time that no calendar has");
+        return proto_wrong(reterr, "a time that no calendar has");
     text_format_time(small.numbers[1] * 1000000, text);
     value->type = JSON_TREE_STRING;
     value->text = text;
@@ -141,7 +139,7 @@ static enum err_code read_value(struct arena *arena, const struct proto_field *f
     if (member->kind == PROTO_PRESENT)
         return ERR_OK;
     if (field->wire != (is_varint ? PROTO_VARINT : PROTO_BYTES))
-        return wrong(reterr, member->key);
+        return proto_wrong(reterr, member->key);
     if (!is_varint)
         return read_bytes(arena, field, member, value, reterr);
     value->type = member->kind == PROTO_INTEGER ? JSON_TREE_INTEGER
@@ -212,7 +210,7 @@ static enum err_code add_to_container(struct filling *filling, const struct prot
         return no_memory(filling->reterr);
     if (member->is_list)
         return read_value(filling->arena, field, member, value, filling->reterr);
-    return field->wire == PROTO_BYTES ? read_entry(filling, field, value) : wrong(filling->reterr, member->key);
+    return field->wire == PROTO_BYTES ? read_entry(filling, field, value) : proto_wrong(filling->reterr, member->key);
 }
 
 /* What `omitempty` leaves out of JSON. */
@@ -257,21 +255,31 @@ static const struct proto_member *find_member(struct filling *filling, const str
     return NULL;
 }
 
+static struct filling begin_object(struct arena *arena, struct json_tree *object, struct err *reterr)
+{
+    object->type = JSON_TREE_OBJECT;
+    return (struct filling){.arena = arena, .reterr = reterr, .object = object, .link = &object->first};
+}
+
+static enum err_code fill(struct filling *filling, const char *bytes, size_t length, const struct proto_type *type)
+{
+    struct proto_reader reader = proto_read(bytes, length);
+    struct proto_field field;
+    while (proto_next(&reader, &field)) {
+        const struct proto_member *member = find_member(filling, type, field.number);
+        if (member != NULL)
+            TRY(add_member(filling, &field, member));
+        else if (type->tells_unknown)
+            TRY(add_unknown(filling));
+    }
+    return reader.is_broken ? proto_wrong(filling->reterr, "a message ends too early") : ERR_OK;
+}
+
 static enum err_code read_message(struct arena *arena, const char *bytes, size_t length, const struct proto_type *type,
                                   struct json_tree *object, struct err *reterr)
 {
-    struct proto_reader reader = proto_read(bytes, length);
-    struct filling filling = {.arena = arena, .reterr = reterr, .object = object, .link = &object->first};
-    struct proto_field field;
-    object->type = JSON_TREE_OBJECT;
-    while (proto_next(&reader, &field)) {
-        const struct proto_member *member = find_member(&filling, type, field.number);
-        if (member != NULL)
-            TRY(add_member(&filling, &field, member));
-        else if (type->tells_unknown)
-            TRY(add_unknown(&filling));
-    }
-    return reader.is_broken ? wrong(reterr, "a message ends too early") : ERR_OK;
+    struct filling filling = begin_object(arena, object, reterr);
+    return fill(&filling, bytes, length, type);
 }
 
 static enum err_code read_root(struct arena *arena, const char *bytes, size_t length, const struct proto_type *type,
@@ -315,9 +323,9 @@ static enum err_code open_envelope(struct arena *arena, const char *bytes, size_
                                    struct err *reterr)
 {
     *ret_envelope = (struct envelope){.raw = {.bytes = ""}};
-    if (length < sizeof(MAGIC) || memcmp(bytes, MAGIC, sizeof(MAGIC)) != 0)
-        return wrong(reterr, "an object does not begin with \"k8s\"");
-    struct proto_reader reader = proto_read(bytes + sizeof(MAGIC), length - sizeof(MAGIC));
+    if (length < sizeof(PROTO_MAGIC) || memcmp(bytes, PROTO_MAGIC, sizeof(PROTO_MAGIC)) != 0)
+        return proto_wrong(reterr, "an object does not begin with \"k8s\"");
+    struct proto_reader reader = proto_read(bytes + sizeof(PROTO_MAGIC), length - sizeof(PROTO_MAGIC));
     struct proto_field field;
     while (proto_next(&reader, &field)) {
         if (field.wire != PROTO_BYTES)
@@ -327,9 +335,9 @@ static enum err_code open_envelope(struct arena *arena, const char *bytes, size_
         else if (field.number == 2)
             ret_envelope->raw = field;
         else if (field.number == 3 && field.length > 0)
-            return wrong(reterr, "an object is encoded once more");
+            return proto_wrong(reterr, "an object is encoded once more");
     }
-    return reader.is_broken ? wrong(reterr, "an envelope ends too early") : ERR_OK;
+    return reader.is_broken ? proto_wrong(reterr, "an envelope ends too early") : ERR_OK;
 }
 
 static const char *kind_of(const struct envelope *envelope)
@@ -338,14 +346,12 @@ static const char *kind_of(const struct envelope *envelope)
     return kind != NULL ? kind : "";
 }
 
-/* Puts the object's members behind those of its type. */
+/* The object's members, and its kind behind them. */
 static enum err_code read_object(struct arena *arena, const struct envelope *envelope, const struct proto_type *type,
                                  struct json_tree *object, struct err *reterr)
 {
-    TRY(read_message(arena, envelope->raw.bytes, envelope->raw.length, type, object, reterr));
-    struct filling filling = {.arena = arena, .reterr = reterr, .object = object, .link = &object->first};
-    while (*filling.link != NULL)
-        filling.link = &((struct json_tree *)mem_unconst(*filling.link))->next;
+    struct filling filling = begin_object(arena, object, reterr);
+    TRY(fill(&filling, envelope->raw.bytes, envelope->raw.length, type));
     struct json_tree *kind = append_member(&filling, "kind");
     if (kind == NULL)
         return no_memory(reterr);
@@ -365,7 +371,7 @@ static enum err_code read_event_object(struct arena *arena, const struct proto_f
     TRY(read_small(extension, &raw, reterr));
     TRY(open_envelope(arena, raw.fields[1].bytes, raw.fields[1].length, &envelope, reterr));
     if (kind_of(&envelope)[0] == '\0')
-        return wrong(reterr, "an object does not say of what kind it is");
+        return proto_wrong(reterr, "an object does not say of what kind it is");
     if (strcmp(kind_of(&envelope), "Status") == 0)
         type = &proto_status;
     else if (type == NULL || proto_type_of(kind_of(&envelope)) != type)
@@ -382,8 +388,7 @@ enum err_code proto_tree_event(struct arena *arena, const char *bytes, size_t le
     if (root == NULL)
         return no_memory(reterr);
     TRY(read_small(&whole, &event, reterr));
-    root->type = JSON_TREE_OBJECT;
-    struct filling filling = {.arena = arena, .reterr = reterr, .object = root, .link = &root->first};
+    struct filling filling = begin_object(arena, root, reterr);
     struct json_tree *type_text = append_member(&filling, "type"), *object = append_member(&filling, "object");
     if (type_text == NULL || object == NULL)
         return no_memory(reterr);
@@ -399,6 +404,6 @@ enum err_code proto_tree_status(struct arena *arena, const char *bytes, size_t l
     struct envelope envelope;
     TRY(open_envelope(arena, bytes, length, &envelope, reterr));
     if (strcmp(kind_of(&envelope), "Status") != 0)
-        return wrong(reterr, "it is no Status");
+        return proto_wrong(reterr, "it is no Status");
     return read_root(arena, envelope.raw.bytes, envelope.raw.length, &proto_status, ret_tree, reterr);
 }

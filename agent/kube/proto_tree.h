@@ -11,6 +11,12 @@
 /** What an HTTP header calls it. */
 #define PROTO_MEDIA_TYPE "application/vnd.kubernetes.protobuf"
 
+/** What an object in its envelope, and a list, begin with, NUL included. */
+#define PROTO_MAGIC "k8s"
+
+/** What all that reads protobuf here says of what it cannot read. @return ERR_PROTOCOL. */
+enum err_code proto_wrong(struct err *reterr, const char *what);
+
 /** A message's fields; constants of proto_schema.c. */
 struct proto_type;
 
