@@ -4,31 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/unit/seen_pieces.h"
 #include "tests/unit/sweep.h"
 
 enum { LIMIT_BYTES = 256 };
 
-/* What came out, as "<head>item;item;|rest|": a wrong cut shows at once. */
-struct seen {
-    char text[2048];
-    enum err_code answer; /* of the callback from the `fail_from`-th piece on */
-    unsigned fail_from, count;
-};
-
 static enum err_code on_piece(void *context, const char *text, size_t bytes, enum json_split_piece piece,
                               struct err *reterr)
 {
-    static const char *const around[][2] = {[JSON_SPLIT_VALUE] = {"|", "|"},
-                                            [JSON_SPLIT_HEAD] = {"<", ">"},
-                                            [JSON_SPLIT_ITEM] = {"", ";"},
-                                            [JSON_SPLIT_REST] = {"|", "|"}};
-    struct seen *seen = context;
     assert_int_equal(strlen(text), bytes);
-    if (++seen->count == seen->fail_from)
-        return err_set(reterr, seen->answer, "the owner said so");
-    size_t used = strlen(seen->text);
-    (void)snprintf(seen->text + used, sizeof(seen->text) - used, "%s%s%s", around[piece][0], text, around[piece][1]);
-    return ERR_OK;
+    return seen_piece(context, text, bytes, piece, (const char *const[]){"|", "|"}, reterr);
 }
 
 /* Feeds `text` in pieces of `step` bytes. */

@@ -5,42 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/unit/proto_message.h"
+#include "tests/unit/seen_pieces.h"
 #include "tests/unit/sweep.h"
 
-enum { LIMIT_BYTES = 128, MESSAGE_BYTES = 1024 };
+enum { LIMIT_BYTES = 128 };
 
 /* ---- messages ---- */
-
-struct message {
-    char bytes[MESSAGE_BYTES];
-    size_t length;
-};
-
-static void put(struct message *message, const void *bytes, size_t length)
-{
-    assert_true(length <= sizeof(message->bytes) - message->length);
-    memcpy(message->bytes + message->length, bytes, length);
-    message->length += length;
-}
-
-static void put_varint(struct message *message, uint64_t value)
-{
-    for (; value >= 0x80; value >>= 7)
-        put(message, &(unsigned char){(unsigned char)(value | 0x80)}, 1);
-    put(message, &(unsigned char){(unsigned char)value}, 1);
-}
-
-static void put_bytes(struct message *message, uint32_t number, const void *bytes, size_t length)
-{
-    put_varint(message, (uint64_t)number << 3 | 2);
-    put_varint(message, length);
-    put(message, bytes, length);
-}
-
-static void put_text(struct message *message, uint32_t number, const char *text)
-{
-    put_bytes(message, number, text, strlen(text));
-}
 
 /* A TypeMeta (1: its API, 2: its kind) or a ListMeta (2: its resourceVersion, 3: where it goes on). */
 static void put_two(struct message *message, uint32_t number, uint32_t first, const char *text, const char *next)
@@ -48,7 +19,7 @@ static void put_two(struct message *message, uint32_t number, uint32_t first, co
     struct message inner = {0};
     put_text(&inner, first, text);
     put_text(&inner, first + 1, next);
-    put_bytes(message, number, inner.bytes, inner.length);
+    put_message(message, number, &inner);
 }
 
 /* What is a list's own behind its envelope's beginning. */
@@ -56,7 +27,7 @@ static void put_envelope(struct message *message, const struct message *list)
 {
     put(message, "k8s", 4);
     put_two(message, 1, 1, "v1", "ServiceList");
-    put_bytes(message, 2, list->bytes, list->length);
+    put_message(message, 2, list);
     put_text(message, 3, "");
     put_text(message, 4, "");
 }
@@ -91,27 +62,10 @@ static void make_list(struct message *message)
 
 /* ---- feeding ---- */
 
-/* What came out, as "<head>item;item;|rest|": a wrong cut shows at once. */
-struct seen {
-    char text[2048];
-    enum err_code answer; /* of the callback from the `fail_from`-th piece on */
-    unsigned fail_from, count;
-};
-
 static enum err_code on_piece(void *context, const char *text, size_t bytes, enum json_split_piece piece,
                               struct err *reterr)
 {
-    static const char *const around[][2] = {[JSON_SPLIT_VALUE] = {"(", ")"},
-                                            [JSON_SPLIT_HEAD] = {"<", ">"},
-                                            [JSON_SPLIT_ITEM] = {"", ";"},
-                                            [JSON_SPLIT_REST] = {"|", "|"}};
-    struct seen *seen = context;
-    if (++seen->count == seen->fail_from)
-        return err_set(reterr, seen->answer, "the owner said so");
-    size_t used = strlen(seen->text);
-    (void)snprintf(seen->text + used, sizeof(seen->text) - used, "%s%.*s%s", around[piece][0], (int)bytes, text,
-                   around[piece][1]);
-    return ERR_OK;
+    return seen_piece(context, text, bytes, piece, (const char *const[]){"(", ")"}, reterr);
 }
 
 /* From a block of exactly that size, so that the sanitizer sees what is read behind its end. */

@@ -6,58 +6,12 @@
 #include <string.h>
 
 #include "agent/kube/codec.h"
+#include "tests/unit/proto_message.h"
 #include "tests/unit/sweep.h"
 
-enum { ARENA_BYTES = 1 << 20, MESSAGE_BYTES = 4096, TEN_O_CLOCK_S = 1787306400 /* 2026-08-21T10:00:00Z */ };
+enum { ARENA_BYTES = 1 << 20, TEN_O_CLOCK_S = 1787306400 /* 2026-08-21T10:00:00Z */ };
 
 /* ---- messages ---- */
-
-struct message {
-    char bytes[MESSAGE_BYTES];
-    size_t length;
-};
-
-static void put(struct message *message, const void *bytes, size_t length)
-{
-    assert_true(length <= sizeof(message->bytes) - message->length);
-    memcpy(message->bytes + message->length, bytes, length);
-    message->length += length;
-}
-
-static void put_varint(struct message *message, uint64_t value)
-{
-    for (; value >= 0x80; value >>= 7)
-        put(message, &(unsigned char){(unsigned char)(value | 0x80)}, 1);
-    put(message, &(unsigned char){(unsigned char)value}, 1);
-}
-
-static void put_tag(struct message *message, uint32_t number, unsigned wire)
-{
-    put_varint(message, (uint64_t)number << 3 | wire);
-}
-
-static void put_number(struct message *message, uint32_t number, uint64_t value)
-{
-    put_tag(message, number, 0);
-    put_varint(message, value);
-}
-
-static void put_bytes(struct message *message, uint32_t number, const void *bytes, size_t length)
-{
-    put_tag(message, number, 2);
-    put_varint(message, length);
-    put(message, bytes, length);
-}
-
-static void put_text(struct message *message, uint32_t number, const char *text)
-{
-    put_bytes(message, number, text, strlen(text));
-}
-
-static void put_message(struct message *message, uint32_t number, const struct message *inner)
-{
-    put_bytes(message, number, inner->bytes, inner->length);
-}
 
 /* An entry of a map, or whatever else has a text in fields 1 and 2. */
 static void put_pair(struct message *message, uint32_t number, const char *first, const char *second)
