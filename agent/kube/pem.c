@@ -10,18 +10,13 @@
 #include <stdio.h>
 #include <time.h>
 
-/* Never asks the terminal for a password. */
-static int no_password(char *buffer, int bytes, int writing, void *context)
-{
-    if (bytes > 0)
-        buffer[0] = '\0';
-    (void)writing;
-    (void)context;
-    return -1;
-}
+#include "agent/net/tls_identity.h"
 
 /* @return new, or NULL. */
-static X509 *read_certificate(BIO *bio) { return bio != NULL ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL; }
+static X509 *read_certificate(BIO *bio)
+{
+    return bio != NULL ? PEM_read_bio_X509(bio, NULL, tls_identity_no_password, NULL) : NULL;
+}
 
 static X509 *first_certificate(const char *pem)
 {
@@ -110,7 +105,7 @@ enum err_code pem_check_bundle(const char *certificates, struct validity *ret_va
 enum err_code pem_check_key(const char *certificate, const char *key, struct err *reterr)
 {
     BIO *bio = BIO_new_mem_buf(key, -1);
-    EVP_PKEY *parsed = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
+    EVP_PKEY *parsed = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, tls_identity_no_password, NULL) : NULL;
     BIO_free(bio);
     X509 *owner = first_certificate(certificate);
     enum err_code code = ERR_OK;

@@ -47,6 +47,7 @@ struct http_origin {
     char *user_agent;
     struct curl_slist *headers; /* of every call */
     struct curl_blob ca, cert, key;
+    struct tls_identity *identity; /* these, read; NULL: curl reads them */
     bool insecure, http2, compressed;
     uint16_t resolve_port;
     uint32_t connect_timeout_ms;

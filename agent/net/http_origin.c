@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/net/proxy.h"
+#include "agent/net/tls_identity.h"
 #include "base/mem.h"
 
 enum { CONNECT_TIMEOUT_MS = 10000, MAX_CONNECTIONS = 64, SOCKS_PORT = 1080, URL_BYTES = 8192 };
@@ -278,6 +279,9 @@ static enum err_code fill_origin(struct http_origin *origin, const struct http_o
     TRY(copy_blob(&origin->ca, config->ca_pem, reterr));
     TRY(copy_blob(&origin->cert, config->cert_pem, reterr));
     TRY(copy_blob(&origin->key, config->key_pem, reterr));
+    /* Not where a proxy is spoken to by TLS, too: it would be shown the certificate. */
+    if (!text_starts_with(origin->proxy, "https://"))
+        origin->identity = tls_identity_new(config->ca_pem, config->cert_pem, config->key_pem);
     origin->user_agent = mem_strdup(config->user_agent != NULL ? config->user_agent : "svcmirror");
     for (size_t i = 0; config->headers != NULL && config->headers[i] != NULL; i++) {
         struct curl_slist *longer = curl_slist_append(origin->headers, config->headers[i]);
@@ -332,6 +336,7 @@ static void destroy(void *context)
     mem_free(origin->ca.data);
     mem_free(origin->cert.data);
     mem_free(origin->key.data);
+    tls_identity_free(origin->identity);
     mem_free(origin);
 }
 

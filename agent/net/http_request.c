@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "agent/net/tls_identity.h"
 #include "base/mem.h"
 
 /* A dead peer is noticed after 15 s when something was sent to it. Without traffic the kernel asks after 15 s of silence and
@@ -73,7 +74,8 @@ static int on_about_to_send(void *context, char *peer_ip, char *own_ip, int peer
 
 #define SET(option, value) (ok = ok && curl_easy_setopt(easy, (option), (value)) == CURLE_OK)
 
-static bool set_tls(CURL *easy, struct http_origin *origin)
+/* Whom to trust and what to show, as texts. */
+static bool set_pem(CURL *easy, struct http_origin *origin)
 {
     bool ok = true;
     if (origin->ca.data != NULL) {
@@ -85,14 +87,20 @@ static bool set_tls(CURL *easy, struct http_origin *origin)
         SET(CURLOPT_PROXY_CAINFO_BLOB, &origin->ca);
         SET(CURLOPT_PROXY_CAPATH, NULL);
     }
-    if (origin->insecure && origin->proxy[0] != '\0') {
-        SET(CURLOPT_PROXY_SSL_VERIFYPEER, 0L);
-        SET(CURLOPT_PROXY_SSL_VERIFYHOST, 0L);
-    }
     if (origin->cert.data != NULL)
         SET(CURLOPT_SSLCERT_BLOB, &origin->cert);
     if (origin->key.data != NULL)
         SET(CURLOPT_SSLKEY_BLOB, &origin->key);
+    return ok;
+}
+
+static bool set_tls(CURL *easy, struct http_origin *origin)
+{
+    bool ok = origin->identity != NULL ? tls_identity_use(origin->identity, easy) : set_pem(easy, origin);
+    if (origin->insecure && origin->proxy[0] != '\0') {
+        SET(CURLOPT_PROXY_SSL_VERIFYPEER, 0L);
+        SET(CURLOPT_PROXY_SSL_VERIFYHOST, 0L);
+    }
     SET(CURLOPT_SSL_VERIFYPEER, origin->insecure ? 0L : 1L);
     SET(CURLOPT_SSL_VERIFYHOST, origin->insecure ? 0L : 2L);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
