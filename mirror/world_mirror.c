@@ -135,6 +135,7 @@ bool mirror_saw_version(const struct mirror *mirror, const char *version)
 
 void world_mark(struct mirror *mirror, bool urgent)
 {
+    urgent = urgent && mirror->service != NULL;
     bool raise = urgent && !mirror->urgent;
     if (mirror->marked && !raise)
         return;
@@ -145,18 +146,29 @@ void world_mark(struct mirror *mirror, bool urgent)
         queue_append(mirror);
 }
 
-struct mirror *world_pop(struct world *world)
+static struct mirror *pop_from(struct mirror_lanes *lanes, struct mirror_lane *lane)
 {
-    struct mirror_lanes *lanes = &world->waiting[world_is_urgent(world) ? LANE_URGENT : LANE_NORMAL];
-    struct mirror_lane *lane = lanes->first;
-    if (lane == NULL)
-        return NULL;
     struct mirror *mirror = lane->first;
     lane_remove(lanes, lane);
     lane_append(lanes, lane);
     queue_remove(mirror);
     mirror->marked = mirror->urgent = false;
     return mirror;
+}
+
+struct mirror *world_pop(struct world *world)
+{
+    struct mirror_lanes *lanes = &world->waiting[world_is_urgent(world) ? LANE_URGENT : LANE_NORMAL];
+    return lanes->first != NULL ? pop_from(lanes, lanes->first) : NULL;
+}
+
+struct mirror *world_pop_of(struct world *world, world_link_fn fn, void *context)
+{
+    for (unsigned which = LANES; which-- > 0;) /* the urgent ones first */
+        for (struct mirror_lane *lane = world->waiting[which].first; lane != NULL; lane = lane->next)
+            if (fn(context, lane->link))
+                return pop_from(&world->waiting[which], lane);
+    return NULL;
 }
 
 bool world_is_urgent(const struct world *world) { return world->waiting[LANE_URGENT].first != NULL; }
