@@ -1,5 +1,6 @@
 /* The state of every exported service in its Link's status, as Linkerd's own controller writes it: one entry a service, one condition an entry. Written
- * when something changed, at most once a second for each Link and less often when it is long, and only when the API does not hold it already. */
+ * when something changed, at most once a second for each Link and less often when the API server has long to do with it, and only when the API does
+ * not hold it already. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,7 +14,10 @@
 enum {
     COALESCE_MS = 1000,
     RETRY_MS = 5000,
-    BYTES_PER_MS = 100,             /* etcd keeps every version for minutes, and all who watch Links are sent each */
+    /* An API server works on it for up to a millisecond an entry: it gets twenty times as long to do other things, but a short one waits for no
+     * server that is merely slow. */
+    REST = 20,
+    REST_BYTES_PER_MS = 10,
     MAX_STATUS_BYTES = 1000 * 1000, /* etcd takes 1.5 MiB for the whole object */
     SCRATCH_BYTES = 2 << 20,        /* for what turns out to be too long, or to be there already */
     HELD_BYTES = 256 << 20,         /* of what the API holds, as values: up to 25 times its text */
@@ -25,6 +29,8 @@ struct link_status {
     struct loop_timer *timer;
     struct kube_request request;
     struct tenure *tenure; /* under which it is being written */
+    size_t bytes;          /* of what was written last */
+    uint64_t sent_ms;      /* when */
     uint64_t next_ms;      /* it is not written again before */
     bool marked, writing;
 };
@@ -62,11 +68,18 @@ static void arm(struct link_status *status, uint64_t delay_ms)
         loop_timer_start(status->timer, delay_ms);
 }
 
-/* In a while, for what changes together, and after the pause that a long one needs. */
-static void arm_next(struct link_status *status)
+/* In a while, and after the rest that a long one needs. */
+static void arm_next(struct link_status *status, uint64_t delay_ms)
 {
-    uint64_t now = now_ms(status), pause_ms = status->next_ms > now ? status->next_ms - now : 0;
-    arm(status, pause_ms > COALESCE_MS ? pause_ms : COALESCE_MS);
+    uint64_t now = now_ms(status), rest_ms = status->next_ms > now ? status->next_ms - now : 0;
+    arm(status, rest_ms > delay_ms ? rest_ms : delay_ms);
+}
+
+static void note_rest(struct link_status *status)
+{
+    uint64_t now = now_ms(status), by_time_ms = REST * (now - status->sent_ms),
+             by_length_ms = status->bytes / REST_BYTES_PER_MS;
+    status->next_ms = now + (by_time_ms < by_length_ms ? by_time_ms : by_length_ms);
 }
 
 static void write_marked(struct link_status *status);
@@ -76,17 +89,18 @@ static void on_done(struct kube_request *request, json_t *object, const struct k
     (void)object;
     struct link_status *status = request->context;
     status->writing = false;
+    note_rest(status);
     tenure_end(TAKE(status->tenure));
     if (failure == NULL && status->marked && status->statuses->stopped)
         write_marked(status);
     else if (failure == NULL && status->marked)
-        arm_next(status);
+        arm_next(status, COALESCE_MS);
     if (failure == NULL || failure->error.code == ERR_CANCELLED)
         return; /* written; or another writes it by now */
     log_warn("status_write_failed", "the Link's status could not be written and is tried again", "link",
              world_link_declaration(status->link)->name, "error", failure->error.text, NULL);
     status->marked = true;
-    arm(status, failure->retry_after_ms > RETRY_MS ? (uint64_t)failure->retry_after_ms : RETRY_MS);
+    arm_next(status, failure->retry_after_ms > RETRY_MS ? (uint64_t)failure->retry_after_ms : RETRY_MS);
 }
 
 static bool may_send(const struct kube_request *request)
@@ -117,7 +131,8 @@ static enum err_code send(struct link_status *status, const struct strbuf *body)
     status->tenure = leases_begin_status(control->leases, link);
     enum err_code code = kube_start(control->client, &status->request, &ignored);
     status->writing = code == ERR_OK;
-    status->next_ms = now_ms(status) + body->length / BYTES_PER_MS;
+    status->bytes = body->length;
+    status->sent_ms = now_ms(status);
     if (code != ERR_OK)
         tenure_end(TAKE(status->tenure));
     return code;
@@ -239,7 +254,7 @@ void statuses_mark(struct link_statuses *statuses, struct world_link *link)
         return; /* out of memory: the next change of any service tries again */
     status->marked = true;
     if (!status->writing)
-        arm_next(status);
+        arm_next(status, COALESCE_MS);
 }
 
 void statuses_stop(struct link_statuses *statuses)

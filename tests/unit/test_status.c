@@ -163,14 +163,49 @@ static void a_status_that_no_object_can_hold_is_cut_and_says_so(void **state)
         name_service(one, i);
         bench_tell(&bench, BENCH_EXPORTED, "DELETED", one);
     }
-    bench_advance(&bench, 2000);
-    assert_int_equal(bench.status_writes, 1); /* etcd has room for 100 kB of it a second */
-    bench_advance(&bench, 10000);
+    bench_advance(&bench, 3000);
     assert_true(bench.status_writes > 1);
     assert_in_range(bench.status_bytes, 1, MOST);
     assert_null(strstr(bench.status_end, "TooManyServices"));
     assert_non_null(strstr(bench.status_end, "1899\""));
     bench_done(&bench);
+    free(services);
+}
+
+/* ---- what it costs the server ---- */
+
+/* A status is written, answered so long and a hundred milliseconds later, and another service comes. @return how long after the answer it is written
+ * again, to a hundred milliseconds. */
+static unsigned rest_of(const char *services, unsigned answered_ms, unsigned status)
+{
+    struct bench bench;
+    unsigned rested_ms = 0;
+    open_link(&bench, LINK(""), services);
+    bench_advance(&bench, 120000); /* the rest after this one */
+    bench.holds_statuses = true;
+    bench_tell(&bench, BENCH_EXPORTED, "ADDED", SERVICE("x"));
+    bench_advance(&bench, 1100);
+    assert_int_equal(bench.status_writes, 2);
+    bench_tell(&bench, BENCH_EXPORTED, "ADDED", SERVICE("y"));
+    bench_advance(&bench, answered_ms);
+    assert_int_equal(bench.status_writes, 2);
+    fake_http_answer(bench.held_status, status, "{}");
+    for (; bench.status_writes == 2; rested_ms += 100)
+        bench_advance(&bench, 100);
+    bench_done(&bench);
+    return rested_ms;
+}
+
+static void a_server_that_works_long_on_a_status_gets_a_rest(void **state)
+{
+    (void)state;
+    char *services = name_services(500); /* some 200 kB */
+    assert_in_range(rest_of(services, 400, 200), 9500, 10500);
+    assert_in_range(rest_of(services, 0, 200), 1900, 2500);
+    assert_in_range(rest_of(services, 4900, 200), 15000, 30000); /* no longer than its length is worth */
+    assert_in_range(rest_of(services, 400, 503), 9500, 10500);   /* after a failure, too */
+    assert_in_range(rest_of(SERVICE("a"), 4900, 200), 900,
+                    1200); /* a short one is little work, whatever it waited for */
     free(services);
 }
 
@@ -234,6 +269,7 @@ int main(void)
         cmocka_unit_test(one_more_in_between),
         cmocka_unit_test(what_is_said_wrongly_is_written_anew),
         cmocka_unit_test(a_status_that_no_object_can_hold_is_cut_and_says_so),
+        cmocka_unit_test(a_server_that_works_long_on_a_status_gets_a_rest),
         cmocka_unit_test(a_status_that_is_due_is_written_before_the_end),
         cmocka_unit_test(a_status_that_hangs_does_not_hold_the_end),
     };
