@@ -14,10 +14,10 @@
 enum {
     COALESCE_MS = 1000,
     RETRY_MS = 5000,
-    /* An API server works on it for up to a millisecond an entry: it gets twenty times as long to do other things, but a short one waits for no
-     * server that is merely slow. */
+    /* An API server works on it for up to a millisecond an entry: it gets twenty times as long to do other things, but no more than the length is
+     * worth, so that a short one waits for no server that is merely slow, and the longest for 40 s. */
     REST = 20,
-    REST_BYTES_PER_MS = 10,
+    REST_BYTES_PER_MS = 25,
     MAX_STATUS_BYTES = 1000 * 1000, /* etcd takes 1.5 MiB for the whole object */
     SCRATCH_BYTES = 2 << 20,        /* for what turns out to be too long, or to be there already */
     HELD_BYTES = 256 << 20,         /* of what the API holds, as values: up to 25 times its text */
