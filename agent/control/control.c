@@ -128,15 +128,17 @@ static void rest_later(struct control *control)
     loop_timer_start(control->rest, is_soon ? GIVE_BACK_MS - since_ms : REST_MS);
 }
 
-static void on_busy(void *context, uint64_t busy_us)
+static void on_busy(void *context, uint64_t busy_us, uint64_t cpu_us)
 {
     struct control *control = context;
     if (busy_us > MUCH_WORK_US && !control->is_giving_back)
         rest_later(control);
     control->is_giving_back = false;
     metric_observe(metric_get(control->instruments.loop_busy), (double)busy_us / 1e6);
+    metric_observe(metric_get(control->instruments.loop_cpu), (double)cpu_us / 1e6);
     if (busy_us > LOOP_BUSY_WARN_US)
-        log_debug("loop_busy", "one turn of the loop took long", "us", log_u64(busy_us), NULL);
+        log_debug("loop_busy", "one turn of the loop took long", "us", log_u64(busy_us), "cpu_us", log_u64(cpu_us),
+                  NULL);
 }
 
 static enum err_code no_memory(struct err *reterr) { return err_set(reterr, ERR_NOMEM, "out of memory"); }

@@ -135,6 +135,10 @@ static const struct definition definitions[] = {
      ARRAY_COUNT(flip_buckets)},
     {FIELD(loop_busy), METRIC_HISTOGRAM, "svcmirror_loop_busy_seconds",
      "Time the loop spent in one turn without waiting.", NULL, busy_buckets, ARRAY_COUNT(busy_buckets)},
+    {FIELD(loop_cpu), METRIC_HISTOGRAM, "svcmirror_loop_cpu_seconds",
+     "Processor time of one turn of the loop: what svcmirror_loop_busy_seconds has more, others had, or a quota was "
+     "used up.",
+     NULL, busy_buckets, ARRAY_COUNT(busy_buckets)},
     {FIELD(lease_held), METRIC_GAUGE, "svcmirror_lease_held",
      "1 while this replica holds the Lease under which the cluster's mirrors are written, else 0; local is what "
      "belongs "

@@ -24,7 +24,7 @@ struct instruments {
     struct metric *token_renewal_due;                        /* cluster, kind */
     /* the process */
     struct metric *writes, *write_failures, *writes_in_flight, *writes_limit, *queue_depth, *unaccounted, *flip_seconds,
-        *loop_busy, *events_dropped;
+        *loop_busy, *loop_cpu, *events_dropped;
     /* per Lease: cluster, "local" for what belongs to no single link */
     struct metric *lease_held, *lease_transitions, *leases_readable;
 };

@@ -29,7 +29,7 @@ struct loop {
     ev_check check;     /* after waiting: the turn begins */
     ev_idle idle;       /* running: the loop does not wait */
     uint64_t now_ms;
-    uint64_t turn_began_us;
+    uint64_t turn_began_us, turn_cpu_us; /* by the clock, and by the thread's own */
     struct loop_signal signals[MAX_SIGNALS];
     unsigned signal_count;
     struct loop_hook hooks[MAX_HOOKS];
@@ -108,7 +108,8 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *watcher, int events)
     else
         ev_idle_stop(ev, &loop->idle);
     if (loop->stall_fn != NULL && loop->turn_began_us != 0)
-        loop->stall_fn(loop->stall_context, clock_us(CLOCK_BOOTTIME) - loop->turn_began_us);
+        loop->stall_fn(loop->stall_context, clock_us(CLOCK_BOOTTIME) - loop->turn_began_us,
+                       clock_us(CLOCK_THREAD_CPUTIME_ID) - loop->turn_cpu_us);
 }
 
 static void on_check(struct ev_loop *ev, ev_check *watcher, int events)
@@ -118,6 +119,7 @@ static void on_check(struct ev_loop *ev, ev_check *watcher, int events)
     struct loop *loop = watcher->data;
     refresh_clock(loop);
     loop->turn_began_us = clock_us(CLOCK_BOOTTIME);
+    loop->turn_cpu_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
 struct loop *loop_new(void)

@@ -60,6 +60,7 @@ void loop_off_turn(struct loop *loop, loop_turn_fn fn, void *context);
 /** Asks for a turn soon although no event is due (used by code that records something outside an event). */
 void loop_wake(struct loop *loop);
 
-/** Calls `fn` after each turn with the time that it kept the loop busy, from wake-up to the next wait, in microseconds. */
-typedef void (*loop_stall_fn)(void *context, uint64_t busy_us);
+/** Calls `fn` after each turn with the time that it kept the loop busy, from wake-up to the next wait, and what of it the thread ran, both in
+ *  microseconds: the rest was others', or a quota that was used up. */
+typedef void (*loop_stall_fn)(void *context, uint64_t busy_us, uint64_t cpu_us);
 void loop_on_stall(struct loop *loop, loop_stall_fn fn, void *context);
