@@ -3,7 +3,7 @@ import copy
 import time
 
 from figures import Figure
-from stage import loop_p999_ms, say, seconds_of
+from stage import loop_figures, say, seconds_of
 from cluster.wait import wait_until
 
 SETTLE_SECONDS = 10  # the control plane is still busy with the writes before; it rests before each floor too, while the slices are listed and what is sent is made
@@ -51,7 +51,7 @@ def updates(stage, writes, ready, verb="PUT"):
 
 def measure(stage, agent, trials, parallels):
     """With the agent running and all mirrors ready. The agent is ended for the floors, in which the load program flips the same slices to and fro."""
-    down, up, stalls = [], [], []
+    down, up, readings = [], [], []
     for _ in range(trials):
         before = agent.metrics()
         time.sleep(SETTLE_SECONDS)
@@ -59,7 +59,7 @@ def measure(stage, agent, trials, parallels):
         down.append(took)
         time.sleep(SETTLE_SECONDS)
         up.append(flip(stage, agent, True)[1])
-        stalls.append(loop_p999_ms(before, agent.metrics()))
+        readings.append((before, agent.metrics()))
         say(f"failover of {len(writes)}: {took:.2f} s, back {up[-1]:.2f} s")
     agent.stop()
     ready, floors, others = False, {}, []
@@ -80,4 +80,4 @@ def measure(stage, agent, trials, parallels):
     note = f"floor: {', '.join(f'{p} in flight {min(t):.2f} s' for p, t in floors.items())}; other ways: {', '.join(others)}"
     return [Figure("failover", f"{len(writes):,} endpoints unready, from the verdict", "s", down, floors[best], note),
             Figure("recovery", f"{len(writes):,} endpoints ready again, from the verdict", "s", up, floors[best]),
-            Figure("loop_failover", "turn of the loop in a failover, p99.9", "ms", stalls)]
+            *loop_figures("loop_failover", "in a failover", readings)]

@@ -2,7 +2,7 @@
 import time
 
 from figures import Figure
-from stage import loop_p999_ms, resident_kib, say, seconds_of
+from stage import loop_figures, resident_kib, say, seconds_of
 from cluster.wait import wait_until
 
 STATUS_SECONDS = 5  # in which the Link's status is written, and seen: it is kept, and its writing leaves holes
@@ -43,7 +43,7 @@ def best_parallel(stage, requests, tried):
 
 def measure(stage, sizes, trials, parallels, after=None):
     """`after(stage, agent, size)` measures more on the mirrors of a size, with their agent still running; gives figures."""
-    figures, memory, best, stalls, exported = [], {}, None, [], 0
+    figures, memory, best, readings, exported = [], {}, None, [], 0
     for size in sizes:
         stage.export(size - exported, "many", first=exported)
         exported = size
@@ -53,7 +53,7 @@ def measure(stage, sizes, trials, parallels, after=None):
             stage.link()
             agent, took, writes = sync(stage, size)
             values.append(took)
-            stalls.append(loop_p999_ms({}, agent.metrics()))
+            readings.append(({}, agent.metrics()))
             say(f"first sync of {size}: {took:.2f} s")
             if trial == 0:
                 wait_until(lambda: agent.metrics()["svcmirror_queue_depth"] == 0, 30, "it rests", 0.5)
@@ -75,5 +75,4 @@ def measure(stage, sizes, trials, parallels, after=None):
         figures.append(Figure("memory_per_service", "memory per mirrored service", "KiB", [(memory[high] - memory[low]) / (high - low)],
                               note=", ".join(f"{size:,}: {kib / 1024:.1f} MiB" for size, kib in memory.items())))
     stage.withdraw("many")
-    figures.append(Figure("loop_first_sync", "turn of the loop in a first sync, p99.9", "ms", stalls, note="upper bound of the histogram's bucket"))
-    return figures
+    return figures + loop_figures("loop_first_sync", "in a first sync", readings)

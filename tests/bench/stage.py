@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+from figures import Figure
 from cluster.agent import Agent, default_binary
 from cluster.cluster import Cluster
 from cluster.netlab import Network
@@ -69,19 +70,19 @@ class Stage:
 
     # -- services of the target --
 
-    def export(self, count, namespace, labels=None, first=0):
-        """Services in the target, each with a slice of one ready endpoint; exported unless `labels` says otherwise."""
+    def export(self, count, namespace, labels=None, first=0, **spec):
+        """Services in the target, each with a slice of one ready endpoint; exported unless `labels` says otherwise. `spec` is added to theirs."""
         self.target.ensure_namespace(namespace)
         if namespace not in self.namespaces:
             self.namespaces.append(namespace)
-        self.load(self.target, self.exports([f"web{n}" for n in range(first, first + count)], namespace, labels), 16)
+        self.load(self.target, self.exports([f"web{n}" for n in range(first, first + count)], namespace, labels, **spec), 16)
 
-    def exports(self, names, namespace, labels=None):
+    def exports(self, names, namespace, labels=None, **spec):
         """The requests that make such services."""
         labels, api = EXPORTED if labels is None else labels, self.target.api
         return [{"method": "POST", "path": api.path("services", namespace), "body": {
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace, "labels": labels},
-            "spec": {"ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 5000}]}},
+            "spec": {"ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 5000}], **spec}},
             "then": {"method": "POST", "path": api.path("endpointslices", namespace), "body": {
                 "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
                 "metadata": {"name": f"{name}-a", "namespace": namespace, "labels": {"kubernetes.io/service-name": name},
@@ -168,8 +169,16 @@ def wakeups(agent):
         return next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches:"))
 
 
-def loop_p999_ms(before, after):
-    """The upper bound of the bucket in which 99.9 % of the loop's turns between two readings of the metrics lie, in milliseconds."""
-    start = 'svcmirror_loop_busy_seconds_bucket{le="'
+def loop_p999_ms(before, after, clock="busy"):
+    """The upper bound of the bucket in which 99.9 % of the loop's turns between two readings of the metrics lie, in milliseconds: as they were, or with `cpu` what
+    of them the agent ran."""
+    start = f'svcmirror_loop_{clock}_seconds_bucket{{le="'
     turns = sorted((float(k[len(start):-2].replace("+Inf", "inf")), v - before.get(k, 0)) for k, v in after.items() if k.startswith(start))
     return next(bound for bound, count in turns if count >= 0.999 * turns[-1][1]) * 1000
+
+
+def loop_figures(key, what, readings):
+    """Of turns of the loop; `readings` are pairs of metrics, before and after a trial."""
+    return [Figure(key + suffix, f"turn of the loop {what}, p99.9{of}", "ms", [loop_p999_ms(*pair, clock) for pair in readings],
+                   note="upper bound of the histogram's bucket")
+            for clock, suffix, of in (("busy", "", ""), ("cpu", "_cpu", ", what of it the agent ran"))]

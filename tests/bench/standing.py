@@ -3,7 +3,7 @@ import time
 
 from figures import Figure
 from first_sync import floor_requests
-from stage import cpu_seconds, loop_p999_ms, resident_kib, say, seconds_of, wakeups
+from stage import cpu_seconds, loop_figures, resident_kib, say, seconds_of, wakeups
 from cluster.wait import wait_until
 
 
@@ -42,7 +42,7 @@ def idle(stage, agent, seconds, what):
     return [Figure("idle_cpu", f"idle, {what}", "% of a core", [percent]),
             Figure("idle_wakeups", f"wake-ups, {what}", "1/s", [(wakeups(agent) - woken) / seconds]),
             Figure("idle_memory", f"resident, {what}", "MiB", [resident_kib(agent) / 1024]),
-            Figure("loop_idle", "turn of the loop when idle, p99.9", "ms", [loop_p999_ms(before, agent.metrics())])]
+            *loop_figures("loop_idle", "when idle", [(before, agent.metrics())])]
 
 
 def ten_links(stage, services, links, idle_seconds):
@@ -74,8 +74,8 @@ def ten_links(stage, services, links, idle_seconds):
 
 
 def unexported(stage, count, seconds):
-    """Services that are not exported change a hundred times a second."""
-    stage.export(count, "noise", labels={"app": "noise"})
+    """Services that are not exported change a hundred times a second. Headless: for a ClusterIP the API server would walk all there are, for each creation."""
+    stage.export(count, "noise", labels={"app": "noise"}, clusterIP="None")
     figures, api = [], stage.target.api
     changes = [{"method": "PATCH", "type": "application/merge-patch+json", "path": api.path("services", "noise", f"web{n % count}"),
                 "body": {"metadata": {"annotations": {"changed": str(n)}}}} for n in range(100 * seconds)]
