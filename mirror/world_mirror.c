@@ -164,10 +164,10 @@ struct mirror *world_pop(struct world *world)
 
 struct mirror *world_pop_of(struct world *world, world_link_fn fn, void *context)
 {
-    for (unsigned which = LANES; which-- > 0;) /* the urgent ones first */
-        for (struct mirror_lane *lane = world->waiting[which].first; lane != NULL; lane = lane->next)
-            if (fn(context, lane->link))
-                return pop_from(&world->waiting[which], lane);
+    struct mirror_lanes *lanes = &world->waiting[world_is_urgent(world) ? LANE_URGENT : LANE_NORMAL];
+    for (struct mirror_lane *lane = lanes->first; lane != NULL; lane = lane->next)
+        if (fn(context, lane->link))
+            return pop_from(lanes, lane);
     return NULL;
 }
 

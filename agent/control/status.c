@@ -89,7 +89,8 @@ static void on_done(struct kube_request *request, json_t *object, const struct k
     (void)object;
     struct link_status *status = request->context;
     status->writing = false;
-    note_rest(status);
+    if (failure == NULL || failure->error.code != ERR_CANCELLED) /* else it was not sent */
+        note_rest(status);
     tenure_end(TAKE(status->tenure));
     if (failure == NULL && status->marked && status->statuses->stopped)
         write_marked(status);

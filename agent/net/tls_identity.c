@@ -99,12 +99,32 @@ static bool read_all(struct tls_identity *identity, const char *ca_pem, const ch
     return key_pem != NULL && read_certificates(identity, cert_pem) && read_key(identity, key_pem);
 }
 
+/* Without a chain of its own OpenSSL completes it from the roots. */
+static bool apply(const struct tls_identity *identity, SSL_CTX *ssl)
+{
+    if (identity->roots != NULL)
+        SSL_CTX_set1_cert_store(ssl, identity->roots);
+    return identity->certificate == NULL ||
+           (SSL_CTX_use_certificate(ssl, identity->certificate) == 1 &&
+            (sk_X509_num(identity->chain) == 0 || SSL_CTX_set1_chain(ssl, identity->chain) == 1) &&
+            SSL_CTX_use_PrivateKey(ssl, identity->key) == 1);
+}
+
+/* Whether OpenSSL takes it for a connection: keys may be too short for its security level. */
+static bool is_usable(const struct tls_identity *identity)
+{
+    SSL_CTX *ssl = SSL_CTX_new(TLS_client_method());
+    bool ok = ssl != NULL && apply(identity, ssl);
+    SSL_CTX_free(ssl);
+    return ok;
+}
+
 struct tls_identity *tls_identity_new(const char *ca_pem, const char *cert_pem, const char *key_pem)
 {
     struct tls_identity *identity = ca_pem != NULL || cert_pem != NULL ? NEW(struct tls_identity) : NULL;
     if (identity == NULL)
         return NULL;
-    bool ok = read_all(identity, ca_pem, cert_pem, key_pem);
+    bool ok = read_all(identity, ca_pem, cert_pem, key_pem) && is_usable(identity);
     /* Connections of this thread look at the same queue: what stays in it would be taken for theirs. */
     ERR_clear_error();
     if (ok)
@@ -128,14 +148,8 @@ void tls_identity_free(struct tls_identity *identity)
 static CURLcode on_context(CURL *easy, void *ssl_context, void *context)
 {
     (void)easy;
-    const struct tls_identity *identity = context;
-    SSL_CTX *ssl = ssl_context;
-    if (identity->roots != NULL)
-        SSL_CTX_set1_cert_store(ssl, identity->roots);
-    bool ok = identity->certificate == NULL ||
-              (SSL_CTX_use_certificate(ssl, identity->certificate) == 1 &&
-               SSL_CTX_set1_chain(ssl, identity->chain) == 1 && SSL_CTX_use_PrivateKey(ssl, identity->key) == 1);
-    return ok ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+    return apply(context, ssl_context) ? CURLE_OK
+                                       : CURLE_OUT_OF_MEMORY; /* what OpenSSL objects to was seen when it was read */
 }
 
 bool tls_identity_use(struct tls_identity *identity, CURL *easy)

@@ -471,7 +471,8 @@ static void the_busy_time_of_a_turn_is_told_without_the_wait(void **state)
     assert_int_equal(stalls.count, 1); /* the first turn did not begin with waking up */
     assert_true(stalls.longest_us >= 30000);
     assert_true(stalls.longest_us < 300000);
-    assert_in_range(stalls.longest_cpu_us, 1000, stalls.longest_us); /* as much of it as this machine gives */
+    assert_in_range(stalls.longest_cpu_us, 1000,
+                    stalls.longest_us + 1000); /* as much of it as this machine gives; two clocks */
     loop_timer_free(alarm.timer);
     bench_done(&bench);
 }
