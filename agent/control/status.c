@@ -14,10 +14,12 @@
 enum {
     COALESCE_MS = 1000,
     RETRY_MS = 5000,
+    BYTES_PER_MS = 100, /* etcd keeps every version for minutes, and all who watch Links are sent each */
     /* An API server works on it for up to a millisecond an entry: it gets twenty times as long to do other things, but no more than the length is
-     * worth, so that a short one waits for no server that is merely slow, and the longest for 40 s. */
-    REST = 20,
+     * worth, so that a short one waits for no server that is merely slow. */
+    REST_FACTOR = 20,
     REST_BYTES_PER_MS = 25,
+    REST_CAP_MS = 15000,
     MAX_STATUS_BYTES = 1000 * 1000, /* etcd takes 1.5 MiB for the whole object */
     SCRATCH_BYTES = 2 << 20,        /* for what turns out to be too long, or to be there already */
     HELD_BYTES = 256 << 20,         /* of what the API holds, as values: up to 25 times its text */
@@ -62,6 +64,10 @@ enum { LISTS = ARRAY_COUNT(lists) };
 
 static uint64_t now_ms(const struct link_status *status) { return loop_now_ms(status->statuses->control->config.loop); }
 
+static uint64_t lesser(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static uint64_t greater(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
 static void arm(struct link_status *status, uint64_t delay_ms)
 {
     if (!status->statuses->stopped && !loop_timer_active(status->timer))
@@ -71,15 +77,15 @@ static void arm(struct link_status *status, uint64_t delay_ms)
 /* In a while, and after the rest that a long one needs. */
 static void arm_next(struct link_status *status, uint64_t delay_ms)
 {
-    uint64_t now = now_ms(status), rest_ms = status->next_ms > now ? status->next_ms - now : 0;
-    arm(status, rest_ms > delay_ms ? rest_ms : delay_ms);
+    uint64_t now = now_ms(status);
+    arm(status, greater(now + delay_ms, status->next_ms) - now);
 }
 
 static void note_rest(struct link_status *status)
 {
-    uint64_t now = now_ms(status), by_time_ms = REST * (now - status->sent_ms),
-             by_length_ms = status->bytes / REST_BYTES_PER_MS;
-    status->next_ms = now + (by_time_ms < by_length_ms ? by_time_ms : by_length_ms);
+    uint64_t now = now_ms(status), rest_ms = REST_FACTOR * (now - status->sent_ms);
+    rest_ms = lesser(rest_ms, lesser(status->bytes / REST_BYTES_PER_MS, REST_CAP_MS));
+    status->next_ms = greater(now + rest_ms, status->sent_ms + status->bytes / BYTES_PER_MS);
 }
 
 static void write_marked(struct link_status *status);

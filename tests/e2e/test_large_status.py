@@ -40,7 +40,7 @@ def test_a_status_that_no_object_can_hold_is_cut_and_whole_again(source, east, a
         assert all(e["conditions"][0]["reason"] == "InvalidService" for e in services) and len(services) > FEWER
         return True
 
-    wait_until(is_cut, 120, "the status is cut, and says so", 0.5)
+    wait_until(is_cut, 30, "the status is cut, and says so", 0.5)
     written = [len(json.dumps(w["requestObject"], separators=(",", ":"))) for w in source.writes("svcmirror") if w["objectRef"].get("subresource") == "status"
                and "requestObject" in w]
     assert all(length <= MOST for length in written), written
@@ -59,6 +59,6 @@ def test_a_status_that_no_object_can_hold_is_cut_and_whole_again(source, east, a
         assert len(found) == FEWER + MIRRORED and {e["remoteRef"]["kind"] for e in found} == {"Service"}
         return sorted(e["remoteRef"]["name"] for e in found if e["conditions"][0]["status"] == "True") == [f"mirrored-{i}" for i in range(MIRRORED)]
 
-    wait_until(is_whole, 180, "whole again", 0.5)  # the server rests for up to 40 s from a status of this length
+    wait_until(is_whole, 30, "whole again", 0.5)
     assert source.api.get("links", "east", AGENT_NAMESPACE)["metadata"]["resourceVersion"] != before
     send(east, [("DELETE", f"{path}/{name}", None) for name in names[:FEWER]], lab.folder)
