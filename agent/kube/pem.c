@@ -4,24 +4,17 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
 
-#include "agent/net/tls_identity.h"
-
-/* @return new, or NULL. */
-static X509 *read_certificate(BIO *bio)
-{
-    return bio != NULL ? PEM_read_bio_X509(bio, NULL, tls_identity_no_password, NULL) : NULL;
-}
+#include "agent/net/pem_read.h"
 
 static X509 *first_certificate(const char *pem)
 {
     BIO *bio = BIO_new_mem_buf(pem, -1);
-    X509 *certificate = read_certificate(bio);
+    X509 *certificate = pem_read_certificate(bio);
     BIO_free(bio);
     return certificate;
 }
@@ -70,16 +63,14 @@ enum err_code pem_each(const char *certificates, pem_certificate_fn fn, void *co
 {
     BIO *bio = BIO_new_mem_buf(certificates, -1);
     unsigned count = 0;
-    for (X509 *parsed; (parsed = read_certificate(bio)) != NULL; count++) {
+    for (X509 *parsed; (parsed = pem_read_certificate(bio)) != NULL; count++) {
         struct pem_certificate identity;
         identify(parsed, &identity);
         X509_free(parsed);
         fn(context, &identity);
     }
     BIO_free(bio);
-    /* Nothing more to begin is the regular end; anything else is a certificate that cannot be read. */
-    unsigned long last = ERR_peek_last_error();
-    bool at_end = ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+    bool at_end = pem_read_ended();
     if (count == 0)
         return finish(err_set(reterr, ERR_TLS, "not a PEM certificate"));
     if (!at_end)
@@ -104,9 +95,7 @@ enum err_code pem_check_bundle(const char *certificates, struct validity *ret_va
 
 enum err_code pem_check_key(const char *certificate, const char *key, struct err *reterr)
 {
-    BIO *bio = BIO_new_mem_buf(key, -1);
-    EVP_PKEY *parsed = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, tls_identity_no_password, NULL) : NULL;
-    BIO_free(bio);
+    EVP_PKEY *parsed = pem_read_key(key);
     X509 *owner = first_certificate(certificate);
     enum err_code code = ERR_OK;
     if (parsed == NULL)

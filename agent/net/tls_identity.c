@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "agent/net/pem_read.h"
 #include "base/mem.h"
 
 struct tls_identity {
@@ -17,15 +18,6 @@ struct tls_identity {
     STACK_OF(X509) * chain;
     EVP_PKEY *key;
 };
-
-int tls_identity_no_password(char *buffer, int bytes, int writing, void *context)
-{
-    if (bytes > 0)
-        buffer[0] = '\0';
-    (void)writing;
-    (void)context;
-    return -1;
-}
 
 static bool add_roots(X509_STORE *store, STACK_OF(X509_INFO) * found)
 {
@@ -46,7 +38,7 @@ static X509_STORE *read_roots(const char *pem)
 {
     BIO *bio = BIO_new_mem_buf(pem, -1);
     X509_STORE *store = X509_STORE_new();
-    STACK_OF(X509_INFO) *found = bio != NULL ? PEM_X509_INFO_read_bio(bio, NULL, tls_identity_no_password, NULL) : NULL;
+    STACK_OF(X509_INFO) *found = bio != NULL ? PEM_X509_INFO_read_bio(bio, NULL, pem_read_no_password, NULL) : NULL;
     bool ok = found != NULL && store != NULL && add_roots(store, found) &&
               X509_STORE_set_flags(store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN) == 1;
     sk_X509_INFO_pop_free(found, X509_INFO_free);
@@ -57,33 +49,24 @@ static X509_STORE *read_roots(const char *pem)
     return NULL;
 }
 
-/* Nothing more that begins is the regular end of a text; anything else is something that cannot be read. */
-static bool at_end(void)
-{
-    unsigned long last = ERR_peek_last_error();
-    return ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
-}
-
 static bool read_certificates(struct tls_identity *identity, const char *pem)
 {
     BIO *bio = BIO_new_mem_buf(pem, -1);
-    identity->certificate = bio != NULL ? PEM_read_bio_X509_AUX(bio, NULL, tls_identity_no_password, NULL) : NULL;
+    identity->certificate = pem_read_certificate(bio);
     identity->chain = sk_X509_new_null();
     bool ok = identity->certificate != NULL && identity->chain != NULL;
-    for (X509 *next; ok && (next = PEM_read_bio_X509(bio, NULL, tls_identity_no_password, NULL)) != NULL;) {
+    for (X509 *next; ok && (next = pem_read_certificate(bio)) != NULL;) {
         ok = sk_X509_push(identity->chain, next) > 0;
         if (!ok)
             X509_free(next);
     }
     BIO_free(bio);
-    return ok && at_end();
+    return ok && pem_read_ended();
 }
 
 static bool read_key(struct tls_identity *identity, const char *pem)
 {
-    BIO *bio = BIO_new_mem_buf(pem, -1);
-    identity->key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, tls_identity_no_password, NULL) : NULL;
-    BIO_free(bio);
+    identity->key = pem_read_key(pem);
     return identity->key != NULL && X509_check_private_key(identity->certificate, identity->key) == 1;
 }
 

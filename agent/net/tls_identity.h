@@ -1,5 +1,5 @@
 /* Whom the TLS connections of an origin trust and as whom they come, read once for all of them: libcurl would read the same PEM
- * texts anew for each connection, which was a fifth of what a restart computes. Internal to agent/net. */
+ * texts anew for each connection. Internal to agent/net. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,6 +20,3 @@ void tls_identity_free(struct tls_identity *identity); /* takes NULL; connection
 /** The connections that the handle opens use it; not for https:// proxies, to which the same would be shown.
  *  It has to outlive the handle's transfer. @return false when out of memory. */
 bool tls_identity_use(struct tls_identity *identity, CURL *easy) MUST_USE;
-
-/** For OpenSSL's readers of PEM, which ask the terminal for a password unless they are told who knows it: nobody does. */
-int tls_identity_no_password(char *buffer, int bytes, int writing, void *context);

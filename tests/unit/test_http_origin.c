@@ -537,6 +537,28 @@ static void a_proxy_without_a_port_has_the_usual_one(void **state)
     }
 }
 
+/* It asks for a certificate: the one that there is for the server is not for it. */
+static void a_proxy_is_not_shown_the_certificate(void **state)
+{
+    (void)state;
+    struct http_bench bench;
+    struct asked asked = {.call.timeout_ms = 5000};
+    char proxy[64];
+    http_bench_init(&bench);
+    fake_server_use_tls(&bench.server, &server, &root);
+    (void)snprintf(proxy, sizeof(proxy), "HTTPS://127.0.0.1:%u", bench.server.port);
+    bench.origin = http_bench_origin(&bench, &(struct http_origin_config){.base_url = "https://east.example.test",
+                                                                          .proxy_url = proxy,
+                                                                          .ca_pem = root.certificate,
+                                                                          .cert_pem = client.certificate,
+                                                                          .key_pem = client.key});
+    http_bench_ask(&bench, &asked, "/p");
+    assert_int_equal(asked.error.code, ERR_TLS);
+    assert_int_equal(bench.server.accepted, 1);
+    assert_string_equal(bench.server.client_name, "");
+    http_bench_done(&bench);
+}
+
 static void a_proxy_that_refuses_is_told(void **state)
 {
     (void)state;
@@ -649,6 +671,7 @@ int main(void)
         cmocka_unit_test(https_goes_through_a_tunnel),
         cmocka_unit_test(a_proxy_s_name_is_resolved_by_us),
         cmocka_unit_test(a_proxy_without_a_port_has_the_usual_one),
+        cmocka_unit_test(a_proxy_is_not_shown_the_certificate),
         cmocka_unit_test(a_proxy_that_refuses_is_told),
         cmocka_unit_test(the_environment_names_the_proxy_unless_told_otherwise),
         cmocka_unit_test(want_of_memory_is_told),
