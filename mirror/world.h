@@ -276,8 +276,7 @@ size_t world_unaccounted_count(const struct world *world);
 void mirror_note_unsettled(struct mirror *mirror);
 bool mirror_was_unsettled(const struct mirror *mirror);
 
-/** Marks for planning; `urgent` ones are popped before all others, but for mirrors that are not there yet: nobody uses them, and they would hold up
- *  those that were begun. Marking twice is marking once. */
+/** Marks for planning; `urgent` ones are popped before all others. Marking twice is marking once. */
 void world_mark(struct mirror *mirror, bool urgent);
 /** Marks all mirrors that `fn` chooses. It must not call the world but for getters. */
 typedef bool (*world_choose_fn)(void *context, const struct mirror *mirror);
@@ -287,9 +286,6 @@ void world_mark_namespace(struct world *world, const char *namespace);
 /** Takes the next marked mirror, or NULL: of each link in turn, and of a link the one that was marked first. It may be marked again while it is
  *  worked on. A popped mirror stays valid until the next call of a world function that changes what is known, except world_mark(). */
 struct mirror *world_pop(struct world *world);
-/** As world_pop(), of the links that `fn` allows; mirrors that no link claims are asked for with NULL. */
-typedef bool (*world_link_fn)(void *context, const struct world_link *link);
-struct mirror *world_pop_of(struct world *world, world_link_fn fn, void *context);
 size_t world_marked_count(const struct world *world);
 /** Whether an urgent one is marked. */
 bool world_is_urgent(const struct world *world);

@@ -44,7 +44,6 @@ struct mirror {
 /* The marked mirrors of one link, or of none, in the order in which they were marked. The lanes take turns, so that a link on which very much
  * happens holds up its own mirrors only. */
 struct mirror_lane {
-    const struct world_link *link; /* NULL: no link's */
     struct mirror *first, *last;
     struct mirror_lane *next, *previous; /* among those that are not empty */
 };

@@ -135,7 +135,6 @@ bool mirror_saw_version(const struct mirror *mirror, const char *version)
 
 void world_mark(struct mirror *mirror, bool urgent)
 {
-    urgent = urgent && mirror->service != NULL;
     bool raise = urgent && !mirror->urgent;
     if (mirror->marked && !raise)
         return;
@@ -146,29 +145,18 @@ void world_mark(struct mirror *mirror, bool urgent)
         queue_append(mirror);
 }
 
-static struct mirror *pop_from(struct mirror_lanes *lanes, struct mirror_lane *lane)
+struct mirror *world_pop(struct world *world)
 {
+    struct mirror_lanes *lanes = &world->waiting[world_is_urgent(world) ? LANE_URGENT : LANE_NORMAL];
+    struct mirror_lane *lane = lanes->first;
+    if (lane == NULL)
+        return NULL;
     struct mirror *mirror = lane->first;
     lane_remove(lanes, lane);
     lane_append(lanes, lane);
     queue_remove(mirror);
     mirror->marked = mirror->urgent = false;
     return mirror;
-}
-
-struct mirror *world_pop(struct world *world)
-{
-    struct mirror_lanes *lanes = &world->waiting[world_is_urgent(world) ? LANE_URGENT : LANE_NORMAL];
-    return lanes->first != NULL ? pop_from(lanes, lanes->first) : NULL;
-}
-
-struct mirror *world_pop_of(struct world *world, world_link_fn fn, void *context)
-{
-    struct mirror_lanes *lanes = &world->waiting[world_is_urgent(world) ? LANE_URGENT : LANE_NORMAL];
-    for (struct mirror_lane *lane = lanes->first; lane != NULL; lane = lane->next)
-        if (fn(context, lane->link))
-            return pop_from(lanes, lane);
-    return NULL;
 }
 
 bool world_is_urgent(const struct world *world) { return world->waiting[LANE_URGENT].first != NULL; }

@@ -252,47 +252,6 @@ static void urgent_ones_take_turns_too_and_go_first(void **state)
     assert_int_equal(world_marked_count(scene->world), 2);
 }
 
-/* Its endpoints are news of each export; but its Service is created before it is in anybody's use, and those that were begun wait for theirs. */
-static void one_that_is_not_there_yet_is_not_urgent(void **state)
-{
-    struct scene *scene = *state;
-    open_world(scene, 0);
-    scene_target(scene, 0, "shop/begun v=1 " EXPORTED);
-    scene_settle(scene);
-    world_mark(world_find_mirror(scene->world, "shop/begun-east"), false);
-    scene_target(scene, 0, "shop/new v=1 " EXPORTED);
-    scene_hear(scene);
-    world_mark(world_find_mirror(scene->world, "shop/new-east"), true);
-    assert_false(world_is_urgent(scene->world));
-    assert_string_equal(mirror_key(world_pop(scene->world)), "shop/begun-east");
-    assert_string_equal(mirror_key(world_pop(scene->world)), "shop/new-east");
-}
-
-static bool is_allowed(void *context, const struct world_link *link) { return link == context; }
-
-static void only_some_links_may_be_asked_for(void **state)
-{
-    struct scene *scene = *state;
-    open_world(scene, 0);
-    scene_target(scene, 0, "shop/web v=1 " EXPORTED);
-    scene_target(scene, 0, "shop/api v=1 " EXPORTED);
-    scene_target(scene, 1, "shop/web v=1 p=80 #~exported=true");
-    scene_settle(scene);
-    world_mark(world_find_mirror(scene->world, "shop/web-east"), true);
-    world_mark(world_find_mirror(scene->world, "shop/web-west"), false);
-    world_mark(world_find_mirror(scene->world, "shop/api-east"), true);
-    assert_null(world_pop_of(scene->world, is_allowed, scene->links[1])); /* east's are urgent */
-    assert_string_equal(mirror_key(world_pop_of(scene->world, is_allowed, scene->links[0])), "shop/web-east");
-    assert_string_equal(mirror_key(world_pop(scene->world)), "shop/api-east");
-    assert_null(world_pop_of(scene->world, is_allowed, scene->links[0]));
-    assert_string_equal(mirror_key(world_pop_of(scene->world, is_allowed, scene->links[1])), "shop/web-west");
-    /* Nobody's. */
-    scene_source(scene, "shop/old v=1 #~mirrored-service=true #~cluster-name=gone");
-    scene_hear(scene);
-    assert_null(world_pop_of(scene->world, is_allowed, scene->links[0]));
-    assert_string_equal(mirror_key(world_pop_of(scene->world, is_allowed, NULL)), "shop/old");
-}
-
 /* Its mirrors are nobody's then, and still marked. */
 static void a_link_that_goes_leaves_its_marks(void **state)
 {
@@ -373,8 +332,6 @@ int main(void)
         SCENE(gateways_have_a_bound_of_their_own),
         SCENE(links_take_turns),
         SCENE(urgent_ones_take_turns_too_and_go_first),
-        SCENE(one_that_is_not_there_yet_is_not_urgent),
-        SCENE(only_some_links_may_be_asked_for),
         SCENE(a_link_that_goes_leaves_its_marks),
         SCENE(any_allocation_may_fail),
     };
