@@ -406,7 +406,7 @@ static void plan_claims(struct planner *planner)
         return;
     }
     if (winner->kind == CLAIM_IMPORT) {
-        if (claims_are_known(winner) && plan_namespace(planner, winner))
+        if (claims_are_known(winner))
             plan_import(planner, winner);
     } else if (winner->kind == CLAIM_FEDERATED && (claims_are_known(winner) || is_federated(mirror->service)))
         plan_federated(planner, winner);

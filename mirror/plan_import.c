@@ -127,6 +127,8 @@ void plan_import(struct planner *planner, struct claim *claim)
                                      mirror_of(claim)->key));
         return;
     }
+    if (!plan_namespace(planner, claim)) /* only now, or one would be made for an import that may never be */
+        return;
     struct service wanted = build(planner, claim, mirror);
     if (there == NULL)
         write_import(planner, WRITE_CREATE, WRITE_IMPORT, "exported by a ServiceExport and not imported yet", &wanted);

@@ -222,6 +222,23 @@ static void what_has_no_mirror_has_no_import(void **state)
     assert_non_null(strstr(scene_status(scene, "shop/web@import"), "Service shop/web-east exists and is not a mirror"));
 }
 
+/* Whatever is planned first: a mirror that cannot be made is not known to be so before it was. */
+static void no_namespace_is_made_for_an_import_that_leads_nowhere(void **state)
+{
+    struct scene *scene = *state;
+    scene->config.create_namespaces_for_links = true;
+    scene_restart(scene);
+    scene_link(scene, 0, EAST " allow=shop");
+    scene_target(scene, 0, "far/web v=s1 p=http:80>8080 @svcmirror.io/export-namespace=shop");
+    scene_export(scene, 0, "far/web age=5");
+    scene_hear(scene);
+    assert_non_null(world_find_mirror(scene->world, "far/web@import"));
+    assert_string_equal(scene_plan_of(scene, "far/web@import", true), "");
+    scene_settle(scene);
+    assert_non_null(scene_service(scene, "shop/web-east"));
+    assert_non_null(scene_service_import(scene, "far/web")); /* with its namespace */
+}
+
 static void an_import_follows_its_mirror(void **state)
 {
     struct scene *scene = *state;
@@ -514,6 +531,7 @@ int main(void)
         SCENE(an_import_has_the_names_of_the_service_wherever_its_mirror_is),
         SCENE(a_headless_service_is_imported_without_an_address),
         SCENE(what_has_no_mirror_has_no_import),
+        SCENE(no_namespace_is_made_for_an_import_that_leads_nowhere),
         SCENE(an_import_follows_its_mirror),
         SCENE(the_oldest_service_export_has_the_name),
         SCENE(an_import_stays_while_its_cluster_is_out_of_reach),
