@@ -82,6 +82,8 @@ static struct world_link *link_new(struct world *world, const struct link *decla
     if (link == NULL)
         return NULL;
     link->world = world;
+    for (unsigned which = 0; which < LANES; which++)
+        link->lanes[which].link = link;
     link->declaration = link_copy(declaration);
     link->services = map_new(NULL); /* its entries are freed by target_forget(), which needs the rest of the link */
     link->slices = map_new(NULL);

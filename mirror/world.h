@@ -276,8 +276,11 @@ size_t world_unaccounted_count(const struct world *world);
 void mirror_note_unsettled(struct mirror *mirror);
 bool mirror_was_unsettled(const struct mirror *mirror);
 
-/** Marks for planning; `urgent` ones are popped before all others. Marking twice is marking once. */
+/** Marks for planning; `urgent` ones are popped before all others, but for those that are not there yet: nobody can be using them, so they go before
+ *  others of their own link only. Marking twice is marking once. */
 void world_mark(struct mirror *mirror, bool urgent);
+/** As urgently as it was when it was popped last: for what it takes several writes to put right. */
+void world_mark_again(struct mirror *mirror);
 /** Marks all mirrors that `fn` chooses. It must not call the world but for getters. */
 typedef bool (*world_choose_fn)(void *context, const struct mirror *mirror);
 void world_mark_if(struct world *world, world_choose_fn fn, void *context);
@@ -286,8 +289,12 @@ void world_mark_namespace(struct world *world, const char *namespace);
 /** Takes the next marked mirror, or NULL: of each link in turn, and of a link the one that was marked first. It may be marked again while it is
  *  worked on. A popped mirror stays valid until the next call of a world function that changes what is known, except world_mark(). */
 struct mirror *world_pop(struct world *world);
+/** As world_pop(), of the links that `fn` allows; mirrors that no link claims are asked for with NULL. While an urgent one waits, only of links that
+ *  have one. */
+typedef bool (*world_link_fn)(void *context, const struct world_link *link);
+struct mirror *world_pop_of(struct world *world, world_link_fn fn, void *context);
 size_t world_marked_count(const struct world *world);
-/** Whether an urgent one is marked. */
+/** Whether an urgent one is marked that is there already. */
 bool world_is_urgent(const struct world *world);
 
 /* A mirror with a write under way or whose effect is not seen yet is *held*: it is not popped, only remembered, until world_release(). A held

@@ -38,13 +38,26 @@ struct mirror {
     uint8_t seen_count, rewrite_count;
     bool is_import; /* its object is a ServiceImport */
     bool foreign, held, unaccounted, unsettled;
-    bool marked, urgent; /* wants planning */
+    bool marked;         /* wants planning */
+    uint8_t rank;        /* how soon: an enum rank; RANK_NORMAL when not marked */
+    uint8_t popped_rank; /* what it was when it was popped last */
+};
+
+enum rank {
+    RANK_NORMAL,
+    RANK_FRESH,  /* urgent, but not there yet: goes before its own link's others only */
+    RANK_URGENT, /* before everything else */
+};
+
+struct mirror_queue {
+    struct mirror *first, *last;
 };
 
 /* The marked mirrors of one link, or of none, in the order in which they were marked. The lanes take turns, so that a link on which very much
  * happens holds up its own mirrors only. */
 struct mirror_lane {
-    struct mirror *first, *last;
+    const struct world_link *link; /* NULL: no link's */
+    struct mirror_queue fresh, others;
     struct mirror_lane *next, *previous; /* among those that are not empty */
 };
 
@@ -198,6 +211,7 @@ enum err_code budget_leave_out(struct world_link *link, enum world_collection co
 /* world_mirror.c */
 struct mirror *mirror_obtain(struct world *world, const char *key); /* NULL: out of memory */
 void mirror_collect(struct mirror *mirror);                         /* frees it when nothing is known of it */
+void mirror_mark_fresh(struct mirror *mirror);                      /* for what comes with new mirrors: as they are */
 void lanes_clear(struct world_link *link);                          /* the link goes, and claims nothing any more */
 void mirror_note_version(struct mirror *mirror, const char *version);
 void mark_where(struct world *world, const char *namespace); /* all mirrors of a namespace; NULL: all */

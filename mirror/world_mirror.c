@@ -28,10 +28,26 @@ struct mirror *mirror_obtain(struct world *world, const char *key)
 
 /* ---- which are marked ---- */
 
+static unsigned which_lane(const struct mirror *mirror)
+{
+    return mirror->rank == RANK_URGENT ? LANE_URGENT : LANE_NORMAL;
+}
+
 static struct mirror_lane *lane_of(const struct mirror *mirror)
 {
-    unsigned which = mirror->urgent ? LANE_URGENT : LANE_NORMAL;
+    unsigned which = which_lane(mirror);
     return mirror->claims != NULL ? &mirror->claims->link->lanes[which] : &mirror->world->lanes[which];
+}
+
+static struct mirror_queue *queue_in(struct mirror_lane *lane, const struct mirror *mirror)
+{
+    return mirror->rank == RANK_FRESH ? &lane->fresh : &lane->others;
+}
+
+/* NULL when the lane is empty. */
+static struct mirror *first_in(const struct mirror_lane *lane)
+{
+    return lane->fresh.first != NULL ? lane->fresh.first : lane->others.first;
 }
 
 static void lane_append(struct mirror_lanes *lanes, struct mirror_lane *lane)
@@ -54,23 +70,25 @@ static void queue_remove(struct mirror *mirror)
     struct mirror_lane *lane = TAKE(mirror->lane);
     if (lane == NULL)
         return;
-    *(mirror->queue_previous != NULL ? &mirror->queue_previous->queue_next : &lane->first) = mirror->queue_next;
-    *(mirror->queue_next != NULL ? &mirror->queue_next->queue_previous : &lane->last) = mirror->queue_previous;
+    struct mirror_queue *queue = queue_in(lane, mirror);
+    *(mirror->queue_previous != NULL ? &mirror->queue_previous->queue_next : &queue->first) = mirror->queue_next;
+    *(mirror->queue_next != NULL ? &mirror->queue_next->queue_previous : &queue->last) = mirror->queue_previous;
     mirror->queue_next = mirror->queue_previous = NULL;
     mirror->world->queued--;
-    if (lane->first == NULL)
-        lane_remove(&mirror->world->waiting[mirror->urgent ? LANE_URGENT : LANE_NORMAL], lane);
+    if (first_in(lane) == NULL)
+        lane_remove(&mirror->world->waiting[which_lane(mirror)], lane);
 }
 
 static void queue_append(struct mirror *mirror)
 {
     struct mirror_lane *lane = lane_of(mirror);
-    if (lane->first == NULL)
-        lane_append(&mirror->world->waiting[mirror->urgent ? LANE_URGENT : LANE_NORMAL], lane);
-    mirror->queue_previous = lane->last;
+    struct mirror_queue *queue = queue_in(lane, mirror);
+    if (first_in(lane) == NULL)
+        lane_append(&mirror->world->waiting[which_lane(mirror)], lane);
+    mirror->queue_previous = queue->last;
     mirror->queue_next = NULL;
-    *(lane->last != NULL ? &lane->last->queue_next : &lane->first) = mirror;
-    lane->last = mirror;
+    *(queue->last != NULL ? &queue->last->queue_next : &queue->first) = mirror;
+    queue->last = mirror;
     mirror->lane = lane;
     mirror->world->queued++;
 }
@@ -78,7 +96,8 @@ static void queue_append(struct mirror *mirror)
 void lanes_clear(struct world_link *link)
 {
     for (unsigned which = 0; which < LANES; which++)
-        for (struct mirror *mirror = link->lanes[which].first; mirror != NULL; mirror = link->lanes[which].first) {
+        for (struct mirror *mirror = first_in(&link->lanes[which]); mirror != NULL;
+             mirror = first_in(&link->lanes[which])) {
             queue_remove(mirror);
             queue_append(mirror);
         }
@@ -133,30 +152,57 @@ bool mirror_saw_version(const struct mirror *mirror, const char *version)
     return false;
 }
 
-void world_mark(struct mirror *mirror, bool urgent)
+static void mark(struct mirror *mirror, enum rank rank)
 {
-    bool raise = urgent && !mirror->urgent;
-    if (mirror->marked && !raise)
+    if (mirror->marked && rank <= mirror->rank)
         return;
     queue_remove(mirror);
     mirror->marked = true;
-    mirror->urgent = mirror->urgent || urgent;
+    mirror->rank = rank;
     if (!mirror->held)
         queue_append(mirror);
 }
 
-struct mirror *world_pop(struct world *world)
+void world_mark(struct mirror *mirror, bool urgent)
 {
-    struct mirror_lanes *lanes = &world->waiting[world_is_urgent(world) ? LANE_URGENT : LANE_NORMAL];
-    struct mirror_lane *lane = lanes->first;
-    if (lane == NULL)
-        return NULL;
-    struct mirror *mirror = lane->first;
+    enum rank rank = mirror->service != NULL ? RANK_URGENT : RANK_FRESH;
+    mark(mirror, urgent ? rank : RANK_NORMAL);
+}
+
+void mirror_mark_fresh(struct mirror *mirror) { mark(mirror, RANK_FRESH); }
+
+void world_mark_again(struct mirror *mirror) { mark(mirror, mirror->popped_rank); }
+
+static struct mirror_lanes *next_lanes(struct world *world)
+{
+    return &world->waiting[world_is_urgent(world) ? LANE_URGENT : LANE_NORMAL];
+}
+
+static struct mirror *pop_from(struct mirror_lanes *lanes, struct mirror_lane *lane)
+{
+    struct mirror *mirror = first_in(lane);
     lane_remove(lanes, lane);
     lane_append(lanes, lane);
     queue_remove(mirror);
-    mirror->marked = mirror->urgent = false;
+    mirror->marked = false;
+    mirror->popped_rank = mirror->rank;
+    mirror->rank = RANK_NORMAL;
     return mirror;
+}
+
+struct mirror *world_pop(struct world *world)
+{
+    struct mirror_lanes *lanes = next_lanes(world);
+    return lanes->first != NULL ? pop_from(lanes, lanes->first) : NULL;
+}
+
+struct mirror *world_pop_of(struct world *world, world_link_fn fn, void *context)
+{
+    struct mirror_lanes *lanes = next_lanes(world);
+    for (struct mirror_lane *lane = lanes->first; lane != NULL; lane = lane->next)
+        if (fn(context, lane->link))
+            return pop_from(lanes, lane);
+    return NULL;
 }
 
 bool world_is_urgent(const struct world *world) { return world->waiting[LANE_URGENT].first != NULL; }

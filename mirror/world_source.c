@@ -8,8 +8,9 @@
 
 /* ---- services ---- */
 
-/* A headless mirror lists the ClusterIPs of its hostnames' mirrors. */
-static void mark_headless_of(struct world *world, const struct service *service)
+/* A headless mirror lists the ClusterIPs of its hostnames' mirrors. That of a new one waits for those that are created with it: else the list would be
+ * written again for each. */
+static void mark_headless_of(struct world *world, const struct service *service, bool is_new)
 {
     char key[OBJECT_KEY_BYTES];
     const char *name = kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR);
@@ -17,7 +18,9 @@ static void mark_headless_of(struct world *world, const struct service *service)
         return;
     object_key_format(key, service->meta.namespace, name);
     struct mirror *mirror = map_get(world->mirrors, key);
-    if (mirror != NULL)
+    if (mirror != NULL && is_new)
+        mirror_mark_fresh(mirror);
+    else if (mirror != NULL)
         world_mark(mirror, true);
 }
 
@@ -46,7 +49,7 @@ static void drop_service(struct mirror *mirror)
     struct service *gone = TAKE(mirror->service);
     if (gone == NULL)
         return;
-    mark_headless_of(mirror->world, gone);
+    mark_headless_of(mirror->world, gone, false);
     mark_imports_of(mirror);
     world_mark(mirror, false);
     mirror_note_version(mirror, "");
@@ -83,11 +86,12 @@ enum err_code world_source_service(struct world *world, enum world_change change
         mem_free(copy);
         return ERR_NOMEM;
     }
-    if (mirror->service != NULL)
-        mark_headless_of(world, mirror->service);
+    bool is_new = mirror->service == NULL;
+    if (!is_new)
+        mark_headless_of(world, mirror->service, false);
     mem_free(mirror->service);
     mirror->service = copy;
-    mark_headless_of(world, copy);
+    mark_headless_of(world, copy, is_new);
     mark_imports_of(mirror);
     world->wants_imports = world->wants_imports || kv_get(&copy->meta.annotations, MADE_BY_EXPORT) != NULL;
     mirror->service_generation = world->generation[collection_of_service(copy->is_import)];

@@ -20,6 +20,14 @@ uint32_t write_limit_get(const struct write_limit *limit)
     return limit->dip_answers > 0 ? WRITE_LIMIT_MIN : (uint32_t)limit->level;
 }
 
+uint32_t write_limit_reserve(const struct write_limit *limit)
+{
+    if (limit->fixed || limit->dip_answers > 0)
+        return 0;
+    uint32_t level = write_limit_get(limit);
+    return level < WRITE_LIMIT_RESERVE ? level : WRITE_LIMIT_RESERVE;
+}
+
 static void move(struct write_limit *limit, double by)
 {
     limit->level += by;

@@ -13,6 +13,7 @@ enum {
     WRITE_LIMIT_FIRST = 8,    /* measured: a level at which no API server that was tried lost throughput */
     WRITE_LIMIT_MIN = 2,
     WRITE_LIMIT_MAX = 64,
+    WRITE_LIMIT_RESERVE = 4, /* a level of less is at most doubled */
 };
 
 /* How quick answers of one class are. */
@@ -36,6 +37,8 @@ struct write_limit {
 void write_limit_init(struct write_limit *limit, uint32_t fixed, unsigned serial_class);
 /** @return from WRITE_LIMIT_MIN to WRITE_LIMIT_MAX, or what was fixed. */
 uint32_t write_limit_get(const struct write_limit *limit);
+/** @return how many more than the level may be under way, of who has hardly any; 0 while the floor is measured, and when the level is fixed. */
+uint32_t write_limit_reserve(const struct write_limit *limit);
 /** A write was answered, well or not.
  *  @param in_flight  how many were under way when it was sent, itself among them. */
 void write_limit_note(struct write_limit *limit, unsigned class, uint64_t latency_us, uint32_t in_flight);

@@ -10,6 +10,7 @@
 #include "agent/control/namespaces.h"
 #include "agent/control/write_limit.h"
 #include "agent/control/write_request.h"
+#include "agent/control/write_slots.h"
 #include "agent/kube/codec.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
@@ -52,6 +53,7 @@ struct work {
     char awaited_version[SEEN_VERSION_BYTES];
     struct kube_request request;
     struct tenure *tenure; /* under which it is written */
+    const void *slot_link; /* as it was when the request was sent */
     struct deadline deadline;
     uint64_t sent_us;
     uint32_t sent_in_flight; /* how many writes were under way then, this one among them */
@@ -73,7 +75,7 @@ struct writer {
     struct work *seen; /* works whose objects changed since the last turn */
     struct flips flips;
     struct write_limit limit;
-    uint32_t in_flight;
+    struct write_slots slots;
     uint64_t paused_until_ms; /* the server asked for patience */
     bool stopped;
 };
@@ -135,7 +137,7 @@ static void work_settle(struct work *work)
     end_namespace(work);
     tenure_end(TAKE(work->tenure));
     work->state = WORK_IDLE;
-    world_mark(mirror, false);
+    world_mark_again(mirror);
     if (work->failures == 0) {
         /* Without its context, and released, the mirror may be forgotten when nothing is known of it any more: it is not touched after. */
         bool held = mirror_held(mirror);
@@ -158,6 +160,21 @@ static uint64_t backoff_ms(uint32_t failures, uint64_t first_ms, uint64_t cap_ms
     uint64_t delay_ms = first_ms << (failures < 16 ? failures : 16);
     delay_ms = delay_ms < cap_ms ? delay_ms : cap_ms;
     return delay_ms + arc4random_uniform((uint32_t)(delay_ms / 2 + 1));
+}
+
+/* ---- requests under way ---- */
+
+static void begin_request(struct work *work)
+{
+    const struct claim *claim = mirror_first_claim(work->mirror);
+    work->slot_link = claim != NULL ? claim_link(claim) : NULL;
+    write_slots_take(&work->writer->slots, work->slot_link);
+}
+
+static void end_request(struct work *work)
+{
+    write_slots_give(&work->writer->slots, work->slot_link);
+    loop_wake(work->writer->control->config.loop);
 }
 
 /* ---- has the effect of a write arrived in the view? ---- */
@@ -337,8 +354,7 @@ static void look_again(struct work *work)
 static void on_looked(struct kube_request *request, json_t *object, const struct kube_failure *failure)
 {
     struct work *work = request->context;
-    work->writer->in_flight--;
-    loop_wake(work->writer->control->config.loop);
+    end_request(work);
     if (failure != NULL && failure->error.code != ERR_NOT_FOUND) {
         retry_later(work, failure);
         return;
@@ -387,9 +403,9 @@ static void start_looking(struct work *work)
     struct err error = {0};
     world_hold(work->mirror);
     work->state = WORK_LOOKING;
-    writer->in_flight++;
+    begin_request(work);
     if (work->request.path == NULL || kube_start(writer->control->client, &work->request, &error) != ERR_OK) {
-        writer->in_flight--;
+        end_request(work);
         look_again(work);
     }
 }
@@ -436,14 +452,13 @@ static void on_write_done(struct kube_request *request, json_t *object, const st
 {
     struct work *work = request->context;
     enum err_code code = failure != NULL ? failure->error.code : ERR_OK;
-    work->writer->in_flight--;
+    end_request(work);
     if (failure == NULL)
         write_limit_note(&work->writer->limit, (unsigned)work->verb * WRITE_KINDS + (unsigned)work->kind,
                          loop_precise_us(work->writer->control->config.loop) - work->sent_us, work->sent_in_flight);
     /* Until the watch shows it the Lease is kept, so that the next holder sees it too; but nobody waits for that at the end. */
     if (code != ERR_OK || work->writer->stopped)
         tenure_end(TAKE(work->tenure));
-    loop_wake(work->writer->control->config.loop);
     if (code == ERR_OK) {
         on_written(work, object);
     } else if (work->kind == WRITE_IMPORT_STATUS && (code == ERR_FORBIDDEN || code == ERR_NOT_FOUND)) {
@@ -509,7 +524,8 @@ static enum err_code start_write(struct writer *writer, struct mirror *mirror, c
     work->state = WORK_WRITING;
     world_hold(mirror);
     work->sent_us = loop_precise_us(writer->control->config.loop);
-    work->sent_in_flight = ++writer->in_flight;
+    begin_request(work);
+    work->sent_in_flight = writer->slots.in_flight;
     return ERR_OK;
 }
 
@@ -671,10 +687,21 @@ static void plan_one(struct writer *writer, struct mirror *mirror)
     work_wait(work, backoff_ms(work->failures, BACKOFF_MS, BACKOFF_CAP_MS));
 }
 
-static bool may_write(const struct writer *writer)
+static bool may_write_for(void *context, const struct world_link *link)
 {
-    return !writer->stopped && writer->in_flight < write_limit_get(&writer->limit) &&
-           loop_now_ms(writer->control->config.loop) >= writer->paused_until_ms;
+    const struct writer *writer = context;
+    return write_slots_of(&writer->slots, &writer->limit, link);
+}
+
+/* @return NULL when nothing is marked that may be written now. */
+static struct mirror *next_mirror(struct writer *writer)
+{
+    struct world *world = writer->control->world;
+    if (writer->stopped || loop_now_ms(writer->control->config.loop) < writer->paused_until_ms)
+        return NULL;
+    if (write_slots_any(&writer->slots, &writer->limit))
+        return world_pop(world);
+    return world_pop_of(world, may_write_for, writer);
 }
 
 /* Whether a mirror of the cluster is being written, or was not written yet because that failed. */
@@ -706,18 +733,16 @@ void writer_flip_started(struct writer *writer, const char *cluster_name)
 
 bool writer_turn(struct writer *writer)
 {
-    struct world *world = writer->control->world;
     settle_seen(writer);
-    for (unsigned plans = 0; may_write(writer); plans++) {
-        if (plans == PLANS_PER_TURN)
-            return true;
-        struct mirror *mirror = world_pop(world);
-        if (mirror == NULL)
-            break;
+    for (unsigned plans = 0; plans < PLANS_PER_TURN; plans++) {
+        struct mirror *mirror = next_mirror(writer);
+        if (mirror == NULL) {
+            finish_flips(writer);
+            return false;
+        }
         plan_one(writer, mirror);
     }
-    finish_flips(writer);
-    return false;
+    return true;
 }
 
 static void on_due(void *context, struct deadline *deadline)
@@ -731,7 +756,7 @@ static void on_due(void *context, struct deadline *deadline)
     }
     if (writer->stopped)
         return;
-    if (mirror_is_foreign(work->mirror) && writer->in_flight >= write_limit_get(&writer->limit))
+    if (mirror_is_foreign(work->mirror) && !write_slots_any(&writer->slots, &writer->limit))
         work_wait(work, BACKOFF_MS); /* looking is a request like any other */
     else if (mirror_is_foreign(work->mirror))
         start_looking(work);
@@ -788,12 +813,12 @@ void writer_stop(struct writer *writer)
             tenure_end(TAKE(work->tenure));
 }
 
-uint32_t writer_in_flight(const struct writer *writer) { return writer->in_flight; }
+uint32_t writer_in_flight(const struct writer *writer) { return writer->slots.in_flight; }
 
 void writer_collect(struct writer *writer)
 {
     const struct instruments *instruments = &writer->control->instruments;
-    metric_set(metric_get(instruments->writes_in_flight), writer->in_flight);
+    metric_set(metric_get(instruments->writes_in_flight), writer->slots.in_flight);
     metric_set(metric_get(instruments->writes_limit), writer->limit.level);
     metric_set(metric_get(instruments->unaccounted), (double)world_unaccounted_count(writer->control->world));
     metric_set(metric_get(instruments->queue_depth), (double)world_marked_count(writer->control->world));

@@ -252,6 +252,90 @@ static void urgent_ones_take_turns_too_and_go_first(void **state)
     assert_int_equal(world_marked_count(scene->world), 2);
 }
 
+/* A first sync with its endpoints: all are urgent, and none is in anybody's use yet. */
+static void what_is_not_there_yet_goes_before_its_own_links_others_only(void **state)
+{
+    struct scene *scene = *state;
+    open_world(scene, 0);
+    scene_target(scene, 0, "shop/old v=1 " EXPORTED);
+    scene_target(scene, 0, "shop/used v=1 " EXPORTED);
+    scene_target(scene, 1, "shop/old v=1 p=80 #~exported=true");
+    scene_settle(scene);
+    world_mark(world_find_mirror(scene->world, "shop/old-west"), false);
+    world_mark(world_find_mirror(scene->world, "shop/old-east"), false);
+    for (unsigned i = 0; i < 10; i++)
+        scene_target(scene, 1, "shop/s%u v=1 p=80 #~exported=true", i);
+    scene_hear(scene);
+    for (unsigned i = 0; i < 10; i++)
+        scene_target_slice(scene, 1, "shop/s%u-x v=1 svc=s%u 10.0.0.1", i, i);
+    scene_hear(scene);
+    assert_int_equal(world_marked_count(scene->world), 12);
+    assert_false(world_is_urgent(scene->world));
+    world_mark(world_find_mirror(scene->world, "shop/used-east"), true);
+    static const char *const order[] = {"shop/used-east", "shop/s0-west", "shop/old-east", "shop/s1-west"};
+    for (size_t i = 0; i < ARRAY_COUNT(order); i++) {
+        assert_int_equal(world_is_urgent(scene->world), i == 0);
+        assert_string_equal(mirror_key(world_pop(scene->world)), order[i]);
+    }
+    for (unsigned i = 2; i < 10; i++)
+        assert_non_null(strstr(mirror_key(world_pop(scene->world)), "shop/s"));
+    assert_string_equal(mirror_key(world_pop(scene->world)), "shop/old-west");
+    assert_null(world_pop(scene->world));
+}
+
+static bool is_allowed(void *context, const struct world_link *link) { return link == context; }
+
+static void only_some_links_may_be_asked_for(void **state)
+{
+    struct scene *scene = *state;
+    open_world(scene, 0);
+    scene_target(scene, 0, "shop/web v=1 " EXPORTED);
+    scene_target(scene, 0, "shop/api v=1 " EXPORTED);
+    scene_target(scene, 1, "shop/web v=1 p=80 #~exported=true");
+    scene_settle(scene);
+    world_mark(world_find_mirror(scene->world, "shop/web-east"), true);
+    world_mark(world_find_mirror(scene->world, "shop/web-west"), false);
+    world_mark(world_find_mirror(scene->world, "shop/api-east"), true);
+    assert_null(world_pop_of(scene->world, is_allowed, scene->links[1])); /* east's are urgent */
+    assert_string_equal(mirror_key(world_pop_of(scene->world, is_allowed, scene->links[0])), "shop/web-east");
+    assert_string_equal(mirror_key(world_pop(scene->world)), "shop/api-east");
+    assert_null(world_pop_of(scene->world, is_allowed, scene->links[0]));
+    assert_string_equal(mirror_key(world_pop_of(scene->world, is_allowed, scene->links[1])), "shop/web-west");
+    /* Nobody's. */
+    scene_source(scene, "shop/old v=1 #~mirrored-service=true #~cluster-name=gone");
+    scene_hear(scene);
+    assert_null(world_pop_of(scene->world, is_allowed, scene->links[0]));
+    assert_string_equal(mirror_key(world_pop_of(scene->world, is_allowed, NULL)), "shop/old");
+}
+
+/* So that those that were begun are finished in their turn, and not after all that are still to begin. */
+static void what_takes_several_writes_stays_as_urgent(void **state)
+{
+    struct scene *scene = *state;
+    open_world(scene, 0);
+    for (unsigned i = 0; i < 3; i++)
+        scene_target(scene, 0, "shop/s%u v=1 " EXPORTED, i);
+    scene_settle(scene);
+    struct mirror *mirrors[3];
+    for (unsigned i = 0; i < 3; i++)
+        mirrors[i] = world_find_mirror(scene->world, arena_printf(&scene->arena, "shop/s%u-east", i));
+    world_mark(mirrors[0], true);
+    assert_ptr_equal(world_pop(scene->world), mirrors[0]);
+    world_hold(mirrors[0]);
+    world_mark(mirrors[0], false); /* what was written arrives */
+    world_mark(mirrors[1], false);
+    world_mark(mirrors[2], true);
+    world_mark_again(mirrors[0]);
+    world_release(mirrors[0]);
+    assert_ptr_equal(world_pop(scene->world), mirrors[2]);
+    assert_ptr_equal(world_pop(scene->world), mirrors[0]);
+    assert_ptr_equal(world_pop(scene->world), mirrors[1]);
+    world_mark_again(mirrors[1]);
+    assert_false(world_is_urgent(scene->world));
+    assert_ptr_equal(world_pop(scene->world), mirrors[1]);
+    assert_null(world_pop(scene->world));
+}
+
 /* Its mirrors are nobody's then, and still marked. */
 static void a_link_that_goes_leaves_its_marks(void **state)
 {
@@ -332,6 +416,9 @@ int main(void)
         SCENE(gateways_have_a_bound_of_their_own),
         SCENE(links_take_turns),
         SCENE(urgent_ones_take_turns_too_and_go_first),
+        SCENE(what_is_not_there_yet_goes_before_its_own_links_others_only),
+        SCENE(only_some_links_may_be_asked_for),
+        SCENE(what_takes_several_writes_stays_as_urgent),
         SCENE(a_link_that_goes_leaves_its_marks),
         SCENE(any_allocation_may_fail),
     };

@@ -1,5 +1,5 @@
 /* links: agent_control agent_kube agent_observe mirror health base fake_loop.c fake_http.c control_bench.c */
-/* agent/control/writer.c: which write of a plan comes next when one is refused. */
+/* agent/control/writer.c: which write of a plan comes next when one is refused, and which mirror's when many wait. */
 #include "tests/unit/control_bench.h"
 
 #include <stdio.h>
@@ -195,6 +195,78 @@ static void the_probe_service_of_linkerds_chart_is_left_to_it(void **state)
     }
 }
 
+/* ---- many that wait ---- */
+
+#define LINK_TO_WEST                                                                                                   \
+    "{\"kind\":\"Link\",\"metadata\":{\"namespace\":\"mc\",\"name\":\"west\",\"uid\":\"u\"},\"spec\":{"                \
+    "\"targetClusterName\":\"west\",\"targetClusterDomain\":\"cluster.local\",\"clusterCredentialsSecret\":\"w\","     \
+    "\"gatewayAddress\":\"10.0.0.2\",\"gatewayPort\":\"4143\",\"selector\":{\"matchLabels\":{\"exported\":\"yes\"}}}}"
+
+enum { MANY = 30, LEVEL = 8, RESERVE = 4, SERVICE_BYTES = 512 };
+
+static void name_export(char text[SERVICE_BYTES], const char *name, unsigned number, const char *marks)
+{
+    (void)snprintf(
+        text, SERVICE_BYTES,
+        "{\"kind\":\"Service\",\"metadata\":{\"namespace\":\"demo\",\"name\":\"%s%u\",\"resourceVersion\":\"3\",%s},"
+        "\"spec\":{\"ports\":[{\"name\":\"http\",\"port\":80}]}}",
+        name, number, marks);
+}
+
+struct unanswered {
+    unsigned east, west;
+};
+
+static bool leave_unanswered(struct bench *bench, struct http_call *call)
+{
+    struct unanswered *count = bench->context;
+    if (strcmp(call->method, "POST") != 0 || strstr(call->path, "/namespaces/demo/services") == NULL)
+        return false;
+    *(strstr(call->request_body, "-west\"") != NULL ? &count->west : &count->east) += 1;
+    return true;
+}
+
+/* East has a first sync with an API server that answers nothing; west exports one service after another. */
+static void a_first_sync_holds_up_no_other_links_export(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct unanswered count = {0};
+    static char services[MANY * SERVICE_BYTES];
+    char *at = services;
+    for (unsigned i = 0; i < MANY; i++) {
+        char one[SERVICE_BYTES];
+        name_export(
+            one, "web", i,
+            "\"annotations\":{\"mirror.linkerd.io/gateway-name\":\"gw\",\"mirror.linkerd.io/gateway-ns\":\"demo\"}");
+        at += sprintf(at, ",%s", one);
+    }
+    char all[MANY * SERVICE_BYTES + SERVICE_BYTES * 2], secrets[8192];
+    (void)snprintf(all, sizeof(all), GATEWAY "%s", services);
+    (void)snprintf(secrets, sizeof(secrets), "%s,%s", bench_secret("a", "east", NULL, 0),
+                   bench_secret("w", "", NULL, 0));
+    bench_init(&bench, true);
+    bench.on_write = leave_unanswered;
+    bench.context = &count;
+    (void)bench_serve(&bench, "/api/v1/namespaces?", "Namespace", NAMESPACE);
+    (void)bench_serve(&bench, BENCH_LINKS, "Link", LINK_TO_WEST);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", secrets);
+    (void)bench_serve(&bench, BENCH_EXPORTED, "Service", "");
+    (void)bench_serve(&bench, BENCH_SERVICES, "Service", all);
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 1000);
+    assert_int_equal(count.east, LEVEL);
+    for (unsigned i = 1; i <= RESERVE + 2; i++) {
+        char one[SERVICE_BYTES];
+        name_export(one, "fast", i, "\"labels\":{\"exported\":\"yes\"}");
+        bench_tell(&bench, BENCH_EXPORTED, "ADDED", one);
+        bench_advance(&bench, 10);
+        assert_int_equal(count.west, i < RESERVE ? i : RESERVE);
+        assert_int_equal(count.east, LEVEL);
+    }
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +275,7 @@ int main(void)
         cmocka_unit_test(an_outage_changes_no_order),
         cmocka_unit_test(nothing_goes_before_what_takes_its_place),
         cmocka_unit_test(the_probe_service_of_linkerds_chart_is_left_to_it),
+        cmocka_unit_test(a_first_sync_holds_up_no_other_links_export),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
