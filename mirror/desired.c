@@ -23,11 +23,6 @@ static bool has_mirror(const struct claim *host)
            kv_get(&service->meta.labels, L5D_HEADLESS_MIRROR) != NULL;
 }
 
-bool desired_host_may_be_made(const struct claim *host)
-{
-    return host->mirror->service != NULL || !target_endpoints_unreadable(host->link);
-}
-
 /* What was known of endpoints that may not be read any more makes nothing new: then only hostnames that have mirrors count. */
 static bool has_hosts(const struct claim *claim)
 {
@@ -59,13 +54,30 @@ static bool leads_through_gateway(const struct mirror *mirror)
     return leads;
 }
 
+static bool is_of_pods_now(const struct claim *claim)
+{
+    return claim_is_pods(claim) && (target_pods_known(claim) || !leads_through_gateway(claim->mirror));
+}
+
+const char *desired_host_held_up(const struct claim *host)
+{
+    if (host->mirror->service != NULL)
+        return NULL;
+    if (target_endpoints_unreadable(host->link))
+        return "the target's endpoints may not be read";
+    /* They will be those of its pods, and have no hostnames of their own. */
+    if (is_of_pods_now(host->service->claim))
+        return "the target's endpoints are being read";
+    return NULL;
+}
+
 static enum mode mode_of(const struct mirror *mirror, const struct claim *claim)
 {
     if (claim->kind == CLAIM_GATEWAY)
         return MODE_OF_THE_GATEWAY;
     if (claim->kind == CLAIM_HOST)
         return MODE_HOST;
-    if (claim_is_pods(claim) && (target_pods_known(claim) || !leads_through_gateway(mirror)))
+    if (is_of_pods_now(claim))
         return claim_is_discovery(claim) ? MODE_DISCOVERY_PODS : MODE_PODS;
     if (claim_is_discovery(claim))
         return MODE_DISCOVERY;

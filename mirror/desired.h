@@ -13,8 +13,9 @@ enum desired_endpoints {
     ENDPOINTS_NONE,  /* no slices: resolved in the target */
 };
 
-/** Whether a hostname that has no mirror may be given one: not of what is known of endpoints that may not be read any more. */
-bool desired_host_may_be_made(const struct claim *host);
+/** Why a hostname that has no mirror may not be given one: what is known of endpoints that may not be read any more, or will be those of the pods when they
+ *  are read, makes nothing new. NULL: it may. A constant. */
+const char *desired_host_held_up(const struct claim *host);
 
 struct desired {
     struct service service;

@@ -264,7 +264,7 @@ static void add_headless_slices(struct arena *arena, const struct mirror *mirror
         enum ip_family family = text_parse_ip(host_address(mirror, host), canonical);
         v4 = v4 || family == IP_V4;
         v6 = v6 || family == IP_V6;
-        if (family == IP_NONE && desired_host_may_be_made(host))
+        if (family == IP_NONE && desired_host_held_up(host) == NULL)
             judge_missing_host(arena, host, desired);
     }
     if (mirror->world->config.write_endpoints) {

@@ -401,8 +401,9 @@ static void plan_claims(struct planner *planner)
             plan_federated_refused(planner, winner);
         return;
     }
-    if (winner->kind == CLAIM_HOST && !desired_host_may_be_made(winner)) {
-        plan_add_status(planner, winner, false, "Pending", "the target's endpoints may not be read");
+    const char *held_up = winner->kind == CLAIM_HOST ? desired_host_held_up(winner) : NULL;
+    if (held_up != NULL) {
+        plan_add_status(planner, winner, false, "Pending", held_up);
         return;
     }
     if (winner->kind == CLAIM_IMPORT) {

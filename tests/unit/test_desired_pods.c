@@ -294,6 +294,27 @@ static void a_headless_mirror_has_the_pods_under_their_hostnames(void **state)
     assert_quiet(scene);
 }
 
+/* Which slices are to be kept whole is known by the services: until they are read again, what they tell of hostnames makes no mirrors of these. */
+static void slices_that_are_listed_before_the_services_make_no_hostnames(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, LINK " endpoints=pods");
+    scene_target(scene, 0, DB);
+    scene_target_slice(scene, 0, "shop/db-x svc=db db-0@10.0.0.1 p=pg:5432");
+    scene_settle(scene);
+    scene_restart(scene);
+    for (enum object_kind kind = 0; kind < KINDS; kind++)
+        assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
+    assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SLICE), ERR_OK);
+    assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SERVICE), ERR_OK);
+    assert_true(world_wants_slices(scene->links[0]));
+    assert_string_equal(scene_status(scene, "shop/db-0-east"), "east Pending: the target's endpoints are being read\n");
+    assert_string_equal(scene_plan(scene, true), "");
+    scene_settle(scene);
+    assert_null(world_find_mirror(scene->world, "shop/db-0-east"));
+    assert_quiet(scene);
+}
+
 static void a_headless_service_may_be_mirrored_with_a_cluster_ip(void **state)
 {
     struct scene *scene = *state;
@@ -711,6 +732,7 @@ int main(void)
         SCENE(a_long_name_is_told_by_its_digest),
         SCENE(draining_takes_all_endpoints_away_and_gives_them_back),
         SCENE(a_headless_mirror_has_the_pods_under_their_hostnames),
+        SCENE(slices_that_are_listed_before_the_services_make_no_hostnames),
         SCENE(a_headless_service_may_be_mirrored_with_a_cluster_ip),
         SCENE(a_statefulset_changes_its_way_and_keeps_its_service),
         SCENE(a_service_changes_its_way_in_place),
