@@ -17,6 +17,7 @@ enum {
     AGAIN_MS = 1000,
     MUCH_WORK_US = 2000,  /* in one turn: memory for thousands of JSON values, say */
     REST_MS = 3000,       /* without such a turn */
+    CLOSE_MS = 200,       /* until idle connections are closed */
     GIVE_BACK_MS = 60000, /* at least from one time to the next */
 };
 
@@ -112,10 +113,17 @@ static void on_collect(void *context)
     metric_set(metric_get(instruments->events_dropped), (double)events_dropped(control->events));
 }
 
-/* What much work left free lies between what is kept: as much again, until it is given back. */
+/* What much work needed and nothing needs now: connections, and what is free between what is kept, as much again until it is given back. */
 static void on_rest(void *context)
 {
     struct control *control = context;
+    if (!control->is_closing) {
+        control->is_closing = true;
+        kube_client_close_idle(control->client);
+        loop_timer_start(control->rest, CLOSE_MS);
+        return;
+    }
+    control->is_closing = false;
     mem_give_back();
     control->gave_back_ms = loop_now_ms(control->config.loop);
     control->is_giving_back = true;
@@ -123,6 +131,7 @@ static void on_rest(void *context)
 
 static void rest_later(struct control *control)
 {
+    control->is_closing = false;
     uint64_t now_ms = loop_now_ms(control->config.loop), since_ms = now_ms - control->gave_back_ms;
     bool is_soon = control->gave_back_ms != 0 && since_ms < GIVE_BACK_MS - REST_MS;
     loop_timer_start(control->rest, is_soon ? GIVE_BACK_MS - since_ms : REST_MS);

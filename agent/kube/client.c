@@ -475,6 +475,8 @@ void kube_client_limit_connections(struct kube_client *client, uint32_t max_conn
     http_origin_limit_connections(client->origin, max_connections);
 }
 
+void kube_client_close_idle(struct kube_client *client) { http_origin_close_idle(client->origin); }
+
 void kube_client_stream_lists(struct kube_client *client) { client->streams_lists = true; }
 
 void kube_client_ask_for_json(struct kube_client *client) { client->json_only = true; }

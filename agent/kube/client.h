@@ -37,6 +37,9 @@ void kube_client_set_read_only(struct kube_client *client);
 /** So many connections at a time, beside those of lists and watches; 64 unless said. */
 void kube_client_limit_connections(struct kube_client *client, uint32_t max_connections);
 
+/** Closes the connections that nothing has used for two seconds, a little later. */
+void kube_client_close_idle(struct kube_client *client);
+
 /** From now on what lists and watches collections asks for JSON alone, as it does where what came in protobuf could not be read. */
 void kube_client_ask_for_json(struct kube_client *client);
 /** From now on what lists a collection asks for a stream (WatchList) where the server takes that. */

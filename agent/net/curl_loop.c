@@ -1,5 +1,7 @@
 #include "agent/net/curl_loop.h"
 
+#include <stddef.h>
+
 #include "base/mem.h"
 
 /* A socket that curl wants watched. */
@@ -20,6 +22,7 @@ struct curl_loop {
     struct curl_transfer *ready;  /* want on_ready; newest first, which does not matter between transfers */
     unsigned delivering;          /* depth of deliver(): callbacks of ours are running */
     bool freed;                   /* curl_loop_free() was called from one of them */
+    struct curl_transfer sweep;   /* of curl_loop_close_idle(); without a handle when there is none */
     void (*after)(void *context); /* runs when all is closed; may be NULL */
     void *after_context;
 };
@@ -161,6 +164,48 @@ static void conclude_all(struct curl_loop *curl)
         conclude(curl->active, CURLE_OUT_OF_MEMORY);
 }
 
+/* --- idle connections --- */
+
+static void end_sweep(struct curl_loop *curl)
+{
+    curl_loop_remove(&curl->sweep);
+    curl_easy_cleanup(TAKE(curl->sweep.easy));
+}
+
+static void on_swept(struct curl_transfer *transfer, CURLcode result)
+{
+    (void)result;
+    end_sweep((struct curl_loop *)((char *)transfer - offsetof(struct curl_loop, sweep)));
+}
+
+static curl_socket_t open_none(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)context;
+    (void)purpose;
+    (void)address;
+    return CURL_SOCKET_BAD;
+}
+
+static bool set_up_sweep(CURL *easy)
+{
+    return curl_easy_setopt(easy, CURLOPT_URL, "http://127.0.0.1/") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_none) == CURLE_OK;
+}
+
+/* curl looks which connections are too old to be kept when it sets out to connect, and at no other time: so a transfer does, and is given no socket. */
+void curl_loop_close_idle(struct curl_loop *curl)
+{
+    if (curl->sweep.easy != NULL)
+        return;
+    curl->sweep = (struct curl_transfer){.easy = curl_easy_init(), .on_done = on_swept};
+    if (curl->sweep.easy == NULL || !set_up_sweep(curl->sweep.easy) || curl_loop_add(curl, &curl->sweep) != ERR_OK)
+        curl_easy_cleanup(TAKE(curl->sweep.easy));
+}
+
 /* --- curl's wishes --- */
 
 /* All finished transfers are taken out of the multi before any callback runs: a callback may change the multi as it likes. */
@@ -263,6 +308,7 @@ struct curl_loop *curl_loop_new(struct loop *loop)
 
 static void destroy(struct curl_loop *curl)
 {
+    end_sweep(curl);
     if (curl->multi != NULL)
         (void)curl_multi_cleanup(curl->multi);
     while (curl->sockets != NULL)

@@ -358,6 +358,8 @@ void http_origin_limit_connections(struct http_origin *origin, uint32_t max_conn
     set_connection_limit(origin);
 }
 
+void http_origin_close_idle(struct http_origin *origin) { curl_loop_close_idle(origin->curl); }
+
 const char *http_origin_url(const struct http_origin *origin) { return origin->base_url; }
 
 uint32_t http_origin_in_flight(const struct http_origin *origin) { return origin->in_flight; }

@@ -99,6 +99,7 @@ void http_origin_limit_connections(struct http_origin *origin, uint32_t max_conn
     (void)origin; /* calls wait for nobody here */
     (void)max_connections;
 }
+void http_origin_close_idle(struct http_origin *origin) { (void)origin; }
 uint32_t http_origin_in_flight(const struct http_origin *origin) { return origin->in_flight; }
 
 /* ---- calls ---- */

@@ -670,6 +670,53 @@ static void watches_leave_the_others_their_connections(void **state)
     http_bench_done(&bench);
 }
 
+static unsigned open_connections(const struct http_bench *bench)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < FAKE_SERVER_CONNECTIONS; i++)
+        count += bench->server.connections[i].fd >= 0;
+    return count;
+}
+
+/* But for those of watches, and what is used still. */
+static void idle_connections_are_closed_when_asked(void **state)
+{
+    (void)state;
+    struct http_bench bench;
+    struct asked watch = {.streams = true}, asked[MANY] = {0}, last = {.call.timeout_ms = 5000};
+    http_bench_init(&bench);
+    bench.origin =
+        http_bench_origin(&bench, &(struct http_origin_config){.base_url = bench.url, .max_connections = MANY + 1});
+    bench.server.on_request = answer_unless_watch;
+    http_bench_start(&bench, &watch, "/watch");
+    for (size_t i = 0; i < MANY; i++) {
+        asked[i].call.timeout_ms = 5000;
+        http_bench_start(&bench, &asked[i], "/p");
+    }
+    http_bench_await(&bench, MANY);
+    http_origin_close_idle(bench.origin);
+    http_bench_run_for(&bench, 50);
+    unsigned before = open_connections(&bench); /* just used */
+    assert_true(before > 2);
+    assert_int_equal(before, bench.server.accepted);
+    http_bench_run_for(&bench, 2100);
+    http_origin_close_idle(bench.origin);
+    http_origin_close_idle(bench.origin);
+    http_bench_run_for(&bench, 50);
+    assert_int_equal(open_connections(&bench), 1);
+    assert_int_equal(watch.finished, 0);
+    http_bench_ask(&bench, &last, "/p");
+    http_bench_expect_ok(&last, 200, "hello");
+    assert_int_equal(bench.server.accepted, before + 1);
+    for (size_t i = 0; i < MANY; i++)
+        http_call_done(&asked[i].call);
+    http_call_done(&last.call);
+    http_cancel(&watch.call);
+    http_call_done(&watch.call);
+    http_origin_close_idle(bench.origin); /* and at once the end */
+    http_bench_done(&bench);
+}
+
 /* curl 7.88 keeps the buffer of a transfer that ends while it waits for a connection: such a handle is of no use any more. */
 static void calls_that_waited_in_vain_spoil_nothing(void **state)
 {
@@ -1050,6 +1097,7 @@ int main(void)
         cmocka_unit_test(an_answer_without_an_end_ends),
         cmocka_unit_test(calls_share_connections_up_to_the_limit),
         cmocka_unit_test(watches_leave_the_others_their_connections),
+        cmocka_unit_test(idle_connections_are_closed_when_asked),
         cmocka_unit_test(calls_that_waited_in_vain_spoil_nothing),
         cmocka_unit_test(origins_share_nothing),
         cmocka_unit_test(a_kept_connection_that_died_is_replaced),
