@@ -1,40 +1,74 @@
-"""A client that watches services and does nothing but note when it was told of each: what anybody has to wait who acts on a watch."""
+"""A client that mirrors what it is told of and does nothing else: what anybody has to wait who acts on a watch of the one API server by writing to the other."""
+import concurrent.futures
 import http.client
 import json
 import threading
-import time
+
+CONNECTIONS = 8  # opened beforehand; enough that no mirror waits for another's
+HEADERS = {"User-Agent": "bare", "Content-Type": "application/json", "Accept": "application/json"}
 
 
-class BareWatcher:
-    """Between __enter__() and __exit__() it watches the services of one cluster that `selector` chooses."""
+def connect(api):
+    return http.client.HTTPSConnection(api.host, api.port, context=api.context)
 
-    def __init__(self, cluster, selector):
-        self.api, self.query = cluster.api, f"/api/v1/services?labelSelector={selector}"
-        self.lines, self.connection, self.thread = [], None, None
+
+class BareMirror:
+    """Between __enter__() and __exit__() it watches the services of `target` that `selector` chooses, and creates each in `source` with a slice. The audit log
+    of `source` has them as those of `bare`."""
+
+    def __init__(self, target, source, selector):
+        self.target, self.source, self.query = target.api, source.api, f"/api/v1/services?labelSelector={selector}"
+        self.watch, self.thread, self.closing, self.failure = None, None, False, None
+        self.mine, self.connections, self.pool = threading.local(), [], concurrent.futures.ThreadPoolExecutor(CONNECTIONS, initializer=self._open)
+        self.mirrors = []
 
     def __enter__(self):
-        version = self.api.call("GET", self.query + "&limit=1")["metadata"]["resourceVersion"]
-        self.connection = http.client.HTTPSConnection(self.api.host, self.api.port, context=self.api.context)
-        self.connection.request("GET", f"{self.query}&watch=1&resourceVersion={version}", headers={"Accept": "application/json"})
-        answer = self.connection.getresponse()
+        version = self.target.call("GET", self.query + "&limit=1")["metadata"]["resourceVersion"]
+        ready = threading.Barrier(CONNECTIONS)  # a thread each
+        for waiting in [self.pool.submit(ready.wait) for _ in range(CONNECTIONS)]:
+            waiting.result()
+        self.watch = connect(self.target)
+        self.watch.request("GET", f"{self.query}&watch=1&resourceVersion={version}", headers=HEADERS)
+        answer = self.watch.getresponse()
         assert answer.status == 200, answer.read()
-        self.thread = threading.Thread(target=self._note, args=(answer,), daemon=True)
+        self.thread = threading.Thread(target=self._follow, args=(answer,), daemon=True)
         self.thread.start()
         return self
 
-    def _note(self, answer):
+    def _open(self):
+        self.mine.connection = connect(self.source)
+        self.mine.connection.connect()
+        self.connections.append(self.mine.connection)
+
+    def _follow(self, answer):
         try:
             while line := answer.readline():
-                self.lines.append((time.time(), line))
-        except (OSError, ValueError, AttributeError, http.client.HTTPException):
-            pass  # it was closed
+                event = json.loads(line)
+                if event["type"] == "ADDED":
+                    self.mirrors.append(self.pool.submit(self._mirror, event["object"]))
+        except (OSError, ValueError, AttributeError, http.client.HTTPException) as failure:
+            self.failure = None if self.closing else failure
+
+    def _mirror(self, service):
+        namespace, name, ports = service["metadata"]["namespace"], service["metadata"]["name"], service["spec"]["ports"]
+        self._create("services", namespace, {"metadata": {"name": name}, "spec": {"ports": [{"name": p["name"], "port": p["port"]} for p in ports]}})
+        self._create("endpointslices", namespace, {
+            "metadata": {"name": f"{name}-a", "labels": {"kubernetes.io/service-name": name}}, "addressType": "IPv4",
+            "endpoints": [{"addresses": ["10.201.1.10"], "conditions": {"ready": True}}], "ports": [{"name": p["name"], "port": p["port"]} for p in ports]})
+
+    def _create(self, plural, namespace, body):
+        self.mine.connection.request("POST", self.source.path(plural, namespace), json.dumps(body), HEADERS)
+        answer = self.mine.connection.getresponse()
+        text = answer.read()
+        assert answer.status == 201, text
 
     def __exit__(self, *_):
-        self.connection.sock.shutdown(2)
+        self.closing = True
+        self.watch.sock.shutdown(2)
         self.thread.join()
-        self.connection.close()
-
-    def told(self):
-        """{name: seconds since 1970} of those that were added."""
-        events = [(when, json.loads(line)) for when, line in self.lines]
-        return {event["object"]["metadata"]["name"]: when for when, event in events if event["type"] == "ADDED"}
+        assert self.failure is None, f"the bare client failed: {self.failure!r}"
+        for mirror in self.mirrors:
+            mirror.result()
+        self.pool.shutdown()
+        for connection in [self.watch, *self.connections]:
+            connection.close()

@@ -241,6 +241,8 @@ class Cluster:
         try:
             with open(self.audit_path, encoding="utf-8") as log:
                 for line in log:
+                    if not line.endswith("\n"):
+                        break  # it is being written
                     entry = json.loads(line)
                     if entry.get("userAgent", "").startswith(user_agent):
                         found.append(entry)
