@@ -17,7 +17,8 @@ enum {
     AGAIN_MS = 1000,
     MUCH_WORK_US = 2000,  /* in one turn: memory for thousands of JSON values, say */
     REST_MS = 3000,       /* without such a turn */
-    CLOSE_MS = 200,       /* until idle connections are closed */
+    CLOSINGS = 3,         /* of idle connections: one shortly after a request does nothing */
+    CLOSE_MS = 1100,      /* after each */
     GIVE_BACK_MS = 60000, /* at least from one time to the next */
 };
 
@@ -117,13 +118,13 @@ static void on_collect(void *context)
 static void on_rest(void *context)
 {
     struct control *control = context;
-    if (!control->is_closing) {
-        control->is_closing = true;
+    if (control->closings < CLOSINGS) {
+        control->closings++;
         kube_client_close_idle(control->client);
         loop_timer_start(control->rest, CLOSE_MS);
         return;
     }
-    control->is_closing = false;
+    control->closings = 0;
     mem_give_back();
     control->gave_back_ms = loop_now_ms(control->config.loop);
     control->is_giving_back = true;
@@ -131,7 +132,7 @@ static void on_rest(void *context)
 
 static void rest_later(struct control *control)
 {
-    control->is_closing = false;
+    control->closings = 0;
     uint64_t now_ms = loop_now_ms(control->config.loop), since_ms = now_ms - control->gave_back_ms;
     bool is_soon = control->gave_back_ms != 0 && since_ms < GIVE_BACK_MS - REST_MS;
     loop_timer_start(control->rest, is_soon ? GIVE_BACK_MS - since_ms : REST_MS);

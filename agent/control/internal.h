@@ -70,7 +70,7 @@ struct control {
     struct loop_timer *again, *expiry_timer;
     struct loop_timer *rest; /* until memory is given back */
     uint64_t gave_back_ms;   /* when it was, 0: never */
-    bool is_closing;         /* idle connections; memory is given back when they are */
+    unsigned closings;       /* of idle connections, since it rests; memory is given back after them */
     bool is_giving_back;     /* in this turn */
     char warning_told[256];  /* the API server's last warning that was told: it repeats itself with each request */
     bool stopping;

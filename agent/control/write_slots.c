@@ -43,5 +43,5 @@ bool write_slots_of(const struct write_slots *slots, const struct write_limit *l
     if (slots->in_flight >= write_limit_get(limit) + write_limit_reserve(limit))
         return false;
     uint32_t i = seek(slots, link);
-    return i == slots->link_count || slots->links[i].in_flight < WRITE_LIMIT_RESERVE;
+    return i == slots->link_count || slots->links[i].in_flight < write_limit_reserve(limit);
 }

@@ -58,6 +58,7 @@ struct work {
     uint64_t sent_us;
     uint32_t sent_in_flight; /* how many writes were under way then, this one among them */
     uint32_t failures;
+    bool unseen;     /* no watch has shown the effect in time: nothing urgent comes of it */
     bool refused;    /* the last write, which failed for a reason of its own: others of its plan come first */
     bool of_a_chart; /* what has the mirror's name is Linkerd's own Service for probing the gateway */
     bool seen_queued;
@@ -130,14 +131,18 @@ static void end_namespace(struct work *work)
     world_mark_namespace(work->writer->control->world, work->name);
 }
 
-/* Ends the wait: the mirror may be planned again. */
+/* Ends the wait: the mirror may be planned again, as urgently as before when what was written arrived. */
 static void work_settle(struct work *work)
 {
     struct mirror *mirror = work->mirror;
     end_namespace(work);
     tenure_end(TAKE(work->tenure));
     work->state = WORK_IDLE;
-    world_mark_again(mirror);
+    if (work->unseen)
+        world_mark(mirror, false);
+    else
+        world_mark_again(mirror);
+    work->unseen = false;
     if (work->failures == 0) {
         /* Without its context, and released, the mirror may be forgotten when nothing is known of it any more: it is not touched after. */
         bool held = mirror_held(mirror);
@@ -751,6 +756,7 @@ static void on_due(void *context, struct deadline *deadline)
     struct work *work = (struct work *)((char *)deadline - offsetof(struct work, deadline));
     loop_wake(writer->control->config.loop);
     if (work->state == WORK_AWAITING) {
+        work->unseen = true;
         work_settle(work);
         return;
     }

@@ -37,7 +37,7 @@ void kube_client_set_read_only(struct kube_client *client);
 /** So many connections at a time, beside those of lists and watches; 64 unless said. */
 void kube_client_limit_connections(struct kube_client *client, uint32_t max_connections);
 
-/** Closes the connections that nothing has used for two seconds, a little later. */
+/** Closes the connections that nothing has used for two seconds, a little later; none within a second of another request's start. */
 void kube_client_close_idle(struct kube_client *client);
 
 /** From now on what lists and watches collections asks for JSON alone, as it does where what came in protobuf could not be read. */

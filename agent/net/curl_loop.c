@@ -196,7 +196,8 @@ static bool set_up_sweep(CURL *easy)
            curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_none) == CURLE_OK;
 }
 
-/* curl looks which connections are too old to be kept when it sets out to connect, and at no other time: so a transfer does, and is given no socket. */
+/* curl looks which connections are too old to be kept when it sets out to connect, at most once a second, and at no other time: so a transfer does, and is
+ * given no socket. */
 void curl_loop_close_idle(struct curl_loop *curl)
 {
     if (curl->sweep.easy != NULL)

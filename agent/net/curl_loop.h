@@ -43,7 +43,7 @@ void curl_loop_notify(struct curl_transfer *transfer);
  *  transfer of this multi: let that callback return its error code instead. */
 void curl_loop_remove(struct curl_transfer *transfer);
 /** Closes the connections that nobody has used for two seconds, a little later: each keeps some 60 KiB. For when there is little to do. Without memory
- *  they stay. */
+ *  they stay, and also within a second of another transfer's start, by which curl has looked. */
 void curl_loop_close_idle(struct curl_loop *curl);
 /** Goes on reading after CURLOPT_WRITEFUNCTION returned CURL_WRITEFUNC_PAUSE; that function is called from inside for what curl kept. Not
  *  from inside curl's callbacks. Runs no other callback; what fails ends the transfer, or all of them, a little later. */

@@ -44,10 +44,13 @@ class BareMirror:
         try:
             while line := answer.readline():
                 event = json.loads(line)
+                assert event["type"] != "ERROR", line
                 if event["type"] == "ADDED":
                     self.mirrors.append(self.pool.submit(self._mirror, event["object"]))
-        except (OSError, ValueError, AttributeError, http.client.HTTPException) as failure:
-            self.failure = None if self.closing else failure
+            failure = "the watch ended"
+        except Exception as raised:  # whatever it is, the measure is void
+            failure = raised
+        self.failure = None if self.closing else failure
 
     def _mirror(self, service):
         namespace, name, ports = service["metadata"]["namespace"], service["metadata"]["name"], service["spec"]["ports"]
@@ -64,11 +67,13 @@ class BareMirror:
 
     def __exit__(self, *_):
         self.closing = True
-        self.watch.sock.shutdown(2)
-        self.thread.join()
-        assert self.failure is None, f"the bare client failed: {self.failure!r}"
-        for mirror in self.mirrors:
-            mirror.result()
-        self.pool.shutdown()
-        for connection in [self.watch, *self.connections]:
-            connection.close()
+        try:
+            self.watch.sock.shutdown(2)
+            self.thread.join()
+            assert self.failure is None, f"the bare client failed: {self.failure!r}"
+            for mirror in self.mirrors:
+                mirror.result()
+        finally:
+            self.pool.shutdown()
+            for connection in [self.watch, *self.connections]:
+                connection.close()
