@@ -1,5 +1,6 @@
 #include "base/map.h"
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 struct map_entry {
     struct map_entry *parent, *left, *right;
     void *value;
-    int height; /* of the subtree: 1 for a leaf */
+    uint8_t height; /* of the subtree: 1 for a leaf; there is no memory for one of 60 */
     char key[];
 };
 
@@ -25,7 +26,7 @@ static int height(const struct map_entry *entry) { return entry ? entry->height 
 static void update_height(struct map_entry *entry)
 {
     int left = height(entry->left), right = height(entry->right);
-    entry->height = 1 + (left > right ? left : right);
+    entry->height = (uint8_t)(1 + (left > right ? left : right));
 }
 
 /* Puts `new_child` (may be NULL) where `entry` hangs. */
@@ -200,8 +201,8 @@ enum err_code map_put(struct map *map, const char *key, void *value)
         slot = order < 0 ? &parent->left : &parent->right;
     }
 
-    size_t key_bytes = strlen(key) + 1;
-    struct map_entry *entry = mem_alloc(sizeof(*entry) + key_bytes);
+    size_t key_bytes = strlen(key) + 1, bytes = offsetof(struct map_entry, key) + key_bytes;
+    struct map_entry *entry = mem_alloc(bytes > sizeof(*entry) ? bytes : sizeof(*entry));
     if (!entry)
         return ERR_NOMEM;
     *entry = (struct map_entry){.parent = parent, .value = value, .height = 1};

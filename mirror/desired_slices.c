@@ -40,8 +40,10 @@ static void slice_ports(struct arena *arena, const struct claim *claim, const st
     if (ports == NULL || port == 0)
         return;
     for (uint32_t i = 0; i < service->port_count; i++)
-        ports[i] = (struct slice_port){service->ports[i].name, service->ports[i].protocol, port,
-                                       service->ports[i].app_protocol, 0};
+        ports[i] = (struct slice_port){.name = service->ports[i].name,
+                                       .app_protocol = service->ports[i].app_protocol,
+                                       .protocol = service->ports[i].protocol,
+                                       .port = port};
     slice->ports = ports;
     slice->port_count = service->port_count;
 }
@@ -226,8 +228,10 @@ static void headless_ports(struct arena *arena, const struct service *service, s
     if (ports == NULL)
         return;
     for (uint32_t i = 0; i < service->port_count; i++)
-        ports[i] = (struct slice_port){service->ports[i].name, service->ports[i].protocol, service->ports[i].port,
-                                       service->ports[i].app_protocol, 0};
+        ports[i] = (struct slice_port){.name = service->ports[i].name,
+                                       .app_protocol = service->ports[i].app_protocol,
+                                       .protocol = service->ports[i].protocol,
+                                       .port = service->ports[i].port};
     slice->ports = ports;
     slice->port_count = service->port_count;
 }

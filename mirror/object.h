@@ -32,13 +32,13 @@ enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_SCTP };
 const char *protocol_name(enum protocol protocol); /* "TCP" ... */
 
 struct service_port {
-    const char *name; /* "" when unnamed */
+    const char *name;         /* "" when unnamed */
+    const char *target_port;  /* "8080" or a port name; "" when absent */
+    const char *app_protocol; /* "" when absent */
     enum protocol protocol;
     uint16_t port;            /* 1-65535 */
-    const char *target_port;  /* "8080" or a port name; "" when absent */
-    bool target_port_is_name; /* written as a JSON string even if it looks like a number */
-    const char *app_protocol; /* "" when absent */
     uint16_t node_port;       /* 0 when none */
+    bool target_port_is_name; /* written as a JSON string even if it looks like a number */
 };
 
 struct service;
@@ -61,16 +61,14 @@ struct service {
     bool has_selector;      /* spec.selector is not empty */
     bool is_node_local;     /* spec.internalTrafficPolicy is Local: only endpoints of the client's own node count */
     bool publishes_unready; /* spec.publishNotReadyAddresses */
-    const char *cluster_ip; /* "" when none yet */
+    bool is_import;         /* a ServiceImport */
     uint32_t affinity_s;    /* spec.sessionAffinity ClientIP: for how many seconds; 0: None */
+    uint32_t port_count, ingress_count, external_ip_count;
+    const char *cluster_ip; /* "" when none yet */
+    const char *clusters;   /* of a ServiceImport: those of its status, separated by commas; "" when none */
     const struct service_port *ports;
-    uint32_t port_count;
-    bool is_import;       /* a ServiceImport */
-    const char *clusters; /* of a ServiceImport: those of its status, separated by commas; "" when none */
     const struct ingress *ingress;
-    uint32_t ingress_count;
     const char *const *external_ips; /* spec.externalIPs */
-    uint32_t external_ip_count;
 };
 
 enum address_type { ADDRESS_IPV4, ADDRESS_IPV6, ADDRESS_FQDN };
@@ -86,10 +84,9 @@ struct slice_endpoint {
 };
 
 struct slice_port {
-    const char *name;
+    const char *name, *app_protocol;
     enum protocol protocol;
-    uint16_t port; /* 0 when absent ("all ports") */
-    const char *app_protocol;
+    uint16_t port;   /* 0 when absent ("all ports") */
     uint16_t subset; /* as of endpoints */
 };
 
@@ -98,13 +95,12 @@ struct slice {
     struct object_meta meta;
     bool is_endpoints;
     bool irregular; /* it has what this shape cannot hold, e.g. an endpoint's node or a second subset: never right */
+    enum address_type address_type;
+    uint32_t endpoint_count, port_count;
     const char *service_name; /* label kubernetes.io/service-name, "" when absent */
     const char *managed_by;   /* label endpointslice.kubernetes.io/managed-by */
-    enum address_type address_type;
     const struct slice_endpoint *endpoints;
-    uint32_t endpoint_count;
     const struct slice_port *ports;
-    uint32_t port_count;
 };
 
 struct namespace_object {

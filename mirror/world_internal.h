@@ -96,6 +96,8 @@ struct world {
 
 struct claim {
     enum claim_kind kind;
+    bool host_ready; /* CLAIM_HOST: its endpoint in the target is */
+    bool counted;    /* CLAIM_SERVICE: among its gateway's services */
     struct world_link *link;
     struct target_service *service; /* NULL for CLAIM_GATEWAY */
     struct world_gateway *gateway;  /* NULL for CLAIM_FEDERATED */
@@ -104,9 +106,7 @@ struct claim {
     struct claim *next;      /* in the mirror */
     struct claim *next_host; /* CLAIM_HOST: in the service */
     char *hostname;          /* CLAIM_HOST */
-    bool host_ready;         /* CLAIM_HOST: its endpoint in the target is */
     int64_t exported_us;     /* CLAIM_IMPORT: creationTimestamp of the ServiceExport */
-    bool counted;            /* CLAIM_SERVICE: among its gateway's services */
     struct claim_status status;
     char *message; /* behind status.message, NULL when that is constant */
 };

@@ -238,8 +238,10 @@ struct slice *slice_of(struct arena *arena, const char *format, ...)
     read_words(&reader, arena, words);
     struct slice_port *ports = arena_array(arena, reader.port_count, sizeof(*ports));
     for (uint32_t i = 0; i < reader.port_count; i++)
-        ports[i] = (struct slice_port){reader.ports[i].name, reader.ports[i].protocol, reader.ports[i].port,
-                                       reader.ports[i].app_protocol, 0};
+        ports[i] = (struct slice_port){.name = reader.ports[i].name,
+                                       .app_protocol = reader.ports[i].app_protocol,
+                                       .protocol = reader.ports[i].protocol,
+                                       .port = reader.ports[i].port};
     const char *service_name = kv_get(&reader.meta.labels, K8S_SERVICE_NAME);
     const char *managed_by = kv_get(&reader.meta.labels, K8S_MANAGED_BY);
     struct slice *slice = ARENA_NEW(arena, struct slice);

@@ -845,9 +845,9 @@ static void ports_are_those_of_their_subset(void **state)
                         "{\"addresses\":[{\"ip\":\"10.0.0.2\"}],\"ports\":[{\"name\":\"http\",\"port\":81},"
                         "{\"name\":\"dns\",\"port\":53,\"protocol\":\"UDP\"}]}]}");
     assert_int_equal(codec_endpoints(&arena, json, &endpoints, NULL), ERR_OK);
-    static const struct slice_port expected[] = {{"http", PROTOCOL_TCP, 80, "", 0},
-                                                 {"http", PROTOCOL_TCP, 81, "", 1},
-                                                 {"dns", PROTOCOL_UDP, 53, "", 1}};
+    static const struct slice_port expected[] = {{"http", "", PROTOCOL_TCP, 80, 0},
+                                                 {"http", "", PROTOCOL_TCP, 81, 1},
+                                                 {"dns", "", PROTOCOL_UDP, 53, 1}};
     assert_int_equal(endpoints.port_count, ARRAY_COUNT(expected));
     for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
         assert_string_equal(endpoints.ports[i].name, expected[i].name);
