@@ -289,8 +289,8 @@ void world_mark_namespace(struct world *world, const char *namespace);
 /** Takes the next marked mirror, or NULL: of each link in turn, and of a link the one that was marked first. It may be marked again while it is
  *  worked on. A popped mirror stays valid until the next call of a world function that changes what is known, except world_mark(). */
 struct mirror *world_pop(struct world *world);
-/** As world_pop(), of the links that `fn` allows, as they claimed mirrors when these were marked; those that no link claims are asked for with NULL. While an urgent one waits, only of links that
- *  have one. */
+/** As world_pop(), of the links that `fn` allows, as they claimed mirrors when these were marked; those that no link claims are asked for with NULL.
+ *  While an urgent one waits, only of links that have one. */
 typedef bool (*world_link_fn)(void *context, const struct world_link *link);
 struct mirror *world_pop_of(struct world *world, world_link_fn fn, void *context);
 size_t world_marked_count(const struct world *world);

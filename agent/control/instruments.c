@@ -123,9 +123,8 @@ static const struct definition definitions[] = {
      "Writes to the source cluster that failed and are retried.", failure_labels, NULL, 0},
     {FIELD(writes_in_flight), METRIC_GAUGE, "svcmirror_writes_in_flight", "Writes under way.", NULL, NULL, 0},
     {FIELD(writes_limit), METRIC_GAUGE, "svcmirror_writes_limit",
-     "How many writes may be under way: a level found by how long they take, unless --max-in-flight fixes it. Up to "
-     "four "
-     "more may be, not counted here, of links with hardly any.",
+     "How many writes may be under way: a level found by how long they take, unless --max-in-flight fixes it. "
+     "Up to four more may be, not counted here, of links with hardly any.",
      NULL, NULL, 0},
     {FIELD(queue_depth), METRIC_GAUGE, "svcmirror_queue_depth", "Mirrors that wait to be planned.", NULL, NULL, 0},
     {FIELD(unaccounted), METRIC_GAUGE, "svcmirror_unaccounted_mirrors",

@@ -58,7 +58,6 @@ struct work {
     uint64_t sent_us;
     uint32_t sent_in_flight; /* how many writes were under way then, this one among them */
     uint32_t failures;
-    bool unseen;     /* no watch has shown the effect in time: nothing urgent comes of it */
     bool refused;    /* the last write, which failed for a reason of its own: others of its plan come first */
     bool of_a_chart; /* what has the mirror's name is Linkerd's own Service for probing the gateway */
     bool seen_queued;
@@ -131,18 +130,14 @@ static void end_namespace(struct work *work)
     world_mark_namespace(work->writer->control->world, work->name);
 }
 
-/* Ends the wait: the mirror may be planned again, as urgently as before when what was written arrived. */
-static void work_settle(struct work *work)
+/* Ends the wait: the mirror may be planned again. */
+static void settle(struct work *work, void (*mark)(struct mirror *mirror))
 {
     struct mirror *mirror = work->mirror;
     end_namespace(work);
     tenure_end(TAKE(work->tenure));
     work->state = WORK_IDLE;
-    if (work->unseen)
-        world_mark(mirror, false);
-    else
-        world_mark_again(mirror);
-    work->unseen = false;
+    mark(mirror);
     if (work->failures == 0) {
         /* Without its context, and released, the mirror may be forgotten when nothing is known of it any more: it is not touched after. */
         bool held = mirror_held(mirror);
@@ -153,6 +148,14 @@ static void work_settle(struct work *work)
     }
     world_release(mirror);
 }
+
+/* What takes several writes is as urgent until it is right. */
+static void work_settle(struct work *work) { settle(work, world_mark_again); }
+
+static void mark_normal(struct mirror *mirror) { world_mark(mirror, false); }
+
+/* Nothing urgent comes of a write whose effect no watch shows: it would be so each time. */
+static void work_settle_unseen(struct work *work) { settle(work, mark_normal); }
 
 static void work_wait(struct work *work, uint64_t delay_ms)
 {
@@ -756,8 +759,7 @@ static void on_due(void *context, struct deadline *deadline)
     struct work *work = (struct work *)((char *)deadline - offsetof(struct work, deadline));
     loop_wake(writer->control->config.loop);
     if (work->state == WORK_AWAITING) {
-        work->unseen = true;
-        work_settle(work);
+        work_settle_unseen(work);
         return;
     }
     if (writer->stopped)
