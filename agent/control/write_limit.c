@@ -52,9 +52,10 @@ static uint64_t note_floor(struct write_pace *pace, uint64_t latency_us, bool al
     return pace->floor_us;
 }
 
-static void adjust(struct write_limit *limit, double floor_us, double now_us)
+static void adjust(struct write_limit *limit, double floor_us, double now_us, uint32_t in_flight)
 {
-    double queued = now_us > floor_us ? limit->level * (1 - floor_us / now_us) : 0;
+    double under_way = in_flight > limit->level ? in_flight : limit->level; /* with the reserve's */
+    double queued = now_us > floor_us ? under_way * (1 - floor_us / now_us) : 0;
     bool serial = limit->serial_answers > 0;
     if (queued < (serial ? SERIAL_LOW : QUEUED_LOW))
         move(limit, 1 / limit->level);
@@ -83,7 +84,7 @@ void write_limit_note(struct write_limit *limit, unsigned class, uint64_t latenc
     pace->smooth_us = smooth(pace->smooth_us, latency_us, SMOOTH);
     if (!limit->fixed &&
         in_flight + 1 >= write_limit_get(limit)) /* else there was not enough to do to learn anything */
-        adjust(limit, (double)floor_us, (double)pace->smooth_us);
+        adjust(limit, (double)floor_us, (double)pace->smooth_us, in_flight);
 }
 
 void write_limit_lower(struct write_limit *limit, uint64_t now_ms)

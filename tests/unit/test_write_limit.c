@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,14 +19,15 @@ struct model {
     double crowding; /* how much longer for each that waits over that */
 };
 
-enum { MAX = WRITE_LIMIT_MAX };
+enum { MAX = WRITE_LIMIT_MAX, MAX_IN_FLIGHT = WRITE_LIMIT_MAX + WRITE_LIMIT_RESERVE };
 
 /* When the requests under way are answered, and when the workers are free. */
 struct run {
     struct model model;
-    uint64_t now_us, done_us[MAX], began_us[MAX], free_us[MAX];
-    uint32_t sent_as[MAX]; /* how many were under way then */
+    uint64_t now_us, done_us[MAX_IN_FLIGHT], began_us[MAX_IN_FLIGHT], free_us[MAX];
+    uint32_t sent_as[MAX_IN_FLIGHT]; /* how many were under way then */
     uint32_t in_flight;
+    bool many_links; /* so that the reserve is used up, too */
     uint32_t seed;
 };
 
@@ -52,12 +54,17 @@ static void send_one(struct run *run)
     run->done_us[run->in_flight++] = run->free_us[worker] + model->network_us / 2;
 }
 
+static uint32_t may_be_under_way(const struct run *run, const struct write_limit *limit)
+{
+    return write_limit_get(limit) + (run->many_links ? write_limit_reserve(limit) : 0);
+}
+
 /* Keeps as many under way as may be, `count` in all. @return writes a second in the second half. */
 static double saturate(struct run *run, struct write_limit *limit, unsigned count)
 {
     uint64_t half_us = 0;
     for (unsigned done = 0; done < count; done++) {
-        while (run->in_flight < write_limit_get(limit))
+        while (run->in_flight < may_be_under_way(run, limit))
             send_one(run);
         unsigned first = 0;
         for (unsigned i = 1; i < run->in_flight; i++)
@@ -132,6 +139,24 @@ static void other_writes_may_queue_longer(void **state)
     assert_true(limit.level > serial + 4);
 }
 
+/* With many links the server has no longer queue than with one, whoever waits in it. */
+static void what_goes_beyond_the_level_queues_too(void **state)
+{
+    (void)state;
+    uint32_t under_way[2];
+    for (unsigned many = 0; many < 2; many++) {
+        struct run run = {.model = {.workers = 1, .service_us = 4500, .network_us = 200},
+                          .seed = 7,
+                          .many_links = many == 1};
+        struct write_limit limit;
+        write_limit_init(&limit, 0, 0);
+        (void)saturate(&run, &limit, 4000);
+        limit.dip_answers = 0;
+        under_way[many] = may_be_under_way(&run, &limit);
+    }
+    assert_in_range(under_way[1], under_way[0] - 1, under_way[0] + 1);
+}
+
 static void it_follows_a_server_that_changes(void **state)
 {
     (void)state;
@@ -189,11 +214,9 @@ static void it_learns_only_at_its_level(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_finds_the_level_of_each_server),
-        cmocka_unit_test(other_writes_may_queue_longer),
-        cmocka_unit_test(it_follows_a_server_that_changes),
-        cmocka_unit_test(an_overloaded_server_gets_half),
-        cmocka_unit_test(what_is_fixed_stays),
+        cmocka_unit_test(it_finds_the_level_of_each_server),     cmocka_unit_test(other_writes_may_queue_longer),
+        cmocka_unit_test(what_goes_beyond_the_level_queues_too), cmocka_unit_test(it_follows_a_server_that_changes),
+        cmocka_unit_test(an_overloaded_server_gets_half),        cmocka_unit_test(what_is_fixed_stays),
         cmocka_unit_test(it_learns_only_at_its_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
