@@ -1,6 +1,7 @@
 #include "agent/net/curl_loop.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -33,12 +34,25 @@ static void *zero_alloc(size_t count, size_t size)
 }
 static void *grow(void *block, size_t bytes) { return mem_realloc_array(block, bytes, 1); }
 
-bool curl_loop_global_init(void)
+/* libcurl takes its relatives (LibreSSL, BoringSSL, AWS-LC) for OpenSSL, whose structures are not OpenSSL's. */
+static bool does_tls_by_openssl(void)
+{
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+    return curl_global_sslset(CURLSSLBACKEND_OPENSSL, NULL, NULL) == CURLSSLSET_OK && info->ssl_version != NULL &&
+           strstr(info->ssl_version, "OpenSSL/") != NULL;
+}
+
+enum err_code curl_loop_global_init(struct err *reterr)
 {
     static bool done;
-    if (!done)
-        done = curl_global_init_mem(CURL_GLOBAL_DEFAULT, mem_alloc, mem_free, grow, mem_strdup, zero_alloc) == CURLE_OK;
-    return done;
+    if (done)
+        return ERR_OK;
+    if (!does_tls_by_openssl())
+        return err_set(reterr, ERR_UNSUPPORTED,
+                       "this libcurl was built without OpenSSL (%s): install one that was built with it",
+                       curl_version());
+    done = curl_global_init_mem(CURL_GLOBAL_DEFAULT, mem_alloc, mem_free, grow, mem_strdup, zero_alloc) == CURLE_OK;
+    return done ? ERR_OK : err_set(reterr, ERR_NOMEM, "out of memory");
 }
 
 /* --- finished transfers --- */

@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 
 #include "agent/loop/loop.h"
+#include "base/err.h"
 
 struct curl_loop;
 struct curl_transfer;
@@ -26,8 +27,9 @@ struct curl_transfer {
     CURLcode result;
 };
 
-/** Once per process before anything else of curl; memory through base/mem. @return whether it worked. */
-bool curl_loop_global_init(void);
+/** Once per process before anything else of curl; memory through base/mem.
+ *  @return ERR_OK, ERR_NOMEM, ERR_UNSUPPORTED (this libcurl's TLS is not OpenSSL's, of which tls_identity.h hands it structures). */
+enum err_code curl_loop_global_init(struct err *reterr) MUST_USE;
 
 struct curl_loop *curl_loop_new(struct loop *loop);
 /** All transfers must have been removed. Closes idle connections. May be called from on_done and on_ready. Takes NULL. */

@@ -8,7 +8,9 @@ enum { IDLE_LATE_MS = 100 }; /* later than this a timer is when the process stoo
 
 struct http *http_new(struct loop *loop, struct dns *dns, struct err *reterr)
 {
-    struct http *http = curl_loop_global_init() ? NEW(struct http) : NULL;
+    if (curl_loop_global_init(reterr) != ERR_OK)
+        return NULL;
+    struct http *http = NEW(struct http);
     if (http == NULL) {
         (void)http_error_no_memory(reterr);
         return NULL;

@@ -21,7 +21,8 @@
 struct http;
 struct http_origin;
 
-/** Takes one of the loop's hooks. @return new engine, or NULL with reterr: ERR_NOMEM, ERR_LIMIT (no hook is left). One per process. */
+/** Takes one of the loop's hooks. @return new engine, or NULL with reterr: ERR_NOMEM, ERR_LIMIT (no hook is left), ERR_UNSUPPORTED (libcurl is not
+ *  what is needed). One per process. */
 struct http *http_new(struct loop *loop, struct dns *dns, struct err *reterr);
 void http_free(struct http *http); /* takes NULL */
 struct loop *http_loop(const struct http *http);
