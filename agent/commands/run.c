@@ -112,7 +112,10 @@ static const struct option table[] = {
      .type = OPTION_DURATION,
      .value_name = "DURATION",
      .fallback = "2s",
-     .help = "from one renewal to the next; 1.2 times this is shorter than --renew-deadline"},
+     .help =
+         "from one renewal to the next, and from one that failed to the next try; longer than the first for a replica "
+         "with more links than one in 40 ms of it, up to half of --renew-deadline. 1.2 times this is shorter than "
+         "--renew-deadline"},
     {.name = "max-in-flight",
      .type = OPTION_NUMBER,
      .value_name = "N",

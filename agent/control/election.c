@@ -24,13 +24,19 @@ static bool holds(const struct election *election)
     return election->state == ELECTION_HOLDING || election->state == ELECTION_LEAVING;
 }
 
+static bool is_shortened(const struct election *election)
+{
+    uint64_t others_ms = election->seen.duration_s * UINT64_C(1000);
+    return is_ours(election) && others_ms > 0 && others_ms < election->config->lease_ms;
+}
+
 /* Who edits the duration of a Lease that is ours makes the others wait less: then we may write less long, in the same measure. */
 static uint64_t deadline_ms(const struct election *election)
 {
     const struct election_config *config = election->config;
-    uint64_t others_ms = election->seen.duration_s * UINT64_C(1000), allowed_ms = config->renew_deadline_ms;
-    if (is_ours(election) && others_ms > 0 && others_ms < config->lease_ms)
-        allowed_ms = allowed_ms * others_ms / config->lease_ms;
+    uint64_t allowed_ms = config->renew_deadline_ms;
+    if (is_shortened(election))
+        allowed_ms = allowed_ms * election->seen.duration_s * UINT64_C(1000) / config->lease_ms;
     return election->renewed_ms + allowed_ms;
 }
 
@@ -50,6 +56,8 @@ static void keep(struct election *election, const struct lease_record *record, u
     election->seen = *record;
     election->seen_ms = now_ms;
     election->chance = chance;
+    if (election->state == ELECTION_UNKNOWN)
+        election->phase = chance;
     if (election->state == ELECTION_UNKNOWN || (holds(election) && !is_ours(election)))
         election->state = ELECTION_STANDBY;
 }
@@ -98,16 +106,26 @@ static uint64_t wanted_at(const struct election *election, enum election_wish wi
     return at_ms;
 }
 
+/* Each Lease has its own time in every period, so that those that were won in one moment are not renewed in one moment for ever. */
+static uint64_t renew_at(const struct election *election)
+{
+    uint64_t period_ms = election->config->renew_ms, rested_ms = election->renewed_ms + period_ms;
+    if (!election->rests || is_shortened(election) || rested_ms <= election->next_ms)
+        return election->next_ms;
+    rested_ms -= (rested_ms - period_ms * (election->phase % CHANCES) / CHANCES) % period_ms;
+    return rested_ms > election->next_ms ? rested_ms : election->next_ms;
+}
+
 static enum election_action due_action(const struct election *election, enum election_wish wish, bool gone, bool busy,
                                        uint64_t *ret_at_ms)
 {
     switch (election->state) {
     case ELECTION_HOLDING:
-        *ret_at_ms = election->next_ms;
+        *ret_at_ms = renew_at(election);
         return ELECTION_RENEW;
     case ELECTION_LEAVING:
         /* A renewal just sent is no reason to wait with giving it back; and a release that failed has little time to be tried again. */
-        *ret_at_ms = busy                                 ? election->next_ms
+        *ret_at_ms = busy                                 ? renew_at(election)
                      : election->last == ELECTION_RELEASE ? election->sent_ms + election->config->retry_ms / 4
                                                           : 0;
         return busy ? ELECTION_RENEW : ELECTION_RELEASE;
@@ -150,7 +168,7 @@ void election_sent(struct election *election, enum election_action action, uint6
 {
     election->asked = election->last = action;
     election->sent_ms = now_ms;
-    election->overtaken = false;
+    election->overtaken = election->rests = false;
     election->releasing = election->releasing || action == ELECTION_RELEASE;
     election->next_ms = now_ms + election->config->retry_ms;
 }
@@ -183,6 +201,7 @@ static void succeed(struct election *election, enum election_action action, cons
         return;
     }
     election->renewed_ms = election->sent_ms;
+    election->rests = true;
     election->releasing = election->releasing && leaving;
     election->state = leaving ? ELECTION_LEAVING : ELECTION_HOLDING;
 }
@@ -240,6 +259,7 @@ void election_leave(struct election *election)
 
 void election_hurry(struct election *election, uint64_t now_ms)
 {
+    election->rests = false;
     if (election->next_ms > now_ms)
         election->next_ms = now_ms;
 }

@@ -3,6 +3,7 @@
  *
  *  - The record's times are never compared with our clock. A holder is outlived when its record stayed the same for the duration that it
  *    names, by our monotonic clock, since we saw it change.
+ *  - A renewal that failed is tried again after the retry period. After one that succeeded client-go waits just as long; here it may be longer.
  *  - The holder may write until the renew deadline after *sending* the last renewal that succeeded; others wait longer than that.
  *  - Every write of the Lease carries the resourceVersion that was seen, so that of two only one succeeds.
  *  - A Lease is given back, with an empty holder, only after the writes under way have ended.
@@ -19,6 +20,8 @@
 struct election_config {
     const char *identity;                           /* borrowed; unique in the cluster, for ever */
     uint64_t lease_ms, renew_deadline_ms, retry_ms; /* lease > renew_deadline > 1.2 retry */
+    /* From a renewal that succeeded to the next, where that is longer than `retry_ms`; 0: it is not. Half of the deadline at most. */
+    uint64_t renew_ms;
 };
 
 enum election_state {
@@ -57,9 +60,11 @@ struct election {
     uint64_t next_ms;    /* nothing is sent before, but a GET that is needed */
     uint32_t misses;     /* conflicts and the like, since a write last succeeded */
     uint32_t chance;     /* how long a Lease must stay free, as 1/1024 of the jitter */
+    uint32_t phase;      /* when in a period of `renew_ms` it is renewed, as 1/1024 of it */
     bool releasing;      /* LEAVING: a release was sent, and may have reached the server whatever came of it */
     bool must_get;       /* what is seen is known to be old */
     bool overtaken;      /* the watch has shown something since what is under way was sent */
+    bool rests;          /* what was sent last succeeded, and nobody has been in a hurry since */
 };
 
 /** @param config  borrowed. */

@@ -14,7 +14,10 @@
 
 #define REPLICA_LEASE_PREFIX "svcmirror-"
 
-enum { BODY_BYTES = 64 << 10 };
+enum {
+    BODY_BYTES = 64 << 10,
+    RENEWAL_MS = 40, /* between any two of all Leases of ours; but each is due in half of its deadline */
+};
 
 /* A Lease that is gone, of no link. */
 static bool is_forgettable(const struct tenure *tenure)
@@ -24,8 +27,18 @@ static bool is_forgettable(const struct tenure *tenure)
            election->asked == ELECTION_WAIT && !election->seen.exists && !election->must_get;
 }
 
+/* From some fifty Leases on each is renewed less often than client-go would, for 250 cost an API server half a core at 2 s. */
+static void set_pace(struct leases *leases)
+{
+    uint64_t pace_ms = 0, half_ms = leases->election.renew_deadline_ms / 2;
+    for (struct map_entry *at = map_first(leases->tenures); at != NULL; at = map_next(at))
+        pace_ms += tenure_holds(map_value(at)) ? RENEWAL_MS : 0;
+    leases->election.renew_ms = pace_ms < half_ms ? pace_ms : half_ms;
+}
+
 static void pump_all(struct leases *leases)
 {
+    set_pace(leases);
     for (struct map_entry *at = map_first(leases->tenures), *next; at != NULL; at = next) {
         struct tenure *tenure = map_value(at);
         next = map_next(at);

@@ -139,6 +139,13 @@ static const char *const verbs[] = {[ELECTION_GET] = "get",
                                     [ELECTION_RENEW] = "patch",
                                     [ELECTION_RELEASE] = "patch"};
 
+/* So that one without an answer leaves time for another before the deadline. */
+static uint32_t timeout_ms(const struct election_config *config)
+{
+    bool rests = config->renew_ms > config->retry_ms;
+    return (uint32_t)((config->renew_deadline_ms - (rests ? config->renew_ms : 0)) / 2);
+}
+
 static void send(struct tenure *tenure, enum election_action action)
 {
     struct leases *leases = tenure->leases;
@@ -158,7 +165,7 @@ static void send(struct tenure *tenure, enum election_action action)
                                             .user_agent = LEASES_USER_AGENT,
                                             .body = strbuf_text(&leases->body),
                                             .body_bytes = leases->body.length,
-                                            .timeout_ms = (uint32_t)(leases->election.renew_deadline_ms / 2),
+                                            .timeout_ms = timeout_ms(&leases->election),
                                             .on_done = on_answered,
                                             .context = tenure};
     election_sent(&tenure->election, action, leases_now_ms(leases));
@@ -197,7 +204,9 @@ void tenure_pump(struct tenure *tenure)
 static void on_timer(void *context)
 {
     struct tenure *tenure = context;
-    leases_note_change(tenure->leases); /* perhaps a holder is outlived: who is to have it is decided first */
+    /* A renewal changes nothing, and hundreds of Leases make many. Else a holder may be outlived: who is to have it is decided first. */
+    if (!tenure_holds(tenure))
+        leases_note_change(tenure->leases);
     tenure_pump(tenure);
 }
 

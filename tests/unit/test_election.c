@@ -77,10 +77,10 @@ static void happen(struct election *election, const struct step *step)
 }
 
 /* Whatever the machine wants to send is sent at once. */
-static void play(const struct step *steps, size_t count)
+static void play(const struct election_config *of, const struct step *steps, size_t count)
 {
     struct election election;
-    election_init(&election, &config);
+    election_init(&election, of);
     for (size_t i = 0; i < count; i++) {
         const struct step *step = &steps[i];
         uint64_t again_ms = NEVER;
@@ -97,7 +97,7 @@ static void play(const struct step *steps, size_t count)
         assert_int_equal(election_may_send(&election, step->at_ms), step->may_send);
     }
 }
-#define PLAY(steps) play(steps, sizeof(steps) / sizeof((steps)[0]))
+#define PLAY(steps) play(&config, steps, sizeof(steps) / sizeof((steps)[0]))
 
 #define NOW_ .wish = ELECTION_NOW
 #define LATER .wish = ELECTION_LATER
@@ -125,6 +125,70 @@ static void an_absent_lease_is_created_and_renewed(void **state)
         {3020, HURRY, NOW_, HOLDING, .action = ELECTION_RENEW},
     };
     PLAY(steps);
+}
+
+static void one_of_many_leases_is_renewed_less_often(void **state)
+{
+    (void)state;
+    struct election_config rare = config;
+    rare.renew_ms = 5000;
+    static const struct step steps[] = {
+        {1000, MISS, NOW_, STANDBY, .action = ELECTION_CREATE},
+        /* Its time is at 5000 and each 5000 after that. */
+        {1020, ANSWER, MINE("10"), NOW_, HOLDING, .action = W, .again_ms = 5000},
+        {1030, SEE, MINE("10"), NOW_, HOLDING, .action = W, .again_ms = 5000},
+        {5000, NOTHING, NOW_, HOLDING, .action = ELECTION_RENEW},
+        /* What failed is tried again as soon as ever, and the deadline is what it was. */
+        {5010, FAIL, .code = ERR_TIMEOUT, NOW_, HOLDING, .action = W, .again_ms = 7000},
+        {7000, NOTHING, NOW_, HOLDING, .action = ELECTION_RENEW},
+        {7010, FAIL, .code = ERR_TIMEOUT, NOW_, HOLDING, .action = W, .again_ms = 9000},
+        {9000, NOTHING, NOW_, HOLDING, .action = ELECTION_RENEW},
+        {9005, NOTHING, NOW_, HOLDING, .action = W, .again_ms = 11000},
+        {9010, ANSWER, MINE("11"), NOW_, HOLDING, .action = W, .again_ms = 11000}, /* not sooner than ever */
+        {11000, NOTHING, NOW_, HOLDING, .action = ELECTION_RENEW},
+        {11010, ANSWER, MINE("12"), NOW_, HOLDING, .action = W, .again_ms = 15000},
+        /* Whoever shortens it makes the next renewal come early, which puts it right. */
+        {13500, SEE, .version = "13", .holder = "me", .duration_s = 3, NOW_, STANDBY, .action = ELECTION_TAKE},
+        {13510, ANSWER, MINE("14"), NOW_, HOLDING, .action = W, .again_ms = 15500},
+        {14000, SEE, .version = "15", .holder = "me", .duration_s = 6, NOW_, HOLDING, .action = W, .again_ms = 15500},
+        {15500, NOTHING, NOW_, HOLDING, .action = ELECTION_RENEW},
+        {15510, ANSWER, MINE("16"), NOW_, HOLDING, .action = W, .again_ms = 20000},
+        {15600, HURRY, NOW_, HOLDING, .action = ELECTION_RENEW},
+        {15610, ANSWER, MINE("17"), NOW_, HOLDING, .action = W, .again_ms = 20000},
+        {16000, LEAVE, NOW_, .busy = true, LEAVING, .action = W, .again_ms = 20000},
+    };
+    play(&rare, steps, sizeof(steps) / sizeof(steps[0]));
+}
+
+/* All that were won in one moment; and again after an outage. */
+static void they_are_spread_over_the_period(void **state)
+{
+    (void)state;
+    enum { LEASES = 64, PERIOD_MS = 5000, SLICE_MS = 500 };
+    struct election_config rare = config;
+    struct election elections[LEASES];
+    unsigned renewals[PERIOD_MS / SLICE_MS] = {0};
+    rare.renew_ms = PERIOD_MS;
+    for (unsigned i = 0; i < LEASES; i++) {
+        struct lease_record record = {.exists = true, .version = "7", .holder = "me", .duration_s = 15};
+        election_init(&elections[i], &rare);
+        election_see(&elections[i], &record, i * 1024 / LEASES, 1000);
+    }
+    for (uint64_t now_ms = 1000; now_ms < 60000; now_ms++)
+        for (unsigned i = 0; i < LEASES; i++) {
+            uint64_t again_ms = 0;
+            struct lease_record record = {.exists = true, .version = "8", .holder = "me", .duration_s = 15};
+            enum election_action action = election_next(&elections[i], ELECTION_NOW, false, false, now_ms, &again_ms);
+            if (action == ELECTION_WAIT)
+                continue;
+            election_sent(&elections[i], action, now_ms);
+            bool outage = now_ms > 20000 && now_ms < 27000;
+            election_answered(&elections[i], outage ? ERR_TIMEOUT : ERR_OK, outage ? NULL : &record, 0, now_ms);
+            assert_true(outage || elections[i].state == ELECTION_HOLDING);
+            renewals[now_ms % PERIOD_MS / SLICE_MS] += now_ms >= 40000 ? 1 : 0;
+        }
+    for (unsigned i = 0; i < PERIOD_MS / SLICE_MS; i++) /* 64 in each of four periods */
+        assert_in_range(renewals[i], 4 * 6, 4 * 7);
 }
 
 static void a_holder_is_outlived_only_by_our_clock(void **state)
@@ -544,6 +608,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_absent_lease_is_created_and_renewed),
+        cmocka_unit_test(one_of_many_leases_is_renewed_less_often),
+        cmocka_unit_test(they_are_spread_over_the_period),
         cmocka_unit_test(a_holder_is_outlived_only_by_our_clock),
         cmocka_unit_test(a_released_lease_is_taken_at_once_by_whom_it_is_for),
         cmocka_unit_test(a_holder_that_is_gone_is_not_waited_for),

@@ -30,7 +30,7 @@ size_t __sanitizer_get_current_allocated_bytes(void); /* of a header that gcc do
 #define EAST "service-mirror-write-east"
 #define LOCAL "local-service-mirror-write"
 
-enum { MAX_LEASES = 8 };
+enum { MAX_LEASES = 128 };
 
 /* What the API server has of Leases, and what became of writes. */
 struct server {
@@ -162,8 +162,8 @@ static bool on_write(struct bench *bench, struct http_call *call)
 }
 
 /* @param status  of the list of Leases. @param write_status  of writes of Leases that are refused. */
-static void open_bench_with(struct bench *bench, struct server *server, const char *leases, int status,
-                            int write_status)
+static void open_bench_of(struct bench *bench, struct server *server, const char *secrets, const char *leases,
+                          int status, int write_status)
 {
     bench_init(bench, false);
     memset(server, 0, sizeof(*server));
@@ -172,11 +172,17 @@ static void open_bench_with(struct bench *bench, struct server *server, const ch
     bench->context = server;
     bench_serve(bench, BENCH_LEASES, "Lease", leases)->status = status;
     server->status = write_status;
-    (void)bench_serve(bench, BENCH_SECRETS, "Secret", bench_secret("a", "east", NULL, 0));
+    (void)bench_serve(bench, BENCH_SECRETS, "Secret", secrets);
     (void)bench_serve(bench, BENCH_SERVICES, "Service", EXPORTED("web"));
     (void)bench_serve(bench, "/api/v1/namespaces?", "Namespace",
                       "{\"kind\":\"Namespace\",\"metadata\":{\"name\":\"demo\"}}");
     assert_int_equal(bench_start(bench), ERR_OK);
+}
+
+static void open_bench_with(struct bench *bench, struct server *server, const char *leases, int status,
+                            int write_status)
+{
+    open_bench_of(bench, server, bench_secret("a", "east", NULL, 0), leases, status, write_status);
 }
 
 static void open_bench(struct bench *bench, struct server *server, const char *leases)
@@ -237,6 +243,36 @@ static void alone_it_takes_all_and_then_writes(void **state)
     assert_in_range(server.lease_writes - before, 3 * 4, 3 * 5);
     assert_true(bench_metric(&bench, "svcmirror_lease_transitions_total{cluster=\"east\"}") == 1);
     bench_done(&bench);
+}
+
+/* A hundred are renewed every four seconds, and not every two. */
+static void many_leases_are_renewed_less_often(void **state)
+{
+    (void)state;
+    enum { LINKS = 99, SECRET_BYTES = 2048 };
+    struct bench bench;
+    struct server server;
+    char *secrets = test_calloc(LINKS, SECRET_BYTES);
+    for (unsigned i = 0; i < LINKS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "link%u", i);
+        strcat(secrets, i > 0 ? "," : "");
+        strcat(secrets, bench_secret(name, name, NULL, 0));
+    }
+    open_bench_of(&bench, &server, secrets, "", 200, 0);
+    bench_advance(&bench, 2000);
+    assert_true(bench_metric(&bench, "svcmirror_lease_held{cluster=\"link98\"}") == 1);
+    unsigned before = server.lease_writes;
+    bench_advance(&bench, 20000);
+    assert_in_range(server.lease_writes - before, (LINKS + 2) * 4, (LINKS + 2) * 6);
+    /* Each of them is lost when it should be. */
+    server.status = 500;
+    bench_advance(&bench, 5900);
+    assert_true(bench_metric(&bench, "svcmirror_lease_held{cluster=\"link0\"}") == 1);
+    bench_advance(&bench, 4200);
+    assert_true(bench_metric(&bench, "svcmirror_lease_held{cluster=\"link0\"}") == 0);
+    bench_done(&bench);
+    test_free(secrets);
 }
 
 static void while_another_holds_it_nothing_is_written_and_nothing_told(void **state)
@@ -656,6 +692,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alone_it_takes_all_and_then_writes),
+        cmocka_unit_test(many_leases_are_renewed_less_often),
         cmocka_unit_test(while_another_holds_it_nothing_is_written_and_nothing_told),
         cmocka_unit_test(a_lease_that_cannot_be_renewed_stops_the_writes),
         cmocka_unit_test(without_the_right_it_writes_as_if_alone),
