@@ -1,11 +1,13 @@
 /* The state of every exported service in its Link's status, as Linkerd's own controller writes it: one entry a service, one condition an entry. Written
- * when something changed, at most once a second for each Link and less often when the API server has long to do with it, and only when the API does
- * not hold it already. */
+ * when something changed, at most once a second for each Link and less often when the API server has long to do with it, by turns among the Links, and
+ * only when the API does not hold it already. */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "agent/control/internal.h"
 #include "agent/control/status_list.h"
+#include "agent/control/status_turns.h"
 #include "agent/observe/log.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -29,6 +31,7 @@ struct link_status {
     struct link_statuses *statuses;
     struct world_link *link;
     struct loop_timer *timer;
+    struct status_turn turn; /* that it asks for when the timer fires */
     struct kube_request request;
     struct tenure *tenure; /* under which it is being written */
     size_t bytes;          /* of what was written last */
@@ -40,12 +43,26 @@ struct link_status {
 struct link_statuses {
     struct control *control;
     struct map *links; /* by link id -> struct link_status */
-    bool stopped;      /* what is not sent by now never is */
+    struct status_turns turns;
+    struct loop_timer *timer; /* of the next turn */
+    bool stopped;             /* what is not sent by now never is */
 };
+
+static uint64_t now_ms(const struct link_status *status) { return loop_now_ms(status->statuses->control->config.loop); }
+
+static void end_writing(struct link_status *status)
+{
+    uint64_t now = now_ms(status);
+    status->writing = false;
+    status_turns_end(&status->statuses->turns, now - status->sent_ms, now);
+}
 
 static void free_status(void *value)
 {
     struct link_status *status = value;
+    if (status->writing)
+        end_writing(status);
+    status_turns_withdraw(&status->statuses->turns, &status->turn);
     kube_cancel(&status->request);
     tenure_end(TAKE(status->tenure));
     loop_timer_free(status->timer);
@@ -61,8 +78,6 @@ static const struct {
 enum { LISTS = ARRAY_COUNT(lists) };
 
 /* ---- writing it ---- */
-
-static uint64_t now_ms(const struct link_status *status) { return loop_now_ms(status->statuses->control->config.loop); }
 
 static uint64_t lesser(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
@@ -81,6 +96,13 @@ static void arm_next(struct link_status *status, uint64_t delay_ms)
     arm(status, greater(now + delay_ms, status->next_ms) - now);
 }
 
+/* Whoever waits may have a turn by now. */
+static void look_for_turn(struct link_statuses *statuses)
+{
+    if (statuses->turns.first != NULL && !statuses->stopped && !loop_timer_active(statuses->timer))
+        loop_timer_start(statuses->timer, 0);
+}
+
 static void note_rest(struct link_status *status)
 {
     uint64_t now = now_ms(status), rest_ms = REST_FACTOR * (now - status->sent_ms);
@@ -94,7 +116,7 @@ static void on_done(struct kube_request *request, json_t *object, const struct k
 {
     (void)object;
     struct link_status *status = request->context;
-    status->writing = false;
+    end_writing(status);
     if (failure == NULL || failure->error.code != ERR_CANCELLED) /* else it was not sent */
         note_rest(status);
     tenure_end(TAKE(status->tenure));
@@ -102,6 +124,7 @@ static void on_done(struct kube_request *request, json_t *object, const struct k
         write_marked(status);
     else if (failure == NULL && status->marked)
         arm_next(status, COALESCE_MS);
+    look_for_turn(status->statuses);
     if (failure == NULL || failure->error.code == ERR_CANCELLED)
         return; /* written; or another writes it by now */
     log_warn("status_write_failed", "the Link's status could not be written and is tried again", "link",
@@ -140,7 +163,9 @@ static enum err_code send(struct link_status *status, const struct strbuf *body)
     status->writing = code == ERR_OK;
     status->bytes = body->length;
     status->sent_ms = now_ms(status);
-    if (code != ERR_OK)
+    if (code == ERR_OK)
+        status_turns_begin(&status->statuses->turns);
+    else
         tenure_end(TAKE(status->tenure));
     return code;
 }
@@ -226,11 +251,27 @@ static void write_marked(struct link_status *status)
     }
 }
 
+/* One in each turn of the loop: reading what the API holds takes long. */
+static void on_turn(void *context)
+{
+    struct link_statuses *statuses = context;
+    struct control *control = statuses->control;
+    uint64_t now = loop_now_ms(control->config.loop), at = STATUS_TURNS_NEVER;
+    bool crowded = world_marked_count(control->world) > 0;
+    struct status_turn *turn = status_turns_next(&statuses->turns, crowded, now, &at);
+    if (at != STATUS_TURNS_NEVER)
+        loop_timer_start(statuses->timer, at - now);
+    if (turn != NULL)
+        write_marked((struct link_status *)((char *)turn - offsetof(struct link_status, turn)));
+}
+
 static void on_timer(void *context)
 {
     struct link_status *status = context;
-    if (!status->writing) /* else on_done() goes on */
-        write_marked(status);
+    if (status->writing)
+        return; /* on_done() goes on */
+    status_turns_ask(&status->statuses->turns, &status->turn);
+    look_for_turn(status->statuses);
 }
 
 static struct link_status *obtain(struct link_statuses *statuses, struct world_link *link)
@@ -260,7 +301,7 @@ void statuses_mark(struct link_statuses *statuses, struct world_link *link)
     if (status == NULL)
         return; /* out of memory: the next change of any service tries again */
     status->marked = true;
-    if (!status->writing)
+    if (!status->writing && !status->turn.waits)
         arm_next(status, COALESCE_MS);
 }
 
@@ -269,6 +310,7 @@ void statuses_stop(struct link_statuses *statuses)
     if (statuses == NULL)
         return;
     statuses->stopped = true;
+    loop_timer_stop(statuses->timer);
     for (struct map_entry *at = map_first(statuses->links); at != NULL; at = map_next(at)) {
         struct link_status *status = map_value(at);
         loop_timer_stop(status->timer);
@@ -279,16 +321,15 @@ void statuses_stop(struct link_statuses *statuses)
 
 uint32_t statuses_in_flight(const struct link_statuses *statuses)
 {
-    uint32_t count = 0;
-    for (struct map_entry *at = statuses != NULL ? map_first(statuses->links) : NULL; at != NULL; at = map_next(at))
-        count += ((const struct link_status *)map_value(at))->writing ? 1 : 0;
-    return count;
+    return statuses != NULL ? statuses->turns.under_way : 0;
 }
 
 void statuses_forget(struct link_statuses *statuses, struct world_link *link)
 {
-    if (statuses != NULL)
-        (void)map_remove(statuses->links, world_link_declaration(link)->id);
+    if (statuses == NULL)
+        return;
+    (void)map_remove(statuses->links, world_link_declaration(link)->id);
+    look_for_turn(statuses); /* perhaps it was waited for */
 }
 
 /* ---- for previews ---- */
@@ -332,8 +373,9 @@ enum err_code statuses_new(struct control *control, struct link_statuses **ret_s
         return ERR_NOMEM;
     statuses->control = control;
     statuses->links = map_new(free_status);
-    if (statuses->links == NULL) {
-        mem_free(statuses);
+    statuses->timer = loop_timer_new(control->config.loop, on_turn, statuses);
+    if (statuses->links == NULL || statuses->timer == NULL) {
+        statuses_free(statuses);
         return ERR_NOMEM;
     }
     *ret_statuses = statuses;
@@ -345,5 +387,6 @@ void statuses_free(struct link_statuses *statuses)
     if (statuses == NULL)
         return;
     map_free(statuses->links);
+    loop_timer_free(statuses->timer);
     mem_free(statuses);
 }

@@ -211,6 +211,84 @@ static void a_server_that_works_long_on_a_status_gets_a_rest(void **state)
     free(services);
 }
 
+/* ---- several Links ---- */
+
+enum { LINKS = 7, AT_ONCE = 4 };
+
+struct turns {
+    char order[32]; /* the digit of each Link whose status was written */
+    struct http_call *calls[32];
+};
+
+static bool note_turn(struct bench *bench, struct http_call *call)
+{
+    struct turns *turns = bench->context;
+    const char *link = strstr(fake_http_path(call), "/links/link"),
+               *end = link != NULL ? strstr(link, "/status") : NULL;
+    size_t count = strlen(turns->order);
+    if (end != NULL && count + 1 < sizeof(turns->order)) {
+        turns->order[count] = end[-1];
+        turns->calls[count] = call;
+    }
+    return false;
+}
+
+static void name_link(char text[1024], char digit)
+{
+    (void)snprintf(text, 1024,
+                   "{\"metadata\":{\"namespace\":\"mc\",\"name\":\"link%c\",\"uid\":\"u%c\"},\"spec\":{"
+                   "\"targetClusterName\":\"link%c\",\"targetClusterDomain\":\"cluster.local\","
+                   "\"clusterCredentialsSecret\":\"a\",\"gatewayAddress\":\"10.0.0.1\",\"gatewayPort\":\"4143\","
+                   "\"selector\":{\"matchLabels\":{\"exported\":\"yes\"}}}}",
+                   digit, digit, digit);
+}
+
+static void end_link(struct bench *bench, char digit)
+{
+    char text[1024];
+    name_link(text, digit);
+    bench_tell(bench, BENCH_LINKS, "DELETED", text);
+    bench_advance(bench, 100);
+}
+
+/* Each of a few at a time, whoever goes meanwhile. */
+static void links_take_turns(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct turns turns = {0};
+    char links[LINKS * 1024] = "", waiting = 0;
+    for (char digit = '0'; digit < '0' + LINKS; digit++) {
+        char link[1024];
+        name_link(link, digit);
+        strcat(links, digit > '0' ? "," : "");
+        strcat(links, link);
+    }
+    bench_init(&bench, true);
+    bench.holds_statuses = true;
+    bench.on_write = note_turn;
+    bench.context = &turns;
+    (void)bench_serve(&bench, BENCH_LINKS, "Link", links);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "", NULL, 0));
+    (void)bench_serve(&bench, BENCH_EXPORTED, "Service", SERVICE("a"));
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 5000);
+    assert_int_equal(strlen(turns.order), AT_ONCE);
+    for (char digit = '0'; digit < '0' + LINKS; digit++)
+        waiting = strchr(turns.order, digit) == NULL ? digit : waiting;
+    end_link(&bench, waiting);
+    assert_int_equal(strlen(turns.order), AT_ONCE);
+    end_link(&bench, turns.order[1]); /* under way: another has its place */
+    assert_int_equal(strlen(turns.order), AT_ONCE + 1);
+    fake_http_answer(turns.calls[2], 200, "{}");
+    bench_advance(&bench, 100);
+    assert_int_equal(strlen(turns.order), LINKS - 1);
+    assert_null(strchr(turns.order, waiting));
+    for (unsigned i = 0; i < LINKS - 1; i++) /* nobody had two turns */
+        assert_null(strchr(turns.order + i + 1, turns.order[i]));
+    bench_done(&bench);
+}
+
 /* ---- the end ---- */
 
 static void on_stopped(void *context) { *(bool *)context = true; }
@@ -272,6 +350,7 @@ int main(void)
         cmocka_unit_test(what_is_said_wrongly_is_written_anew),
         cmocka_unit_test(a_status_that_no_object_can_hold_is_cut_and_says_so),
         cmocka_unit_test(a_server_that_works_long_on_a_status_gets_a_rest),
+        cmocka_unit_test(links_take_turns),
         cmocka_unit_test(a_status_that_is_due_is_written_before_the_end),
         cmocka_unit_test(a_status_that_hangs_does_not_hold_the_end),
     };
