@@ -7,6 +7,7 @@
 #include "agent/control/imports.h"
 #include "agent/control/internal.h"
 #include "agent/control/local.h"
+#include "agent/control/write_limit.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
 
@@ -15,11 +16,13 @@ enum {
     DRAIN_POLL_MS = 20,
     LOOP_BUSY_WARN_US = 100 * 1000,
     AGAIN_MS = 1000,
-    MUCH_WORK_US = 2000,  /* in one turn: memory for thousands of JSON values, say */
+    MUCH_WORK_US = 2000,  /* of the processor in one turn: memory for thousands of JSON values, say */
     REST_MS = 3000,       /* without such a turn */
     CLOSINGS = 3,         /* of idle connections: one shortly after a request does nothing */
     CLOSE_MS = 1100,      /* after each */
     GIVE_BACK_MS = 60000, /* at least from one time to the next */
+    /* To the source: all writes to mirrors at once, and a dozen for statuses, Leases and Events, which shall not wait behind those. */
+    CONNECTIONS = WRITE_LIMIT_MAX + WRITE_LIMIT_RESERVE + 12,
 };
 
 struct stopping {
@@ -141,7 +144,8 @@ static void rest_later(struct control *control)
 static void on_busy(void *context, uint64_t busy_us, uint64_t cpu_us)
 {
     struct control *control = context;
-    if (busy_us > MUCH_WORK_US && !control->is_giving_back)
+    /* Not by how long it took: on a busy machine there would be no rest. */
+    if (cpu_us > MUCH_WORK_US && !control->is_giving_back)
         rest_later(control);
     control->is_giving_back = false;
     metric_observe(metric_get(control->instruments.loop_busy), (double)busy_us / 1e6);
@@ -170,6 +174,7 @@ static enum err_code start_parts(struct control *control, struct err *reterr)
     if (instruments_init(&control->instruments, config->metrics) != ERR_OK)
         return no_memory(reterr);
     TRY(kube_client_new(config->http, config->loop, config->source, "source", &control->client, reterr));
+    kube_client_limit_connections(control->client, CONNECTIONS);
     kube_client_observe(control->client, observe_source, control);
     kube_client_on_warning(control->client, on_warning, control);
     if (config->stream_lists)
