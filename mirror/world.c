@@ -26,6 +26,7 @@ static void free_source_slice(void *value)
 static void free_link(void *value)
 {
     struct world_link *link = value;
+    world_link_want_slices(link, false);
     map_free(link->services);
     map_free(link->slices);
     map_free(link->endpoints);
@@ -312,7 +313,7 @@ void world_begin(struct world *world, struct world_link *link, enum world_collec
         world->generation[collection]++;
     }
     if (link != NULL && collection == WORLD_TARGET_SLICES)
-        link->slices_wanted = false;
+        world_link_want_slices(link, false);
 }
 
 static bool slices_may_be_had(const struct world_link *link)
@@ -322,6 +323,8 @@ static bool slices_may_be_had(const struct world_link *link)
 }
 
 bool world_wants_slices(const struct world_link *link) { return link->slices_wanted && slices_may_be_had(link); }
+
+bool world_any_wants_slices(const struct world *world) { return world->slices_wanted > 0; }
 
 bool world_awaits_slices(const struct world_link *link) { return link->slices_awaited && slices_may_be_had(link); }
 

@@ -170,6 +170,8 @@ enum world_namespace world_namespace_state(const struct world *world, const char
 /** Whether endpoints are needed of slices of the target that were told before anybody knew: the collection is to be listed again. A listing that begins
  *  answers it. */
 bool world_wants_slices(const struct world_link *link);
+/** Whether that may be so of some link: whoever would ask all of them time and again asks this first. */
+bool world_any_wants_slices(const struct world *world);
 /** Whether such a listing is still to begin or under way. */
 bool world_awaits_slices(const struct world_link *link);
 /** Objects known: Services and slices of mirrors, and namespaces, in the source; Services and slices kept of a target. */

@@ -83,6 +83,7 @@ struct world {
     struct mirror_lanes waiting[LANES]; /* the first is next */
     struct mirror_lane lanes[LANES];    /* of mirrors that no link claims */
     size_t queued, unaccounted;
+    size_t slices_wanted; /* by so many links */
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
     uint32_t generation[WORLD_COLLECTIONS];
     uint64_t cidrs_version;
@@ -339,6 +340,14 @@ const struct endpoint_summary *target_endpoints(const struct world_link *link, c
 bool target_wants_pods(const struct world_link *link, const struct target_service *entry);
 /** Whether these are known, all of them. */
 bool target_pods_known(const struct claim *claim);
+/** Notes whether the link wants its slices listed again; the only place that does. */
+static inline void world_link_want_slices(struct world_link *link, bool wanted)
+{
+    if (link->slices_wanted == wanted)
+        return;
+    link->slices_wanted = wanted;
+    link->world->slices_wanted += wanted ? 1 : (size_t)-1;
+}
 /** Keeps the service's slices whole from now on, or no longer, as its mirror needs them. Those that were not kept are missing until world_wants_slices()
  *  is answered. */
 void target_keep_pods(struct world_link *link, const char *service_key);

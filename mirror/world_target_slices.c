@@ -54,8 +54,10 @@ void target_keep_pods(struct world_link *link, const char *service_key)
             mem_free(TAKE(slice->whole));
             link->kept_bytes += budget_of_slice(slice);
         }
-        if (whole && slice->whole == NULL)
-            link->slices_wanted = link->slices_awaited = true;
+        if (whole && slice->whole == NULL) {
+            world_link_want_slices(link, true);
+            link->slices_awaited = true;
+        }
     }
 }
 

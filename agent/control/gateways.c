@@ -53,6 +53,7 @@ struct gateways {
     char warning[NOTE_BYTES]; /* of the gateway that was described last */
     uint64_t cidrs_version;   /* of the world, when local addresses were looked for last */
     bool missed;              /* a gateway of the world has none here, for want of memory */
+    bool behind;              /* one at least is to catch up, or to be judged */
 };
 
 static const struct link *declaration_of(const struct gateway *gateway)
@@ -92,7 +93,7 @@ static void on_resolved(struct dns_query *query, const struct dns_answer *answer
             delay_ms = RESOLVE_RETRY_CAP_MS;
     }
     loop_timer_start(name->timer, delay_ms);
-    gateway->addresses_changed = gateway->unjudged = true;
+    gateway->addresses_changed = gateway->unjudged = gateway->gateways->behind = true;
     loop_wake(gateway->gateways->control->config.loop);
 }
 
@@ -655,7 +656,7 @@ void gateways_changed(struct gateways *gateways, struct world_gateway *world_gat
         control_turn_again(gateways->control);
         return;
     }
-    gateway->changed = true;
+    gateway->changed = gateways->behind = true;
     loop_wake(gateways->control->config.loop);
 }
 
@@ -704,10 +705,15 @@ bool gateways_turn(struct gateways *gateways)
     if (gateways->missed)
         find_missed(gateways);
     uint64_t cidrs_version = world_cidrs_version(gateways->control->world);
+    if (!gateways->behind && gateways->cidrs_version == cidrs_version)
+        return false; /* hundreds of gateways cost a turn more than all else in it */
+    gateways->behind = false;
     for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next) {
         failed = catch_up(gateway) || failed;
         if (gateways->cidrs_version != cidrs_version)
             tell_local_address(gateway);
+        if (gateway->changed || gateway->addresses_changed || gateway->unjudged)
+            gateways->behind = true;
     }
     gateways->cidrs_version = cidrs_version;
     if (failed)

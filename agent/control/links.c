@@ -777,8 +777,9 @@ bool links_turn(struct links *links)
         if (links->changed)
             control_turn_again(links->control);
     }
-    for (struct target *target = links->targets; target != NULL; target = target_next(target))
-        target_turn(target);
+    if (world_any_wants_slices(links->control->world)) /* hundreds of targets cost a turn more than all else in it */
+        for (struct target *target = links->targets; target != NULL; target = target_next(target))
+            target_turn(target);
     finalizers_turn(links->finalizers);
     return false;
 }
