@@ -6,6 +6,9 @@
 /* Of the retry period, as in client-go: candidates that found a Lease free do not all ask at once. */
 enum { JITTER_TENTHS = 12, CHANCES = 1024 };
 
+/* At which Leases are renewed in a period: a few together wake the process no more often than one. */
+enum { TIMES = 16 };
+
 /* CREATE that exists, GET that is gone, CREATE once more: what goes on after that waits for the retry period like everything else. */
 enum { MISSES_AT_ONCE = 2 };
 
@@ -106,13 +109,13 @@ static uint64_t wanted_at(const struct election *election, enum election_wish wi
     return at_ms;
 }
 
-/* Each Lease has its own time in every period, so that those that were won in one moment are not renewed in one moment for ever. */
+/* Each Lease has its time in every period, so that all that were won in one moment are not renewed in one moment for ever. */
 static uint64_t renew_at(const struct election *election)
 {
     uint64_t period_ms = election->config->renew_ms, rested_ms = election->renewed_ms + period_ms;
     if (!election->rests || is_shortened(election) || rested_ms <= election->next_ms)
         return election->next_ms;
-    rested_ms -= (rested_ms - period_ms * (election->phase % CHANCES) / CHANCES) % period_ms;
+    rested_ms -= (rested_ms - period_ms * (election->phase % TIMES) / TIMES) % period_ms;
     return rested_ms > election->next_ms ? rested_ms : election->next_ms;
 }
 

@@ -60,7 +60,7 @@ struct election {
     uint64_t next_ms;    /* nothing is sent before, but a GET that is needed */
     uint32_t misses;     /* conflicts and the like, since a write last succeeded */
     uint32_t chance;     /* how long a Lease must stay free, as 1/1024 of the jitter */
-    uint32_t phase;      /* when in a period of `renew_ms` it is renewed, as 1/1024 of it */
+    uint32_t phase;      /* by chance: at which of the times in a period of `renew_ms` it is renewed */
     bool releasing;      /* LEAVING: a release was sent, and may have reached the server whatever came of it */
     bool must_get;       /* what is seen is known to be old */
     bool overtaken;      /* the watch has shown something since what is under way was sent */
