@@ -91,10 +91,11 @@ class Stage:
                 "ports": [{"name": "http", "port": 5000, "protocol": "TCP"}]}}} for name in names]
 
     def withdraw(self, namespace):
-        """All services of a namespace go; their slices follow by the garbage collector."""
+        """All services of a namespace go, and first their slices: the garbage collector would need minutes for thousands."""
         api = self.target.api
-        self.load(self.target, [{"method": "DELETE", "path": api.path("services", namespace, s["metadata"]["name"])} for s in api.list("services", namespace)], 16)
-        wait_until(lambda: not self.target.api.list("endpointslices", namespace), 300, "the slices are gone", 1)
+        for resource in ("endpointslices", "services"):
+            self.load(self.target, [{"method": "DELETE", "path": api.path(resource, namespace, o["metadata"]["name"])} for o in api.list(resource, namespace)], 16)
+        wait_until(lambda: not api.list("endpointslices", namespace), 60, "the slices are gone", 1)
         self.namespaces.remove(namespace)
 
     def link(self, name="east", **spec):
