@@ -73,10 +73,10 @@ void election_see(struct election *election, const struct lease_record *record, 
     election->overtaken = election->asked != ELECTION_WAIT;
 }
 
-void election_miss(struct election *election, uint64_t now_ms)
+void election_miss(struct election *election, uint32_t chance, uint64_t now_ms)
 {
     if (election->state == ELECTION_UNKNOWN)
-        keep(election, &(struct lease_record){0}, 0, now_ms);
+        keep(election, &(struct lease_record){0}, chance, now_ms);
     else if (election->seen.exists)
         election->must_get = true;
 }
@@ -113,7 +113,7 @@ static uint64_t wanted_at(const struct election *election, enum election_wish wi
 static uint64_t renew_at(const struct election *election)
 {
     uint64_t period_ms = election->config->renew_ms, rested_ms = election->renewed_ms + period_ms;
-    if (!election->rests || is_shortened(election) || rested_ms <= election->next_ms)
+    if (!election->rests || election->hurried || is_shortened(election) || rested_ms <= election->next_ms)
         return election->next_ms;
     rested_ms -= (rested_ms - period_ms * (election->phase % TIMES) / TIMES) % period_ms;
     return rested_ms > election->next_ms ? rested_ms : election->next_ms;
@@ -171,7 +171,7 @@ void election_sent(struct election *election, enum election_action action, uint6
 {
     election->asked = election->last = action;
     election->sent_ms = now_ms;
-    election->overtaken = election->rests = false;
+    election->overtaken = election->rests = election->hurried = false;
     election->releasing = election->releasing || action == ELECTION_RELEASE;
     election->next_ms = now_ms + election->config->retry_ms;
 }
@@ -262,7 +262,7 @@ void election_leave(struct election *election)
 
 void election_hurry(struct election *election, uint64_t now_ms)
 {
-    election->rests = false;
+    election->hurried = true;
     if (election->next_ms > now_ms)
         election->next_ms = now_ms;
 }

@@ -64,7 +64,8 @@ struct election {
     bool releasing;      /* LEAVING: a release was sent, and may have reached the server whatever came of it */
     bool must_get;       /* what is seen is known to be old */
     bool overtaken;      /* the watch has shown something since what is under way was sent */
-    bool rests;          /* what was sent last succeeded, and nobody has been in a hurry since */
+    bool rests;          /* what was sent last made or kept it ours */
+    bool hurried;        /* election_hurry() since that was sent */
 };
 
 /** @param config  borrowed. */
@@ -73,8 +74,8 @@ void election_init(struct election *election, const struct election_config *conf
 /** The Lease as a watch or a list shows it; exists == false: it is gone. What is older than what is known is passed over.
  *  @param chance  0 to 1023, at random. */
 void election_see(struct election *election, const struct lease_record *record, uint32_t chance, uint64_t now_ms);
-/** A complete list does not have it. Whether our own view was newer is found out by asking. */
-void election_miss(struct election *election, uint64_t now_ms);
+/** A complete list does not have it. @param chance  as above. Whether our own view was newer is found out by asking. */
+void election_miss(struct election *election, uint32_t chance, uint64_t now_ms);
 
 /** What to send now, or how long to wait.
  *  @param gone   the holder is known to have ended, whatever the record says.

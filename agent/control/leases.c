@@ -245,7 +245,8 @@ enum err_code leases_join(struct leases *leases, const struct link *link)
     (void)snprintf(tenure->cluster, sizeof(tenure->cluster), "%s", link->cluster_name);
     tenure->wanted++;
     if (leases->listed && tenure->election.state == ELECTION_UNKNOWN)
-        election_miss(&tenure->election, leases_now_ms(leases)); /* nothing is known of it: it is not there */
+        election_miss(&tenure->election, leases_chance(),
+                      leases_now_ms(leases)); /* nothing is known of it: it is not there */
     leases_note_change(leases);
     return ERR_OK;
 }

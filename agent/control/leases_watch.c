@@ -61,11 +61,11 @@ static void on_end(void *context)
     leases->listed = true;
     replicas_end(leases->replicas);
     if (leases->self.generation != leases->generation)
-        election_miss(&leases->self.election, leases_now_ms(leases));
+        election_miss(&leases->self.election, leases_chance(), leases_now_ms(leases));
     for (struct map_entry *at = map_first(leases->tenures); at != NULL; at = map_next(at)) {
         struct tenure *tenure = map_value(at);
         if (tenure->generation != leases->generation)
-            election_miss(&tenure->election, leases_now_ms(leases));
+            election_miss(&tenure->election, leases_chance(), leases_now_ms(leases));
     }
     leases_note_change(leases);
 }

@@ -164,7 +164,7 @@ static enum err_code send(struct link_status *status, const struct strbuf *body)
     status->bytes = body->length;
     status->sent_ms = now_ms(status);
     if (code == ERR_OK)
-        status_turns_begin(&status->statuses->turns);
+        status_turns_begin(&status->statuses->turns, status->sent_ms);
     else
         tenure_end(TAKE(status->tenure));
     return code;

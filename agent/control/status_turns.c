@@ -24,7 +24,7 @@ struct status_turn *status_turns_next(struct status_turns *turns, bool crowded, 
 {
     struct status_turn *first = turns->first;
     *ret_at_ms = STATUS_TURNS_NEVER;
-    if (first == NULL || turns->under_way >= (crowded ? 1 : STATUS_TURNS_AT_ONCE))
+    if (first == NULL || turns->under_way >= STATUS_TURNS_AT_ONCE)
         return NULL;
     if (crowded && now_ms < turns->rested_ms) {
         *ret_at_ms = turns->rested_ms;
@@ -35,13 +35,15 @@ struct status_turn *status_turns_next(struct status_turns *turns, bool crowded, 
     return first;
 }
 
-void status_turns_begin(struct status_turns *turns) { turns->under_way++; }
+void status_turns_begin(struct status_turns *turns, uint64_t now_ms)
+{
+    turns->under_way++;
+    turns->rested_ms = now_ms + STATUS_TURNS_REST_MS;
+}
 
 void status_turns_end(struct status_turns *turns, uint64_t took_ms, uint64_t now_ms)
 {
     uint64_t rest_ms = took_ms < STATUS_TURNS_REST_MS ? took_ms * STATUS_TURNS_REST_FACTOR : STATUS_TURNS_REST_MS;
-    uint64_t rested_ms = now_ms + (rest_ms < STATUS_TURNS_REST_MS ? rest_ms : STATUS_TURNS_REST_MS);
     turns->under_way--;
-    if (rested_ms > turns->rested_ms)
-        turns->rested_ms = rested_ms;
+    turns->rested_ms = now_ms + (rest_ms < STATUS_TURNS_REST_MS ? rest_ms : STATUS_TURNS_REST_MS);
 }

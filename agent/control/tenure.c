@@ -195,6 +195,9 @@ void tenure_pump(struct tenure *tenure)
         if (action != ELECTION_WAIT)
             send(tenure, action);
     } while (action != ELECTION_WAIT);
+    uint64_t free_ms = election_free_at(&tenure->election, is_gone(tenure)); /* then it is decided who is to have it */
+    if (free_ms > now && free_ms < at_ms)
+        at_ms = free_ms;
     if (at_ms == ELECTION_NEVER)
         loop_timer_stop(tenure->timer);
     else

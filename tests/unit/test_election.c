@@ -59,7 +59,7 @@ static void happen(struct election *election, const struct step *step)
         election_see(election, &record, 0, step->at_ms);
         break;
     case MISS:
-        election_miss(election, step->at_ms);
+        election_miss(election, 0, step->at_ms);
         break;
     case ANSWER:
         election_answered(election, ERR_OK, &record, 0, step->at_ms);
@@ -154,7 +154,9 @@ static void one_of_many_leases_is_renewed_less_often(void **state)
         {15500, NOTHING, NOW_, HOLDING, .action = ELECTION_RENEW},
         {15510, ANSWER, MINE("16"), NOW_, HOLDING, .action = W, .again_ms = 20000},
         {15600, HURRY, NOW_, HOLDING, .action = ELECTION_RENEW},
-        {15610, ANSWER, MINE("17"), NOW_, HOLDING, .action = W, .again_ms = 20000},
+        {15605, HURRY, NOW_, HOLDING, .action = W, .again_ms = 25500}, /* what is under way does not carry the news */
+        {15610, ANSWER, MINE("17"), NOW_, HOLDING, .action = ELECTION_RENEW},
+        {15620, ANSWER, MINE("18"), NOW_, HOLDING, .action = W, .again_ms = 20000},
         {16000, LEAVE, NOW_, .busy = true, LEAVING, .action = W, .again_ms = 20000},
     };
     play(&rare, steps, sizeof(steps) / sizeof(steps[0]));
@@ -172,7 +174,10 @@ static void they_are_spread_over_the_period(void **state)
     for (unsigned i = 0; i < LEASES; i++) {
         struct lease_record record = {.exists = true, .version = "7", .holder = "me", .duration_s = 15};
         election_init(&elections[i], &rare);
-        election_see(&elections[i], &record, i, 1000);
+        if (i % 2 == 0)
+            election_see(&elections[i], &record, i, 1000);
+        else
+            election_miss(&elections[i], i, 1000);
     }
     for (uint64_t now_ms = 1000; now_ms < 60000; now_ms++)
         for (unsigned i = 0; i < LEASES; i++) {
@@ -274,7 +279,7 @@ static void a_process_that_was_stopped_does_not_write_on(void **state)
     /* Before the machine is asked anything. */
     struct election election;
     election_init(&election, &config);
-    election_miss(&election, 1000);
+    election_miss(&election, 0, 1000);
     uint64_t at_ms = 0;
     assert_int_equal(election_next(&election, ELECTION_NOW, false, false, 1000, &at_ms), ELECTION_CREATE);
     election_sent(&election, ELECTION_CREATE, 1000);
@@ -570,7 +575,7 @@ static void no_two_ever_hold_it(void **state)
                 if (chance(20) == 0 && server.record.exists)
                     election_see(&elections[i], &server.record, chance(1024), now_ms);
                 else if (chance(20) == 0 && elections[i].state == ELECTION_UNKNOWN)
-                    election_miss(&elections[i], now_ms);
+                    election_miss(&elections[i], 0, now_ms);
                 if (chance(400) == 0)
                     election_leave(&elections[i]);
                 if (chance(600) == 0) {

@@ -303,6 +303,21 @@ static void while_another_holds_it_nothing_is_written_and_nothing_told(void **st
     bench_done(&bench);
 }
 
+static void one_that_runs_out_is_taken_in_that_moment(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct server server;
+    open_bench(&bench, &server, LEASE(EAST, "5", HELD("linkerd-controller-east")));
+    server.leases[server.count++] = (__typeof__(server.leases[0])){.name = EAST, .version = 5};
+    server.version = server.version > 5 ? server.version : 5;
+    bench_advance(&bench, 14900);
+    assert_true(held(&bench) == 0);
+    bench_advance(&bench, 300);
+    assert_true(held(&bench) == 1);
+    bench_done(&bench);
+}
+
 static void a_lease_that_cannot_be_renewed_stops_the_writes(void **state)
 {
     (void)state;
@@ -694,6 +709,7 @@ int main(void)
         cmocka_unit_test(alone_it_takes_all_and_then_writes),
         cmocka_unit_test(many_leases_are_renewed_less_often),
         cmocka_unit_test(while_another_holds_it_nothing_is_written_and_nothing_told),
+        cmocka_unit_test(one_that_runs_out_is_taken_in_that_moment),
         cmocka_unit_test(a_lease_that_cannot_be_renewed_stops_the_writes),
         cmocka_unit_test(without_the_right_it_writes_as_if_alone),
         cmocka_unit_test(a_right_that_is_missing_for_a_moment_makes_nobody_alone),
