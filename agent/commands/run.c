@@ -113,9 +113,9 @@ static const struct option table[] = {
      .value_name = "DURATION",
      .fallback = "2s",
      .help =
-         "from one renewal to the next, and from one that failed to the next try; longer than the first for a replica "
-         "with more links than one in 40 ms of it, up to half of --renew-deadline. 1.2 times this is shorter than "
-         "--renew-deadline"},
+         "from one renewal to the next, and to the next try when one fails. A replica with more links than fit into "
+         "it at 40 ms each renews each less often, up to half of --renew-deadline. 1.2 times this period is shorter "
+         "than --renew-deadline"},
     {.name = "max-in-flight",
      .type = OPTION_NUMBER,
      .value_name = "N",
