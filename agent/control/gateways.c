@@ -712,9 +712,9 @@ bool gateways_turn(struct gateways *gateways)
         failed = catch_up(gateway) || failed;
         if (gateways->cidrs_version != cidrs_version)
             tell_local_address(gateway);
-        if (gateway->changed || gateway->addresses_changed || gateway->unjudged)
-            gateways->behind = true;
+        gateways->behind = gateways->behind || gateway->unjudged;
     }
+    gateways->behind = gateways->behind || failed;
     gateways->cidrs_version = cidrs_version;
     if (failed)
         control_turn_again(gateways->control);
