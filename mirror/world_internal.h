@@ -289,17 +289,22 @@ enum err_code gateway_mirror_changed(struct world *world, const struct service *
 void gateways_sweep_recalled(struct world_link *link);
 
 /* world_target.c */
-/** Makes the claims of an entry's hostnames what the target's slices say. */
-enum err_code target_sync_hosts(struct world_link *link, const char *key, struct target_service *entry) MUST_USE;
 void target_forget(struct world_link *link);
 enum err_code target_reconsider(struct world_link *link) MUST_USE; /* the declaration changed */
+bool target_is_unreadable(const struct world_link *link, const char *service_key);
+/** The target's Service of that name may have become exported, or exported no longer. */
+enum err_code target_exports_changed(struct world_link *link, const char *key) MUST_USE;
+
+/* world_target_hosts.c */
+/** Makes the claims of an entry's hostnames what the target's slices say. */
+enum err_code target_sync_hosts(struct world_link *link, const char *key, struct target_service *entry) MUST_USE;
+void target_drop_hosts(struct target_service *entry);
 /** Whether a headless service may have a headless mirror. */
 bool target_may_be_headless(const struct world_link *link, const struct target_service *entry);
 /** Whether the entry's hostnames get mirrors of their own, if it has any. */
 bool target_is_headless(const struct world_link *link, const struct target_service *entry);
 /** Whether the mirror's Service was made of the claim's exported service. */
 bool target_made(const struct claim *claim, const struct service *service);
-bool target_is_unreadable(const struct world_link *link, const char *service_key);
 /** Whether the mirror's Service was made of a hostname of a headless service that is exported still: where the target's endpoints may not be read,
  *  that is how its hostnames are known. */
 bool target_has_host(const struct world_link *link, const struct service *service);
@@ -307,9 +312,6 @@ bool target_has_host(const struct world_link *link, const struct service *servic
 enum err_code target_mirror_changed(struct world *world, const struct service *service, bool there) MUST_USE;
 /** How much is known of the target's endpoints changed: so may have the hostnames. Needs no memory when they are listed. */
 enum err_code target_rehost(struct world_link *link) MUST_USE;
-
-/** The target's Service of that name may have become exported, or exported no longer. */
-enum err_code target_exports_changed(struct world_link *link, const char *key) MUST_USE;
 
 /* world_target_names.c */
 /** The key of the service's own mirror. */
