@@ -65,14 +65,25 @@ static bool has_claim_of(const struct planner *planner, const char *cluster)
     return false;
 }
 
+/* Whether the member is there and cannot be read: it may still say that it is one. */
+static bool is_unreadable(const struct planner *planner, const char *cluster, const char *name)
+{
+    char key[OBJECT_KEY_BYTES];
+    object_key_format(key, planner->mirror->service->meta.namespace, name);
+    for (const struct world_link *link = world_first_link(planner->world); link != NULL; link = world_next_link(link))
+        if (strcmp(link->declaration->cluster_name, cluster) == 0 && target_is_unreadable(link, key))
+            return true;
+    return false;
+}
+
 /* Whether it may still be a member, for all that is known: its target was not listed since the start, or its link is not known yet. A Service
  * that others made, and of which no member is known here, is theirs to change. */
-static bool may_be_member(const struct planner *planner, const char *cluster)
+static bool may_be_member(const struct planner *planner, const char *cluster, const char *name)
 {
     const struct world *world = planner->world;
     bool listed = false, ours = planner->mirror->service->meta.made_by_us;
     if (cluster_is_linked(world, cluster, &listed))
-        return !listed;
+        return !listed || is_unreadable(planner, cluster, name);
     if (map_get(world->unlinked, cluster) != NULL)
         return false;
     for (const struct claim *claim = planner->mirror->claims; claim != NULL; claim = claim->next)
@@ -93,9 +104,11 @@ static const char *next_unknown(const struct planner *planner, const char **at, 
         size_t length = strcspn(*at, ",");
         const char *text = arena_printf(planner->arena, "%.*s", (int)length, *at);
         const char *cluster = text != NULL ? strchr(text, '@') : NULL;
+        char name[OBJECT_KEY_BYTES];
+        (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(*at, "@,"), *at);
         *at += length + ((*at)[length] == ',' ? 1 : 0);
         *ret_cluster = cluster != NULL ? cluster + 1 : NULL;
-        if (cluster != NULL && !has_claim_of(planner, *ret_cluster) && may_be_member(planner, *ret_cluster))
+        if (cluster != NULL && !has_claim_of(planner, *ret_cluster) && may_be_member(planner, *ret_cluster, name))
             return text;
     }
     return NULL;
@@ -105,7 +118,7 @@ static const char *next_unknown(const struct planner *planner, const char **at, 
 static const char *unknown_local(const struct planner *planner)
 {
     const char *local = kv_get(&planner->mirror->service->meta.annotations, L5D_LOCAL_DISCOVERY);
-    return local != NULL && !has_claim_of(planner, "") && may_be_member(planner, "") ? local : NULL;
+    return local != NULL && !has_claim_of(planner, "") && may_be_member(planner, "", local) ? local : NULL;
 }
 
 static bool is_drained(const struct world *world, const char *cluster)

@@ -225,6 +225,12 @@ static enum err_code put_service(struct world_link *link, const char *key, const
 
 /* ---- Services that are there and cannot be read ---- */
 
+static bool is_federated_key_of(const char *mirror_key, const char *key)
+{
+    size_t length = strlen(key);
+    return strncmp(mirror_key, key, length) == 0 && strcmp(mirror_key + length, "-federated") == 0;
+}
+
 /* What was made of it may go now. Where that is, a Service that cannot be read does not tell; its mirrors do. */
 static void readable_again(struct world_link *link, const char *key)
 {
@@ -234,7 +240,8 @@ static void readable_again(struct world_link *link, const char *key)
     link->kept_bytes -= budget_of_unreadable();
     for (struct map_entry *at = map_first(link->world->mirrors); at != NULL; at = map_next(at)) {
         struct mirror *mirror = map_value(at);
-        if (mirror->service != NULL && mirror_origin(mirror->service, &origin) && strcmp(origin.key, key) == 0)
+        if (mirror->service != NULL && (is_federated_key_of(mirror->key, key) ||
+                                        (mirror_origin(mirror->service, &origin) && strcmp(origin.key, key) == 0)))
             world_mark(mirror, false);
     }
 }

@@ -1199,6 +1199,26 @@ static void federated_services_are_exact(void **state)
     assert_quiet(scene);
 }
 
+static void a_member_that_cannot_be_read_stays_one(void **state)
+{
+    struct scene *scene = *state;
+    scene_link(scene, 0, "east gw=203.0.113.7");
+    scene_target(scene, 0, MEMBER("a", ""));
+    scene_settle(scene);
+    scene_restart(scene);
+    world_begin(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+    assert_int_equal(world_target_unreadable(scene->links[0], "shop", "web"), ERR_OK);
+    world_end(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+    scene->target_feeds[0].listed[KIND_SERVICE] = true;
+    scene_settle(scene);
+    assert_non_null(scene_service(scene, "shop/web-federated"));
+    /* It is gone for good. */
+    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/web");
+    scene->target_feeds[0].listed[KIND_SERVICE] = false;
+    scene_settle(scene);
+    assert_null(scene_service(scene, "shop/web-federated"));
+}
+
 static const char *members(struct scene *scene)
 {
     const struct service *service = scene_service(scene, "shop/web-federated");
@@ -2106,6 +2126,7 @@ int main(void)
         SCENE(a_hostname_leads_to_its_own_mirror_only),
         SCENE(a_hostname_that_cannot_be_mirrored_is_told_of),
         SCENE(federated_services_are_exact),
+        SCENE(a_member_that_cannot_be_read_stays_one),
         SCENE(federated_membership_is_exact),
         SCENE(a_member_that_is_drained_leaves_unless_it_is_the_last),
         SCENE(a_drained_member_does_not_come_back_at_a_start),
