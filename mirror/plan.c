@@ -273,8 +273,7 @@ static void plan_winner(struct planner *planner, struct claim *claim)
 static bool claims_are_known(const struct claim *claim)
 {
     const struct world_link *link = claim->link;
-    return link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED ||
-           (claim->kind == CLAIM_GATEWAY && link->declaration->kind == LINK_RESOURCE);
+    return target_is_listed(link) || (claim->kind == CLAIM_GATEWAY && link->declaration->kind == LINK_RESOURCE);
 }
 
 /* Of a mirror that is this very claim's already, the readiness is kept right meanwhile. A gateway that has not been read yet

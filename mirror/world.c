@@ -85,6 +85,8 @@ static struct world_link *link_new(struct world *world, const struct link *decla
     link->world = world;
     for (unsigned which = 0; which < LANES; which++)
         link->lanes[which].link = link;
+    for (unsigned which = 0; which < WORLD_COLLECTIONS; which++)
+        link->generation[which] = 1; /* 0: never seen */
     link->declaration = link_copy(declaration);
     link->services = map_new(NULL); /* its entries are freed by target_forget(), which needs the rest of the link */
     link->slices = map_new(NULL);
@@ -301,7 +303,12 @@ static enum world_knowledge *knowledge_of(struct world *world, struct world_link
 enum world_knowledge world_knowledge(const struct world *world, const struct world_link *link,
                                      enum world_collection collection)
 {
-    return link != NULL ? link->knowledge[collection] : world->knowledge[collection];
+    if (link == NULL)
+        return world->knowledge[collection];
+    if (collection == WORLD_TARGET_SERVICES && link->members_apart &&
+        link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED)
+        return link->knowledge[WORLD_TARGET_MEMBERS];
+    return link->knowledge[collection];
 }
 
 void world_begin(struct world *world, struct world_link *link, enum world_collection collection)
@@ -318,8 +325,8 @@ void world_begin(struct world *world, struct world_link *link, enum world_collec
 
 static bool slices_may_be_had(const struct world_link *link)
 {
-    return link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED &&
-           link->knowledge[WORLD_TARGET_SLICES] == WORLD_LISTED && !link->stale[WORLD_TARGET_SLICES];
+    return target_is_listed(link) && link->knowledge[WORLD_TARGET_SLICES] == WORLD_LISTED &&
+           !link->stale[WORLD_TARGET_SLICES];
 }
 
 bool world_wants_slices(const struct world_link *link) { return link->slices_wanted && slices_may_be_had(link); }
@@ -432,7 +439,8 @@ void world_end(struct world *world, struct world_link *link, enum world_collecti
     if (collection == WORLD_TARGET_SLICES)
         link->slices_awaited = link->slices_wanted;
     target_sweep(link, collection);
-    if (!news)
+    /* Of Services nothing follows before both watches have listed them. */
+    if (!news || ((collection == WORLD_TARGET_SERVICES || collection == WORLD_TARGET_MEMBERS) && !target_is_listed(link)))
         return;
     if (collection == WORLD_TARGET_SLICES) {
         enum err_code never = target_rehost(link);

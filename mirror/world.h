@@ -35,6 +35,7 @@ enum world_collection {
     WORLD_TARGET_GATEWAY,    /* of one link: the one Service that it names as its gateway */
     WORLD_SOURCE_IMPORTS,    /* ServiceImports labelled like mirrors, where they are served */
     WORLD_TARGET_EXPORTS,    /* ServiceExports of one link that takes them: world_takes_exports() */
+    WORLD_TARGET_MEMBERS,    /* of one link: world_watch_members_apart() */
     WORLD_COLLECTIONS
 };
 
@@ -102,6 +103,7 @@ void world_end(struct world *world, struct world_link *link, enum world_collecti
 void world_set_unavailable(struct world *world, struct world_link *link, enum world_collection collection);
 /** What was listed may not be all any more, as after another selection: unknown until the next listing is complete. */
 void world_set_unknown(struct world_link *link, enum world_collection collection);
+/** Services of a link whose members are watched apart are listed when both collections are. */
 enum world_knowledge world_knowledge(const struct world *world, const struct world_link *link,
                                      enum world_collection collection);
 
@@ -118,6 +120,14 @@ enum err_code world_source_cidr(struct world *world, enum world_change change, c
 enum { WORLD_MAX_GATEWAYS = 64 }; /* that one target may declare; each is probed, at up to 64 addresses */
 enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service)
     MUST_USE;
+/** Whether members of federated services come from a watch of their own, WORLD_TARGET_MEMBERS; not so at first. Then what WORLD_TARGET_SERVICES shows
+ *  is exported and what WORLD_TARGET_MEMBERS shows is a member, as far as the link selects it, and one is gone when neither shows it. The two may tell
+ *  of a Service at different times: the newer version of it counts. After a change both are unknown, and what was known
+ *  stays, until they are listed. */
+enum err_code world_watch_members_apart(struct world_link *link, bool apart) MUST_USE;
+/** As world_target_service(), of WORLD_TARGET_MEMBERS. */
+enum err_code world_target_member(struct world_link *link, enum world_change change, const struct service *service)
+    MUST_USE;
 enum err_code world_target_slice(struct world_link *link, enum world_change change, const struct slice *slice) MUST_USE;
 /** The Service that the Link names as its gateway; any other is passed over. */
 enum err_code world_target_gateway(struct world_link *link, enum world_change change, const struct service *service)
@@ -125,7 +135,7 @@ enum err_code world_target_gateway(struct world_link *link, enum world_change ch
 /** It is there and cannot be decoded: what is known of it stays, and it is not taken for gone. */
 enum err_code world_target_gateway_unreadable(struct world_link *link) MUST_USE;
 
-/** Objects left out since the last listing began, and by the one before it while one is under way. */
+/** Objects left out since the last listing began, and by the one before it while one is under way. Of Services those of both collections. */
 size_t world_link_left_out(const struct world_link *link, enum world_collection collection);
 /** What is kept of the target, about. */
 size_t world_link_bytes(const struct world_link *link);
@@ -150,6 +160,8 @@ bool world_wants_imports(const struct world *world);
 /** An object of the target that is there and cannot be decoded: what is known of it stays, and its mirror is not taken for
  *  unexported. */
 enum err_code world_target_unreadable(struct world_link *link, const char *namespace, const char *name) MUST_USE;
+/** As above, of WORLD_TARGET_MEMBERS. */
+enum err_code world_target_member_unreadable(struct world_link *link, const char *namespace, const char *name) MUST_USE;
 
 /* world_source_service() takes Services and ServiceImports; a ServiceImport is a mirror of its own. */
 

@@ -268,7 +268,7 @@ bool world_link_is_unlisted(const struct world_link *link)
 {
     const struct link *declaration = link->declaration;
     return declaration->kind != LINK_LOCAL && declaration->gateway_service == NULL &&
-           link->knowledge[WORLD_TARGET_SERVICES] == WORLD_UNKNOWN;
+           world_knowledge(link->world, link, WORLD_TARGET_SERVICES) == WORLD_UNKNOWN;
 }
 
 static void mark_unclaimed(struct world_link *link, bool urgent)

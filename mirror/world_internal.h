@@ -112,13 +112,22 @@ struct claim {
     char *message; /* behind status.message, NULL when that is constant */
 };
 
+/** The watches that may show a target's Services. */
+enum target_view { VIEW_SERVICES, VIEW_MEMBERS, TARGET_VIEWS };
+
+/** Whether and when they showed an object: by view, the collection's generation then; 0: it is not to be seen there. */
+struct sightings {
+    uint32_t seen[TARGET_VIEWS];
+};
+
 struct target_service {
     struct service *service;
     struct claim *claim;     /* CLAIM_SERVICE; NULL when it has no mirror of its own */
     struct claim *federated; /* CLAIM_FEDERATED; NULL when it is no member */
     struct claim *hosts;     /* CLAIM_HOST, in order of hostname */
     struct claim *import;    /* CLAIM_IMPORT; NULL when no ServiceExport counts */
-    uint32_t generation;
+    struct sightings sightings;
+    enum target_view teller; /* which view `service` is from */
 };
 
 /** A ServiceExport. */
@@ -179,8 +188,9 @@ struct world_link {
     struct map *gateways;  /* key -> struct world_gateway */
     struct map *exports;   /* "ns/name" -> struct target_export */
     struct named_gateway named;
-    struct map *unreadable;        /* "ns/name" of a Service that could not be decoded -> uint32_t, its generation */
+    struct map *unreadable;        /* "ns/name" of a Service that could not be decoded -> struct sightings */
     bool stale[WORLD_COLLECTIONS]; /* listed once, and not readable any more */
+    bool members_apart;            /* world_watch_members_apart() */
     bool slices_wanted;            /* a slice was not kept whole that is needed so now */
     bool slices_awaited;           /* likewise, until a listing that began since is complete */
     uint64_t claims_version;       /* raised whenever a claim of a service comes or goes */
@@ -289,6 +299,8 @@ enum err_code gateway_mirror_changed(struct world *world, const struct service *
 void gateways_sweep_recalled(struct world_link *link);
 
 /* world_target.c */
+/** Whether the target's Services are listed, by all watches that show them. */
+bool target_is_listed(const struct world_link *link);
 void target_forget(struct world_link *link);
 enum err_code target_reconsider(struct world_link *link) MUST_USE; /* the declaration changed */
 bool target_is_unreadable(const struct world_link *link, const char *service_key);

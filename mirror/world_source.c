@@ -346,6 +346,7 @@ size_t world_collection_size(const struct world *world, const struct world_link 
     case WORLD_SOURCE_CIDRS:
         return map_count(world->cidrs);
     case WORLD_TARGET_SERVICES:
+    case WORLD_TARGET_MEMBERS: /* kept together */
         return map_count(link->services);
     case WORLD_TARGET_SLICES:
         return map_count(link->slices);

@@ -25,7 +25,7 @@ static bool is_for_us(const struct world_link *link, const struct service *servi
     return only == NULL || text_list_has(only, link->world->config.cluster_name);
 }
 
-/* Whether it is to have a mirror of its own here. */
+/* Whether it is to have a mirror of its own here, as far as the Service says. */
 static bool is_exported(const struct world_link *link, const struct service *service)
 {
     const struct link *declaration = link->declaration;
@@ -105,11 +105,39 @@ static enum err_code join_federated(struct world_link *link, const char *key, st
     return ERR_OK;
 }
 
+/* ---- which watches show what ---- */
+
+static enum world_collection collection_of(enum target_view view)
+{
+    return view == VIEW_SERVICES ? WORLD_TARGET_SERVICES : WORLD_TARGET_MEMBERS;
+}
+
+bool target_is_listed(const struct world_link *link)
+{
+    return link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED &&
+           (!link->members_apart || link->knowledge[WORLD_TARGET_MEMBERS] == WORLD_LISTED);
+}
+
+static void note_seen(const struct world_link *link, struct sightings *sightings, enum target_view view)
+{
+    sightings->seen[view] = link->generation[collection_of(view)];
+}
+
+static bool is_seen(const struct world_link *link, const struct sightings *sightings, enum target_view view)
+{
+    return sightings->seen[link->members_apart ? view : VIEW_SERVICES] != 0;
+}
+
+static bool is_seen_elsewhere(const struct world_link *link, const struct sightings *sightings, enum target_view view)
+{
+    return link->members_apart && sightings->seen[view == VIEW_SERVICES ? VIEW_MEMBERS : VIEW_SERVICES] != 0;
+}
+
 /* Makes claims and gateway of the entry what its Service and the link say now. */
 static enum err_code consider(struct world_link *link, struct map_entry *at)
 {
     struct target_service *entry = map_value(at);
-    if (is_exported(link, entry->service)) {
+    if (is_seen(link, &entry->sightings, VIEW_SERVICES) && is_exported(link, entry->service)) {
         TRY(claim_for(link, map_key(at), entry));
         target_keep_pods(link, map_key(at));
         if (entry->hosts != NULL || target_is_headless(link, entry))
@@ -120,7 +148,7 @@ static enum err_code consider(struct world_link *link, struct map_entry *at)
         target_keep_pods(link, map_key(at));
     }
     TRY(target_claim_import(link, map_key(at), entry));
-    if (is_member(link, entry->service))
+    if (is_seen(link, &entry->sightings, VIEW_MEMBERS) && is_member(link, entry->service))
         return join_federated(link, map_key(at), entry);
     claim_free(TAKE(entry->federated));
     return ERR_OK;
@@ -194,7 +222,19 @@ static enum err_code obtain_service(struct world_link *link, const char *key, st
     return ERR_OK;
 }
 
-static enum err_code put_service(struct world_link *link, const char *key, const struct service *service, bool gateway)
+/* Without memory for it nobody will have seen it in this view, where it will be listed again: half an entry would pass for known when the same version
+ * is shown again. */
+static void unlearn(struct world_link *link, const char *key, enum target_view view)
+{
+    struct target_service *entry = map_get(link->services, key);
+    if (is_seen_elsewhere(link, &entry->sightings, view))
+        entry->sightings.seen[view] = 0;
+    else
+        drop_service(link, key);
+}
+
+static enum err_code put_service(struct world_link *link, const char *key, enum target_view view,
+                                 const struct service *service, bool gateway)
 {
     struct service *copy = service_copy(service);
     if (copy == NULL)
@@ -211,16 +251,71 @@ static enum err_code put_service(struct world_link *link, const char *key, const
     if (old != NULL)
         link->kept_bytes -= budget_of_service(old);
     mem_free(old);
-    entry->generation = link->generation[WORLD_TARGET_SERVICES];
+    entry->teller = view;
+    note_seen(link, &entry->sightings, view);
     enum err_code code = consider(link, map_seek(link->services, key));
     if (code == ERR_OK && gateway)
         code = gateway_declared(link, key, copy);
     if (code == ERR_OK && was_gateway && !gateway)
         gateway_undeclared(link, key);
-    /* Half an entry would pass for known when the same version is listed again. */
     if (code != ERR_OK)
-        drop_service(link, key);
+        unlearn(link, key, view);
     return code;
+}
+
+/* A view shows what is known, or what another has told a newer version of. */
+static enum err_code see_again(struct world_link *link, const char *key, enum target_view view)
+{
+    struct map_entry *at = map_seek(link->services, key);
+    struct target_service *entry = map_value(at);
+    bool is_news = !is_seen(link, &entry->sightings, view);
+    note_seen(link, &entry->sightings, view);
+    enum err_code code = is_news ? consider(link, at) : ERR_OK;
+    if (code != ERR_OK)
+        unlearn(link, key, view);
+    return code;
+}
+
+/* A view shows it no longer. Needs no memory: what other views show of it is claimed already. */
+static void lose_sight(struct world_link *link, const char *key, enum target_view view)
+{
+    struct target_service *entry = map_get(link->services, key);
+    if (entry == NULL)
+        return;
+    if (!is_seen_elsewhere(link, &entry->sightings, view)) {
+        drop_service(link, key);
+        return;
+    }
+    entry->sightings.seen[view] = 0;
+    if (view == VIEW_SERVICES) {
+        target_drop_hosts(entry);
+        claim_free(TAKE(entry->claim));
+        target_keep_pods(link, map_key(map_seek(link->services, key)));
+    } else {
+        claim_free(TAKE(entry->federated));
+    }
+}
+
+static bool is_number(const char *text) { return text[0] != '\0' && text[strspn(text, "0123456789")] == '\0'; }
+
+/* Resource versions may be compared as numbers (Kubernetes' API concepts, "resource versions"). */
+static bool is_older(const char *version, const char *than)
+{
+    size_t bytes = strlen(version), than_bytes = strlen(than);
+    if (!is_number(version) || !is_number(than))
+        return false;
+    return bytes != than_bytes ? bytes < than_bytes : strcmp(version, than) < 0;
+}
+
+/* What the view shows is known: the same version, or one that another view which shows the object was ahead of. A view itself never goes back, except
+ * with its whole cluster, and is believed then. */
+static bool is_known(const struct world_link *link, const struct target_service *entry, enum target_view view,
+                     const struct service *service)
+{
+    const char *kept = entry->service->meta.resource_version, *shown = service->meta.resource_version;
+    if (strcmp(kept, shown) == 0)
+        return true;
+    return entry->teller != view && is_seen_elsewhere(link, &entry->sightings, view) && is_older(shown, kept);
 }
 
 /* ---- Services that are there and cannot be read ---- */
@@ -246,36 +341,80 @@ static void readable_again(struct world_link *link, const char *key)
     }
 }
 
-enum err_code world_target_unreadable(struct world_link *link, const char *namespace, const char *name)
+/* The view shows nothing unreadable of that name any more. */
+static void lose_sight_of_unreadable(struct world_link *link, const char *key, enum target_view view)
+{
+    struct sightings *sightings = map_get(link->unreadable, key);
+    if (sightings == NULL)
+        return;
+    if (is_seen_elsewhere(link, sightings, view))
+        sightings->seen[view] = 0;
+    else
+        readable_again(link, key);
+}
+
+static enum err_code see_unreadable(struct world_link *link, enum target_view view, const char *namespace,
+                                    const char *name)
 {
     char key[OBJECT_KEY_BYTES];
     object_key_format(key, namespace, name);
     struct target_service *entry = map_get(link->services, key);
-    if (entry != NULL)
-        entry->generation = link->generation[WORLD_TARGET_SERVICES];
-    bool is_new = map_get(link->unreadable, key) == NULL;
-    if (is_new && !budget_allows(link, budget_of_unreadable(), 0))
-        return budget_leave_out(link, WORLD_TARGET_SERVICES);
-    uint32_t *generation = NEW(uint32_t);
-    enum err_code code = generation != NULL ? map_put(link->unreadable, key, generation) : ERR_NOMEM;
-    if (code != ERR_OK) {
-        mem_free(generation);
-        return note_result(link, WORLD_TARGET_SERVICES, code);
+    struct sightings *sightings = map_get(link->unreadable, key);
+    if (entry != NULL && is_seen(link, &entry->sightings, view))
+        note_seen(link, &entry->sightings, view);
+    if (sightings == NULL) {
+        if (!budget_allows(link, budget_of_unreadable(), 0))
+            return budget_leave_out(link, collection_of(view));
+        sightings = NEW(struct sightings);
+        enum err_code code = sightings != NULL ? map_put(link->unreadable, key, sightings) : ERR_NOMEM;
+        if (code != ERR_OK) {
+            mem_free(sightings);
+            return note_result(link, collection_of(view), code);
+        }
+        link->kept_bytes += budget_of_unreadable();
     }
-    link->kept_bytes += is_new ? budget_of_unreadable() : 0;
-    *generation = link->generation[WORLD_TARGET_SERVICES];
+    note_seen(link, sightings, view);
     return ERR_OK;
 }
 
-static void sweep_unreadable(struct world_link *link)
+enum err_code world_target_unreadable(struct world_link *link, const char *namespace, const char *name)
+{
+    return see_unreadable(link, VIEW_SERVICES, namespace, name);
+}
+
+enum err_code world_target_member_unreadable(struct world_link *link, const char *namespace, const char *name)
+{
+    return see_unreadable(link, VIEW_MEMBERS, namespace, name);
+}
+
+/* Not in the listing that is complete now, and seen before it. */
+static bool is_out_of_sight(const struct world_link *link, const struct sightings *sightings, enum target_view view)
+{
+    return sightings->seen[view] != 0 && sightings->seen[view] != link->generation[collection_of(view)];
+}
+
+static void sweep_unreadable(struct world_link *link, enum target_view view)
 {
     for (struct map_entry *at = map_first(link->unreadable), *next; at != NULL; at = next) {
         char key[OBJECT_KEY_BYTES];
         next = map_next(at);
         (void)snprintf(key, sizeof(key), "%s", map_key(at));
-        if (*(const uint32_t *)map_value(at) != link->generation[WORLD_TARGET_SERVICES])
-            readable_again(link, key);
+        if (is_out_of_sight(link, map_value(at), view))
+            lose_sight_of_unreadable(link, key, view);
     }
+}
+
+static void sweep_services(struct world_link *link, enum target_view view)
+{
+    sweep_unreadable(link, view);
+    for (struct map_entry *at = map_first(link->services), *next; at != NULL; at = next) {
+        next = map_next(at);
+        const struct target_service *entry = map_value(at);
+        if (is_out_of_sight(link, &entry->sightings, view))
+            lose_sight(link, map_key(at), view);
+    }
+    if (view == VIEW_SERVICES)
+        gateways_sweep_recalled(link);
 }
 
 bool target_is_unreadable(const struct world_link *link, const char *service_key)
@@ -298,27 +437,59 @@ static bool fits(const struct world_link *link, const struct target_service *ent
                          old != NULL ? budget_of_service(old) : 0);
 }
 
-enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service)
+static enum err_code see_service(struct world_link *link, enum target_view view, enum world_change change,
+                                 const struct service *service)
 {
     char key[OBJECT_KEY_BYTES];
     object_key_format(key, service->meta.namespace, service->meta.name);
     bool gateway = is_gateway(link->declaration, service);
-    readable_again(link, key);
+    lose_sight_of_unreadable(link, key, view);
     if (change == WORLD_DELETED || !is_wanted(link, service)) {
-        drop_service(link, key);
+        lose_sight(link, key, view);
         return ERR_OK;
     }
     struct target_service *entry = map_get(link->services, key);
-    if (entry != NULL && strcmp(entry->service->meta.resource_version, service->meta.resource_version) == 0) {
-        entry->generation = link->generation[WORLD_TARGET_SERVICES];
-        return ERR_OK;
-    }
+    if (entry != NULL && is_known(link, entry, view, service))
+        return note_result(link, collection_of(view), see_again(link, key, view));
     if (!fits(link, entry, service)) {
-        if (entry != NULL)
-            entry->generation = link->generation[WORLD_TARGET_SERVICES];
-        return budget_leave_out(link, WORLD_TARGET_SERVICES);
+        if (entry != NULL && is_seen(link, &entry->sightings, view))
+            note_seen(link, &entry->sightings, view);
+        return budget_leave_out(link, collection_of(view));
     }
-    return note_result(link, WORLD_TARGET_SERVICES, put_service(link, key, service, gateway));
+    return note_result(link, collection_of(view), put_service(link, key, view, service, gateway));
+}
+
+enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service)
+{
+    return see_service(link, VIEW_SERVICES, change, service);
+}
+
+enum err_code world_target_member(struct world_link *link, enum world_change change, const struct service *service)
+{
+    return see_service(link, VIEW_MEMBERS, change, service);
+}
+
+enum err_code world_watch_members_apart(struct world_link *link, bool apart)
+{
+    if (link->members_apart == apart)
+        return ERR_OK;
+    /* What either showed is known until the next listing. */
+    for (struct map_entry *at = map_first(link->services); at != NULL; at = map_next(at)) {
+        struct target_service *entry = map_value(at);
+        note_seen(link, &entry->sightings, VIEW_SERVICES);
+        note_seen(link, &entry->sightings, VIEW_MEMBERS);
+    }
+    for (struct map_entry *at = map_first(link->unreadable); at != NULL; at = map_next(at)) {
+        note_seen(link, map_value(at), VIEW_SERVICES);
+        note_seen(link, map_value(at), VIEW_MEMBERS);
+    }
+    world_set_unknown(link, WORLD_TARGET_SERVICES);
+    world_set_unknown(link, WORLD_TARGET_MEMBERS);
+    link->members_apart = apart;
+    enum err_code code = target_reconsider(link);
+    if (code != ERR_OK)
+        link->members_apart = !apart; /* to be tried again as a whole */
+    return code;
 }
 
 enum err_code target_exports_changed(struct world_link *link, const char *key)
@@ -347,8 +518,10 @@ enum err_code target_reconsider(struct world_link *link)
 
 void target_sweep(struct world_link *link, enum world_collection collection)
 {
-    if (collection == WORLD_TARGET_SERVICES)
-        sweep_unreadable(link);
+    if (collection == WORLD_TARGET_SERVICES || collection == WORLD_TARGET_MEMBERS) {
+        sweep_services(link, collection == WORLD_TARGET_SERVICES ? VIEW_SERVICES : VIEW_MEMBERS);
+        return;
+    }
     if (collection == WORLD_TARGET_GATEWAY) {
         gateway_sweep(link);
         return;
@@ -357,21 +530,12 @@ void target_sweep(struct world_link *link, enum world_collection collection)
         target_sweep_exports(link);
         return;
     }
-    struct map *map = collection == WORLD_TARGET_SERVICES ? link->services : link->slices;
-    for (struct map_entry *at = map_first(map), *next; at != NULL; at = next) {
+    for (struct map_entry *at = map_first(link->slices), *next; at != NULL; at = next) {
         next = map_next(at);
-        if (collection == WORLD_TARGET_SLICES) {
-            const struct target_slice *slice = map_value(at);
-            if (slice->generation != link->generation[collection])
-                target_drop_slice(link, map_key(at));
-            continue;
-        }
-        const struct target_service *service = map_value(at);
-        if (service->generation != link->generation[collection])
-            drop_service(link, map_key(at));
+        const struct target_slice *slice = map_value(at);
+        if (slice->generation != link->generation[collection])
+            target_drop_slice(link, map_key(at));
     }
-    if (collection == WORLD_TARGET_SERVICES)
-        gateways_sweep_recalled(link);
 }
 
 void target_forget(struct world_link *link)

@@ -12,6 +12,7 @@
 #include "agent/observe/log.h"
 #include "base/mem.h"
 #include "mirror/names.h"
+#include "mirror/selection.h"
 
 enum {
     CONNECTIONS = 2, /* beside those of its watches: a target is asked for little else */
@@ -33,6 +34,8 @@ struct followed {
 };
 
 static const struct followed services = {WORLD_TARGET_SERVICES, "services", "Service", "/api/v1/services"};
+/* Of a Link that selects members of federated services by other labels. */
+static const struct followed members = {WORLD_TARGET_MEMBERS, "services", "Service", "/api/v1/services"};
 static const struct followed slices = {WORLD_TARGET_SLICES, "endpointslices", "EndpointSlice",
                                        "/apis/discovery.k8s.io/v1/endpointslices"};
 /* The one Service that a Link names as its gateway, besides: it need not be one that the Link selects. */
@@ -60,7 +63,7 @@ struct target {
     struct renewal *renewal;
     const char *oddity; /* of the kubeconfig in use, "" when none; constant */
     struct err problem; /* of declaration or credentials */
-    struct target_watch services, slices, endpoints, gateway;
+    struct target_watch services, members, slices, endpoints, gateway;
     uint64_t connected_ms; /* when the client was made */
     struct loop_timer *list_again;
     bool list_soon;      /* that timer has the shorter time */
@@ -84,14 +87,16 @@ static const char *cluster_name(const struct target *target) { return target_lin
 
 /* ---- watches ---- */
 
-static enum err_code keep_unreadable(struct target *target, const struct json_tree *json)
+static enum err_code keep_unreadable(const struct target_watch *watch, const struct json_tree *json)
 {
+    struct target *target = watch->target;
     struct object_meta meta;
     struct err ignored = {0};
     enum err_code code = codec_read_meta(&target->scratch, json, &meta, &ignored);
     if (code != ERR_OK)
         return code;
-    code = world_target_unreadable(target->world_link, meta.namespace, meta.name);
+    code = watch->what == &services ? world_target_unreadable(target->world_link, meta.namespace, meta.name)
+                                    : world_target_member_unreadable(target->world_link, meta.namespace, meta.name);
     return code != ERR_OK ? code : ERR_INVALID;
 }
 
@@ -111,10 +116,11 @@ static enum err_code take(struct target_watch *watch, enum world_change change, 
     struct target *target = watch->target;
     struct service service;
     struct slice slice;
-    if (watch->what == &services || watch->what == &gateway) {
+    if (watch->what == &services || watch->what == &members || watch->what == &gateway) {
         TRY(codec_read_service(&target->scratch, json, &service, error));
-        return watch->what == &services ? world_target_service(target->world_link, change, &service)
-                                        : world_target_gateway(target->world_link, change, &service);
+        return watch->what == &services  ? world_target_service(target->world_link, change, &service)
+               : watch->what == &members ? world_target_member(target->world_link, change, &service)
+                                         : world_target_gateway(target->world_link, change, &service);
     }
     TRY(watch->what == &slices ? codec_read_slice(&target->scratch, json, &slice, error)
                                : codec_read_endpoints(&target->scratch, json, &slice, error));
@@ -172,7 +178,7 @@ static void note_room(struct target *target)
 static void on_list_again(void *context)
 {
     struct target *target = context;
-    struct target_watch *const watches[] = {&target->services, &target->slices, &target->endpoints};
+    struct target_watch *const watches[] = {&target->services, &target->members, &target->slices, &target->endpoints};
     for (size_t i = 0; i < ARRAY_COUNT(watches); i++)
         if (watches[i]->list_watch != NULL && world_link_left_out(target->world_link, watches[i]->what->collection) > 0)
             list_watch_list_again(watches[i]->list_watch);
@@ -190,8 +196,8 @@ static enum err_code on_object(void *context, enum change change, const struct j
     if (code == ERR_INVALID) {
         log_warn("object_unreadable", "an object of a target cluster cannot be read; what is known of it stays",
                  "cluster", cluster_name(target), "error", error.text, NULL);
-        if (watch->what == &services && change != CHANGE_DELETED)
-            code = keep_unreadable(target, json);
+        if ((watch->what == &services || watch->what == &members) && change != CHANGE_DELETED)
+            code = keep_unreadable(watch, json);
         if (watch->what == &gateway && change != CHANGE_DELETED &&
             world_target_gateway_unreadable(target->world_link) != ERR_OK)
             code = ERR_NOMEM;
@@ -224,7 +230,7 @@ static void on_end(void *context)
         tell_fits(watch->target);
     note_room(watch->target);
     /* In any case: what went while no agent ran still stands in the status. */
-    if (watch->what == &services)
+    if (watch->what == &services || watch->what == &members)
         statuses_mark(watch->target->control->statuses, watch->target->world_link);
     log_info("target_listed", "the target's objects are listed", "cluster", cluster_name(watch->target), "resource",
              watch->what->resource, NULL);
@@ -240,8 +246,8 @@ static void tell_watch_recovery(struct target_watch *watch)
     watch->kinds = 0;
     watch->told = ERR_OK;
     log_info("target_watch_recovered", "watching the target works again", "cluster", cluster_name(target), NULL);
-    if (!target->services.in_trouble && !target->slices.in_trouble && !target->endpoints.in_trouble &&
-        !target->gateway.in_trouble)
+    if (!target->services.in_trouble && !target->members.in_trouble && !target->slices.in_trouble &&
+        !target->endpoints.in_trouble && !target->gateway.in_trouble)
         links_emit(target->control, target_link(target), false, "TargetReachable", "watching the target works again");
 }
 
@@ -352,6 +358,7 @@ static void read_endpoints(struct target *target)
 static void stop_watches(struct target *target)
 {
     list_watch_free(TAKE(target->services.list_watch));
+    list_watch_free(TAKE(target->members.list_watch));
     list_watch_free(TAKE(target->slices.list_watch));
     list_watch_free(TAKE(target->endpoints.list_watch));
     list_watch_free(TAKE(target->gateway.list_watch));
@@ -359,27 +366,6 @@ static void stop_watches(struct target *target)
 }
 
 static void on_exports_changed(void *context) { note_claims(context); }
-
-/* The label selector of the watch that sees everything that the link selects: its one selector, if it has no other, else none, and all Services come.
- * (A watch cannot take one or the other, and three watches of one object could tell of it in any order.)
- * ServiceExports say nothing in the labels of their Services.
- * @return "" when it selects nothing, NULL for all. */
-static const char *common_selector(struct arena *arena, const struct world_link *world_link)
-{
-    const struct link *link = world_link_declaration(world_link);
-    const struct selector *const selectors[] = {&link->selector, &link->discovery_selector, &link->federated_selector};
-    const struct selector *only = NULL;
-    if (world_takes_exports(world_link))
-        return NULL;
-    for (size_t i = 0; i < ARRAY_COUNT(selectors); i++) {
-        if (selector_is_empty(selectors[i]))
-            continue;
-        if (only != NULL && !selector_equal(only, selectors[i]))
-            return NULL;
-        only = selectors[i];
-    }
-    return only != NULL ? selector_format(arena, only) : "";
-}
 
 /* 2.8 marks exports by annotations, which cannot be selected by: all Services come. Links select by labels. */
 static enum err_code start_watches(struct target *target)
@@ -393,17 +379,23 @@ static enum err_code start_watches(struct target *target)
         world_set_unavailable(world, target->world_link, WORLD_TARGET_SLICES);
         return start_watch(target, &target->services, &services, NULL);
     }
+    struct selection selection = {NULL, NULL};
     arena_reset(&target->scratch);
-    const char *selector = common_selector(&target->scratch, target->world_link);
-    if (arena_failed(&target->scratch))
-        return ERR_NOMEM;
-    if (selector != NULL && selector[0] == '\0') {
+    /* ServiceExports say nothing in the labels of their Services. */
+    if (!world_takes_exports(target->world_link))
+        TRY(selection_of(&target->scratch, link, &selection));
+    TRY(world_watch_members_apart(target->world_link, selection.members != NULL));
+    if (selection.services != NULL && selection.services[0] == '\0') {
         /* Selects nothing: known without asking. The watch still tells whether the API is reachable and allowed. */
         world_begin(world, target->world_link, WORLD_TARGET_SERVICES);
         world_end(world, target->world_link, WORLD_TARGET_SERVICES);
-        selector = L5D_EXPORTED "=svcmirror.nothing";
+        selection.services = L5D_EXPORTED "=svcmirror.nothing";
     }
-    TRY(start_watch(target, &target->services, &services, selector));
+    TRY(start_watch(target, &target->services, &services, selection.services));
+    if (selection.members != NULL)
+        TRY(start_watch(target, &target->members, &members, selection.members));
+    else
+        target->members = (struct target_watch){0}; /* its trouble is over with it */
     TRY(watch_gateway(target));
     return start_watch(target, &target->slices, &slices, NULL);
 }
@@ -635,7 +627,9 @@ enum err_code target_declare(struct target *target, const struct link *link)
         return ERR_OK;
     if (same_selection)
         return watch_gateway(target) == ERR_OK ? ERR_OK : give_up_watching(target);
-    world_set_unknown(target->world_link, WORLD_TARGET_SERVICES); /* what only the new selection has was never listed */
+    /* What only the new selection has was never listed. */
+    world_set_unknown(target->world_link, WORLD_TARGET_SERVICES);
+    world_set_unknown(target->world_link, WORLD_TARGET_MEMBERS);
     return restart_watches(target);
 }
 
@@ -654,8 +648,8 @@ bool target_reachable(const struct target *target)
 
 bool target_synced(const struct target *target)
 {
-    const struct list_watch_state *state = state_of(&target->services);
-    return state != NULL && state->synced;
+    const struct list_watch_state *state = state_of(&target->services), *of_members = state_of(&target->members);
+    return state != NULL && state->synced && (of_members == NULL || of_members->synced);
 }
 
 static bool has_answered(const struct list_watch_state *state)
@@ -674,14 +668,15 @@ bool target_settled(const struct target *target)
     if (target->problem.code != ERR_OK || is_slow(target))
         return true;
     return has_answered(state_of(&target->services)) &&
+           (target->members.list_watch == NULL || has_answered(state_of(&target->members))) &&
            (target_link(target)->gateway_service == NULL || has_answered(state_of(&target->gateway)));
 }
 
 const char *target_problem(const struct target *target)
 {
     const struct target_watch *of_slices = target->endpoints.list_watch != NULL ? &target->endpoints : &target->slices;
-    const struct list_watch_state *states[] = {state_of(&target->services), state_of(&target->gateway),
-                                               state_of(of_slices)};
+    const struct list_watch_state *states[] = {state_of(&target->services), state_of(&target->members),
+                                               state_of(&target->gateway), state_of(of_slices)};
     if (target->problem.code != ERR_OK)
         return target->problem.text;
     for (size_t i = 0; i < ARRAY_COUNT(states); i++)

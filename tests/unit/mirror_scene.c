@@ -446,11 +446,26 @@ size_t scene_count(const struct cluster *cluster, enum object_kind kind) { retur
 
 /* ---- links ---- */
 
+static bool wants_members_apart(const struct scene *scene, int target)
+{
+    const struct link *link = scene->declarations[target];
+    return scene->members_apart && link->kind == LINK_RESOURCE && !world_takes_exports(scene->links[target]) &&
+           !selector_is_empty(&link->federated_selector) &&
+           (!selector_is_empty(&link->selector) || !selector_is_empty(&link->discovery_selector));
+}
+
 enum err_code scene_declare(struct scene *scene, int target)
 {
+    struct feed *feed = &scene->target_feeds[target];
     if (scene->links[target] == NULL)
-        scene->target_feeds[target] = (struct feed){.cluster = &scene->targets[target], .target = target};
-    return world_put_link(scene->world, scene->declarations[target], &scene->links[target]);
+        *feed = (struct feed){.cluster = &scene->targets[target], .target = target};
+    TRY(world_put_link(scene->world, scene->declarations[target], &scene->links[target]));
+    bool apart = wants_members_apart(scene, target);
+    TRY(world_watch_members_apart(scene->links[target], apart));
+    if (apart != feed->apart)
+        feed->listed[KIND_SERVICE] = feed->listed[KIND_MEMBER] = false;
+    feed->apart = apart;
+    return ERR_OK;
 }
 
 static void declare(struct scene *scene, int target, const struct link *link)
@@ -464,6 +479,8 @@ static void declare(struct scene *scene, int target, const struct link *link)
         scene->target_feeds[target].listed[KIND_SERVICE] = false;
     if (old != NULL && old->takes_exports != link->takes_exports)
         scene->target_feeds[target].listed[KIND_SERVICE] = scene->target_feeds[target].listed[KIND_MCS] = false;
+    if (old != NULL && !selector_equal(&old->federated_selector, &link->federated_selector))
+        scene->target_feeds[target].listed[KIND_SERVICE] = scene->target_feeds[target].listed[KIND_MEMBER] = false;
     scene->declarations[target] = link;
     assert_int_equal(scene_declare(scene, target), ERR_OK);
 }
@@ -654,12 +671,18 @@ void scene_links_complete(struct scene *scene, bool complete)
 
 /* ---- watches ---- */
 
+/* Where the objects are that a view shows. */
+static enum object_kind kept_as(enum object_kind view) { return view == KIND_MEMBER ? KIND_SERVICE : view; }
+
 static enum world_collection collection_of(const struct feed *feed, enum object_kind kind)
 {
     static const enum world_collection source[] = {WORLD_SOURCE_SERVICES, WORLD_SOURCE_SLICES, WORLD_SOURCE_NAMESPACES,
                                                    WORLD_SOURCE_IMPORTS};
     static const enum world_collection target[] = {
-        [KIND_SERVICE] = WORLD_TARGET_SERVICES, [KIND_SLICE] = WORLD_TARGET_SLICES, [KIND_MCS] = WORLD_TARGET_EXPORTS};
+        [KIND_SERVICE] = WORLD_TARGET_SERVICES,
+        [KIND_SLICE] = WORLD_TARGET_SLICES,
+        [KIND_MCS] = WORLD_TARGET_EXPORTS,
+        [KIND_MEMBER] = WORLD_TARGET_MEMBERS};
     return feed->target < 0 ? source[kind] : target[kind];
 }
 
@@ -671,12 +694,25 @@ static struct world_link *link_of(struct scene *scene, const struct feed *feed)
 static bool is_followed(const struct scene *scene, const struct feed *feed, enum object_kind kind)
 {
     if (feed->target < 0)
-        return kind != KIND_MCS || !scene->imports_absent;
+        return kind < KINDS && (kind != KIND_MCS || !scene->imports_absent);
+    if (kind == KIND_MEMBER)
+        return feed->apart;
     const struct link *link = scene->declarations[feed->target];
     if (kind == KIND_MCS)
         return link != NULL && world_takes_exports(scene->links[feed->target]) && !scene->exports_refused[feed->target];
     return link != NULL && (kind == KIND_SERVICE || (kind == KIND_SLICE && link->kind == LINK_RESOURCE &&
                                                      !scene->slices_refused[feed->target]));
+}
+
+/* What is not selected (any more) is deleted for the watcher. */
+static enum world_change shown_as(const struct link *link, enum object_kind view, enum world_change what,
+                                  const struct service *service)
+{
+    const struct kv_list *labels = &service->meta.labels;
+    bool selected = view == KIND_MEMBER ? selector_matches(&link->federated_selector, labels)
+                                        : selector_matches(&link->selector, labels) ||
+                                              selector_matches(&link->discovery_selector, labels);
+    return selected ? what : WORLD_DELETED;
 }
 
 /* The source's watches select mirrors by their label: an object that loses it is deleted for the watcher. */
@@ -688,6 +724,10 @@ static enum err_code tell_world(struct scene *scene, const struct feed *feed, en
         return world_source_namespace(scene->world, what, object);
     if (link != NULL && kind == KIND_SERVICE)
         TRY(world_target_gateway(link, what, object));
+    if (link != NULL && feed->apart && kept_as(kind) == KIND_SERVICE)
+        what = shown_as(scene->declarations[feed->target], kind, what, object);
+    if (link != NULL && kind == KIND_MEMBER)
+        return world_target_member(link, what, object);
     if (link != NULL && kind == KIND_MCS)
         return world_target_export(link, what, meta_of(kind, object));
     if (link != NULL)
@@ -717,13 +757,13 @@ enum err_code scene_list(struct scene *scene, struct feed *feed, enum object_kin
     world_begin(scene->world, link_of(scene, feed), collection_of(feed, kind));
     if (is_with_gateway(feed, kind))
         world_begin(scene->world, link_of(scene, feed), WORLD_TARGET_GATEWAY);
-    for (struct map_entry *at = map_first(feed->cluster->objects[kind]); at != NULL; at = map_next(at))
+    for (struct map_entry *at = map_first(feed->cluster->objects[kept_as(kind)]); at != NULL; at = map_next(at))
         if (feed->target >= 0 || kind == KIND_NAMESPACE || is_mirror(meta_of(kind, map_value(at))))
             TRY(tell(scene, feed, kind, WORLD_PUT, map_value(at)));
     world_end(scene->world, link_of(scene, feed), collection_of(feed, kind));
     if (is_with_gateway(feed, kind))
         world_end(scene->world, link_of(scene, feed), WORLD_TARGET_GATEWAY);
-    feed->seen[kind] = feed->cluster->log_count[kind];
+    feed->seen[kind] = feed->cluster->log_count[kept_as(kind)];
     feed->listed[kind] = true;
     return ERR_OK;
 }
@@ -731,17 +771,22 @@ enum err_code scene_list(struct scene *scene, struct feed *feed, enum object_kin
 void scene_list_part(struct scene *scene, struct feed *feed, enum object_kind kind, unsigned count)
 {
     world_begin(scene->world, link_of(scene, feed), collection_of(feed, kind));
-    struct map_entry *at = map_first(feed->cluster->objects[kind]);
+    struct map_entry *at = map_first(feed->cluster->objects[kept_as(kind)]);
     for (; at != NULL && count > 0; at = map_next(at), count--)
         if (feed->target >= 0 || kind == KIND_NAMESPACE || is_mirror(meta_of(kind, map_value(at))))
             assert_int_equal(tell(scene, feed, kind, WORLD_PUT, map_value(at)), ERR_OK);
 }
 
+bool scene_is_behind(const struct feed *feed, enum object_kind kind)
+{
+    return feed->seen[kind] < feed->cluster->log_count[kept_as(kind)];
+}
+
 enum err_code scene_step(struct scene *scene, struct feed *feed, enum object_kind kind)
 {
-    if (!feed->listed[kind] || feed->seen[kind] == feed->cluster->log_count[kind])
+    if (!feed->listed[kind] || !scene_is_behind(feed, kind))
         return ERR_OK;
-    const struct log_entry *entry = &feed->cluster->log[kind][feed->seen[kind]];
+    const struct log_entry *entry = &feed->cluster->log[kept_as(kind)][feed->seen[kind]];
     enum err_code code = tell(scene, feed, kind, entry->change, entry->object);
     if (code == ERR_OK)
         feed->seen[kind]++;
@@ -750,12 +795,12 @@ enum err_code scene_step(struct scene *scene, struct feed *feed, enum object_kin
 
 static void follow(struct scene *scene, struct feed *feed)
 {
-    for (enum object_kind kind = 0; kind < KINDS; kind++) {
+    for (enum object_kind kind = 0; kind < VIEWS; kind++) {
         if (!is_followed(scene, feed, kind))
             continue;
         if (!feed->listed[kind])
             assert_int_equal(scene_list(scene, feed, kind), ERR_OK);
-        while (feed->seen[kind] < feed->cluster->log_count[kind])
+        while (scene_is_behind(feed, kind))
             assert_int_equal(scene_step(scene, feed, kind), ERR_OK);
     }
 }

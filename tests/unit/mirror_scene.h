@@ -16,7 +16,9 @@ enum object_kind {
     KIND_SLICE,
     KIND_NAMESPACE,
     KIND_MCS, /* ServiceImports in the source, ServiceExports in a target; both held as struct service */
-    KINDS
+    KINDS,
+    KIND_MEMBER = KINDS, /* a target's Services once more: as the watch of members shows them */
+    VIEWS
 };
 
 struct log_entry {
@@ -36,8 +38,9 @@ struct cluster {
 struct feed {
     struct cluster *cluster;
     int target; /* index of the target; -1 for the source */
-    size_t seen[KINDS];
-    bool listed[KINDS];
+    size_t seen[VIEWS];
+    bool listed[VIEWS];
+    bool apart; /* members are watched apart */
 };
 
 enum { SCENE_TARGETS = 3, SCENE_FACTS = 32 };
@@ -67,6 +70,7 @@ struct scene {
     bool exports_refused[SCENE_TARGETS]; /* as slices_refused: scene_refuse_exports() */
     bool apply_all;                      /* whole plans, not only their first writes */
     bool without_collector;              /* slices whose owner is not there stay */
+    bool members_apart;                  /* where the link selects members by a selector of their own, as the agent does */
 };
 
 void scene_init(struct scene *scene);
@@ -128,6 +132,8 @@ enum err_code scene_list(struct scene *scene, struct feed *feed, enum object_kin
 void scene_list_part(struct scene *scene, struct feed *feed, enum object_kind kind, unsigned count);
 /** One watch event, if there is one. */
 enum err_code scene_step(struct scene *scene, struct feed *feed, enum object_kind kind);
+/** Whether there is one. */
+bool scene_is_behind(const struct feed *feed, enum object_kind kind);
 /** Lists what is not listed, delivers all events, resolves and probes. */
 void scene_hear(struct scene *scene);
 /** Addresses and verdicts of all gateways, as far as names have answered. */

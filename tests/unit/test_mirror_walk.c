@@ -405,14 +405,15 @@ static struct feed *some_feed(struct walk *walk)
                                                            : &walk->scene.target_feeds[target];
 }
 
-static const enum object_kind of_targets[] = {KIND_SERVICE, KIND_SLICE, KIND_MCS};
+static const enum object_kind of_targets[] = {KIND_SERVICE, KIND_SLICE, KIND_MCS, KIND_MEMBER};
 
 static bool is_readable(const struct scene *scene, const struct feed *feed, enum object_kind kind)
 {
     if (feed->target < 0 || kind == KIND_SERVICE)
         return true;
-    return kind == KIND_MCS ? world_takes_exports(scene->links[feed->target])
-                            : scene->declarations[feed->target]->kind == LINK_RESOURCE;
+    return kind == KIND_MEMBER ? feed->apart
+           : kind == KIND_MCS  ? world_takes_exports(scene->links[feed->target])
+                               : scene->declarations[feed->target]->kind == LINK_RESOURCE;
 }
 
 static void step_agent(struct walk *walk)
@@ -565,6 +566,7 @@ static void scene_of_the_end(struct scene *fresh, const struct scene *scene)
 {
     scene_init(fresh);
     fresh->config = scene->config;
+    fresh->members_apart = scene->members_apart;
     scene_delete(&fresh->source, KIND_NAMESPACE, "l5d-mc");
     scene_delete(&fresh->source, KIND_NAMESPACE, "shop");
     scene_copy(fresh, &fresh->source, &scene->source, KIND_NAMESPACE, NULL);
@@ -685,6 +687,8 @@ static void hear_something(struct walk *walk)
         } else if (scene->declarations[target]->kind == LINK_SECRET) {
             world_set_unavailable(scene->world, scene->links[target], WORLD_TARGET_SLICES);
             list(walk, &scene->target_feeds[target], KIND_SERVICE);
+        } else if (scene->target_feeds[target].apart && one_in(walk, 3)) {
+            list(walk, &scene->target_feeds[target], KIND_MEMBER);
         } else {
             list(walk, &scene->target_feeds[target], one_in(walk, 2) ? KIND_SERVICE : KIND_SLICE);
         }
@@ -784,13 +788,14 @@ static void assert_order_does_not_matter(struct walk *walk)
             assert_int_equal(scene_declare(scene, i), ERR_OK);
     scene_links_complete(scene, true);
     for (int i = -1; i < SCENE_TARGETS; i++)
-        for (enum object_kind kind = 0; kind < KINDS; kind++) {
+        for (enum object_kind kind = 0; kind < (i < 0 ? KINDS : VIEWS); kind++) {
             struct feed *feed = i < 0 ? &scene->source_feed : &scene->target_feeds[i];
             static const enum world_collection of_source[] = {WORLD_SOURCE_SERVICES, WORLD_SOURCE_SLICES,
                                                               WORLD_SOURCE_NAMESPACES, WORLD_SOURCE_IMPORTS},
                                                of_target[] = {[KIND_SERVICE] = WORLD_TARGET_SERVICES,
                                                               [KIND_SLICE] = WORLD_TARGET_SLICES,
-                                                              [KIND_MCS] = WORLD_TARGET_EXPORTS};
+                                                              [KIND_MCS] = WORLD_TARGET_EXPORTS,
+                                                              [KIND_MEMBER] = WORLD_TARGET_MEMBERS};
             if (i >= 0 && (kind == KIND_NAMESPACE || scene->links[i] == NULL || !is_readable(scene, feed, kind)))
                 continue;
             enum world_collection collection = i < 0 ? of_source[kind] : of_target[kind];
@@ -838,6 +843,7 @@ static void take_walk(uint64_t seed)
     scene_init(&current.scene);
     current.scene.config.create_namespaces_for_links = true;
     current.scene.config.allowed_namespaces = one_in(&current, 2) ? "la*" : "";
+    current.scene.members_apart = one_in(&current, 2);
     scene_restart(&current.scene);
     step_links(&current);
     for (current.step = 0; current.step < STEPS; current.step++) {

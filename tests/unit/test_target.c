@@ -1,6 +1,6 @@
 /* links: agent_control agent_kube agent_observe mirror health base fake_loop.c fake_http.c control_bench.c */
-/* agent/control/target.c: where the target's endpoints are read and what becomes of it when that changes; targets that have too much, or never
- * come to an end. */
+/* agent/control/target.c: which watches a target has; where its endpoints are read and what becomes of it when that changes; targets that have too much,
+ * or never come to an end. */
 #include "tests/unit/control_bench.h"
 
 #include <stdio.h>
@@ -24,15 +24,17 @@
 #define READY "{\"addresses\":[{\"ip\":\"10.0.0.1\"}]}"
 #define UNREADY "{\"notReadyAddresses\":[{\"ip\":\"10.0.0.1\"}]}"
 
+#define LINK(more)                                                                                                     \
+    "{\"metadata\":{\"namespace\":\"mc\",\"name\":\"east\",\"uid\":\"u\"},\"spec\":{"                                   \
+    "\"targetClusterName\":\"east\",\"targetClusterDomain\":\"cluster.local\","                                        \
+    "\"clusterCredentialsSecret\":\"a\",\"gatewayAddress\":\"203.0.113.7\",\"gatewayPort\":\"4143\","                  \
+    "\"selector\":{\"matchLabels\":{\"exported\":\"yes\"}}" more "}}"
+
 /* A Link's target with one exported service, whose mirror's Service is there. */
 static void open_target(struct bench *bench)
 {
     bench_init(bench, true);
-    (void)bench_serve(bench, BENCH_LINKS, "Link",
-                      "{\"metadata\":{\"namespace\":\"mc\",\"name\":\"east\",\"uid\":\"u\"},\"spec\":{"
-                      "\"targetClusterName\":\"east\",\"targetClusterDomain\":\"cluster.local\","
-                      "\"clusterCredentialsSecret\":\"a\",\"gatewayAddress\":\"203.0.113.7\",\"gatewayPort\":\"4143\","
-                      "\"selector\":{\"matchLabels\":{\"exported\":\"yes\"}}}}");
+    (void)bench_serve(bench, BENCH_LINKS, "Link", LINK(""));
     (void)bench_serve(bench, BENCH_SECRETS, "Secret", bench_secret("a", "", NULL, 0));
     (void)bench_serve(bench, BENCH_EXPORTED, "Service",
                       OBJECT("web", ",\"labels\":{\"exported\":\"yes\"}},\"spec\":{\"ports\":[{\"port\":80}]}}"));
@@ -284,9 +286,89 @@ static void a_target_without_an_end_holds_up_nobody(void **state)
     bench_done(&bench);
 }
 
+/* ---- members of federated services ---- */
+
+#define MEMBERS "/api/v1/services?labelSelector=f"
+#define LINK_OF_BOTH LINK(",\"federatedServiceSelector\":{\"matchLabels\":{\"f\":\"yes\"}}")
+#define MEMBER(name) OBJECT(name, ",\"labels\":{\"f\":\"yes\"}},\"spec\":{\"ports\":[{\"port\":80}]}}")
+
+static bool claims(const struct bench *bench, const char *mirror_key)
+{
+    const struct mirror *mirror = world_find_mirror(bench->control->world, mirror_key);
+    return mirror != NULL && mirror_first_claim(mirror) != NULL;
+}
+
+static void members_have_a_watch_of_their_own(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench);
+    (void)bench_serve(&bench, SLICES, "EndpointSlice", "");
+    (void)bench_serve(&bench, BENCH_LINKS, "Link", LINK_OF_BOTH);
+    struct bench_listing *members = bench_serve(&bench, MEMBERS, "Service", MEMBER("api"));
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_string_equal(bench_not_ready(&bench), "");
+    assert_true(claims(&bench, "demo/web-east") && claims(&bench, "demo/api-federated"));
+    assert_false(claims(&bench, "demo/api-east"));
+    bench_tell(&bench, MEMBERS, "ADDED", MEMBER("db"));
+    assert_true(claims(&bench, "demo/db-federated"));
+    bench_tell(&bench, MEMBERS, "DELETED", MEMBER("db"));
+    assert_false(claims(&bench, "demo/db-federated"));
+    /* One that cannot be read is there all the same. */
+    bench_tell(&bench, MEMBERS, "MODIFIED", OBJECT("api", "},\"spec\":{\"ports\":[{\"port\":\"no\"}]}}"));
+    assert_true(claims(&bench, "demo/api-federated"));
+    /* The Link selects no members any more. */
+    assert_non_null(members->watch);
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", LINK(""));
+    bench_advance(&bench, 1000);
+    assert_false(claims(&bench, "demo/api-federated"));
+    assert_true(claims(&bench, "demo/web-east"));
+    bench_done(&bench);
+}
+
+static void a_target_is_listed_when_its_members_are(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench);
+    (void)bench_serve(&bench, SLICES, "EndpointSlice", "");
+    (void)bench_serve(&bench, BENCH_LINKS, "Link", LINK_OF_BOTH);
+    bench_serve(&bench, MEMBERS, "Service", "")->begin_only = MEMBER("api");
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_non_null(strstr(bench_not_ready(&bench), "link east: the target is not listed yet"));
+    bench_advance(&bench, 31000);
+    assert_string_equal(bench_not_ready(&bench), "");
+    assert_non_null(strstr(bench_problem(&bench), "still not listed completely"));
+    bench_done(&bench);
+}
+
+static void members_that_may_not_be_read_are_told_once(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench);
+    (void)bench_serve(&bench, SLICES, "EndpointSlice", "");
+    (void)bench_serve(&bench, BENCH_LINKS, "Link", LINK_OF_BOTH);
+    struct bench_listing *members = bench_serve(&bench, MEMBERS, "Service", MEMBER("api"));
+    members->status = 403;
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    bench_advance(&bench, 60000);
+    assert_int_equal(bench_event_count(&bench, "TargetAccessDenied"), 1);
+    assert_non_null(strstr(bench_problem(&bench), "services"));
+    members->status = 200;
+    bench_advance(&bench, 120000);
+    assert_int_equal(bench_event_count(&bench, "TargetReachable"), 1);
+    assert_string_equal(bench_problem(&bench), "");
+    assert_true(claims(&bench, "demo/api-federated"));
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(members_have_a_watch_of_their_own),
+        cmocka_unit_test(a_target_is_listed_when_its_members_are),
+        cmocka_unit_test(members_that_may_not_be_read_are_told_once),
         cmocka_unit_test(a_target_without_slices_is_read_by_its_endpoints),
         cmocka_unit_test(endpoints_are_followed_until_slices_appear_and_again_when_they_go),
         cmocka_unit_test(slices_are_listed_again_when_they_are_wanted_whole),

@@ -632,6 +632,8 @@ static const struct change script[] = {
     {0, KIND_SERVICE, "gws/self v=1 lb=203.0.113.9 p=mc-gateway:1 @~gateway-name=self @~gateway-ns=gws", NULL, false,
      false},
     {1, KIND_SERVICE, "shop/web v=1 p=80 #~exported=true", NULL, false, false},
+    {1, KIND_SERVICE, "shop/both v=1 p=80 #~exported=true #~federated=member", NULL, false, false},
+    {1, KIND_SERVICE, "shop/both v=2 p=81 #~exported=true #~federated=member", NULL, false, false},
     {1, KIND_SLICE, "shop/web-1 svc=web 10.0.0.1", NULL, false, false},
     {1, KIND_SLICE, "shop/web-1 svc=web 10.0.0.1 !10.0.0.2", NULL, false, false},
     {1, KIND_SLICE, "shop/web-2 svc=web 10.0.0.3", NULL, false, false},
@@ -652,6 +654,9 @@ static const struct change script[] = {
     {0, KIND_SERVICE, "late/b v=2 p=80", NULL, false, true},
     {1, KIND_SLICE, "shop/web-1", NULL, true, true},
     {1, KIND_SERVICE, "shop/web", NULL, true, true},
+    {1, KIND_SERVICE, "shop/both v=3 p=81 #~federated=member", NULL, false, true},
+    {1, KIND_SERVICE, "shop/both v=4 p=81 #~exported=true", NULL, false, true},
+    {1, KIND_SERVICE, "shop/both v=5 p=81 #~exported=true #~federated=member", NULL, false, false},
 };
 
 struct ordeal {
@@ -685,7 +690,7 @@ static void deliver(struct ordeal *ordeal, struct feed *feed, enum object_kind k
     struct scene *scene = &ordeal->scene;
     bool is_first = !feed->listed[kind];
     enum err_code code = is_first ? scene_list(scene, feed, kind) : ERR_OK;
-    while (code == ERR_OK && feed->seen[kind] < feed->cluster->log_count[kind])
+    while (code == ERR_OK && scene_is_behind(feed, kind))
         code = scene_step(scene, feed, kind);
     if (code == ERR_OK)
         return;
@@ -706,6 +711,8 @@ static void hear_and_work(struct ordeal *ordeal)
             deliver(ordeal, &scene->source_feed, kind);
         for (int target = 0; target < 2; target++) {
             deliver(ordeal, &scene->target_feeds[target], KIND_SERVICE);
+            if (scene->target_feeds[target].apart)
+                deliver(ordeal, &scene->target_feeds[target], KIND_MEMBER);
             if (target == 1)
                 deliver(ordeal, &scene->target_feeds[target], KIND_SLICE);
         }
@@ -779,13 +786,14 @@ static void take_step(struct ordeal *ordeal, size_t step, const struct link *con
 
 /* Fails allocation `n` from step `from` on; what the source cluster holds after each step has to be `right`, or becomes that when
  * `from` is none. @return whether an allocation failed. */
-static bool go_through(unsigned long n, size_t from, char *right[STEPS])
+static bool go_through(unsigned long n, size_t from, bool members_apart, char *right[STEPS])
 {
     static struct ordeal ordeal;
     struct scene *scene = &ordeal.scene;
     bool failed = false;
     ordeal.lost = false;
     scene_init(scene);
+    scene->members_apart = members_apart;
     scene->forbid = takes_away;
     scene->forbid_context = &ordeal;
     /* The declarations are made before anything fails. */
@@ -816,17 +824,29 @@ static bool go_through(unsigned long n, size_t from, char *right[STEPS])
     return failed;
 }
 
-static void any_allocation_may_fail_and_the_end_is_right(void **state)
+static void fail_everywhere(bool members_apart)
 {
-    (void)state;
     char *right[STEPS];
-    (void)go_through(0, SIZE_MAX, right);
+    (void)go_through(0, SIZE_MAX, members_apart, right);
     assert_non_null(strstr(right[STEPS - 1], "Service shop/a-east"));
+    assert_non_null(strstr(right[STEPS - 1], "Service shop/both-federated"));
     for (size_t from = 0; from < STEPS; from++)
-        for (unsigned long n = 1; go_through(n, from, right); n++)
+        for (unsigned long n = 1; go_through(n, from, members_apart, right); n++)
             continue;
     for (size_t step = 0; step < STEPS; step++)
         free(right[step]);
+}
+
+static void any_allocation_may_fail_and_the_end_is_right(void **state)
+{
+    (void)state;
+    fail_everywhere(false);
+}
+
+static void likewise_with_two_watches_of_services(void **state)
+{
+    (void)state;
+    fail_everywhere(true);
 }
 
 int main(void)
@@ -853,6 +873,7 @@ int main(void)
         SCENE(a_removed_link_leaves_nothing_behind),
         cmocka_unit_test(a_world_is_made_whole_or_not_at_all),
         cmocka_unit_test(any_allocation_may_fail_and_the_end_is_right),
+        cmocka_unit_test(likewise_with_two_watches_of_services),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
