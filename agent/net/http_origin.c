@@ -381,6 +381,7 @@ void http_origin_return_handle(struct http_origin *origin, CURL *easy)
     if (easy == NULL)
         return;
     curl_easy_reset(easy);
+    (void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)HTTP_SEND_BYTES); /* frees the buffer that there is */
     if (origin->idle_count < HTTP_IDLE_HANDLES && is_reusable(easy))
         origin->idle[origin->idle_count++] = easy;
     else

@@ -160,6 +160,7 @@ static bool set_options(struct http_transfer *transfer, const char *url)
     SET(CURLOPT_USERAGENT, origin->user_agent);
     SET(CURLOPT_ACCEPT_ENCODING, origin->compressed ? "gzip" : NULL);
     SET(CURLOPT_BUFFERSIZE, (long)HTTP_READ_BYTES);
+    SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)HTTP_SEND_BYTES);
     SET(CURLOPT_WRITEFUNCTION, http_receive_body);
     SET(CURLOPT_WRITEDATA, (void *)transfer);
     SET(CURLOPT_HEADERFUNCTION, http_receive_header);
