@@ -264,4 +264,10 @@ struct map_entry *map_seek(const struct map *map, const char *key)
 
 const char *map_key(const struct map_entry *entry) { return entry->key; }
 
+struct map_entry *map_entry_of(const char *key)
+{
+    /* NOLINTNEXTLINE(bugprone-casting-through-void): it begins so many bytes before its key */
+    return (struct map_entry *)(void *)((char *)(uintptr_t)key - offsetof(struct map_entry, key));
+}
+
 void *map_value(const struct map_entry *entry) { return entry->value; }

@@ -36,4 +36,6 @@ struct map_entry *map_next(const struct map_entry *entry);
 /** The first entry whose key is not less than `key` (for walks by prefix), or NULL. */
 struct map_entry *map_seek(const struct map *map, const char *key);
 const char *map_key(const struct map_entry *entry);
+/** The entry of a key that map_key() gave, without looking for it. */
+struct map_entry *map_entry_of(const char *key);
 void *map_value(const struct map_entry *entry);

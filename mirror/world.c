@@ -237,7 +237,7 @@ struct world_link *world_first_link(const struct world *world)
 
 struct world_link *world_next_link(const struct world_link *link)
 {
-    struct map_entry *entry = map_next(map_seek(link->world->links, link->id));
+    struct map_entry *entry = map_next(map_entry_of(link->id));
     return entry != NULL ? map_value(entry) : NULL;
 }
 

@@ -174,7 +174,7 @@ struct claim *world_first_claim(const struct world_link *link) { return claim_fr
 struct claim *world_next_claim(const struct claim *claim)
 {
     struct claim *sibling = sibling_of(claim);
-    return sibling != NULL ? sibling : claim_from(map_next(map_seek(claim->link->services, claim->key)));
+    return sibling != NULL ? sibling : claim_from(map_next(map_entry_of(claim->key)));
 }
 
 uint64_t world_link_claims_version(const struct world_link *link) { return link->claims_version; }

@@ -306,7 +306,7 @@ struct world_gateway *world_first_gateway(const struct world_link *link)
 
 struct world_gateway *world_next_gateway(const struct world_gateway *gateway)
 {
-    struct map_entry *entry = map_next(map_seek(gateway->link->gateways, gateway->key));
+    struct map_entry *entry = map_next(map_entry_of(gateway->key));
     return entry != NULL ? map_value(entry) : NULL;
 }
 

@@ -103,7 +103,7 @@ struct claim {
     struct target_service *service; /* NULL for CLAIM_GATEWAY */
     struct world_gateway *gateway;  /* NULL for CLAIM_FEDERATED */
     struct mirror *mirror;
-    const char *key;         /* of the service or gateway within the link; theirs */
+    const char *key;         /* of the service or gateway within the link; their map's copy */
     struct claim *next;      /* in the mirror */
     struct claim *next_host; /* CLAIM_HOST: in the service */
     char *hostname;          /* CLAIM_HOST */

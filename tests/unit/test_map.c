@@ -128,8 +128,10 @@ static void the_walk_is_in_byte_order(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(KEYS); i++)
         assert_int_equal(map_put(map, KEYS[i], &value), ERR_OK);
     size_t i = 0;
-    for (struct map_entry *e = map_first(map); e; e = map_next(e))
+    for (struct map_entry *e = map_first(map); e; e = map_next(e)) {
         assert_string_equal(map_key(e), SORTED[i++]);
+        assert_ptr_equal(map_entry_of(map_key(e)), e);
+    }
     assert_int_equal(i, ARRAY_COUNT(SORTED));
     map_free(map);
 }
