@@ -71,7 +71,7 @@ static bool is_unreadable(const struct planner *planner, const char *cluster, co
     char key[OBJECT_KEY_BYTES];
     object_key_format(key, planner->mirror->service->meta.namespace, name);
     for (const struct world_link *link = world_first_link(planner->world); link != NULL; link = world_next_link(link))
-        if (strcmp(link->declaration->cluster_name, cluster) == 0 && target_is_unreadable(link, key))
+        if (strcmp(link->declaration->cluster_name, cluster) == 0 && target_is_unreadable(link, key, VIEW_MEMBERS))
             return true;
     return false;
 }

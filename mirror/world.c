@@ -26,7 +26,8 @@ static void free_source_slice(void *value)
 static void free_link(void *value)
 {
     struct world_link *link = value;
-    world_link_want_slices(link, false);
+    for (unsigned which = 0; which < WORLD_COLLECTIONS; which++)
+        want_listing(link, which, false);
     map_free(link->services);
     map_free(link->slices);
     map_free(link->endpoints);
@@ -287,7 +288,7 @@ bool is_made_of_unreadable(const struct world *world, const struct mirror *mirro
         return false;
     for (const struct world_link *link = world_first_link(world); link != NULL; link = world_next_link(link))
         if ((cluster_name == NULL || strcmp(link->declaration->cluster_name, cluster_name) == 0) &&
-            target_is_unreadable(link, origin.key))
+            target_is_unreadable(link, origin.key, VIEW_SERVICES))
             return true;
     return false;
 }
@@ -316,11 +317,10 @@ void world_begin(struct world *world, struct world_link *link, enum world_collec
     if (link != NULL) {
         link->generation[collection]++;
         budget_note_listing(link, collection);
+        want_listing(link, collection, false);
     } else {
         world->generation[collection]++;
     }
-    if (link != NULL && collection == WORLD_TARGET_SLICES)
-        world_link_want_slices(link, false);
 }
 
 static bool slices_may_be_had(const struct world_link *link)
@@ -329,9 +329,12 @@ static bool slices_may_be_had(const struct world_link *link)
            !link->stale[WORLD_TARGET_SLICES];
 }
 
-bool world_wants_slices(const struct world_link *link) { return link->slices_wanted && slices_may_be_had(link); }
+bool world_wants_listing(const struct world_link *link, enum world_collection collection)
+{
+    return link->wanted[collection] && (collection != WORLD_TARGET_SLICES || slices_may_be_had(link));
+}
 
-bool world_any_wants_slices(const struct world *world) { return world->slices_wanted > 0; }
+bool world_any_wants_listing(const struct world *world) { return world->wanted > 0; }
 
 bool world_awaits_slices(const struct world_link *link) { return link->slices_awaited && slices_may_be_had(link); }
 
@@ -351,6 +354,14 @@ static void knowledge_changed(struct world *world, struct world_link *link, enum
     for (struct world_gateway *gateway = world_first_gateway(link); gateway != NULL;
          gateway = world_next_gateway(gateway))
         gateway_mark(gateway, false);
+}
+
+void want_listing(struct world_link *link, enum world_collection collection, bool wanted)
+{
+    if (link->wanted[collection] == wanted)
+        return;
+    link->wanted[collection] = wanted;
+    link->world->wanted += wanted ? 1 : (size_t)-1;
 }
 
 enum err_code note_result(struct world_link *link, enum world_collection collection, enum err_code code)
@@ -437,10 +448,11 @@ void world_end(struct world *world, struct world_link *link, enum world_collecti
     link->knowledge[collection] = WORLD_LISTED;
     link->stale[collection] = false;
     if (collection == WORLD_TARGET_SLICES)
-        link->slices_awaited = link->slices_wanted;
+        link->slices_awaited = link->wanted[WORLD_TARGET_SLICES];
     target_sweep(link, collection);
     /* Of Services nothing follows before both watches have listed them. */
-    if (!news || ((collection == WORLD_TARGET_SERVICES || collection == WORLD_TARGET_MEMBERS) && !target_is_listed(link)))
+    if (!news ||
+        ((collection == WORLD_TARGET_SERVICES || collection == WORLD_TARGET_MEMBERS) && !target_is_listed(link)))
         return;
     if (collection == WORLD_TARGET_SLICES) {
         enum err_code never = target_rehost(link);

@@ -135,7 +135,7 @@ enum err_code world_target_gateway(struct world_link *link, enum world_change ch
 /** It is there and cannot be decoded: what is known of it stays, and it is not taken for gone. */
 enum err_code world_target_gateway_unreadable(struct world_link *link) MUST_USE;
 
-/** Objects left out since the last listing began, and by the one before it while one is under way. Of Services those of both collections. */
+/** Objects left out since the last listing began, and by the one before it while one is under way. */
 size_t world_link_left_out(const struct world_link *link, enum world_collection collection);
 /** What is kept of the target, about. */
 size_t world_link_bytes(const struct world_link *link);
@@ -179,11 +179,11 @@ bool mirror_is_foreign(const struct mirror *mirror);
 
 enum world_namespace { WORLD_NAMESPACE_ABSENT, WORLD_NAMESPACE_ACTIVE, WORLD_NAMESPACE_TERMINATING };
 enum world_namespace world_namespace_state(const struct world *world, const char *name);
-/** Whether endpoints are needed of slices of the target that were told before anybody knew: the collection is to be listed again. A listing that begins
- *  answers it. */
-bool world_wants_slices(const struct world_link *link);
+/** Whether a collection of the target is to be listed again, for what its watch told before is needed and was not kept: endpoints of slices, before anybody
+ *  knew; a Service that one of two watches shows, and of which the other had told a newer version. A listing that begins answers it. */
+bool world_wants_listing(const struct world_link *link, enum world_collection collection);
 /** Whether that may be so of some link: whoever would ask all of them time and again asks this first. */
-bool world_any_wants_slices(const struct world *world);
+bool world_any_wants_listing(const struct world *world);
 /** Whether such a listing is still to begin or under way. */
 bool world_awaits_slices(const struct world_link *link);
 /** Objects known: Services and slices of mirrors, and namespaces, in the source; Services and slices kept of a target. */

@@ -47,18 +47,13 @@ bool budget_allows_gateway(const struct world_link *link)
 
 bool budget_is_complete(const struct world_link *link)
 {
-    return target_is_listed(link) && world_link_left_out(link, WORLD_TARGET_SERVICES) == 0;
-}
-
-static size_t left_out_of(const struct world_link *link, enum world_collection collection)
-{
-    size_t now = link->left_out[collection], before = link->left_out_before[collection];
-    return now > before ? now : before;
+    return target_is_listed(link) && world_link_left_out(link, WORLD_TARGET_SERVICES) == 0 &&
+           (!link->members_apart || world_link_left_out(link, WORLD_TARGET_MEMBERS) == 0);
 }
 
 void budget_note_listing(struct world_link *link, enum world_collection collection)
 {
-    link->left_out_before[collection] = left_out_of(link, collection);
+    link->left_out_before[collection] = world_link_left_out(link, collection);
     link->left_out[collection] = 0;
 }
 
@@ -77,8 +72,8 @@ enum err_code budget_leave_out(struct world_link *link, enum world_collection co
 
 size_t world_link_left_out(const struct world_link *link, enum world_collection collection)
 {
-    bool of_services = collection == WORLD_TARGET_SERVICES && link->members_apart;
-    return left_out_of(link, collection) + (of_services ? left_out_of(link, WORLD_TARGET_MEMBERS) : 0);
+    size_t now = link->left_out[collection], before = link->left_out_before[collection];
+    return now > before ? now : before;
 }
 
 size_t world_link_bytes(const struct world_link *link) { return link->kept_bytes; }

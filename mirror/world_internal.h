@@ -83,7 +83,7 @@ struct world {
     struct mirror_lanes waiting[LANES]; /* the first is next */
     struct mirror_lane lanes[LANES];    /* of mirrors that no link claims */
     size_t queued, unaccounted;
-    size_t slices_wanted; /* by so many links */
+    size_t wanted; /* listings, of all links */
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
     uint32_t generation[WORLD_COLLECTIONS];
     uint64_t cidrs_version;
@@ -127,7 +127,8 @@ struct target_service {
     struct claim *hosts;     /* CLAIM_HOST, in order of hostname */
     struct claim *import;    /* CLAIM_IMPORT; NULL when no ServiceExport counts */
     struct sightings sightings;
-    enum target_view teller; /* which view `service` is from */
+    uint8_t teller; /* enum target_view: which one `service` is from */
+    bool behind;    /* the other shows an older version */
 };
 
 /** A ServiceExport. */
@@ -182,18 +183,18 @@ struct world_link {
     struct world *world;
     const char *id; /* the map's copy */
     struct link *declaration;
-    struct map *services;  /* "ns/name" -> struct target_service: exported ones and gateways only */
+    struct map *services;  /* "ns/name" -> struct target_service: those that is_wanted() of world_target.c */
     struct map *slices;    /* "ns/slice" -> struct target_slice */
     struct map *endpoints; /* "ns/service" -> struct endpoint_summary */
     struct map *gateways;  /* key -> struct world_gateway */
     struct map *exports;   /* "ns/name" -> struct target_export */
     struct named_gateway named;
-    struct map *unreadable;        /* "ns/name" of a Service that could not be decoded -> struct sightings */
-    bool stale[WORLD_COLLECTIONS]; /* listed once, and not readable any more */
-    bool members_apart;            /* world_watch_members_apart() */
-    bool slices_wanted;            /* a slice was not kept whole that is needed so now */
-    bool slices_awaited;           /* likewise, until a listing that began since is complete */
-    uint64_t claims_version;       /* raised whenever a claim of a service comes or goes */
+    struct map *unreadable;         /* "ns/name" of a Service that could not be decoded -> struct sightings */
+    bool stale[WORLD_COLLECTIONS];  /* listed once, and not readable any more */
+    bool members_apart;             /* world_watch_members_apart() */
+    bool wanted[WORLD_COLLECTIONS]; /* world_wants_listing(); set by want_listing() alone */
+    bool slices_awaited;            /* likewise, until a listing that began since is complete */
+    uint64_t claims_version;        /* raised whenever a claim of a service comes or goes */
     struct mirror_lane lanes[LANES];
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
     uint32_t generation[WORLD_COLLECTIONS];
@@ -247,6 +248,8 @@ bool is_made_of_unreadable(const struct world *world, const struct mirror *mirro
  *  may be concluded from absence. (Of the source nothing is: there a write meets the API server's preconditions.)
  *  @return `code`. */
 enum err_code note_result(struct world_link *link, enum world_collection collection, enum err_code code) MUST_USE;
+/** Notes whether the collection is to be listed again. */
+void want_listing(struct world_link *link, enum world_collection collection, bool wanted);
 
 /** The key of a slice; of Endpoints another, for both may have one name. */
 void slice_key_format(const struct slice *slice, char key[OBJECT_KEY_BYTES]);
@@ -303,7 +306,8 @@ void gateways_sweep_recalled(struct world_link *link);
 bool target_is_listed(const struct world_link *link);
 void target_forget(struct world_link *link);
 enum err_code target_reconsider(struct world_link *link) MUST_USE; /* the declaration changed */
-bool target_is_unreadable(const struct world_link *link, const char *service_key);
+/** Whether what of it leads to mirrors of its own, or makes it a member, is there and cannot be read. */
+bool target_is_unreadable(const struct world_link *link, const char *service_key, enum target_view view);
 /** The target's Service of that name may have become exported, or exported no longer. */
 enum err_code target_exports_changed(struct world_link *link, const char *key) MUST_USE;
 
@@ -354,15 +358,7 @@ const struct endpoint_summary *target_endpoints(const struct world_link *link, c
 bool target_wants_pods(const struct world_link *link, const struct target_service *entry);
 /** Whether these are known, all of them. */
 bool target_pods_known(const struct claim *claim);
-/** Notes whether the link wants its slices listed again; the only place that does. */
-static inline void world_link_want_slices(struct world_link *link, bool wanted)
-{
-    if (link->slices_wanted == wanted)
-        return;
-    link->slices_wanted = wanted;
-    link->world->slices_wanted += wanted ? 1 : (size_t)-1;
-}
-/** Keeps the service's slices whole from now on, or no longer, as its mirror needs them. Those that were not kept are missing until world_wants_slices()
+/** Keeps the service's slices whole from now on, or no longer, as its mirror needs them. Those that were not kept are missing until world_wants_listing()
  *  is answered. */
 void target_keep_pods(struct world_link *link, const char *service_key);
 /** Whether the target's endpoints cannot be read, or not any more. */

@@ -128,9 +128,14 @@ static bool is_seen(const struct world_link *link, const struct sightings *sight
     return sightings->seen[link->members_apart ? view : VIEW_SERVICES] != 0;
 }
 
+static enum target_view other_view(enum target_view view)
+{
+    return view == VIEW_SERVICES ? VIEW_MEMBERS : VIEW_SERVICES;
+}
+
 static bool is_seen_elsewhere(const struct world_link *link, const struct sightings *sightings, enum target_view view)
 {
-    return link->members_apart && sightings->seen[view == VIEW_SERVICES ? VIEW_MEMBERS : VIEW_SERVICES] != 0;
+    return link->members_apart && sightings->seen[other_view(view)] != 0;
 }
 
 /* Makes claims and gateway of the entry what its Service and the link say now. */
@@ -251,7 +256,8 @@ static enum err_code put_service(struct world_link *link, const char *key, enum 
     if (old != NULL)
         link->kept_bytes -= budget_of_service(old);
     mem_free(old);
-    entry->teller = view;
+    entry->behind = is_seen_elsewhere(link, &entry->sightings, view);
+    entry->teller = (uint8_t)view;
     note_seen(link, &entry->sightings, view);
     enum err_code code = consider(link, map_seek(link->services, key));
     if (code == ERR_OK && gateway)
@@ -263,12 +269,15 @@ static enum err_code put_service(struct world_link *link, const char *key, enum 
     return code;
 }
 
-/* A view shows what is known, or what another has told a newer version of. */
-static enum err_code see_again(struct world_link *link, const char *key, enum target_view view)
+/* A view shows what is known, or what the other has told a newer version of. */
+static enum err_code see_again(struct world_link *link, const char *key, enum target_view view,
+                               const struct service *service)
 {
     struct map_entry *at = map_seek(link->services, key);
     struct target_service *entry = map_value(at);
     bool is_news = !is_seen(link, &entry->sightings, view);
+    if (entry->teller != view)
+        entry->behind = strcmp(entry->service->meta.resource_version, service->meta.resource_version) != 0;
     note_seen(link, &entry->sightings, view);
     enum err_code code = is_news ? consider(link, at) : ERR_OK;
     if (code != ERR_OK)
@@ -287,6 +296,11 @@ static void lose_sight(struct world_link *link, const char *key, enum target_vie
         return;
     }
     entry->sightings.seen[view] = 0;
+    /* What the other showed last was not kept, and it may have nothing newer to show. */
+    if (entry->teller == view && entry->behind) {
+        want_listing(link, collection_of(other_view(view)), true);
+        link->knowledge[collection_of(other_view(view))] = WORLD_UNKNOWN;
+    }
     if (view == VIEW_SERVICES) {
         target_drop_hosts(entry);
         claim_free(TAKE(entry->claim));
@@ -327,12 +341,9 @@ static bool is_federated_key_of(const char *mirror_key, const char *key)
 }
 
 /* What was made of it may go now. Where that is, a Service that cannot be read does not tell; its mirrors do. */
-static void readable_again(struct world_link *link, const char *key)
+static void mark_made_of(struct world_link *link, const char *key)
 {
     struct origin origin;
-    if (!map_remove(link->unreadable, key))
-        return;
-    link->kept_bytes -= budget_of_unreadable();
     for (struct map_entry *at = map_first(link->world->mirrors); at != NULL; at = map_next(at)) {
         struct mirror *mirror = map_value(at);
         if (mirror->service != NULL && (is_federated_key_of(mirror->key, key) ||
@@ -345,12 +356,15 @@ static void readable_again(struct world_link *link, const char *key)
 static void lose_sight_of_unreadable(struct world_link *link, const char *key, enum target_view view)
 {
     struct sightings *sightings = map_get(link->unreadable, key);
-    if (sightings == NULL)
+    if (sightings == NULL || !is_seen(link, sightings, view))
         return;
-    if (is_seen_elsewhere(link, sightings, view))
+    if (is_seen_elsewhere(link, sightings, view)) {
         sightings->seen[view] = 0;
-    else
-        readable_again(link, key);
+    } else {
+        link->kept_bytes -= budget_of_unreadable();
+        (void)map_remove(link->unreadable, key);
+    }
+    mark_made_of(link, key);
 }
 
 static enum err_code see_unreadable(struct world_link *link, enum target_view view, const char *namespace,
@@ -417,9 +431,10 @@ static void sweep_services(struct world_link *link, enum target_view view)
         gateways_sweep_recalled(link);
 }
 
-bool target_is_unreadable(const struct world_link *link, const char *service_key)
+bool target_is_unreadable(const struct world_link *link, const char *service_key, enum target_view view)
 {
-    return map_get(link->unreadable, service_key) != NULL;
+    const struct sightings *sightings = map_get(link->unreadable, service_key);
+    return sightings != NULL && is_seen(link, sightings, view);
 }
 
 static bool says_gateway(const struct link *link, const struct service *service)
@@ -427,14 +442,24 @@ static bool says_gateway(const struct link *link, const struct service *service)
     return link->kind == LINK_SECRET && gateway_is_declared(service);
 }
 
-/* Whether it may be kept. Gateways that say so have a bound of their own: without its gateway a mirror would lose its endpoints. */
-static bool fits(const struct world_link *link, const struct target_service *entry, const struct service *service)
+/* Whether it may be kept. Gateways that say so have a bound of their own: without its gateway a mirror would lose its endpoints.
+ * @param service  as it is to be kept: the entry's own, when that stays. */
+static bool fits(const struct world_link *link, const struct target_service *entry, enum target_view view,
+                 const struct service *service)
 {
     const struct service *old = entry != NULL ? entry->service : NULL;
+    bool is_news = entry == NULL || !is_seen(link, &entry->sightings, view);
     if (says_gateway(link->declaration, service))
         return (old != NULL && says_gateway(link->declaration, old)) || budget_allows_gateway(link);
-    return budget_allows(link, budget_of_service(service) + (old == NULL ? budget_of_claim() : 0),
+    return budget_allows(link, budget_of_service(service) + (is_news ? budget_of_claim() : 0),
                          old != NULL ? budget_of_service(old) : 0);
+}
+
+static enum err_code leave_out(struct world_link *link, struct target_service *entry, enum target_view view)
+{
+    if (entry != NULL && is_seen(link, &entry->sightings, view))
+        note_seen(link, &entry->sightings, view);
+    return budget_leave_out(link, collection_of(view));
 }
 
 static enum err_code see_service(struct world_link *link, enum target_view view, enum world_change change,
@@ -442,21 +467,18 @@ static enum err_code see_service(struct world_link *link, enum target_view view,
 {
     char key[OBJECT_KEY_BYTES];
     object_key_format(key, service->meta.namespace, service->meta.name);
-    bool gateway = is_gateway(link->declaration, service);
     lose_sight_of_unreadable(link, key, view);
     if (change == WORLD_DELETED || !is_wanted(link, service)) {
         lose_sight(link, key, view);
         return ERR_OK;
     }
     struct target_service *entry = map_get(link->services, key);
-    if (entry != NULL && is_known(link, entry, view, service))
-        return note_result(link, collection_of(view), see_again(link, key, view));
-    if (!fits(link, entry, service)) {
-        if (entry != NULL && is_seen(link, &entry->sightings, view))
-            note_seen(link, &entry->sightings, view);
-        return budget_leave_out(link, collection_of(view));
-    }
-    return note_result(link, collection_of(view), put_service(link, key, view, service, gateway));
+    bool known = entry != NULL && is_known(link, entry, view, service);
+    if (!fits(link, entry, view, known ? entry->service : service))
+        return leave_out(link, entry, view);
+    bool gateway = is_gateway(link->declaration, service);
+    return note_result(link, collection_of(view),
+                       known ? see_again(link, key, view, service) : put_service(link, key, view, service, gateway));
 }
 
 enum err_code world_target_service(struct world_link *link, enum world_change change, const struct service *service)
@@ -485,6 +507,8 @@ enum err_code world_watch_members_apart(struct world_link *link, bool apart)
     }
     world_set_unknown(link, WORLD_TARGET_SERVICES);
     world_set_unknown(link, WORLD_TARGET_MEMBERS);
+    want_listing(link, WORLD_TARGET_SERVICES, false);
+    want_listing(link, WORLD_TARGET_MEMBERS, false);
     link->members_apart = apart;
     enum err_code code = target_reconsider(link);
     if (code != ERR_OK)

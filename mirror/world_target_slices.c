@@ -55,7 +55,7 @@ void target_keep_pods(struct world_link *link, const char *service_key)
             link->kept_bytes += budget_of_slice(slice);
         }
         if (whole && slice->whole == NULL) {
-            world_link_want_slices(link, true);
+            want_listing(link, WORLD_TARGET_SLICES, true);
             link->slices_awaited = true;
         }
     }

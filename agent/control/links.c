@@ -777,7 +777,7 @@ bool links_turn(struct links *links)
         if (links->changed)
             control_turn_again(links->control);
     }
-    if (world_any_wants_slices(links->control->world)) /* hundreds of targets cost a turn more than all else in it */
+    if (world_any_wants_listing(links->control->world)) /* hundreds of targets cost a turn more than all else in it */
         for (struct target *target = links->targets; target != NULL; target = target_next(target))
             target_turn(target);
     finalizers_turn(links->finalizers);

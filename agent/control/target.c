@@ -117,7 +117,9 @@ static enum err_code take(struct target_watch *watch, enum world_change change, 
     struct service service;
     struct slice slice;
     if (watch->what == &services || watch->what == &members || watch->what == &gateway) {
-        TRY(codec_read_service(&target->scratch, json, &service, error));
+        service = (struct service){0};
+        TRY(change == WORLD_DELETED ? codec_read_meta(&target->scratch, json, &service.meta, error)
+                                    : codec_read_service(&target->scratch, json, &service, error));
         return watch->what == &services  ? world_target_service(target->world_link, change, &service)
                : watch->what == &members ? world_target_member(target->world_link, change, &service)
                                          : world_target_gateway(target->world_link, change, &service);
@@ -129,10 +131,16 @@ static enum err_code take(struct target_watch *watch, enum world_change change, 
 
 /* ---- more than may be kept ---- */
 
-static size_t left_out(const struct target *target)
+/* One that both watches show counts twice, if either has no room for it. */
+static size_t services_left_out(const struct target *target)
 {
     return world_link_left_out(target->world_link, WORLD_TARGET_SERVICES) +
-           world_link_left_out(target->world_link, WORLD_TARGET_SLICES);
+           world_link_left_out(target->world_link, WORLD_TARGET_MEMBERS);
+}
+
+static size_t left_out(const struct target *target)
+{
+    return services_left_out(target) + world_link_left_out(target->world_link, WORLD_TARGET_SLICES);
 }
 
 static void tell_too_large(struct target *target)
@@ -142,8 +150,7 @@ static void tell_too_large(struct target *target)
         &target->too_large, ERR_LIMIT,
         "cluster %s has more than is kept of one target (%zu MiB, %d gateways): %zu Services and %zu slices are "
         "left out, and none of its mirrors is deleted; select less, or raise --max-link-memory",
-        link->cluster_name, target->control->config.max_link_bytes >> 20, WORLD_MAX_GATEWAYS,
-        world_link_left_out(target->world_link, WORLD_TARGET_SERVICES),
+        link->cluster_name, target->control->config.max_link_bytes >> 20, WORLD_MAX_GATEWAYS, services_left_out(target),
         world_link_left_out(target->world_link, WORLD_TARGET_SLICES));
     if (target->too_large_told)
         return;
@@ -314,10 +321,12 @@ static enum err_code start_watch_of(struct target *target, struct target_watch *
 
 void target_turn(struct target *target)
 {
-    struct list_watch *reader =
-        target->endpoints.list_watch != NULL ? target->endpoints.list_watch : target->slices.list_watch;
-    if (reader != NULL && world_wants_slices(target->world_link))
-        list_watch_relist(reader);
+    const struct target_watch *const watches[] = {&target->services, &target->members,
+                                                  target->endpoints.list_watch != NULL ? &target->endpoints
+                                                                                       : &target->slices};
+    for (size_t i = 0; i < ARRAY_COUNT(watches); i++)
+        if (watches[i]->list_watch != NULL && world_wants_listing(target->world_link, watches[i]->what->collection))
+            list_watch_relist(watches[i]->list_watch);
 }
 
 static enum err_code start_watch(struct target *target, struct target_watch *watch, const struct followed *what,
@@ -642,8 +651,8 @@ static const struct list_watch_state *state_of(const struct target_watch *watch)
 
 bool target_reachable(const struct target *target)
 {
-    const struct list_watch_state *state = state_of(&target->services);
-    return state != NULL && state->healthy;
+    const struct list_watch_state *state = state_of(&target->services), *of_members = state_of(&target->members);
+    return state != NULL && state->healthy && (of_members == NULL || of_members->healthy);
 }
 
 bool target_synced(const struct target *target)
@@ -689,8 +698,13 @@ const char *target_problem(const struct target *target)
 
 uint64_t target_event_age_ms(const struct target *target)
 {
-    const struct list_watch_state *state = state_of(&target->services);
-    return state != NULL ? loop_now_ms(target->control->config.loop) - state->last_event_ms : 0;
+    const struct list_watch_state *state = state_of(&target->services), *of_members = state_of(&target->members);
+    if (state == NULL)
+        return 0;
+    uint64_t last_ms = state->last_event_ms;
+    if (of_members != NULL && of_members->last_event_ms < last_ms)
+        last_ms = of_members->last_event_ms;
+    return loop_now_ms(target->control->config.loop) - last_ms;
 }
 
 int64_t target_expires_us(const struct target *target)

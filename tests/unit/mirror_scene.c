@@ -483,6 +483,10 @@ static void declare(struct scene *scene, int target, const struct link *link)
         scene->target_feeds[target].listed[KIND_SERVICE] = scene->target_feeds[target].listed[KIND_MEMBER] = false;
     scene->declarations[target] = link;
     assert_int_equal(scene_declare(scene, target), ERR_OK);
+    if (!scene->target_feeds[target].listed[KIND_SERVICE])
+        world_set_unknown(scene->links[target], WORLD_TARGET_SERVICES);
+    if (!scene->target_feeds[target].listed[KIND_MEMBER])
+        world_set_unknown(scene->links[target], WORLD_TARGET_MEMBERS);
 }
 
 static const struct link *judge(struct scene *scene, const struct link_resource *resource)
@@ -678,11 +682,10 @@ static enum world_collection collection_of(const struct feed *feed, enum object_
 {
     static const enum world_collection source[] = {WORLD_SOURCE_SERVICES, WORLD_SOURCE_SLICES, WORLD_SOURCE_NAMESPACES,
                                                    WORLD_SOURCE_IMPORTS};
-    static const enum world_collection target[] = {
-        [KIND_SERVICE] = WORLD_TARGET_SERVICES,
-        [KIND_SLICE] = WORLD_TARGET_SLICES,
-        [KIND_MCS] = WORLD_TARGET_EXPORTS,
-        [KIND_MEMBER] = WORLD_TARGET_MEMBERS};
+    static const enum world_collection target[] = {[KIND_SERVICE] = WORLD_TARGET_SERVICES,
+                                                   [KIND_SLICE] = WORLD_TARGET_SLICES,
+                                                   [KIND_MCS] = WORLD_TARGET_EXPORTS,
+                                                   [KIND_MEMBER] = WORLD_TARGET_MEMBERS};
     return feed->target < 0 ? source[kind] : target[kind];
 }
 
@@ -836,8 +839,10 @@ void scene_hear(struct scene *scene)
         if (scene->exports_refused[i])
             world_set_unavailable(scene->world, scene->links[i], WORLD_TARGET_EXPORTS);
         follow(scene, &scene->target_feeds[i]);
-        if (world_wants_slices(scene->links[i])) /* as the watch does */
-            assert_int_equal(scene_list(scene, &scene->target_feeds[i], KIND_SLICE), ERR_OK);
+        static const enum object_kind views[] = {KIND_SERVICE, KIND_MEMBER, KIND_SLICE};
+        for (size_t j = 0; j < ARRAY_COUNT(views); j++) /* as the watches do */
+            if (world_wants_listing(scene->links[i], collection_of(&scene->target_feeds[i], views[j])))
+                assert_int_equal(scene_list(scene, &scene->target_feeds[i], views[j]), ERR_OK);
     }
     scene_probe(scene);
 }

@@ -307,7 +307,7 @@ static void slices_that_are_listed_before_the_services_make_no_hostnames(void **
         assert_int_equal(scene_list(scene, &scene->source_feed, kind), ERR_OK);
     assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SLICE), ERR_OK);
     assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SERVICE), ERR_OK);
-    assert_true(world_wants_slices(scene->links[0]));
+    assert_true(world_wants_listing(scene->links[0], WORLD_TARGET_SLICES));
     assert_string_equal(scene_status(scene, "shop/db-0-east"), "east Pending: the target's endpoints are being read\n");
     assert_string_equal(scene_plan(scene, true), "");
     scene_settle(scene);
@@ -421,7 +421,7 @@ static void until_the_endpoints_are_known_the_gateway_is_followed(void **state)
     scene_settle(scene);
     assert_int_equal(world_put_link(scene->world, scene->declarations[0], &scene->links[0]), ERR_OK);
     scene_link(scene, 0, LINK " endpoints=pods");
-    assert_true(world_wants_slices(scene->links[0]) && world_awaits_slices(scene->links[0]));
+    assert_true(world_wants_listing(scene->links[0], WORLD_TARGET_SLICES) && world_awaits_slices(scene->links[0]));
     scene_verdict(scene, "203.0.113.7", WORLD_DEAD);
     scene_probe(scene);
     while (scene_work(scene))
@@ -430,7 +430,7 @@ static void until_the_endpoints_are_known_the_gateway_is_followed(void **state)
     assert_string_equal(scene_status(scene, "shop/web-east"),
                         "east Mirrored: through the gateway until the target's endpoints are known\n");
     scene_list_part(scene, &scene->target_feeds[0], KIND_SLICE, 1);
-    assert_false(world_wants_slices(scene->links[0]));
+    assert_false(world_wants_listing(scene->links[0], WORLD_TARGET_SLICES));
     assert_true(world_awaits_slices(scene->links[0]));
     scene_settle(scene);
     assert_string_equal(slices_of(scene, "web-east"), "shop/web-east.ipv4 owned type=IPv4 !203.0.113.7 p=http:4143\n");
@@ -676,14 +676,14 @@ static void only_what_is_needed_is_kept(void **state)
     assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SLICE), ERR_OK);
     assert_int_equal(count_kept(scene), 0);
     assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SERVICE), ERR_OK);
-    assert_true(world_wants_slices(scene->links[0]));
+    assert_true(world_wants_listing(scene->links[0], WORLD_TARGET_SLICES));
     assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SLICE), ERR_OK);
-    assert_false(world_wants_slices(scene->links[0]));
+    assert_false(world_wants_listing(scene->links[0], WORLD_TARGET_SLICES));
     assert_int_equal(count_kept(scene), 2);
     scene_restart(scene);
     assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SERVICE), ERR_OK);
     assert_int_equal(scene_list(scene, &scene->target_feeds[0], KIND_SLICE), ERR_OK);
-    assert_false(world_wants_slices(scene->links[0]));
+    assert_false(world_wants_listing(scene->links[0], WORLD_TARGET_SLICES));
 }
 
 /* Whatever allocation fails: with memory again, all is as without. */
@@ -701,8 +701,8 @@ static void nothing_is_lost_without_memory(void **state)
         scene_target_slice(scene, 0, "shop/web-b v=e3 svc=web 10.0.1.1 10.0.1.2 p=http:8080");
         struct feed *feed = &scene->target_feeds[0];
         for (enum object_kind kind = 0; kind < KIND_NAMESPACE; kind++)
-            if (scene_step(scene, feed, kind) != ERR_OK ||
-                (world_wants_slices(scene->links[0]) && scene_list(scene, feed, KIND_SLICE) != ERR_OK))
+            if (scene_step(scene, feed, kind) != ERR_OK || (world_wants_listing(scene->links[0], WORLD_TARGET_SLICES) &&
+                                                            scene_list(scene, feed, KIND_SLICE) != ERR_OK))
                 feed->listed[KIND_SERVICE] = feed->listed[KIND_SLICE] = false;
         for (unsigned i = 0; i < 6; i++)
             (void)scene_work(scene);

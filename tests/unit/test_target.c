@@ -25,7 +25,7 @@
 #define UNREADY "{\"notReadyAddresses\":[{\"ip\":\"10.0.0.1\"}]}"
 
 #define LINK(more)                                                                                                     \
-    "{\"metadata\":{\"namespace\":\"mc\",\"name\":\"east\",\"uid\":\"u\"},\"spec\":{"                                   \
+    "{\"metadata\":{\"namespace\":\"mc\",\"name\":\"east\",\"uid\":\"u\"},\"spec\":{"                                  \
     "\"targetClusterName\":\"east\",\"targetClusterDomain\":\"cluster.local\","                                        \
     "\"clusterCredentialsSecret\":\"a\",\"gatewayAddress\":\"203.0.113.7\",\"gatewayPort\":\"4143\","                  \
     "\"selector\":{\"matchLabels\":{\"exported\":\"yes\"}}" more "}}"
@@ -292,6 +292,12 @@ static void a_target_without_an_end_holds_up_nobody(void **state)
 #define LINK_OF_BOTH LINK(",\"federatedServiceSelector\":{\"matchLabels\":{\"f\":\"yes\"}}")
 #define MEMBER(name) OBJECT(name, ",\"labels\":{\"f\":\"yes\"}},\"spec\":{\"ports\":[{\"port\":80}]}}")
 
+#define OTHER_KUBECONFIG                                                                                               \
+    "{\"clusters\":[{\"name\":\"c\",\"cluster\":{\"server\":\"https://target:6443\"}}],"                               \
+    "\"users\":[{\"name\":\"u\",\"user\":{\"token\":\"another\"}}],"                                                   \
+    "\"contexts\":[{\"name\":\"x\",\"context\":{\"cluster\":\"c\",\"user\":\"u\"}}],\"current-context\":\"x\"}"
+#define UNREADABLE(name) OBJECT(name, "},\"spec\":{\"ports\":[{\"port\":\"no\"}]}}")
+
 static bool claims(const struct bench *bench, const char *mirror_key)
 {
     const struct mirror *mirror = world_find_mirror(bench->control->world, mirror_key);
@@ -314,8 +320,16 @@ static void members_have_a_watch_of_their_own(void **state)
     assert_true(claims(&bench, "demo/db-federated"));
     bench_tell(&bench, MEMBERS, "DELETED", MEMBER("db"));
     assert_false(claims(&bench, "demo/db-federated"));
-    /* One that cannot be read is there all the same. */
-    bench_tell(&bench, MEMBERS, "MODIFIED", OBJECT("api", "},\"spec\":{\"ports\":[{\"port\":\"no\"}]}}"));
+    /* One that cannot be read is there all the same, also when all is listed again; until it goes. */
+    members->items = UNREADABLE("api");
+    bench_tell(&bench, MEMBERS, "MODIFIED", UNREADABLE("api"));
+    bench_tell(&bench, MEMBERS, "ERROR", "{\"kind\":\"Status\",\"code\":410,\"message\":\"too old\"}");
+    bench_advance(&bench, 60000);
+    assert_true(claims(&bench, "demo/api-federated"));
+    members->items = "";
+    bench_tell(&bench, MEMBERS, "DELETED", UNREADABLE("api"));
+    assert_false(claims(&bench, "demo/api-federated"));
+    bench_tell(&bench, MEMBERS, "ADDED", MEMBER("api"));
     assert_true(claims(&bench, "demo/api-federated"));
     /* The Link selects no members any more. */
     assert_non_null(members->watch);
@@ -323,6 +337,37 @@ static void members_have_a_watch_of_their_own(void **state)
     bench_advance(&bench, 1000);
     assert_false(claims(&bench, "demo/api-federated"));
     assert_true(claims(&bench, "demo/web-east"));
+    bench_done(&bench);
+}
+
+/* One watch becomes two, one of these another, and they one again; then the credentials are others. */
+static void what_a_link_selects_may_change_while_it_is_watched(void **state)
+{
+    (void)state;
+    struct bench bench;
+    open_target(&bench);
+    (void)bench_serve(&bench, SLICES, "EndpointSlice", "");
+    (void)bench_serve(&bench, MEMBERS, "Service", MEMBER("api"));
+    (void)bench_serve(&bench, "/api/v1/services?labelSelector=g", "Service",
+                      OBJECT("db", ",\"labels\":{\"g\":\"yes\"}},\"spec\":{\"ports\":[{\"port\":80}]}}"));
+    (void)bench_serve(&bench, BENCH_SERVICES, "Service", MEMBER("all"));
+    assert_int_equal(bench_start(&bench), ERR_OK);
+    assert_false(claims(&bench, "demo/api-federated"));
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", LINK_OF_BOTH);
+    bench_advance(&bench, 1000);
+    assert_true(claims(&bench, "demo/web-east") && claims(&bench, "demo/api-federated"));
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED",
+               LINK(",\"federatedServiceSelector\":{\"matchLabels\":{\"g\":\"yes\"}}"));
+    bench_advance(&bench, 1000);
+    assert_true(claims(&bench, "demo/web-east") && claims(&bench, "demo/db-federated"));
+    assert_false(claims(&bench, "demo/api-federated"));
+    bench_tell(&bench, BENCH_LINKS, "MODIFIED", LINK_OF_BOTH);
+    (void)bench_serve(&bench, BENCH_SECRETS, "Secret", bench_secret("a", "", OTHER_KUBECONFIG, 0));
+    bench_tell(&bench, BENCH_SECRETS, "MODIFIED", bench_secret("a", "", OTHER_KUBECONFIG, 0));
+    bench_advance(&bench, 1000);
+    assert_true(claims(&bench, "demo/web-east") && claims(&bench, "demo/api-federated"));
+    assert_false(claims(&bench, "demo/db-federated"));
+    assert_string_equal(bench_problem(&bench), "");
     bench_done(&bench);
 }
 
@@ -367,6 +412,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_have_a_watch_of_their_own),
+        cmocka_unit_test(what_a_link_selects_may_change_while_it_is_watched),
         cmocka_unit_test(a_target_is_listed_when_its_members_are),
         cmocka_unit_test(members_that_may_not_be_read_are_told_once),
         cmocka_unit_test(a_target_without_slices_is_read_by_its_endpoints),

@@ -139,6 +139,41 @@ static void a_cluster_that_was_restored_is_believed(void **state)
     }
 }
 
+/* The cluster is another one behind the same Link, and the other watch was the one that knew the Service last. */
+static void what_a_restored_cluster_has_changed_is_learnt(void **state)
+{
+    static const struct {
+        const char *before, *after;
+        enum object_kind first; /* to list the restored cluster */
+        bool mirrored, member;  /* in the end */
+    } cases[] = {
+        {"#~federated=member", "#~exported=true", KIND_SERVICE, true, false},
+        {"#~federated=member", "#~exported=true", KIND_MEMBER, true, false},
+        {"#~exported=true", "#~federated=member", KIND_MEMBER, false, true},
+        {"#~exported=true", "#~federated=member", KIND_SERVICE, false, true},
+        {"#~exported=true #~federated=member", "#~exported=true", KIND_SERVICE, true, false},
+        {"#~exported=true #~federated=member", "#~exported=true", KIND_MEMBER, true, false},
+        {"#~exported=true #~federated=member", "#~federated=member", KIND_SERVICE, false, true},
+        {"#~exported=true #~federated=member", "#~federated=member", KIND_MEMBER, false, true},
+    };
+    struct scene *scene = *state;
+    struct feed *feed = open_scene(scene);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        scene_target(scene, 0, "shop/web v=%zu p=http:80>8080 %s", 5000 + i, cases[i].before);
+        scene_settle(scene);
+        scene_target(scene, 0, "shop/web v=%zu p=http:%zu>8080 %s", 300 + i, 90 + i, cases[i].after);
+        assert_int_equal(scene_list(scene, feed, cases[i].first), ERR_OK);
+        assert_int_equal(scene_list(scene, feed, cases[i].first == KIND_SERVICE ? KIND_MEMBER : KIND_SERVICE), ERR_OK);
+        scene_settle(scene);
+        if (is_there(scene, "shop/web-east") != cases[i].mirrored ||
+            is_there(scene, "shop/web-federated") != cases[i].member)
+            fail_msg("case %zu", i);
+        const char *key = cases[i].mirrored ? "shop/web-east" : "shop/web-federated";
+        assert_int_equal(scene_service(scene, key)->ports[0].port, 90 + i);
+        assert_false(world_any_wants_listing(scene->world));
+    }
+}
+
 static void a_listing_sweeps_what_its_own_watch_showed(void **state)
 {
     struct scene *scene = *state;
@@ -196,8 +231,9 @@ static void what_either_cannot_read_stays(void **state)
     list_as_unreadable(scene, WORLD_TARGET_MEMBERS);
     list_empty(scene, WORLD_TARGET_SLICES);
     assert_string_equal(plan(scene), "");
+    /* Each of what it alone can know. */
     list_empty(scene, WORLD_TARGET_SERVICES);
-    assert_string_equal(plan(scene), "");
+    assert_string_equal(plan(scene), "delete Service shop/web-east");
     list_empty(scene, WORLD_TARGET_MEMBERS);
     assert_string_equal(plan(scene), "delete Service shop/web-east;delete Service shop/web-federated");
 }
@@ -225,7 +261,7 @@ static void another_way_of_watching_takes_nothing_away(void **state)
     assert_true(!is_there(scene, "shop/web-east") && !is_there(scene, "shop/web-federated"));
 }
 
-static void members_that_do_not_fit_are_told_with_the_services(void **state)
+static void nothing_is_concluded_while_members_do_not_fit(void **state)
 {
     struct scene *scene = *state;
     scene->config.max_link_bytes = 40000;
@@ -234,17 +270,37 @@ static void members_that_do_not_fit_are_told_with_the_services(void **state)
     const char *fill = arena_printf(&scene->arena, "%0*d", 30000, 0);
     struct world_link *link = scene->links[0];
     world_begin(scene->world, link, WORLD_TARGET_MEMBERS);
-    assert_int_equal(
-        world_target_member(link, WORLD_PUT,
-                            service_of(&scene->arena, "shop/large v=1 p=80 #~federated=member @fill=%s", fill)),
-        ERR_LIMIT);
-    assert_int_equal(world_link_left_out(link, WORLD_TARGET_SERVICES), 1);
+    assert_int_equal(world_target_member(link, WORLD_PUT,
+                                         service_of(&scene->arena, "shop/large v=1 p=80 #~federated=member @fill=%s",
+                                                    fill)),
+                     ERR_LIMIT);
+    assert_int_equal(world_link_left_out(link, WORLD_TARGET_MEMBERS), 1);
     /* Nothing is concluded from what is not there. */
     world_end(scene->world, link, WORLD_TARGET_MEMBERS);
     assert_string_equal(plan(scene), "");
     list_empty(scene, WORLD_TARGET_MEMBERS);
-    assert_int_equal(world_link_left_out(link, WORLD_TARGET_SERVICES), 0);
+    assert_int_equal(world_link_left_out(link, WORLD_TARGET_MEMBERS), 0);
     assert_string_equal(plan(scene), "delete Service shop/web-federated");
+}
+
+static void a_second_claim_has_to_fit_too(void **state)
+{
+    struct scene *scene = *state;
+    scene->members_apart = true;
+    scene_link(scene, 0, "east gw=203.0.113.7");
+    struct world_link *link = scene->links[0];
+    const struct service *web = service_of(&scene->arena, "shop/web v=1 p=80" BOTH);
+    assert_int_equal(world_target_service(link, WORLD_PUT, web), ERR_OK);
+    scene->config.max_link_bytes = world_link_bytes(link) + 100;
+    scene_restart(scene);
+    link = scene->links[0];
+    assert_int_equal(world_target_service(link, WORLD_PUT, web), ERR_OK);
+    assert_int_equal(world_target_member(link, WORLD_PUT, web), ERR_LIMIT);
+    assert_true(world_link_bytes(link) <= scene->config.max_link_bytes);
+    assert_int_equal(world_link_left_out(link, WORLD_TARGET_MEMBERS), 1);
+    /* The first is shown again: it is kept, and fits. */
+    assert_int_equal(world_target_service(link, WORLD_PUT, web), ERR_OK);
+    assert_int_equal(world_link_left_out(link, WORLD_TARGET_SERVICES), 0);
 }
 
 int main(void)
@@ -254,11 +310,13 @@ int main(void)
         SCENE(the_newer_version_counts_whoever_tells_of_it),
         SCENE(the_slower_watch_brings_nothing_old_back),
         SCENE(a_cluster_that_was_restored_is_believed),
+        SCENE(what_a_restored_cluster_has_changed_is_learnt),
         SCENE(a_listing_sweeps_what_its_own_watch_showed),
         SCENE(nothing_goes_before_both_are_listed),
         SCENE(what_either_cannot_read_stays),
         SCENE(another_way_of_watching_takes_nothing_away),
-        SCENE(members_that_do_not_fit_are_told_with_the_services),
+        SCENE(nothing_is_concluded_while_members_do_not_fit),
+        SCENE(a_second_claim_has_to_fit_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
