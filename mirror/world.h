@@ -248,7 +248,7 @@ struct claim_status {
 
 /* All claims of a link's services, in order of namespace/name; of one service its own mirror first. */
 struct claim *world_first_claim(const struct world_link *link);
-struct claim *world_next_claim(const struct claim *claim);
+struct claim *world_next_claim(const struct claim *claim); /* of a service's */
 /** A number that changes whenever a service of the link begins or ceases to claim a mirror. */
 uint64_t world_link_claims_version(const struct world_link *link);
 struct claim *mirror_first_claim(

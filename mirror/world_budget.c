@@ -62,6 +62,11 @@ void budget_note_listed(struct world_link *link, enum world_collection collectio
     link->left_out_before[collection] = 0;
 }
 
+void budget_forget_left_out(struct world_link *link, enum world_collection collection)
+{
+    link->left_out[collection] = link->left_out_before[collection] = 0;
+}
+
 enum err_code budget_leave_out(struct world_link *link, enum world_collection collection)
 {
     link->left_out[collection]++;

@@ -128,7 +128,7 @@ struct target_service {
     struct claim *import;    /* CLAIM_IMPORT; NULL when no ServiceExport counts */
     struct sightings sightings;
     uint8_t teller; /* enum target_view: which one `service` is from */
-    bool behind;    /* the other shows an older version */
+    bool behind;    /* what the other shows may be an older version, which is not kept */
 };
 
 /** A ServiceExport. */
@@ -193,7 +193,7 @@ struct world_link {
     bool stale[WORLD_COLLECTIONS];  /* listed once, and not readable any more */
     bool members_apart;             /* world_watch_members_apart() */
     bool wanted[WORLD_COLLECTIONS]; /* world_wants_listing(); set by want_listing() alone */
-    bool slices_awaited;            /* likewise, until a listing that began since is complete */
+    bool slices_awaited;            /* slices are wanted so, until a listing that began since is complete */
     uint64_t claims_version;        /* raised whenever a claim of a service comes or goes */
     struct mirror_lane lanes[LANES];
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
@@ -212,8 +212,9 @@ bool budget_allows(const struct world_link *link, size_t more_bytes, size_t less
 bool budget_allows_gateway(const struct world_link *link);
 /** Whether the target's services are listed, with none left out: only then does absence mean anything. */
 bool budget_is_complete(const struct world_link *link);
-void budget_note_listing(struct world_link *link, enum world_collection collection); /* one begins */
-void budget_note_listed(struct world_link *link, enum world_collection collection);  /* it is complete */
+void budget_note_listing(struct world_link *link, enum world_collection collection);    /* one begins */
+void budget_note_listed(struct world_link *link, enum world_collection collection);     /* it is complete */
+void budget_forget_left_out(struct world_link *link, enum world_collection collection); /* it is watched no longer */
 /** @return ERR_LIMIT. */
 enum err_code budget_leave_out(struct world_link *link, enum world_collection collection) MUST_USE;
 

@@ -285,31 +285,6 @@ static enum err_code see_again(struct world_link *link, const char *key, enum ta
     return code;
 }
 
-/* A view shows it no longer. Needs no memory: what other views show of it is claimed already. */
-static void lose_sight(struct world_link *link, const char *key, enum target_view view)
-{
-    struct target_service *entry = map_get(link->services, key);
-    if (entry == NULL)
-        return;
-    if (!is_seen_elsewhere(link, &entry->sightings, view)) {
-        drop_service(link, key);
-        return;
-    }
-    entry->sightings.seen[view] = 0;
-    /* What the other showed last was not kept, and it may have nothing newer to show. */
-    if (entry->teller == view && entry->behind) {
-        want_listing(link, collection_of(other_view(view)), true);
-        link->knowledge[collection_of(other_view(view))] = WORLD_UNKNOWN;
-    }
-    if (view == VIEW_SERVICES) {
-        target_drop_hosts(entry);
-        claim_free(TAKE(entry->claim));
-        target_keep_pods(link, map_key(map_seek(link->services, key)));
-    } else {
-        claim_free(TAKE(entry->federated));
-    }
-}
-
 static bool is_number(const char *text) { return text[0] != '\0' && text[strspn(text, "0123456789")] == '\0'; }
 
 /* Resource versions may be compared as numbers (Kubernetes' API concepts, "resource versions"). */
@@ -321,8 +296,33 @@ static bool is_older(const char *version, const char *than)
     return bytes != than_bytes ? bytes < than_bytes : strcmp(version, than) < 0;
 }
 
+/* A view shows it no longer. Needs no memory: what the other view shows of it is claimed already.
+ * @param version  in which it went; NULL: a listing did not have it. */
+static void lose_sight(struct world_link *link, const char *key, enum target_view view, const char *version)
+{
+    struct target_service *entry = map_get(link->services, key);
+    if (entry == NULL)
+        return;
+    if (!is_seen_elsewhere(link, &entry->sightings, view)) {
+        drop_service(link, key);
+        return;
+    }
+    entry->sightings.seen[view] = 0;
+    /* What the other showed last was not kept. A version that follows what is kept it will be told, too; else it may have nothing newer to show. */
+    if (entry->teller == view && entry->behind &&
+        !(version != NULL && is_older(entry->service->meta.resource_version, version)))
+        want_listing(link, collection_of(other_view(view)), true);
+    if (view == VIEW_SERVICES) {
+        target_drop_hosts(entry);
+        claim_free(TAKE(entry->claim));
+        target_keep_pods(link, map_key(map_seek(link->services, key)));
+    } else {
+        claim_free(TAKE(entry->federated));
+    }
+}
+
 /* What the view shows is known: the same version, or one that another view which shows the object was ahead of. A view itself never goes back, except
- * with its whole cluster, and is believed then. */
+ * with its whole cluster, or for a moment when its watch begins anew, and is believed then. */
 static bool is_known(const struct world_link *link, const struct target_service *entry, enum target_view view,
                      const struct service *service)
 {
@@ -425,7 +425,7 @@ static void sweep_services(struct world_link *link, enum target_view view)
         next = map_next(at);
         const struct target_service *entry = map_value(at);
         if (is_out_of_sight(link, &entry->sightings, view))
-            lose_sight(link, map_key(at), view);
+            lose_sight(link, map_key(at), view, NULL);
     }
     if (view == VIEW_SERVICES)
         gateways_sweep_recalled(link);
@@ -469,7 +469,7 @@ static enum err_code see_service(struct world_link *link, enum target_view view,
     object_key_format(key, service->meta.namespace, service->meta.name);
     lose_sight_of_unreadable(link, key, view);
     if (change == WORLD_DELETED || !is_wanted(link, service)) {
-        lose_sight(link, key, view);
+        lose_sight(link, key, view, service->meta.resource_version);
         return ERR_OK;
     }
     struct target_service *entry = map_get(link->services, key);
@@ -509,6 +509,7 @@ enum err_code world_watch_members_apart(struct world_link *link, bool apart)
     world_set_unknown(link, WORLD_TARGET_MEMBERS);
     want_listing(link, WORLD_TARGET_SERVICES, false);
     want_listing(link, WORLD_TARGET_MEMBERS, false);
+    budget_forget_left_out(link, WORLD_TARGET_MEMBERS);
     link->members_apart = apart;
     enum err_code code = target_reconsider(link);
     if (code != ERR_OK)

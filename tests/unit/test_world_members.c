@@ -174,6 +174,22 @@ static void what_a_restored_cluster_has_changed_is_learnt(void **state)
     }
 }
 
+/* One watch tells of two changes, of which the second takes the Service out of its sight, before the other tells of any. */
+static void a_watch_that_is_late_is_waited_for(void **state)
+{
+    struct scene *scene = *state;
+    struct feed *feed = open_scene(scene);
+    scene_target(scene, 0, "shop/web v=101 p=http:81>8080" BOTH);
+    scene_target(scene, 0, "shop/web v=102 p=http:82>8080 #~federated=member");
+    hear(scene, feed, KIND_SERVICE);
+    assert_false(world_any_wants_listing(scene->world));
+    assert_int_equal(world_knowledge(scene->world, scene->links[0], WORLD_TARGET_SERVICES), WORLD_LISTED);
+    hear(scene, feed, KIND_MEMBER);
+    scene_settle(scene);
+    assert_false(is_there(scene, "shop/web-east"));
+    assert_int_equal(scene_service(scene, "shop/web-federated")->ports[0].port, 82);
+}
+
 static void a_listing_sweeps_what_its_own_watch_showed(void **state)
 {
     struct scene *scene = *state;
@@ -281,6 +297,14 @@ static void nothing_is_concluded_while_members_do_not_fit(void **state)
     list_empty(scene, WORLD_TARGET_MEMBERS);
     assert_int_equal(world_link_left_out(link, WORLD_TARGET_MEMBERS), 0);
     assert_string_equal(plan(scene), "delete Service shop/web-federated");
+    /* Who watches members no longer has nothing left out of them. */
+    assert_int_equal(world_target_member(link, WORLD_PUT,
+                                         service_of(&scene->arena, "shop/large v=1 p=80 #~federated=member @fill=%s",
+                                                    fill)),
+                     ERR_LIMIT);
+    assert_int_equal(world_link_left_out(link, WORLD_TARGET_MEMBERS), 1);
+    assert_int_equal(world_watch_members_apart(link, false), ERR_OK);
+    assert_int_equal(world_link_left_out(link, WORLD_TARGET_MEMBERS), 0);
 }
 
 static void a_second_claim_has_to_fit_too(void **state)
@@ -311,6 +335,7 @@ int main(void)
         SCENE(the_slower_watch_brings_nothing_old_back),
         SCENE(a_cluster_that_was_restored_is_believed),
         SCENE(what_a_restored_cluster_has_changed_is_learnt),
+        SCENE(a_watch_that_is_late_is_waited_for),
         SCENE(a_listing_sweeps_what_its_own_watch_showed),
         SCENE(nothing_goes_before_both_are_listed),
         SCENE(what_either_cannot_read_stays),
