@@ -26,7 +26,7 @@ def measure(stage, links, services, idle_seconds):
     try:
         wait_until(lambda: f"{links} targets" in mock.log(), 30, "the targets listen")
         for n in range(links):
-            stage.target.link(stage.source, f"m{n}", kubeconfig(f"https://{address}:{FIRST_PORT + n}", pki.read("ca.crt"), {"token": "any"}), targetClusterName=f"m{n}")
+            stage.link(f"m{n}", kubeconfig=kubeconfig(f"https://{address}:{FIRST_PORT + n}", pki.read("ca.crt"), {"token": "any"}))
         agent = stage.agent()
         stage.await_mirrored(agent, links * services, every=1)
         writes = stage.mirror_writes(agent.began)

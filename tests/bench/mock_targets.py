@@ -18,8 +18,9 @@ def objects(services):
                          for n in range(services)],
             "endpointslices": [{"metadata": {"name": f"web{n}-a", "labels": {"kubernetes.io/service-name": f"web{n}"}, **meta(n, 1)}, "addressType": "IPv4",
                                 "endpoints": [{"addresses": ["10.201.1.10"], "conditions": {"ready": True}}], "ports": [{"name": "http", "protocol": "TCP", "port": 5000}]}
-                               for n in range(services)]}
-    kinds = {"services": ("v1", "ServiceList"), "endpointslices": ("discovery.k8s.io/v1", "EndpointSliceList")}
+                               for n in range(services)],
+        "members": []}
+    kinds = {"services": ("v1", "ServiceList"), "endpointslices": ("discovery.k8s.io/v1", "EndpointSliceList"), "members": ("v1", "ServiceList")}
     return {name: json.dumps({"apiVersion": kinds[name][0], "kind": kinds[name][1], "metadata": {"resourceVersion": "100"}, "items": items}).encode()
             for name, items in made.items()}
 
@@ -33,13 +34,13 @@ class Target:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
                 url = urllib.parse.urlsplit(target)
-                resource = url.path.rsplit("/", 1)[-1]
-                if method != "GET" or resource not in self.lists:
+                resource, query = url.path.rsplit("/", 1)[-1], urllib.parse.parse_qs(url.query)
+                if method != "GET" or resource not in ("services", "endpointslices"):
                     self.answer(writer, 404, json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}).encode())
-                elif urllib.parse.parse_qs(url.query).get("watch", ["0"])[0] in ("1", "true"):
+                elif query.get("watch", ["0"])[0] in ("1", "true"):
                     return await self.watch(writer, resource)
                 else:
-                    self.answer(writer, 200, self.lists[resource])
+                    self.answer(writer, 200, self.lists["members" if "federated" in query.get("labelSelector", [""])[0] else resource])
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             pass

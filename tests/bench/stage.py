@@ -99,7 +99,10 @@ class Stage:
         self.namespaces.remove(namespace)
 
     def link(self, name="east", **spec):
-        return self.target.link(self.source, name, **{"targetClusterName": name, **spec})
+        """A Link with the three selectors that Linkerd's tool writes, unless `spec` has others."""
+        others = {"remoteDiscoverySelector": {"matchLabels": {"mirror.linkerd.io/exported": "remote-discovery"}},
+                  "federatedServiceSelector": {"matchLabels": {"mirror.linkerd.io/federated": "member"}}}
+        return self.target.link(self.source, name, **{**others, "targetClusterName": name, **spec})
 
     # -- the load program --
 
