@@ -114,7 +114,7 @@ static const struct option table[] = {
      .fallback = "2s",
      .help =
          "from one renewal to the next, and to the next try when one fails. A replica with more links than fit into "
-         "it at 40 ms each renews each less often, up to half of --renew-deadline. 1.2 times this period is shorter "
+         "it at 300 ms each renews each less often, up to half of --renew-deadline. 1.2 times this period is shorter "
          "than --renew-deadline"},
     {.name = "max-in-flight",
      .type = OPTION_NUMBER,

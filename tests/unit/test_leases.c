@@ -245,7 +245,7 @@ static void alone_it_takes_all_and_then_writes(void **state)
     bench_done(&bench);
 }
 
-/* A hundred are renewed every four seconds, and not every two. */
+/* A hundred are renewed every five seconds, and not every two. */
 static void many_leases_are_renewed_less_often(void **state)
 {
     (void)state;
