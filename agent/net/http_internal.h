@@ -14,7 +14,7 @@ enum {
     HTTP_ERROR_BODY_BYTES = 64 << 10, /* of a streaming call's non-2xx answer */
     HTTP_INBOX_BYTES = 64 << 10,      /* received by a streaming call and not handed over yet; then it is not read */
     HTTP_READ_BYTES = 4 << 10,  /* read at once; decompressed this is 100 KiB of a list: what curl keeps while paused */
-    HTTP_SEND_BYTES = 16 << 10, /* sent at once: curl keeps a buffer of this for each request over TLS, by itself 64 KiB */
+    HTTP_SEND_BYTES = 16 << 10, /* sent at once, and kept by curl for each request over TLS: 64 KiB by itself */
     HTTP_TURN_BYTES = 64 << 10, /* what one turn hands over to streaming calls, all together: some 50 objects */
     HTTP_TURN_US = 4000,        /* and no more of it once that took so long */
     HTTP_PIECE_BYTES = 16 << 10, /* and to one origin before it is another's turn */

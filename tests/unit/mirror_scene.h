@@ -70,7 +70,7 @@ struct scene {
     bool exports_refused[SCENE_TARGETS]; /* as slices_refused: scene_refuse_exports() */
     bool apply_all;                      /* whole plans, not only their first writes */
     bool without_collector;              /* slices whose owner is not there stay */
-    bool members_apart;                  /* where the link selects members by a selector of their own, as the agent does */
+    bool members_apart;                  /* where the agent would watch members apart */
 };
 
 void scene_init(struct scene *scene);
