@@ -144,8 +144,8 @@ struct target_host {
 };
 
 struct target_slice {
-    char *service_key;
-    struct slice *whole; /* its endpoints and ports, where mirrors have them: target_keep_pods(); NULL elsewhere */
+    const char *service_key; /* as the map of endpoints has it; of one that is not counted there, somebody else's */
+    struct slice *whole;     /* its endpoints and ports, where mirrors have them: target_keep_pods(); NULL elsewhere */
     struct target_slice *next; /* of the same service */
     struct target_host *hosts; /* one block with their names */
     uint32_t host_count, ready, generation;

@@ -1,5 +1,6 @@
 /* What a target's slices say of its services: whether they have ready endpoints, which hostnames, and, where mirrors have the target's own endpoints, all of
  * them. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -89,13 +90,14 @@ static enum err_code hosts_changed(struct world_link *link, const char *service_
                                                                    : ERR_OK;
 }
 
-static enum err_code slice_changed(struct world_link *link, const struct target_slice *slice)
+static enum err_code slice_changed(struct world_link *link, const struct target_slice *slice, const char *service_key)
 {
     if (slice->whole != NULL)
-        mark_service(link, slice->service_key);
-    return slice->whole != NULL || slice->host_count > 0 ? hosts_changed(link, slice->service_key) : ERR_OK;
+        mark_service(link, service_key);
+    return slice->whole != NULL || slice->host_count > 0 ? hosts_changed(link, service_key) : ERR_OK;
 }
 
+/* The slice's key may go with it. */
 static void summary_remove(struct world_link *link, struct target_slice *slice)
 {
     struct endpoint_summary *summary = map_get(link->endpoints, slice->service_key);
@@ -106,11 +108,10 @@ static void summary_remove(struct world_link *link, struct target_slice *slice)
     *at = slice->next;
     summary->slices--;
     summary->ready -= slice->ready;
-    bool is_ready = summary->ready > 0;
+    if (was_ready != (summary->ready > 0))
+        mark_service(link, slice->service_key);
     if (summary->slices == 0)
         (void)map_remove(link->endpoints, slice->service_key);
-    if (was_ready != is_ready)
-        mark_service(link, slice->service_key);
 }
 
 static enum err_code summary_add(struct world_link *link, struct target_slice *slice)
@@ -123,6 +124,7 @@ static enum err_code summary_add(struct world_link *link, struct target_slice *s
             return ERR_NOMEM;
         }
     }
+    slice->service_key = map_key(map_seek(link->endpoints, slice->service_key));
     bool was_ready = summary->ready > 0;
     slice->next = summary->first;
     summary->first = slice;
@@ -137,23 +139,29 @@ void target_free_slice(struct target_slice *slice)
 {
     if (slice == NULL)
         return;
-    mem_free(slice->service_key);
     mem_free(slice->whole);
     mem_free(slice->hosts);
     mem_free(slice);
+}
+
+/* Of a slice that is in no map any more. */
+static enum err_code forget_slice(struct world_link *link, struct target_slice *slice)
+{
+    char service_key[OBJECT_KEY_BYTES];
+    (void)snprintf(service_key, sizeof(service_key), "%s", slice->service_key);
+    link->kept_bytes -= budget_of_slice(slice);
+    summary_remove(link, slice);
+    enum err_code code = slice_changed(link, slice, service_key);
+    target_free_slice(slice);
+    return code;
 }
 
 /* A host that goes with its slice needs no memory to be let go; one that stays behind by want of it goes with the next listing. */
 void target_drop_slice(struct world_link *link, const char *key)
 {
     struct target_slice *slice = map_take(link->slices, key);
-    if (slice == NULL)
-        return;
-    summary_remove(link, slice);
-    enum err_code ignored = slice_changed(link, slice);
+    enum err_code ignored = slice != NULL ? forget_slice(link, slice) : ERR_OK;
     (void)ignored;
-    link->kept_bytes -= budget_of_slice(slice);
-    target_free_slice(slice);
 }
 
 static uint32_t count_ready(const struct slice *slice)
@@ -198,18 +206,19 @@ static bool copy_hosts(struct target_slice *fresh, const struct slice *slice)
     return true;
 }
 
+/* Its key is the caller's until it is counted. */
 static struct target_slice *make_slice(struct world_link *link, const struct slice *slice, const char *service_key)
 {
     struct target_slice *fresh = NEW(struct target_slice);
     if (fresh == NULL)
         return NULL;
-    fresh->service_key = mem_strdup(service_key);
+    fresh->service_key = service_key;
     fresh->ready = count_ready(slice);
     fresh->generation = link->generation[WORLD_TARGET_SLICES];
     bool whole = is_kept_whole(link, service_key);
     if (whole)
         fresh->whole = copy_whole(slice);
-    if (fresh->service_key == NULL || (whole && fresh->whole == NULL) || !copy_hosts(fresh, slice)) {
+    if ((whole && fresh->whole == NULL) || !copy_hosts(fresh, slice)) {
         target_free_slice(fresh);
         return NULL;
     }
@@ -244,17 +253,9 @@ static enum err_code put_slice(struct world_link *link, const char *key, struct 
         target_free_slice(fresh);
         return ERR_NOMEM;
     }
-    enum err_code code = ERR_OK;
     link->kept_bytes += budget_of_slice(fresh);
-    if (old != NULL) {
-        link->kept_bytes -= budget_of_slice(old);
-        summary_remove(link, old);
-        code = slice_changed(link, old);
-    }
-    if (code == ERR_OK)
-        code = slice_changed(link, fresh);
-    target_free_slice(old);
-    return code;
+    enum err_code code = old != NULL ? forget_slice(link, old) : ERR_OK;
+    return code == ERR_OK ? slice_changed(link, fresh, fresh->service_key) : code;
 }
 
 /* Whether all that is kept of a slice is as it was. */

@@ -54,7 +54,8 @@ void http_origin_free(struct http_origin *origin);
 const char *http_origin_url(const struct http_origin *origin);
 /** As http_origin_config.max_connections. */
 void http_origin_limit_connections(struct http_origin *origin, uint32_t max_connections);
-/** Closes the connections that nobody has used for two seconds, a little later; none within a second of another call's start. */
+/** Closes the connections that nobody has used for two seconds, a little later; none within a second of another call's start. What is kept for the next
+ *  calls is freed at once. */
 void http_origin_close_idle(struct http_origin *origin);
 
 enum { HTTP_MAX_HEADERS = 8 };

@@ -358,7 +358,12 @@ void http_origin_limit_connections(struct http_origin *origin, uint32_t max_conn
     set_connection_limit(origin);
 }
 
-void http_origin_close_idle(struct http_origin *origin) { curl_loop_close_idle(origin->curl); }
+void http_origin_close_idle(struct http_origin *origin)
+{
+    curl_loop_close_idle(origin->curl);
+    while (origin->idle_count > 0)
+        curl_easy_cleanup(origin->idle[--origin->idle_count]);
+}
 
 const char *http_origin_url(const struct http_origin *origin) { return origin->base_url; }
 
