@@ -144,6 +144,7 @@ def test_hand_edits_and_leftovers(source, east, agent, ask, plan):
     first = agent()
     for name in ("web", "gone"):
         ready(source, east, name)
+    wait_until(lambda: plan() == {}, 10, "nothing is left to write")
     first.stop()
     source.api.patch("services", "web-east", {"metadata": {"labels": {"stray": "x"}, "annotations": {MIRROR + "remote-svc-fq-name": "wrong"}}}, "demo")
     piece = source.api.get("endpointslices", "web-east.ipv4", "demo")
