@@ -89,12 +89,16 @@ static enum err_code claim_for(struct world_link *link, const char *key, struct 
     return ERR_OK;
 }
 
+/* The key of the federated service of which the target's Service of that key may be a member: its name is Linkerd's rule. */
+static void federated_key(const char *key, char ret_key[OBJECT_KEY_BYTES])
+{
+    (void)snprintf(ret_key, OBJECT_KEY_BYTES, "%.*s-federated", OBJECT_KEY_BYTES - (int)sizeof("-federated"), key);
+}
+
 static enum err_code join_federated(struct world_link *link, const char *key, struct target_service *entry)
 {
-    char name[OBJECT_KEY_BYTES], mirror_key[OBJECT_KEY_BYTES];
-    const struct object_meta *meta = &entry->service->meta;
-    (void)snprintf(name, sizeof(name), "%s-federated", meta->name);
-    object_key_format(mirror_key, meta->namespace, name);
+    char mirror_key[OBJECT_KEY_BYTES];
+    federated_key(key, mirror_key);
     if (entry->federated == NULL) {
         entry->federated = claim_new(CLAIM_FEDERATED, link, key, mirror_key);
         if (entry->federated == NULL)
@@ -114,8 +118,7 @@ static enum world_collection collection_of(enum target_view view)
 
 bool target_is_listed(const struct world_link *link)
 {
-    return link->knowledge[WORLD_TARGET_SERVICES] == WORLD_LISTED &&
-           (!link->members_apart || link->knowledge[WORLD_TARGET_MEMBERS] == WORLD_LISTED);
+    return world_knowledge(link->world, link, WORLD_TARGET_SERVICES) == WORLD_LISTED;
 }
 
 static void note_seen(const struct world_link *link, struct sightings *sightings, enum target_view view)
@@ -334,20 +337,18 @@ static bool is_known(const struct world_link *link, const struct target_service 
 
 /* ---- Services that are there and cannot be read ---- */
 
-static bool is_federated_key_of(const char *mirror_key, const char *key)
-{
-    size_t length = strlen(key);
-    return strncmp(mirror_key, key, length) == 0 && strcmp(mirror_key + length, "-federated") == 0;
-}
-
 /* What was made of it may go now. Where that is, a Service that cannot be read does not tell; its mirrors do. */
 static void mark_made_of(struct world_link *link, const char *key)
 {
     struct origin origin;
+    char of_members[OBJECT_KEY_BYTES];
+    federated_key(key, of_members);
+    struct mirror *federated = map_get(link->world->mirrors, of_members);
+    if (federated != NULL)
+        world_mark(federated, false);
     for (struct map_entry *at = map_first(link->world->mirrors); at != NULL; at = map_next(at)) {
         struct mirror *mirror = map_value(at);
-        if (mirror->service != NULL && (is_federated_key_of(mirror->key, key) ||
-                                        (mirror_origin(mirror->service, &origin) && strcmp(origin.key, key) == 0)))
+        if (mirror->service != NULL && mirror_origin(mirror->service, &origin) && strcmp(origin.key, key) == 0)
             world_mark(mirror, false);
     }
 }

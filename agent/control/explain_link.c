@@ -142,9 +142,7 @@ static void explain_exports(struct facts *facts, struct arena *arena, struct tar
         facts_add(facts, FACT_BAD, "export", "%s", complaint);
     else if (world_takes_exports(world_link))
         facts_add(facts, FACT_NOTE, "export", "ServiceExports mark exports, too");
-    size_t left_out = world_link_left_out(world_link, WORLD_TARGET_SERVICES) +
-                      world_link_left_out(world_link, WORLD_TARGET_MEMBERS) +
-                      world_link_left_out(world_link, WORLD_TARGET_SLICES);
+    size_t left_out = target_left_out(target);
     if (left_out > 0) {
         facts_add(facts, FACT_BAD, "export", "%zu objects of the target are left out: there is no room for them",
                   left_out);

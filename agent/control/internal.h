@@ -160,6 +160,7 @@ uint64_t target_event_age_ms(const struct target *target);
 int64_t target_expires_us(const struct target *target);
 /** Why its ServiceExports, which the link takes, cannot be read; "" when they can, or none are taken. */
 const char *target_exports_complaint(const struct target *target);
+size_t target_left_out(const struct target *target);            /* objects, because of --max-link-memory */
 void target_collect(struct target *target);                     /* fills its gauges */
 const char *target_server(const struct target *target);         /* "" without credentials */
 struct kube_client *target_client(const struct target *target); /* NULL without credentials */

@@ -27,7 +27,8 @@ static bool is_forgettable(const struct tenure *tenure)
            election->asked == ELECTION_WAIT && !election->seen.exists && !election->must_get;
 }
 
-/* From seven Leases on each is renewed less often than client-go would: an idle agent does little else, and 250 cost an API server half a core at 2 s. */
+/* From seven Leases on each is renewed less often than client-go would: at 2 s ten are most of what an idle agent asks for, and 250 cost an API server
+ * half a core. */
 static void set_pace(struct leases *leases)
 {
     uint64_t pace_ms = 0, half_ms = leases->election.renew_deadline_ms / 2;

@@ -138,7 +138,7 @@ static size_t services_left_out(const struct target *target)
            world_link_left_out(target->world_link, WORLD_TARGET_MEMBERS);
 }
 
-static size_t left_out(const struct target *target)
+size_t target_left_out(const struct target *target)
 {
     return services_left_out(target) + world_link_left_out(target->world_link, WORLD_TARGET_SLICES);
 }
@@ -174,7 +174,7 @@ static void tell_fits(struct target *target)
 static void note_room(struct target *target)
 {
     bool has_room = world_link_has_room(target->world_link), waits = loop_timer_active(target->list_again);
-    if (left_out(target) == 0) {
+    if (target_left_out(target) == 0) {
         loop_timer_stop(target->list_again);
     } else if (!waits || (has_room && !target->list_soon)) {
         target->list_soon = has_room;
@@ -231,7 +231,7 @@ static void on_end(void *context)
 {
     struct target_watch *watch = context;
     world_end(watch->target->control->world, watch->target->world_link, watch->what->collection);
-    if (left_out(watch->target) > 0)
+    if (target_left_out(watch->target) > 0)
         tell_too_large(watch->target);
     else
         tell_fits(watch->target);
@@ -772,7 +772,7 @@ void target_collect(struct target *target)
     metric_set(metric_get(instruments->link_event_age, cluster), (double)target_event_age_ms(target) / 1000.0);
     metric_set(metric_get(instruments->link_warning, cluster), target_warning(target)[0] != '\0');
     metric_set(metric_get(instruments->link_kept, cluster), (double)world_link_bytes(target->world_link));
-    metric_set(metric_get(instruments->link_left_out, cluster), (double)left_out(target));
+    metric_set(metric_get(instruments->link_left_out, cluster), (double)target_left_out(target));
     collect_credentials(target);
     metric_set(metric_get(instruments->service_cache, cluster),
                (double)world_collection_size(target->control->world, target->world_link, WORLD_TARGET_SERVICES));

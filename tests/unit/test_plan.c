@@ -741,6 +741,27 @@ static void without_the_right_to_read_endpoints_services_count_as_having_some(vo
     assert_string_equal(slice_brief(scene, "shop/idle-east.ipv4"), "shop/idle-east.ipv4 owned type=IPv4 p=4143");
 }
 
+static void list_web_as_unreadable(struct scene *scene)
+{
+    world_begin(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+    assert_int_equal(world_target_unreadable(scene->links[0], "shop", "web"), ERR_OK);
+    world_end(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+}
+
+/* An agent that begins, and cannot read shop/web, keeps what it was made into until it is gone for good. */
+static void assert_unreadable_web_keeps(struct scene *scene, const char *mirror_key)
+{
+    scene_restart(scene);
+    list_web_as_unreadable(scene);
+    scene->target_feeds[0].listed[KIND_SERVICE] = true;
+    scene_settle(scene);
+    assert_non_null(scene_service(scene, mirror_key));
+    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/web");
+    scene->target_feeds[0].listed[KIND_SERVICE] = false;
+    scene_settle(scene);
+    assert_null(scene_service(scene, mirror_key));
+}
+
 static void an_export_that_cannot_be_read_keeps_its_mirror(void **state)
 {
     struct scene *scene = *state;
@@ -749,22 +770,9 @@ static void an_export_that_cannot_be_read_keeps_its_mirror(void **state)
     /* While it is watched, in a listing anew, and at a start. */
     assert_int_equal(world_target_unreadable(scene->links[0], "shop", "web"), ERR_OK);
     assert_quiet(scene);
-    world_begin(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
-    assert_int_equal(world_target_unreadable(scene->links[0], "shop", "web"), ERR_OK);
-    world_end(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
+    list_web_as_unreadable(scene);
     assert_quiet(scene);
-    scene_restart(scene);
-    world_begin(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
-    assert_int_equal(world_target_unreadable(scene->links[0], "shop", "web"), ERR_OK);
-    world_end(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
-    scene->target_feeds[0].listed[KIND_SERVICE] = true;
-    scene_settle(scene);
-    assert_non_null(scene_service(scene, "shop/web-east"));
-    /* It is gone for good. */
-    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/web");
-    scene->target_feeds[0].listed[KIND_SERVICE] = false;
-    scene_settle(scene);
-    assert_null(scene_service(scene, "shop/web-east"));
+    assert_unreadable_web_keeps(scene, "shop/web-east");
 }
 
 static void an_address_that_kubernetes_refuses_does_not_block_the_others(void **state)
@@ -1205,18 +1213,7 @@ static void a_member_that_cannot_be_read_stays_one(void **state)
     scene_link(scene, 0, "east gw=203.0.113.7");
     scene_target(scene, 0, MEMBER("a", ""));
     scene_settle(scene);
-    scene_restart(scene);
-    world_begin(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
-    assert_int_equal(world_target_unreadable(scene->links[0], "shop", "web"), ERR_OK);
-    world_end(scene->world, scene->links[0], WORLD_TARGET_SERVICES);
-    scene->target_feeds[0].listed[KIND_SERVICE] = true;
-    scene_settle(scene);
-    assert_non_null(scene_service(scene, "shop/web-federated"));
-    /* It is gone for good. */
-    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/web");
-    scene->target_feeds[0].listed[KIND_SERVICE] = false;
-    scene_settle(scene);
-    assert_null(scene_service(scene, "shop/web-federated"));
+    assert_unreadable_web_keeps(scene, "shop/web-federated");
 }
 
 static const char *members(struct scene *scene)
