@@ -1,4 +1,4 @@
-/* svcmirror allow: the account in a target that agents of other clusters read it with. */
+/* svcmirror allow: the accounts in a target that other clusters read it with, their agents' and their Linkerd's. */
 #include <string.h>
 
 #include "agent/commands/apply.h"
@@ -26,6 +26,11 @@ static const struct option table[] = {
     {.name = "renew-token",
      .type = OPTION_BOOL,
      .help = "with the right to ask for further tokens of its own, for links whose agent renews the token"},
+    {.name = "remote-discovery",
+     .type = OPTION_BOOL,
+     .help =
+         "with a second account, NAME-for-linkerd, for Linkerd's control plane of the other clusters, which resolves "
+         "remote discovery and federated services with it: it may read pods, and its token does not expire"},
     {.name = "endpoints",
      .type = OPTION_BOOL,
      .help = "with the right to read v1 Endpoints, for a cluster that serves no EndpointSlices"},
@@ -93,6 +98,7 @@ static enum exit_code run(const struct options *options)
                                          .with_namespace = true,
                                          .with_token = options_get(options, "token-secret")->boolean,
                                          .with_endpoints = options_get(options, "endpoints")->boolean,
+                                         .with_linkerd = options_get(options, "remote-discovery")->boolean,
                                          .with_renewal = options_get(options, "renew-token")->boolean};
     if (options_get(options, "dry-run")->given && !options_get(options, "apply")->boolean) {
         command_complain("allow", "--dry-run is about --apply: give that too; without it nothing is written");
@@ -113,12 +119,14 @@ const struct command command_allow = {
     .name = "allow",
     .group = GROUP_SET_UP,
     .summary = "Make the account in a target cluster that agents of other clusters read it with",
-    .about = "Prints the manifests, or applies them with --apply. The account may get, list and watch Services and\n"
-             "EndpointSlices, nothing else. `link` does this too; use `allow` where who may write to the target is\n"
-             "somebody else than who links it.\n",
+    .about =
+        "Prints the manifests, or applies them with --apply. The agents' account may get, list and watch Services\n"
+        "and EndpointSlices, nothing else; --remote-discovery adds one for Linkerd's control plane, which reads pods.\n"
+        "`link` does this too; use `allow` where who may write to the target is somebody else than who links it.\n",
     .examples = "allow | kubectl --context east apply -f -\n"
                 "allow --apply --context east\n"
-                "allow --apply --context east --token-secret=false --renew-token\n",
+                "allow --apply --context east --token-secret=false --renew-token\n"
+                "allow --apply --context east --remote-discovery\n",
     .exit_codes = "0  printed, or applied\n"
                   "1  it did not work; stdout says what was applied before\n"
                   "2  the command line is wrong\n"

@@ -16,6 +16,7 @@
 #include "agent/kube/setup.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "mirror/names.h"
 
 enum {
     ARENA_BYTES = 16 << 20,
@@ -170,11 +171,12 @@ static enum err_code check_namespaces(struct job *job, struct err *reterr)
     TRY(has_namespace(job->source, facts->linkerd_namespace, &there, reterr));
     if (!there) {
         command_complain("link",
-                         "cluster %s has no namespace %s: Linkerd's control plane gets no copy of the credentials, and "
+                         "cluster %s has no namespace %s: Linkerd's control plane gets no credentials, and "
                          "cannot resolve services by remote discovery",
                          cluster_name(job->source), facts->linkerd_namespace);
         facts->trust_domain = NULL;
     }
+    job->wish.account.with_linkerd = there;
     return ERR_OK;
 }
 
@@ -204,8 +206,9 @@ static enum err_code prepare(struct job *job, struct err *reterr)
 
 static enum err_code print_all(struct job *job, json_t *account, struct err *reterr)
 {
+    const struct link_tokens tokens = {.agent = NULL};
     json_t *objects = NULL;
-    TRY(link_build_objects("link", job->target, &job->wish, NULL, &objects, reterr));
+    TRY(link_build_objects("link", job->target, &job->wish, &tokens, &objects, reterr));
     struct strbuf text;
     strbuf_init(&text, OUTPUT_BYTES);
     strbuf_printf(&text, "# to the target cluster, %s\n", cluster_name(job->target));
@@ -225,6 +228,9 @@ static enum err_code apply_to(struct job *job, struct cluster *cluster, const ch
     enum err_code code = apply_objects(cluster, objects, &job->write, reterr);
     if (code == ERR_CONFLICT)
         return err_context(reterr, "--force-conflicts takes over what another program wrote");
+    if (code == ERR_FORBIDDEN && strstr(reterr->text, LINK_ACCOUNT_LINKERD) != NULL)
+        return err_context(reterr, "Linkerd's control plane needs an account that may read pods of all namespaces; "
+                                   "--remote-discovery=false links without");
     if (code == ERR_FORBIDDEN && job->wish.facts.renew_token != NULL &&
         (strstr(reterr->text, " Role ") != NULL || strstr(reterr->text, " RoleBinding ") != NULL))
         return err_context(reterr, "links whose token the agent renews need Roles, --token-secret or "
@@ -254,13 +260,53 @@ static enum err_code tell_fields_of_others(struct job *job, struct err *reterr)
     return ERR_OK;
 }
 
-/* One that is fresh stays: running the command again changes nothing then. @param[out] ret_token  NULL in a dry run that would make one. */
-static enum err_code get_token(struct job *job, const char **ret_token, struct err *reterr)
+/* One that is fresh stays: running the command again changes nothing then. In a dry run those that would be made are NULL. */
+static enum err_code get_tokens(struct job *job, struct link_tokens *tokens, struct err *reterr)
 {
     const struct link_token_place place = {
         .command = "link", .session = job->session, .target = job->target, .source = job->source, .arena = &job->arena};
-    TRY(link_token_find(&place, &job->wish, ret_token, reterr));
-    return *ret_token != NULL || job->write.dry_run ? ERR_OK : link_token_make(&place, &job->wish, ret_token, reterr);
+    bool dry_run = job->write.dry_run;
+    TRY(link_token_find(&place, &job->wish, &tokens->agent, reterr));
+    if (tokens->agent == NULL && !dry_run)
+        TRY(link_token_make(&place, &job->wish, &tokens->agent, reterr));
+    if (!job->wish.account.with_linkerd)
+        return ERR_OK;
+    return link_token_linkerd(&place, &job->wish.account, !dry_run, &tokens->linkerd, reterr);
+}
+
+/* What the Secret of Linkerd's control plane holds, as it stands. @param[out] ret_data  in the arena; NULL: it is not there, or may not be read. */
+static enum err_code read_linkerd_secret(struct job *job, const char **ret_data, struct err *reterr)
+{
+    char name[LINK_SECRET_NAME_BYTES];
+    json_t *secret = NULL;
+    *ret_data = NULL;
+    if (!job->wish.account.with_linkerd)
+        return ERR_OK;
+    link_objects_secret_name(job->wish.facts.cluster_name, name);
+    enum err_code code =
+        cluster_get(job->source, &RESOURCE_SECRET, job->wish.facts.linkerd_namespace, name, &secret, reterr);
+    if (code == ERR_NOT_FOUND || code == ERR_FORBIDDEN)
+        return ERR_OK;
+    TRY(code);
+    const char *data = json_string_value(json_object_get(json_object_get(secret, "data"), L5D_SECRET_KEY));
+    *ret_data = data != NULL ? arena_strdup(&job->arena, data) : NULL;
+    json_decref(secret);
+    return ERR_OK;
+}
+
+/* The destination controller looks at a Secret when it is made, and never again. */
+static enum err_code tell_if_linkerd_has_old(struct job *job, const char *before, struct err *reterr)
+{
+    const char *after = NULL, *namespace = job->wish.facts.linkerd_namespace;
+    if (before == NULL || job->write.dry_run)
+        return ERR_OK;
+    TRY(read_linkerd_secret(job, &after, reterr));
+    if (after != NULL && strcmp(before, after) != 0)
+        command_complain("link",
+                         "the credentials of Linkerd's control plane are new, and it takes them when it starts: "
+                         "kubectl rollout restart deployment/linkerd-destination -n %s",
+                         namespace);
+    return ERR_OK;
 }
 
 /* Deletes what is called so in the source, if it is svcmirror's. Who may not look for it has not made it. */
@@ -291,16 +337,16 @@ static enum err_code tell_right_of_account(struct job *job, struct err *reterr)
     return code == ERR_NOT_FOUND || code == ERR_FORBIDDEN ? ERR_OK : code;
 }
 
-/* Where the token is not renewed any more, or has no copy any more. */
+/* Where the token is not renewed any more, or is no longer that of Linkerd's control plane, too. */
 static enum err_code take_rights_back(struct job *job, struct err *reterr)
 {
     const struct link_facts *facts = &job->wish.facts;
     const char *namespaces[] = {facts->namespace, facts->linkerd_namespace};
-    bool is_renewed = facts->renew_token != NULL, has_copy = facts->trust_domain != NULL && !job->wish.as_secret;
+    bool is_renewed = facts->renew_token != NULL;
     char name[LINK_RENEWAL_NAME_BYTES];
     link_renewal_name(facts->cluster_name, name);
     for (size_t i = 0; i < ARRAY_COUNT(namespaces); i++) {
-        if (is_renewed && (has_copy || strcmp(namespaces[i], facts->namespace) == 0))
+        if (is_renewed && strcmp(namespaces[i], facts->namespace) == 0)
             continue;
         TRY(delete_own(job, &RESOURCE_ROLE_BINDING, namespaces[i], name, reterr));
         TRY(delete_own(job, &RESOURCE_ROLE, namespaces[i], name, reterr));
@@ -311,20 +357,23 @@ static enum err_code take_rights_back(struct job *job, struct err *reterr)
 static enum err_code write_all(struct job *job, json_t *account, struct err *reterr)
 {
     json_t *objects = NULL;
-    const char *token = NULL;
+    struct link_tokens tokens = {.agent = NULL};
+    const char *before = NULL;
     if (!job->write.dry_run)
         job->done = "stdout names what stands already";
     TRY(apply_to(job, job->target, "target", account, reterr));
     if (!job->write.dry_run)
         job->done = "the account in the target is there";
-    TRY(get_token(job, &token, reterr));
-    TRY(link_build_objects("link", job->target, &job->wish, token, &objects, reterr));
+    TRY(get_tokens(job, &tokens, reterr));
+    TRY(read_linkerd_secret(job, &before, reterr));
+    TRY(link_build_objects("link", job->target, &job->wish, &tokens, &objects, reterr));
     enum err_code code = apply_to(job, job->source, "source", objects, reterr);
     json_decref(objects);
     if (code == ERR_OK && !job->write.dry_run)
         job->done = "the link is there";
     TRY(code);
     TRY(take_rights_back(job, reterr));
+    TRY(tell_if_linkerd_has_old(job, before, reterr));
     return tell_fields_of_others(job, reterr);
 }
 

@@ -1,5 +1,7 @@
 #include "agent/commands/link_build.h"
 
+#include <string.h>
+
 #include "agent/commands/command.h"
 #include "agent/commands/link_server.h"
 #include "base/mem.h"
@@ -49,6 +51,20 @@ static enum err_code read_domains(struct cluster *target, struct arena *arena, s
     return ERR_OK;
 }
 
+/* Its Secret is called like the agent's, in the namespace of its control plane. */
+static void judge_linkerd(const char *command, struct link_wish *wish)
+{
+    struct link_facts *facts = &wish->facts;
+    bool is_shared = strcmp(facts->namespace, facts->linkerd_namespace) == 0;
+    if (wish->for_linkerd && is_shared && facts->trust_domain != NULL)
+        command_complain(command,
+                         "warning: namespace %s is the agent's and that of Linkerd's control plane: the latter gets no "
+                         "credentials, as both would be one Secret",
+                         facts->namespace);
+    if (!wish->for_linkerd || is_shared)
+        facts->trust_domain = NULL;
+}
+
 static void warn_of_gateway(const char *command, const struct gateway_spec *gateway)
 {
     if (gateway->problem[0] != '\0')
@@ -67,6 +83,7 @@ enum err_code link_build_read(const char *command, struct cluster *target, struc
                               struct err *reterr)
 {
     TRY(read_domains(target, arena, &wish->facts, reterr));
+    judge_linkerd(command, wish);
     if (!wish->wants_gateway)
         return ERR_OK;
     struct gateway_spec *gateway = ARENA_NEW(arena, struct gateway_spec);
@@ -81,8 +98,9 @@ enum err_code link_build_read(const char *command, struct cluster *target, struc
 
 /* ---- the objects ---- */
 
-enum err_code link_build_objects(const char *command, const struct cluster *target, struct link_wish *wish,
-                                 const char *token, json_t **ret_objects, struct err *reterr)
+/* @param token  NULL: its place is named. @param[out] ret_text  new. */
+static enum err_code make_kubeconfig(const struct cluster *target, const struct link_wish *wish, const char *token,
+                                     char **ret_text, struct err *reterr)
 {
     const struct kubeconfig *config = cluster_kubeconfig(target);
     const struct link_access access = {.cluster_name = wish->facts.cluster_name,
@@ -92,13 +110,24 @@ enum err_code link_build_objects(const char *command, const struct cluster *targ
                                        .proxy_url = wish->server == NULL ? config->proxy_url : NULL,
                                        .insecure_skip_tls_verify = config->insecure_skip_tls_verify,
                                        .token = token != NULL ? token : "TOKEN-OF-THE-ACCOUNT"};
-    char *kubeconfig = NULL;
-    warn_of_access(command, access.server, config);
-    TRY(link_objects_kubeconfig(&access, &kubeconfig, reterr));
-    wish->facts.kubeconfig = kubeconfig;
-    enum err_code code = wish->as_secret ? link_objects_secret(&wish->facts, ret_objects, reterr)
-                                         : link_objects_link(&wish->facts, ret_objects, reterr);
-    wish->facts.kubeconfig = NULL;
-    mem_free(kubeconfig);
+    return link_objects_kubeconfig(&access, ret_text, reterr);
+}
+
+enum err_code link_build_objects(const char *command, const struct cluster *target, const struct link_wish *wish,
+                                 const struct link_tokens *tokens, json_t **ret_objects, struct err *reterr)
+{
+    struct link_facts facts = wish->facts;
+    char *agent = NULL, *linkerd = NULL;
+    warn_of_access(command, server_of(target, wish), cluster_kubeconfig(target));
+    enum err_code code = make_kubeconfig(target, wish, tokens->agent, &agent, reterr);
+    if (code == ERR_OK)
+        code = make_kubeconfig(target, wish, tokens->linkerd, &linkerd, reterr);
+    facts.kubeconfig = agent;
+    facts.linkerd_kubeconfig = linkerd;
+    if (code == ERR_OK)
+        code = wish->as_secret ? link_objects_secret(&facts, ret_objects, reterr)
+                               : link_objects_link(&facts, ret_objects, reterr);
+    mem_free(linkerd);
+    mem_free(agent);
     return code;
 }

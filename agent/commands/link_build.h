@@ -15,6 +15,11 @@ enum err_code link_build_check(const struct cluster *target, const struct link_w
 enum err_code link_build_read(const char *command, struct cluster *target, struct arena *arena, struct link_wish *wish,
                               struct err *reterr) MUST_USE;
 
-/** Makes the objects for the source cluster. @param token  NULL: its place is named instead, for a dry run that makes none. @param[out] ret_objects  new array. */
-enum err_code link_build_objects(const char *command, const struct cluster *target, struct link_wish *wish,
-                                 const char *token, json_t **ret_objects, struct err *reterr) MUST_USE;
+/** Tokens of the target's accounts; NULL: the place is named instead, for a dry run that makes none. */
+struct link_tokens {
+    const char *agent, *linkerd;
+};
+
+/** Makes the objects for the source cluster. @param[out] ret_objects  new array. */
+enum err_code link_build_objects(const char *command, const struct cluster *target, const struct link_wish *wish,
+                                 const struct link_tokens *tokens, json_t **ret_objects, struct err *reterr) MUST_USE;

@@ -23,20 +23,42 @@ static const struct option table[] = {
     {0},
 };
 
+/* Without an account of its own Linkerd's control plane gets the agent's, as Linkerd's own commands have it. */
+static enum err_code get_linkerd_token(const struct link_token_place *place, const struct link_wish *wish,
+                                       struct link_tokens *tokens, struct err *reterr)
+{
+    char name[LINK_ACCOUNT_NAME_BYTES];
+    if (wish->facts.trust_domain == NULL)
+        return ERR_OK;
+    TRY(link_token_linkerd(place, &wish->account, false, &tokens->linkerd, reterr));
+    if (tokens->linkerd != NULL)
+        return ERR_OK;
+    command_complain(
+        place->command,
+        "warning: there is no token of service account %s in namespace %s, which `allow --remote-discovery` makes: "
+        "Linkerd's control plane gets that of %s, and resolves nothing by remote discovery unless that may list "
+        "pods, ReplicaSets and Servers, and does not end",
+        link_account_linkerd(&wish->account, name).name, wish->account.namespace, wish->account.name);
+    tokens->linkerd = tokens->agent;
+    return ERR_OK;
+}
+
 static enum err_code make_objects(const struct options *options, struct session *session, struct arena *arena,
                                   struct link_wish *wish, json_t **ret_objects, struct err *reterr)
 {
     struct cluster *target = NULL;
-    const char *token = NULL;
+    struct link_tokens tokens = {.agent = NULL};
     TRY(cluster_open(session, options_text(options, "kubeconfig"), options_text(options, "context"), &target, reterr));
     const struct link_token_place place = {.command = "link-gen", .session = session, .target = target, .arena = arena};
     enum err_code code = link_build_check(target, wish, reterr);
     if (code == ERR_OK)
         code = link_build_read("link-gen", target, arena, wish, reterr);
     if (code == ERR_OK)
-        code = link_token_make(&place, wish, &token, reterr);
+        code = link_token_make(&place, wish, &tokens.agent, reterr);
     if (code == ERR_OK)
-        code = link_build_objects("link-gen", target, wish, token, ret_objects, reterr);
+        code = get_linkerd_token(&place, wish, &tokens, reterr);
+    if (code == ERR_OK)
+        code = link_build_objects("link-gen", target, wish, &tokens, ret_objects, reterr);
     cluster_free(target);
     return code;
 }

@@ -124,46 +124,36 @@ static json_t *annotate(json_t *object, json_t *annotations)
 }
 
 /* What has the agent renew the token. @return new; NULL when it is not to, and with `*failed` when memory ran out. */
-static json_t *make_wish(const struct link_facts *facts, bool has_copy, bool *failed)
+static json_t *make_wish(const struct link_facts *facts, bool *failed)
 {
-    char copy[LINK_SECRET_NAME_BYTES + 64];
     if (facts->renew_token == NULL)
         return NULL;
     json_t *annotations = json_object();
     set_text(annotations, SECRET_RENEW_TOKEN, facts->renew_token, failed);
-    if (has_copy) {
-        char name[LINK_SECRET_NAME_BYTES];
-        link_objects_secret_name(facts->cluster_name, name);
-        (void)snprintf(copy, sizeof(copy), "%s/%s", facts->linkerd_namespace, name);
-        set_text(annotations, SECRET_COPY, copy, failed);
-    }
     return annotations;
 }
 
-/* Appends the rights to write the Secrets that are renewed. */
-static void append_rights(json_t *objects, const struct link_facts *facts, bool has_copy, bool *failed)
+/* Appends the right to write the Secret whose token is renewed. */
+static void append_rights(json_t *objects, const struct link_facts *facts, bool *failed)
 {
     char name[LINK_SECRET_NAME_BYTES];
     if (facts->renew_token == NULL)
         return;
     link_objects_secret_name(facts->cluster_name, name);
     *failed = !link_renewal_append(objects, facts->cluster_name, facts->namespace, facts->namespace, name) || *failed;
-    if (has_copy && strcmp(facts->linkerd_namespace, facts->namespace) != 0)
-        *failed =
-            !link_renewal_append(objects, facts->cluster_name, facts->namespace, facts->linkerd_namespace, name) ||
-            *failed;
 }
 
 static json_t *managed_by(void) { return json_pack("{s:s}", K8S_APP_MANAGED_BY, LINK_MANAGED_BY); }
 
 /* For Linkerd's destination controller, which resolves services by remote discovery with it. */
-static json_t *make_copy(const struct link_facts *facts)
+static json_t *make_linkerd_secret(const struct link_facts *facts)
 {
     json_t *labels =
         json_pack("{s:s, s:s}", K8S_APP_MANAGED_BY, LINK_MANAGED_BY, L5D_STORE_CLUSTER_NAME, facts->cluster_name);
     json_t *annotations = json_pack("{s:s, s:s}", L5D_STORE_CLUSTER_DOMAIN, facts->cluster_domain,
                                     L5D_STORE_TRUST_DOMAIN, facts->trust_domain);
-    return annotate(make_secret(facts->cluster_name, facts->linkerd_namespace, facts->kubeconfig, labels), annotations);
+    return annotate(make_secret(facts->cluster_name, facts->linkerd_namespace, facts->linkerd_kubeconfig, labels),
+                    annotations);
 }
 
 enum err_code link_objects_secret(const struct link_facts *facts, json_t **ret_objects, struct err *reterr)
@@ -176,7 +166,7 @@ enum err_code link_objects_secret(const struct link_facts *facts, json_t **ret_o
     json_t *secret =
         annotate(make_secret(facts->cluster_name, facts->namespace, facts->kubeconfig, managed_by()), annotations);
     json_t *objects = json_pack("[o]", secret);
-    append_rights(objects, facts, false, &failed);
+    append_rights(objects, facts, &failed);
     if (objects == NULL || failed) {
         json_decref(objects);
         return no_memory(reterr);
@@ -330,17 +320,17 @@ static json_t *make_link(const struct link_facts *facts)
 enum err_code link_objects_link(const struct link_facts *facts, json_t **ret_objects, struct err *reterr)
 {
     json_t *objects = json_array();
-    bool failed = false, has_copy = facts->trust_domain != NULL;
+    bool failed = false;
     json_t *secret = make_secret(facts->cluster_name, facts->namespace, facts->kubeconfig, managed_by());
-    json_t *wish = make_wish(facts, has_copy, &failed);
+    json_t *wish = make_wish(facts, &failed);
     if (secret != NULL && wish != NULL)
         secret = annotate(secret, wish);
     else
         json_decref(wish);
     failed = json_array_append_new(objects, secret) != 0 || failed;
-    if (has_copy)
-        failed = json_array_append_new(objects, make_copy(facts)) != 0 || failed;
-    append_rights(objects, facts, has_copy, &failed);
+    if (facts->trust_domain != NULL)
+        failed = json_array_append_new(objects, make_linkerd_secret(facts)) != 0 || failed;
+    append_rights(objects, facts, &failed);
     failed = json_array_append_new(objects, make_link(facts)) != 0 || failed;
     if (failed) {
         json_decref(objects);

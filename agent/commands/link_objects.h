@@ -24,8 +24,9 @@ struct link_access {
 struct link_facts {
     const char *cluster_name, *namespace;
     const char *cluster_domain, *linkerd_namespace;
-    const char *trust_domain;           /* of the target's Linkerd; NULL: no second copy of the credentials */
+    const char *trust_domain;           /* of the target's Linkerd; NULL: its control plane here gets no credentials */
     const char *kubeconfig;             /* whole text */
+    const char *linkerd_kubeconfig;     /* likewise, for Linkerd's control plane */
     const char *version;                /* of the Link resource: "v1alpha1" to "v1alpha3" */
     const struct gateway_spec *gateway; /* NULL: a link without one, and without `selector` */
     const char *
@@ -38,8 +39,8 @@ struct link_facts {
 
 /** The kubeconfig of an agent, YAML, with everything inline. @param[out] ret_text  new (mem_free()). */
 enum err_code link_objects_kubeconfig(const struct link_access *access, char **ret_text, struct err *reterr) MUST_USE;
-/** @param[out] ret_objects  new array: credentials Secret, its copy for Linkerd's control plane when `trust_domain` is known, the rights to renew what
- *  they hold, Link. */
+/** @param[out] ret_objects  new array: credentials Secret, another for Linkerd's control plane when `trust_domain` is known, the rights to renew what the
+ *  first holds, Link. */
 enum err_code link_objects_link(const struct link_facts *facts, json_t **ret_objects, struct err *reterr) MUST_USE;
 /** @param[out] ret_objects  new array: the Secret of Linkerd 2.8, and the rights to renew its token. */
 enum err_code link_objects_secret(const struct link_facts *facts, json_t **ret_objects, struct err *reterr) MUST_USE;

@@ -24,7 +24,7 @@ enum err_code link_options_check_cluster(const char *text, struct err *reterr)
 
 enum err_code link_options_check_account(const char *text, struct err *reterr)
 {
-    if (text_is_dns1123_subdomain(text) && strlen(text) <= 200) /* "-token" follows */
+    if (text_is_dns1123_subdomain(text) && strlen(text) <= 200) /* LINK_ACCOUNT_LINKERD and "-token" follow */
         return ERR_OK;
     return err_set(reterr, ERR_INVALID, "\"%.80s\" is no name of a service account", text);
 }
@@ -89,6 +89,7 @@ static enum err_code check_of_link_alone(const struct options *options, struct e
                                         "excluded-annotations",
                                         "excluded-labels",
                                         "headless",
+                                        "remote-discovery",
                                         "trust-domain"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (options_get(options, names[i])->given)
@@ -195,6 +196,7 @@ enum err_code link_options_read(const char *command, const struct options *optio
     TRY(read_gateway(options, arena, &wish, reterr));
     TRY(read_token(options, &wish, reterr));
     TRY(read_facts(options, arena, &wish.facts, reterr));
+    wish.for_linkerd = options_get(options, "remote-discovery")->boolean && !wish.as_secret;
     wish.account = (struct link_account){.name = options_text(options, "account"),
                                          .namespace = wish.facts.namespace,
                                          .with_token = wish.token_ms == 0,

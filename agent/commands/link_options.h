@@ -88,6 +88,11 @@ enum err_code link_options_check_namespace(const char *text, struct err *reterr)
          .value_name = "SELECTOR",                                                                                     \
          .fallback = "mirror.linkerd.io/federated=member",                                                             \
          .help = "services that join federated services"},                                                             \
+        {.name = "remote-discovery",                                                                                   \
+         .type = OPTION_BOOL,                                                                                          \
+         .fallback = "true",                                                                                           \
+         .help = "false: Linkerd's control plane gets no account in the target and no credentials for it, and cannot " \
+                 "resolve services by remote discovery and federated services"},                                       \
         {.name = "excluded-annotations",                                                                               \
          .value_name = "LIST",                                                                                         \
          .help = "annotations that mirrors do not take over: keys and prefix/*, joined by commas"},                    \
@@ -110,7 +115,7 @@ enum err_code link_options_check_namespace(const char *text, struct err *reterr)
          .value_name = "DOMAIN",                                                                                       \
          .check = link_options_check_domain,                                                                           \
          .help = "trust domain of the target's Linkerd; without it as its Linkerd says. Where there is none, "         \
-                 "Linkerd's control plane gets no copy of the credentials"},                                           \
+                 "Linkerd's control plane gets no credentials"},                                                       \
         {.name = "service-mirror-retry-limit", .type = OPTION_IGNORED, .value_name = "N"},                             \
         {.name = "log-level", .type = OPTION_IGNORED, .value_name = "LEVEL"},                                          \
         {.name = "log-format", .type = OPTION_IGNORED, .value_name = "FORMAT"},                                        \
@@ -147,6 +152,7 @@ struct link_wish {
     struct link_gateway_wish gateway;
     struct link_account account;
     bool wants_gateway, as_secret;
+    bool for_linkerd;   /* its control plane gets credentials, where it can */
     const char *server; /* --api-server-address, judged; NULL: not given */
     uint64_t token_ms;  /* 0: one that does not expire */
 };

@@ -74,11 +74,11 @@ static enum err_code decode_token(struct arena *arena, const json_t *secret, con
     return ERR_OK;
 }
 
-/* Waits for Kubernetes to fill it in. */
+/* Waits up to so long for Kubernetes to fill it in. */
 static enum err_code read_token_secret(const struct link_token_place *place, const struct link_account *account,
-                                       const char **ret_token, struct err *reterr)
+                                       uint64_t wait_ms, const char **ret_token, struct err *reterr)
 {
-    uint64_t deadline_ms = session_now_ms(place->session) + TOKEN_WAIT_MS;
+    uint64_t deadline_ms = session_now_ms(place->session) + wait_ms;
     for (;;) {
         json_t *secret = NULL;
         TRY(find_token_secret(place->target, account, &secret, reterr));
@@ -93,6 +93,17 @@ static enum err_code read_token_secret(const struct link_token_place *place, con
                            account->name, account->namespace, cluster_name(place->target));
         session_sleep(place->session, TOKEN_POLL_MS);
     }
+}
+
+enum err_code link_token_linkerd(const struct link_token_place *place, const struct link_account *account, bool must,
+                                 const char **ret_token, struct err *reterr)
+{
+    char name[LINK_ACCOUNT_NAME_BYTES];
+    const struct link_account linkerd = link_account_linkerd(account, name);
+    *ret_token = NULL;
+    enum err_code code = read_token_secret(place, &linkerd, must ? TOKEN_WAIT_MS : 0, ret_token, reterr);
+    bool is_absent = code == ERR_NOT_FOUND || code == ERR_FORBIDDEN || code == ERR_TIMEOUT;
+    return is_absent && !must ? ERR_OK : code;
 }
 
 /* ---- one that the link has already ---- */
@@ -219,7 +230,7 @@ enum err_code link_token_make(const struct link_token_place *place, const struct
 {
     const char *expires = NULL;
     if (wish->token_ms == 0)
-        return read_token_secret(place, &wish->account, ret_token, reterr);
+        return read_token_secret(place, &wish->account, TOKEN_WAIT_MS, ret_token, reterr);
     TRY(request_token(place, &wish->account, wish->token_ms, ret_token, &expires, reterr));
     command_complain(place->command, "the token expires at %s: %s",
                      expires != NULL ? expires : "a time that the API server did not tell",

@@ -241,26 +241,34 @@ static enum err_code unlink_source(struct job *job, struct err *reterr)
 
 /* ---- the target ---- */
 
-static enum err_code unlink_target(struct job *job, struct err *reterr)
+static enum err_code delete_account(struct job *job, const struct link_account *account, struct err *reterr)
 {
-    char token[256], cluster_wide[512];
-    const struct link_account account = {.name = options_text(job->options, "account"), .namespace = job->namespace};
-    if (job->target == NULL)
-        return ERR_OK;
-    link_account_token_name(&account, token, sizeof(token));
-    link_account_cluster_name(&account, cluster_wide, sizeof(cluster_wide));
+    char token[LINK_ACCOUNT_NAME_BYTES], cluster_wide[512];
+    link_account_token_name(account, token, sizeof(token));
+    link_account_cluster_name(account, cluster_wide, sizeof(cluster_wide));
     const struct {
         const struct resource *resource;
         const char *name;
     } objects[] = {{&RESOURCE_CLUSTER_ROLE_BINDING, cluster_wide},
                    {&RESOURCE_CLUSTER_ROLE, cluster_wide},
-                   {&RESOURCE_ROLE_BINDING, account.name},
-                   {&RESOURCE_ROLE, account.name},
+                   {&RESOURCE_ROLE_BINDING, account->name},
+                   {&RESOURCE_ROLE, account->name},
                    {&RESOURCE_SECRET, token},
-                   {&RESOURCE_SERVICE_ACCOUNT, account.name}};
+                   {&RESOURCE_SERVICE_ACCOUNT, account->name}};
     for (size_t i = 0; i < ARRAY_COUNT(objects); i++)
         TRY(delete_own(job, job->target, objects[i].resource, job->namespace, objects[i].name, reterr));
     return ERR_OK;
+}
+
+static enum err_code unlink_target(struct job *job, struct err *reterr)
+{
+    char name[LINK_ACCOUNT_NAME_BYTES];
+    const struct link_account account = {.name = options_text(job->options, "account"), .namespace = job->namespace};
+    const struct link_account linkerd = link_account_linkerd(&account, name);
+    if (job->target == NULL)
+        return ERR_OK;
+    TRY(delete_account(job, &account, reterr));
+    return delete_account(job, &linkerd, reterr);
 }
 
 static enum err_code open_clusters(struct job *job, struct err *reterr)

@@ -41,10 +41,11 @@ def jwt(namespace, account, issued_s, seconds, number=0):
 
 
 class Cluster:
-    """An API server that keeps objects by path. `refuse` maps (verb, plural) to a status, or to None: it never answers then."""
+    """An API server that keeps objects by path. `refuse` maps (verb, plural) to a status, or to None: it never answers then; `refuse_names`: only these."""
 
     def __init__(self, uid, namespaces=("default", "demo", NS), links=True):
         self.objects, self.refuse, self.writes, self.links, self.token = {}, {}, [], links, "t.o.k"
+        self.refuse_names = None
         self.issued = []  # by TokenRequest; what is taken out is not accepted any more
         self.versions, self.agent_says, self.slices = ("v1alpha2", "v1alpha3"), None, True
         self.held = threading.Event()
@@ -114,7 +115,7 @@ class Cluster:
         namespace = parts[1] if parts and parts[0] == "namespaces" and len(parts) > 2 else None
         plural, *rest = (parts[2:] if namespace else parts) or [""]
         verb = {"GET": "get" if rest else "list", "POST": "create", "PATCH": "patch", "DELETE": "delete"}[method]
-        if (verb, plural) in self.refuse:
+        if (verb, plural) in self.refuse and (self.refuse_names is None or rest[0] in self.refuse_names):
             refused = self.refuse[verb, plural]
             return refused and status_object(refused, {403: "Forbidden", 409: "Conflict", 401: "Unauthorized"}.get(refused, "X"), f"{plural} are refused")
         if path.startswith("/apis/multicluster.linkerd.io") and not self.links:
@@ -359,11 +360,11 @@ class Link(WithClusters):
         super().setUp()
         self.east.gateway()
 
-    def kubeconfig(self):
-        return base64.b64decode(self.west.find("secrets", "cluster-credentials-east")["data"]["kubeconfig"]).decode()
+    def kubeconfig(self, namespace=NS):
+        return base64.b64decode(self.west.find("secrets", "cluster-credentials-east", namespace)["data"]["kubeconfig"]).decode()
 
-    def token(self):
-        [line] = [line for line in self.kubeconfig().splitlines() if "token:" in line]
+    def token(self, namespace=NS):
+        [line] = [line for line in self.kubeconfig(namespace).splitlines() if "token:" in line]
         return line.split()[-1].strip('"')
 
     def token_claims(self):
@@ -383,17 +384,24 @@ class Link(WithClusters):
         self.assertEqual(self.west.find("links", "east")["spec"]["gatewayAddress"], "192.0.2.10")
         self.assertEqual({line.split()[-1] for line in self.run_it(*self.there).stdout.splitlines()}, {"unchanged"})
 
-    def test_linkerds_domains_and_its_copy_of_the_credentials(self):
+    def with_linkerd(self):
         self.east.put("configmaps", "linkerd", "linkerd-config", data={"values": "clusterDomain: east.local\nidentityTrustDomain: example.org\n"})
+        self.west.put("namespaces", None, "linkerd")
+
+    def test_linkerds_domains_and_its_credentials(self):
+        self.with_linkerd()
+        del self.west.objects["namespaces", None, "linkerd"]
         self.assertIn("has no namespace linkerd", self.run_it(*self.there).stderr)
         self.assertIsNone(self.west.find("secrets", "cluster-credentials-east", "linkerd"))
+        self.assertIsNone(self.east.find("serviceaccounts", "svcmirror-remote-for-linkerd"))
         self.west.put("namespaces", None, "linkerd")
         self.run_it(*self.there)
         self.assertEqual(self.west.find("links", "east")["spec"]["targetClusterDomain"], "east.local")
         self.assertEqual(self.west.find("secrets", "cluster-credentials-east", "linkerd")["metadata"]["annotations"],
                          {"multicluster.linkerd.io/cluster-domain": "east.local", "multicluster.linkerd.io/trust-domain": "example.org"})
-        self.run_it("unlink", "--cluster-name", "east", "--context", "west")
+        self.run_it("unlink", "--cluster-name", "east", "--context", "west", "--target-context", "east")
         self.assertIsNone(self.west.find("secrets", "cluster-credentials-east", "linkerd"))
+        self.assertEqual([key for key in self.east.objects if "for-linkerd" in key[2]], [])
         self.east.put("configmaps", "linkerd", "linkerd-config", data={"global": '{"clusterDomain":"old.local","identityContext":{"trustDomain":"t"}}'})
         old = self.run_it("link-gen", "--context", "east", "--cluster-name", "east", "--kind", "secret", "--api-server-address", "https://192.0.2.1",
                           "--account", "x", "--token-duration", "1h")
@@ -458,19 +466,65 @@ class Link(WithClusters):
         self.run_it("unlink", "--cluster-name", "east", "--context", "west")
         self.assertEqual([key for key in self.west.objects if key[0] in ("roles", "rolebindings", "secrets", "links")], [])
 
-    def test_the_copy_of_a_token_that_expires(self):
-        self.east.put("configmaps", "linkerd", "linkerd-config", data={"values": "clusterDomain: east.local\nidentityTrustDomain: example.org\n"})
-        self.west.put("namespaces", None, "linkerd")
+    def test_linkerds_account_is_not_the_agents(self):
+        """Linkerd reads pods with it, and looks at its Secret once: that token must not end."""
+        self.with_linkerd()
         self.run_it(*self.there, "--token-duration", "2h")
-        self.assertEqual(self.west.find("secrets", "cluster-credentials-east")["metadata"]["annotations"],
-                         {"svcmirror.io/renew-token": "2h", "svcmirror.io/copy": "linkerd/cluster-credentials-east"})
-        self.assertEqual(self.west.find("roles", "svcmirror-renew-east", "linkerd")["rules"][0]["resourceNames"], ["cluster-credentials-east"])
-        # A link that makes no copy any more takes the right to write it back.
-        self.run_it(*self.there, "--token-duration", "2h", "--kind", "secret", "--force-conflicts")
+        reads = {r for rule in self.east.find("clusterroles", "svcmirror-remote-for-linkerd", None)["rules"] for r in rule["resources"]}
+        self.assertEqual(reads, {"pods", "services", "endpoints", "replicasets", "jobs", "endpointslices", "servers"})
+        self.assertNotIn("pods", str(self.east.find("clusterroles", "svcmirror-remote", None)["rules"]))
+        self.assertEqual(([self.token()], self.token("linkerd")), (self.east.issued, "t.o.k"))
+        self.assertEqual(self.west.find("secrets", "cluster-credentials-east")["metadata"]["annotations"], {"svcmirror.io/renew-token": "2h"})
+        self.assertIsNone(self.west.find("roles", "svcmirror-renew-east", "linkerd"), "nobody renews it")
+        again = self.run_it(*self.there, "--token-duration", "2h")
+        self.assertEqual({line.split()[-1] for line in again.stdout.splitlines()}, {"unchanged"})
+        self.assertNotIn("rollout restart", again.stderr)
+        for line in self.run_it(*self.there, "--token-duration", "2h", "--dry-run=server").stdout.splitlines():
+            self.assertTrue(line.endswith(" unchanged (server dry run)"), line)
+        # What it has read already it does not read again.
+        self.east.find("secrets", "svcmirror-remote-for-linkerd-token")["data"]["token"] = base64.b64encode(b"new").decode()
+        self.east.token = "new"
+        self.assertIn("kubectl rollout restart deployment/linkerd-destination -n linkerd", self.run_it(*self.there, "--token-duration", "2h").stderr)
+        self.assertEqual(self.token("linkerd"), "new")
+
+    def test_a_right_of_before_is_taken_back(self):
+        """To write Linkerd's Secret, which the agent renewed."""
+        self.with_linkerd()
+        for plural in ("roles", "rolebindings"):
+            self.west.put(plural, "linkerd", "svcmirror-renew-east", labels={"app.kubernetes.io/name": "svcmirror"})
+        self.run_it(*self.there)
         self.assertIsNone(self.west.find("roles", "svcmirror-renew-east", "linkerd"))
         self.assertIsNotNone(self.west.find("roles", "svcmirror-renew-east"))
-        self.run_it("unlink", "--cluster-name", "east", "--context", "west")
-        self.assertIsNone(self.west.find("roles", "svcmirror-renew-east"))
+
+    def test_without_linkerds_account(self):
+        self.with_linkerd()
+        self.east.refuse["patch", "clusterroles"] = 403
+        self.east.refuse_names = {"svcmirror-remote-for-linkerd"}
+        refused = self.run_it(*self.there, code=1).stderr
+        self.assertIn("--remote-discovery=false links without: ", refused)
+        self.run_it(*self.there, "--remote-discovery=false")
+        self.assertIsNone(self.west.find("secrets", "cluster-credentials-east", "linkerd"))
+        self.east.refuse, self.east.refuse_names = {("get", "secrets"): 403}, {"svcmirror-remote-for-linkerd-token"}
+        self.assertIn("--remote-discovery=false links without: ", self.run_it(*self.there, code=1).stderr)
+        self.east.refuse.clear()
+        self.assertIn("--remote-discovery is said in a Link", self.run_it(*self.there, "--kind", "secret", "--remote-discovery=false", code=2).stderr)
+        shared = self.run_it(*self.there, "-L", NS, "--trust-domain", "example.org")
+        self.assertIn(f"namespace {NS} is the agent's and that of Linkerd's control plane", shared.stderr)
+
+    def test_link_gen_takes_linkerds_account_where_it_is(self):
+        self.with_linkerd()
+        gen = ("link-gen", "--context", "east", "--cluster-name", "east", "--api-server-address", "https://192.0.2.1", "-o", "json")
+        tokens = lambda result: [base64.b64decode(o["data"]["kubeconfig"]).decode().split("token: ")[1].strip().strip('"')
+                                 for o in json.loads(result.stdout)["items"] if o["kind"] == "Secret"]
+        self.run_it("allow", "--apply", "--context", "east")
+        alone = self.run_it(*gen)
+        self.assertIn("no token of service account svcmirror-remote-for-linkerd in namespace linkerd-multicluster, which `allow --remote-discovery` makes", alone.stderr)
+        self.assertEqual(tokens(alone), ["t.o.k", "t.o.k"])
+        self.east.token = "of-linkerd"
+        self.run_it("allow", "--apply", "--context", "east", "--token-secret=false", "--remote-discovery")
+        both = self.run_it(*gen)
+        self.assertNotIn("warning: there is no token", both.stderr)
+        self.assertEqual(tokens(both), ["t.o.k", "of-linkerd"])
 
     def test_a_token_that_the_agent_does_not_renew(self):
         result = self.run_it(*self.there, "--token-duration", "2h", "--renew-token=false")
@@ -720,19 +774,24 @@ class Unlink(WithClusters):
 class Allow(WithClusters):
     def test_accounts_of_two_namespaces_do_not_take_each_other_s_rights(self):
         for namespace, name in ((NS, "svcmirror-remote"), ("other", "svcmirror-remote-other")):
-            self.run_it("allow", "--apply", "--context", "east", "-n", namespace)
+            self.run_it("allow", "--apply", "--context", "east", "-n", namespace, "--remote-discovery")
             binding = self.east.find("clusterrolebindings", name, None)
             self.assertEqual([(one["name"], one["namespace"]) for one in binding["subjects"]], [("svcmirror-remote", namespace)])
             self.assertEqual(binding["roleRef"]["name"], name)
             self.assertIsNotNone(self.east.find("clusterroles", name, None))
         self.west.put("namespaces", None, "other")
         self.run_it("unlink", "--context", "west", "--target-context", "east", "--cluster-name", "east", "-n", "other")
-        self.assertIsNone(self.east.find("clusterrolebindings", "svcmirror-remote-other", None))
+        self.assertEqual([key for key in self.east.objects if key[2].endswith("-other")], [])
         self.assertIsNotNone(self.east.find("clusterrolebindings", "svcmirror-remote", None))
 
     def test_printed_and_applied(self):
         printed = json.loads(self.run_it("allow", "-o", "json").stdout)["items"]
-        self.assertEqual([o["kind"] for o in printed], ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Secret"])
+        account = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Secret"]
+        self.assertEqual([o["kind"] for o in printed], ["Namespace", *account])
+        both = json.loads(self.run_it("allow", "-o", "json", "--remote-discovery").stdout)["items"]
+        self.assertEqual([o["kind"] for o in both], ["Namespace", *account, *account])
+        self.assertEqual([o["metadata"]["name"] for o in both if o["kind"] == "ServiceAccount"], ["svcmirror-remote", "svcmirror-remote-for-linkerd"])
+        self.assertEqual(both[:5], printed)
         self.run_it("allow", "--apply", "--context", "east", "--token-secret=false")
         self.assertIsNone(self.east.find("secrets", "svcmirror-remote-token"))
         self.assertEqual(self.east.find("clusterroles", "svcmirror-remote", None)["rules"], printed[2]["rules"])

@@ -2,11 +2,12 @@
 import base64
 import json
 import os
+import pathlib
 import subprocess
 
 import pytest
 from cluster.agent import default_binary
-from cluster.api import joined_kubeconfig
+from cluster.api import Api, joined_kubeconfig
 from cluster.target import AGENT_NAMESPACE
 from cluster.wait import wait_until
 
@@ -16,6 +17,8 @@ UPSTREAM_CRD = os.path.join(MANIFESTS, "..", "..", "..", "shared", "data", "link
 ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=1:exitcode=66", "UBSAN_OPTIONS": "halt_on_error=1:exitcode=67", "HOME": "/nonexistent"}
 ACCOUNT = [("serviceaccounts", "svcmirror-remote"), ("secrets", "svcmirror-remote-token"), ("clusterroles", "svcmirror-remote"),
            ("clusterrolebindings", "svcmirror-remote"), ("roles", "svcmirror-remote"), ("rolebindings", "svcmirror-remote")]
+LINKERDS = [(resource, f"svcmirror-remote-for-linkerd{'-token' * (resource == 'secrets')}")
+            for resource in ("serviceaccounts", "secrets", "clusterroles", "clusterrolebindings")]
 RENEWAL = [("roles", "svcmirror-renew-east"), ("rolebindings", "svcmirror-renew-east")]
 
 
@@ -32,7 +35,7 @@ def run(source, east, tmp_path):
         assert result.returncode == code, result.stdout + result.stderr
         return result
     yield run
-    for resource, name in ACCOUNT:
+    for resource, name in ACCOUNT + LINKERDS:
         east.api.delete(resource, name, AGENT_NAMESPACE)
     for resource, name in RENEWAL:
         source.api.delete(resource, name, AGENT_NAMESPACE)
@@ -167,7 +170,7 @@ def test_a_token_that_expires_is_renewed_by_the_agent(source, east, agent, link_
     run("export", "web", "--context", "east", "-n", "demo")
     wait_until(lambda: ready(source, east), 15, "the mirror is ready")
     before = kubeconfig_of(source)
-    assert source.api.get("secrets", "cluster-credentials-east", "linkerd")["data"]["kubeconfig"] == base64.b64encode(before.encode()).decode()
+    linkerds = source.api.get("secrets", "cluster-credentials-east", "linkerd")["data"]
     expires = one.json("/api/v1/links")[0]["credentialsExpire"]
     ask_for(source, "5h")
     wait_until(lambda: one.json("/api/v1/links")[0]["credentialsExpire"] != expires, 10, "the agent uses a new one")
@@ -175,10 +178,10 @@ def test_a_token_that_expires_is_renewed_by_the_agent(source, east, agent, link_
     old, new = (text.split("token: ")[1].strip().strip('"') for text in (before, after))
     assert old != new and after == before.replace(old, new), "nothing else changed"
     assert [claims_of(token)["exp"] - claims_of(token)["iat"] for token in (old, new)] == [3600, 18000]
-    assert source.api.get("secrets", "cluster-credentials-east", "linkerd")["data"]["kubeconfig"] == base64.b64encode(after.encode()).decode()
+    assert source.api.get("secrets", "cluster-credentials-east", "linkerd")["data"] == linkerds, "that is not the agent's, and does not end"
     assert one.logs("token_renewed") and not one.logs("token_renewal_failed") and ready(source, east)
     written = [w["objectRef"]["namespace"] for w in source.writes("svcmirror") if w["objectRef"]["resource"] == "secrets"]
-    assert written[-4:] == [AGENT_NAMESPACE, "linkerd"] * 2, "by `link`, then by the agent"
+    assert written[-3:] == [AGENT_NAMESPACE, "linkerd", AGENT_NAMESPACE], "by `link`, then by the agent"
     # The one that the agent got is kept by the command, too; where another life is asked for the agent's word stands in nobody's way.
     ask_for(source, "1h")
     wait_until(lambda: kubeconfig_of(source) != after, 10, "another one, of an hour")
@@ -201,6 +204,33 @@ def test_a_token_that_expires_is_renewed_by_the_agent(source, east, agent, link_
     run(*UNLINK, "--target-context", "east", "--wait", "20s")
     assert declared(source) == [] and account(east) == []
     assert source.api.list("roles", "linkerd") == []
+
+
+def may(east, token, verb, resource, group=""):
+    """Whether a token has a right in all namespaces, as its owner asks."""
+    api = Api(east.host, east.port, east.pki.ca, token=token)
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+              "spec": {"resourceAttributes": {"verb": verb, "resource": resource, "group": group}}}
+    return api.call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)["status"]["allowed"]
+
+
+def test_linkerds_control_plane_may_read_what_it_asks_for(source, east, agent, link_crd, run, demo):
+    """Its destination controller takes a cluster whose pods it may list, and then watches all of these; the agent needs less, and may do less."""
+    source.ensure_namespace("linkerd")
+    run(*LINK, "--trust-domain", "cluster.local")
+    text = base64.b64decode(source.api.get("secrets", "cluster-credentials-east", "linkerd")["data"]["kubeconfig"]).decode()
+    linkerds, agents = (one.split("token: ")[1].strip().strip('"') for one in (text, kubeconfig_of(source)))
+    assert "exp" not in claims_of(linkerds) and "exp" in claims_of(agents)
+    asked = [("pods", ""), ("services", ""), ("endpoints", ""), ("endpointslices", "discovery.k8s.io"), ("replicasets", "apps"), ("jobs", "batch"),
+             ("servers", "policy.linkerd.io")]
+    for resource, group in asked:
+        for verb in ("get", "list", "watch"):
+            assert may(east, linkerds, verb, resource, group), (verb, resource)
+        assert not may(east, linkerds, "update", resource, group)
+    assert not may(east, linkerds, "list", "secrets") and not may(east, agents, "list", "pods") and may(east, agents, "list", "services")
+    assert {line.split()[-1] for line in run(*LINK, "--trust-domain", "cluster.local").stdout.splitlines()} == {"unchanged"}
+    run(*UNLINK, "--target-context", "east")
+    assert [name for resource, name in ACCOUNT + LINKERDS if east.api.find(resource, name, AGENT_NAMESPACE)] == []
 
 
 def test_a_token_that_expires_is_renewed_by_running_it_again(source, east, agent, link_crd, run, demo):
@@ -268,13 +298,15 @@ def test_what_is_printed_is_accepted_and_is_what_is_applied(source, east, link_c
         meta = {k: v for k, v in thing["metadata"].items() if k != "namespace"} if thing["kind"] in ("Namespace", "ClusterRole") else thing["metadata"]
         return {**thing, "metadata": meta}
 
-    printed = run("allow").stdout
-    with open(os.path.join(MANIFESTS, "target-rbac.yaml"), encoding="ascii") as file:
-        wanted = objects(file.read())
-    assert [plain(o) for o in objects(printed)] == [plain(o) for o in wanted]
+    def wanted(*names):
+        return [plain(o) for name in names for o in objects(pathlib.Path(MANIFESTS, name).read_text(encoding="ascii"))]
+
+    assert [plain(o) for o in objects(run("allow").stdout)] == wanted("target-rbac.yaml")
+    printed = run("allow", "--remote-discovery").stdout
+    assert [plain(o) for o in objects(printed)] == wanted("target-rbac.yaml", "target-linkerd-rbac.yaml")
     assert east.kubectl("apply", "--server-side", "-f", "-", input=printed).returncode == 0
-    run("allow", "--apply", "--context", "east", "--dry-run=server")
-    assert {line.split()[-1] for line in run("allow", "--apply", "--context", "east").stdout.splitlines()} == {"unchanged"}
+    run("allow", "--apply", "--context", "east", "--remote-discovery", "--dry-run=server")
+    assert {line.split()[-1] for line in run("allow", "--apply", "--context", "east", "--remote-discovery").stdout.splitlines()} == {"unchanged"}
 
     link = run("link-gen", "--context", "east", "--cluster-name", "east", "--trust-domain", "example.org", "--selector", "tier in (a,b),!hidden",
                "--excluded-labels", "a,b/*", "--headless=false", "--linkerd-namespace", "default").stdout
@@ -284,7 +316,7 @@ def test_what_is_printed_is_accepted_and_is_what_is_applied(source, east, link_c
     credentials, copy, made = objects(link)
     assert made["spec"]["selector"] == {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}, {"key": "hidden", "operator": "DoesNotExist"}]}
     assert made["spec"]["excludedLabels"] == ["a", "b/*"] and made["metadata"]["annotations"]["svcmirror.io/headless"] == "false"
-    assert copy["metadata"]["namespace"] == "default" and copy["data"] == credentials["data"]
+    assert copy["metadata"]["namespace"] == "default" and copy["data"] != credentials["data"], "of another account"
     assert copy["metadata"]["annotations"] == {"multicluster.linkerd.io/cluster-domain": "cluster.local", "multicluster.linkerd.io/trust-domain": "example.org"}
     old = run("link-gen", "--context", "east", "--cluster-name", "east", "--kind", "secret", "-o", "json").stdout
     assert json.loads(old)["items"][0]["type"] == M + "remote-kubeconfig"

@@ -39,6 +39,7 @@ static struct link_facts make_facts(struct arena *arena)
                                .linkerd_namespace = "linkerd",
                                .trust_domain = "example.org",
                                .kubeconfig = "x",
+                               .linkerd_kubeconfig = "y",
                                .version = "v1alpha3",
                                .gateway = &GATEWAY,
                                .excluded_labels = "a,b/*",
@@ -62,7 +63,7 @@ static void assert_object(json_t *object, const char *expected)
     mem_free(quoted);
 }
 
-static void a_link_has_credentials_and_their_copy(void **state)
+static void a_link_has_credentials_and_others_for_linkerd(void **state)
 {
     (void)state;
     struct arena arena;
@@ -82,7 +83,7 @@ static void a_link_has_credentials_and_their_copy(void **state)
         "'labels':{'app.kubernetes.io/managed-by':'svcmirror','multicluster.linkerd.io/cluster-name':'east'},"
         "'annotations':{'multicluster.linkerd.io/cluster-domain':'cluster.local',"
         "'multicluster.linkerd.io/trust-domain':'example.org'}},'type':'mirror.linkerd.io/remote-kubeconfig',"
-        "'data':{'kubeconfig':'eA=='}}");
+        "'data':{'kubeconfig':'eQ=='}}");
     assert_object(
         json_array_get(objects, 2),
         "{'apiVersion':'multicluster.linkerd.io/v1alpha3','kind':'Link','metadata':{'name':'east','namespace':'l5d-mc',"
@@ -159,7 +160,7 @@ static void older_versions_and_fewer_parts(void **state)
         facts.gateway = NULL;
         facts.headless = false;
         assert_int_equal(link_objects_link(&facts, &objects, NULL), ERR_OK);
-        assert_int_equal(json_array_size(objects), 2); /* no copy of the credentials */
+        assert_int_equal(json_array_size(objects), 2); /* none for Linkerd */
         const json_t *link = json_array_get(objects, 1), *spec = json_object_get(link, "spec");
         assert_int_equal(json_object_get(spec, "federatedServiceSelector") != NULL, CASES[i].federated);
         assert_int_equal(json_object_get(spec, "excludedLabels") != NULL, CASES[i].excluded);
@@ -264,14 +265,21 @@ static void an_account_has_what_it_needs_in_order(void **state)
         struct link_account account;
         const char *kinds;
     } CASES[] = {
-        {{"a", "n", true, true, false, false}, "Namespace ServiceAccount ClusterRole ClusterRoleBinding Secret "},
-        {{"a", "n", false, true, false, false}, "ServiceAccount ClusterRole ClusterRoleBinding Secret "},
-        {{"a", "n", false, false, true, false}, "ServiceAccount ClusterRole ClusterRoleBinding "},
-        {{"a", "n", false, false, false, true}, "ServiceAccount ClusterRole ClusterRoleBinding Role RoleBinding "},
+        {{.with_namespace = true, .with_token = true},
+         "Namespace ServiceAccount ClusterRole ClusterRoleBinding Secret "},
+        {{.with_token = true}, "ServiceAccount ClusterRole ClusterRoleBinding Secret "},
+        {{.with_endpoints = true}, "ServiceAccount ClusterRole ClusterRoleBinding "},
+        {{.with_renewal = true}, "ServiceAccount ClusterRole ClusterRoleBinding Role RoleBinding "},
+        {{.with_renewal = true, .with_linkerd = true},
+         "ServiceAccount ClusterRole ClusterRoleBinding Role RoleBinding "
+         "ServiceAccount ClusterRole ClusterRoleBinding Secret "},
     };
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct link_account account = CASES[i].account;
+        account.name = "a";
+        account.namespace = "n";
         char kinds[256] = "";
-        json_t *objects = link_account_objects(&CASES[i].account), *object = NULL;
+        json_t *objects = link_account_objects(&account), *object = NULL;
         size_t index = 0;
         json_array_foreach(objects, index, object)
         {
@@ -286,7 +294,7 @@ static void an_account_has_what_it_needs_in_order(void **state)
 static void endpoints_are_read_only_where_asked_for(void **state)
 {
     (void)state;
-    const struct link_account account = {"a", "n", false, false, true, false};
+    const struct link_account account = {.name = "a", .namespace = "n", .with_endpoints = true};
     json_t *objects = link_account_objects(&account);
     assert_object(
         json_object_get(json_array_get(objects, 1), "rules"),
@@ -298,10 +306,34 @@ static void endpoints_are_read_only_where_asked_for(void **state)
     json_decref(objects);
 }
 
+static void linkerds_account_has_linkerds_rights(void **state)
+{
+    (void)state;
+    const struct link_account account = {.name = "a", .namespace = "n", .with_linkerd = true};
+    json_t *objects = link_account_objects(&account), *secret = json_array_get(objects, 6);
+    assert_object(json_object_get(json_array_get(objects, 4), "rules"),
+                  "[{'apiGroups':[''],'resources':['pods','services','endpoints'],'verbs':['get','list','watch']},"
+                  "{'apiGroups':['apps'],'resources':['replicasets'],'verbs':['get','list','watch']},"
+                  "{'apiGroups':['batch'],'resources':['jobs'],'verbs':['get','list','watch']},"
+                  "{'apiGroups':['discovery.k8s.io'],'resources':['endpointslices'],'verbs':['get','list','watch']},"
+                  "{'apiGroups':['policy.linkerd.io'],'resources':['servers'],'verbs':['get','list','watch']}]");
+    assert_object(json_object_get(json_array_get(objects, 5), "subjects"),
+                  "[{'kind':'ServiceAccount','name':'a-for-linkerd','namespace':'n'}]");
+    assert_object(json_object_get(json_object_get(secret, "metadata"), "annotations"),
+                  "{'kubernetes.io/service-account.name':'a-for-linkerd'}");
+    json_decref(objects);
+}
+
 static enum err_code make_everything(void *context)
 {
     struct link_facts facts = *(const struct link_facts *)context;
-    const struct link_account account = {"a", "n", true, true, true, true};
+    const struct link_account account = {.name = "a",
+                                         .namespace = "n",
+                                         .with_namespace = true,
+                                         .with_token = true,
+                                         .with_endpoints = true,
+                                         .with_renewal = true,
+                                         .with_linkerd = true};
     const struct link_access access = {.cluster_name = "east", .server = "https://x", .ca_pem = "PEM", .token = "t"};
     json_t *link = NULL, *secret = NULL, *objects = link_account_objects(&account);
     facts.renew_token = "720h";
@@ -315,22 +347,22 @@ static enum err_code make_everything(void *context)
         code = link_objects_secret(&facts, &secret, NULL);
     if (code == ERR_OK) { /* nothing may be left out silently */
         assert_non_null(strstr(text, "UEVN"));
-        assert_int_equal(json_array_size(objects), 7);
+        assert_int_equal(json_array_size(objects), 11);
         assert_non_null(json_object_get(json_object_get(json_array_get(objects, 6), "metadata"), "annotations"));
-        assert_int_equal(json_array_size(link), 7); /* the rights in two namespaces before the Link */
+        assert_int_equal(json_array_size(link), 5); /* the rights before the Link */
         assert_int_equal(json_object_size(
                              json_object_get(json_object_get(json_array_get(link, 0), "metadata"), "annotations")),
-                         2);
+                         1);
         assert_int_equal(json_array_size(secret), 3);
         assert_int_equal(json_array_size(
-                             json_object_get(json_object_get(json_object_get(json_array_get(link, 6), "spec"),
+                             json_object_get(json_object_get(json_object_get(json_array_get(link, 4), "spec"),
                                                              "remoteDiscoverySelector"),
                                              "matchExpressions")),
                          5);
         assert_int_equal(json_object_size(
                              json_object_get(json_object_get(json_array_get(secret, 0), "metadata"), "annotations")),
                          4);
-        assert_int_equal(json_object_size(json_object_get(json_array_get(link, 6), "spec")), 12);
+        assert_int_equal(json_object_size(json_object_get(json_array_get(link, 4), "spec")), 12);
     }
     mem_free(text);
     json_decref(secret);
@@ -353,7 +385,7 @@ int main(void)
 {
     kube_setup();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_link_has_credentials_and_their_copy),
+        cmocka_unit_test(a_link_has_credentials_and_others_for_linkerd),
         cmocka_unit_test(a_gateway_that_is_followed),
         cmocka_unit_test(older_versions_and_fewer_parts),
         cmocka_unit_test(a_gateway_without_probe_has_no_probe_spec),
@@ -362,6 +394,7 @@ int main(void)
         cmocka_unit_test(what_was_written_can_be_read),
         cmocka_unit_test(an_account_has_what_it_needs_in_order),
         cmocka_unit_test(endpoints_are_read_only_where_asked_for),
+        cmocka_unit_test(linkerds_account_has_linkerds_rights),
         cmocka_unit_test(each_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
