@@ -27,10 +27,45 @@ static bool claim_precedes(const struct claim *a, const struct claim *b)
     return order != 0 ? order < 0 : a->kind < b->kind;
 }
 
+static bool is_of_service(const struct claim *claim)
+{
+    return claim->kind == CLAIM_SERVICE || claim->kind == CLAIM_FEDERATED;
+}
+
 static void count_change(const struct claim *claim)
 {
-    if (claim->kind == CLAIM_SERVICE || claim->kind == CLAIM_FEDERATED)
+    if (is_of_service(claim))
         claim->link->claims_version++;
+}
+
+/* @return where the reason is counted; NULL when there are more reasons than there should be. */
+static struct tally *tally_of(struct world_link *link, const char *reason)
+{
+    for (size_t i = 0; i < TALLIES; i++) {
+        struct tally *tally = &link->tallies[i];
+        if (tally->reason == NULL)
+            tally->reason = reason;
+        if (strcmp(tally->reason, reason) == 0)
+            return tally;
+    }
+    return NULL;
+}
+
+/* @param delta  1 or -1: it has its reason from now on, or no longer. */
+static void count_status(const struct claim *claim, int delta)
+{
+    struct tally *tally = is_of_service(claim) ? tally_of(claim->link, claim->status.reason) : NULL;
+    if (tally != NULL)
+        tally->count += (uint32_t)delta;
+}
+
+bool world_link_tally(const struct world_link *link, size_t index, const char **ret_reason, uint32_t *ret_count)
+{
+    if (index >= TALLIES || link->tallies[index].reason == NULL)
+        return false;
+    *ret_reason = link->tallies[index].reason;
+    *ret_count = link->tallies[index].count;
+    return true;
 }
 
 static void enlist(struct claim *claim)
@@ -60,6 +95,7 @@ struct claim *claim_new(enum claim_kind kind, struct world_link *link, const cha
     claim->status = (struct claim_status){.reason = "Pending", .message = ""};
     enlist(claim);
     count_change(claim);
+    count_status(claim, 1);
     world_mark(mirror, false);
     return claim;
 }
@@ -80,6 +116,7 @@ void claim_free(struct claim *claim)
     if (claim == NULL)
         return;
     count_change(claim);
+    count_status(claim, -1);
     claim->link->kept_bytes -= budget_of_claim();
     claim_name_gateway(claim, NULL);
     struct claim **at = &claim->mirror->claims;
@@ -246,8 +283,10 @@ bool claim_set_status(struct claim *claim, bool mirrored, const char *reason, co
         mark_family(claim);
         mark_counterpart(claim);
     }
+    count_status(claim, -1);
     status->mirrored = mirrored;
     status->reason = reason;
+    count_status(claim, 1);
     char *old = claim->message; /* may be what `message` points to */
     claim->message = message[0] != '\0' ? mem_strdup(message) : NULL;
     mem_free(old);

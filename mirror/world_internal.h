@@ -179,6 +179,14 @@ struct named_gateway {
     bool unreadable; /* it is there, and could not be decoded */
 };
 
+/** How many claims have a reason; a claim that has none is counted nowhere. */
+struct tally {
+    const char *reason; /* NULL: behind the last one */
+    uint32_t count;
+};
+
+enum { TALLIES = 16 }; /* more than there are reasons: plan_add_status(), and the "Error" of writes */
+
 struct world_link {
     struct world *world;
     const char *id; /* the map's copy */
@@ -195,6 +203,7 @@ struct world_link {
     bool wanted[WORLD_COLLECTIONS]; /* world_wants_listing(); set by want_listing() alone */
     bool slices_awaited;            /* slices are wanted so, until a listing that began since is complete */
     uint64_t claims_version;        /* raised whenever a claim of a service comes or goes */
+    struct tally tallies[TALLIES];  /* of services' own claims and memberships */
     struct mirror_lane lanes[LANES];
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
     uint32_t generation[WORLD_COLLECTIONS];

@@ -745,22 +745,15 @@ static void collect_credentials(const struct target *target)
     renewal_collect(target->renewal);
 }
 
-/* A look at tens of thousands of claims: the metric is looked up once for those next to each other that are in the same state, which are nearly all. */
 static void collect_services(struct target *target)
 {
     const struct instruments *instruments = &target->control->instruments;
     const char *cluster = cluster_name(target), *reason = NULL;
-    struct metric_series *series = NULL;
+    uint32_t count = 0;
     metrics_forget(instruments->registry, instruments->services, "target_cluster_name", cluster);
-    for (struct claim *claim = world_first_claim(target->world_link); claim != NULL; claim = world_next_claim(claim)) {
-        if (claim_kind(claim) == CLAIM_HOST || claim_kind(claim) == CLAIM_IMPORT)
-            continue;
-        if (claim_status(claim)->reason != reason) { /* constants: the same one is at the same place */
-            reason = claim_status(claim)->reason;
-            series = metric_get(instruments->services, cluster, reason);
-        }
-        metric_add(series, 1);
-    }
+    for (size_t i = 0; world_link_tally(target->world_link, i, &reason, &count); i++)
+        if (count > 0)
+            metric_set(metric_get(instruments->services, cluster, reason), count);
 }
 
 void target_collect(struct target *target)

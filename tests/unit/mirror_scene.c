@@ -983,10 +983,33 @@ bool scene_work(struct scene *scene)
     return true;
 }
 
+/* What a link keeps count of is what counting anew gives. */
+static void check_tallies(const struct world_link *link)
+{
+    const char *reason = NULL;
+    uint32_t count = 0, all = 0, found = 0;
+    for (size_t i = 0; world_link_tally(link, i, &reason, &count); i++) {
+        uint32_t there = 0;
+        for (struct claim *claim = world_first_claim(link); claim != NULL; claim = world_next_claim(claim))
+            if (claim_kind(claim) != CLAIM_HOST && claim_kind(claim) != CLAIM_IMPORT &&
+                strcmp(claim_status(claim)->reason, reason) == 0)
+                there++;
+        if (there != count)
+            fail_msg("%u claims are %s, and %u are counted", there, reason, count);
+        all += count;
+    }
+    for (struct claim *claim = world_first_claim(link); claim != NULL; claim = world_next_claim(claim))
+        found += claim_kind(claim) == CLAIM_HOST || claim_kind(claim) == CLAIM_IMPORT ? 0 : 1;
+    assert_int_equal(all, found);
+}
+
 void scene_settle(struct scene *scene)
 {
     for (unsigned i = 0; i < MAX_WORK; i++) {
         scene_hear(scene);
+        for (size_t target = 0; target < SCENE_TARGETS; target++)
+            if (scene->links[target] != NULL)
+                check_tallies(scene->links[target]);
         if (!scene_work(scene))
             return;
     }
