@@ -83,7 +83,8 @@ struct world {
     struct mirror_lanes waiting[LANES]; /* the first is next */
     struct mirror_lane lanes[LANES];    /* of mirrors that no link claims */
     size_t queued, unaccounted;
-    size_t wanted; /* listings, of all links */
+    size_t services, imports; /* mirrors whose object is there */
+    size_t wanted;            /* listings, of all links */
     enum world_knowledge knowledge[WORLD_COLLECTIONS];
     uint32_t generation[WORLD_COLLECTIONS];
     uint64_t cidrs_version;

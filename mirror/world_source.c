@@ -44,11 +44,18 @@ static void service_key_format(const struct service *service, char key[OBJECT_KE
     object_key_format(key, service->meta.namespace, name);
 }
 
+/* What counts objects of its kind. */
+static size_t *counter_of(const struct mirror *mirror)
+{
+    return mirror->is_import ? &mirror->world->imports : &mirror->world->services;
+}
+
 static void drop_service(struct mirror *mirror)
 {
     struct service *gone = TAKE(mirror->service);
     if (gone == NULL)
         return;
+    (*counter_of(mirror))--;
     mark_headless_of(mirror->world, gone, false);
     mark_imports_of(mirror);
     world_mark(mirror, false);
@@ -91,6 +98,7 @@ enum err_code world_source_service(struct world *world, enum world_change change
         mark_headless_of(world, mirror->service, false);
     mem_free(mirror->service);
     mirror->service = copy;
+    *counter_of(mirror) += is_new ? 1 : 0;
     mark_headless_of(world, copy, is_new);
     mark_imports_of(mirror);
     world->wants_imports = world->wants_imports || kv_get(&copy->meta.annotations, MADE_BY_EXPORT) != NULL;
@@ -318,26 +326,13 @@ enum world_namespace world_namespace_state(const struct world *world, const char
     return namespace->terminating ? WORLD_NAMESPACE_TERMINATING : WORLD_NAMESPACE_ACTIVE;
 }
 
-static bool is_there(const struct mirror *mirror, bool import)
-{
-    return mirror->service != NULL && mirror->is_import == import;
-}
-
-/* Most mirrors have a Service, but not all. */
-static size_t count_services(const struct world *world, bool imports)
-{
-    size_t count = 0;
-    for (struct map_entry *at = map_first(world->mirrors); at != NULL; at = map_next(at))
-        count += is_there(map_value(at), imports) ? 1 : 0;
-    return count;
-}
-
 size_t world_collection_size(const struct world *world, const struct world_link *link, enum world_collection collection)
 {
     switch (collection) {
     case WORLD_SOURCE_SERVICES:
+        return world->services;
     case WORLD_SOURCE_IMPORTS:
-        return count_services(world, collection == WORLD_SOURCE_IMPORTS);
+        return world->imports;
     case WORLD_SOURCE_SLICES:
     case WORLD_SOURCE_ENDPOINTS: /* counted together: where the one is written the other is few */
         return map_count(world->slices);

@@ -1003,6 +1003,28 @@ static void check_tallies(const struct world_link *link)
     assert_int_equal(all, found);
 }
 
+/* Of mirrors that the source's own objects name; those that lost their labels the world may know all the same, from an answer to a write. */
+static void check_source_counts(const struct scene *scene)
+{
+    static const struct {
+        enum object_kind kind;
+        enum world_collection collection;
+    } COUNTED[] = {{KIND_SERVICE, WORLD_SOURCE_SERVICES}, {KIND_MCS, WORLD_SOURCE_IMPORTS}};
+    for (size_t i = 0; i < ARRAY_COUNT(COUNTED); i++) {
+        enum object_kind kind = COUNTED[i].kind;
+        size_t there = 0;
+        if (!scene->source_feed.listed[kind] || scene->source_feed.seen[kind] != scene->source.log_count[kind])
+            continue;
+        for (struct map_entry *at = map_first(scene->source.objects[kind]); at != NULL; at = map_next(at)) {
+            char key[OBJECT_KEY_BYTES];
+            (void)snprintf(key, sizeof(key), "%s%s", map_key(at), kind == KIND_MCS ? "@import" : "");
+            const struct mirror *mirror = world_find_mirror(scene->world, key);
+            there += mirror != NULL && mirror_service(mirror) != NULL ? 1 : 0;
+        }
+        assert_int_equal(world_collection_size(scene->world, NULL, COUNTED[i].collection), there);
+    }
+}
+
 void scene_settle(struct scene *scene)
 {
     for (unsigned i = 0; i < MAX_WORK; i++) {
@@ -1010,6 +1032,7 @@ void scene_settle(struct scene *scene)
         for (size_t target = 0; target < SCENE_TARGETS; target++)
             if (scene->links[target] != NULL)
                 check_tallies(scene->links[target]);
+        check_source_counts(scene);
         if (!scene_work(scene))
             return;
     }
