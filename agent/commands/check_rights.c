@@ -122,9 +122,9 @@ void check_agent_rights(const json_t *snapshot, struct check_report *report)
 
 /* ---- rights to renew tokens ---- */
 
-/* @param roles  facts of the Secret's namespace; NULL: they were not read. */
+/* @param roles  facts of the Secret's namespace; NULL: they were not read. @param remedy  behind the colon. */
 static void judge_renewal(const struct rights_holder *holder, const json_t *roles, const char *namespace,
-                          const char *name, const char *cluster, struct check_report *report)
+                          const char *name, const char *cluster, const char *remedy, struct check_report *report)
 {
     static const char *const lists[] = {"roles", "roleBindings"};
     const struct right right = {.group = "", .resource = "secrets", .name = name, .verb = "patch"};
@@ -133,13 +133,12 @@ static void judge_renewal(const struct rights_holder *holder, const json_t *role
     for (size_t i = 0; i < ARRAY_COUNT(lists); i++)
         if (check_needed_items(report, roles, lists[i], "source") == NULL)
             return;
-    check_problem(report,
-                  "* cluster %s: service account %s/%s may not patch secret %s/%s, and cannot renew the token there: "
-                  "`svcmirror link` for that cluster gives the right",
-                  cluster, holder->namespace, holder->account, namespace, name);
+    check_problem(
+        report, "* cluster %s: service account %s/%s may not patch secret %s/%s, and cannot renew the token there: %s",
+        cluster, holder->namespace, holder->account, namespace, name, remedy);
 }
 
-/* The copy for Linkerd's control plane, "namespace/name", which gets the same token. */
+/* The copy, "namespace/name", which gets the same token. */
 static void judge_copy(const struct rights_holder *holder, const char *copy, const char *cluster,
                        struct check_report *report)
 {
@@ -150,7 +149,10 @@ static void judge_copy(const struct rights_holder *holder, const char *copy, con
     (void)snprintf(namespace, sizeof(namespace), "%.*s", (int)(slash - copy), copy);
     const json_t *elsewhere = json_object_get(json_object_get(holder->source, "rightsIn"), namespace);
     judge_renewal(holder, strcmp(namespace, holder->namespace) == 0 ? holder->source : elsewhere, namespace, slash + 1,
-                  cluster, report);
+                  cluster,
+                  "give it by a Role, or take the annotation " SECRET_COPY
+                  " away: Linkerd's control plane has a token of its own",
+                  report);
 }
 
 void check_renewal_rights(const json_t *snapshot, struct check_report *report)
@@ -170,7 +172,7 @@ void check_renewal_rights(const json_t *snapshot, struct check_report *report)
                 return;
         seen++;
         judge_renewal(&holder, holder.source, holder.namespace, object_meta_text(secret, "name"),
-                      check_text(target, "cluster"), report);
+                      check_text(target, "cluster"), "`svcmirror link` for that cluster gives the right", report);
         judge_copy(&holder, copy != NULL ? copy : "", check_text(target, "cluster"), report);
     }
     if (seen == 0)

@@ -6,6 +6,7 @@
 #include "agent/commands/cluster.h"
 #include "agent/commands/command.h"
 #include "agent/commands/link_build.h"
+#include "agent/commands/link_linkerd.h"
 #include "agent/commands/link_options.h"
 #include "agent/commands/link_renewal.h"
 #include "agent/commands/link_token.h"
@@ -16,7 +17,6 @@
 #include "agent/kube/setup.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "mirror/names.h"
 
 enum {
     ARENA_BYTES = 16 << 20,
@@ -221,6 +221,18 @@ static enum err_code print_all(struct job *job, json_t *account, struct err *ret
     return whole ? ERR_OK : err_set(reterr, ERR_IO, "the output could not be written");
 }
 
+/* Whether a failure is about what only Linkerd's control plane needs. */
+static bool is_for_linkerd(const struct job *job, const struct cluster *cluster, const char *text)
+{
+    const struct link_wish *wish = &job->wish;
+    char name[LINK_ACCOUNT_NAME_BYTES], place[LINK_ACCOUNT_NAME_BYTES];
+    if (!wish->account.with_linkerd)
+        return false;
+    (void)snprintf(place, sizeof(place), " %s/", wish->facts.linkerd_namespace);
+    return cluster == job->target ? strstr(text, link_account_linkerd(&wish->account, name).name) != NULL
+                                  : strstr(text, place) != NULL;
+}
+
 static enum err_code apply_to(struct job *job, struct cluster *cluster, const char *side, const json_t *objects,
                               struct err *reterr)
 {
@@ -228,9 +240,9 @@ static enum err_code apply_to(struct job *job, struct cluster *cluster, const ch
     enum err_code code = apply_objects(cluster, objects, &job->write, reterr);
     if (code == ERR_CONFLICT)
         return err_context(reterr, "--force-conflicts takes over what another program wrote");
-    if (code == ERR_FORBIDDEN && strstr(reterr->text, LINK_ACCOUNT_LINKERD) != NULL)
-        return err_context(reterr, "Linkerd's control plane needs an account that may read pods of all namespaces; "
-                                   "--remote-discovery=false links without");
+    if (code == ERR_FORBIDDEN && is_for_linkerd(job, cluster, reterr->text))
+        return err_context(reterr, "Linkerd's control plane needs an account that may read pods of all namespaces, and "
+                                   "a Secret in its own; --remote-discovery=false links without");
     if (code == ERR_FORBIDDEN && job->wish.facts.renew_token != NULL &&
         (strstr(reterr->text, " Role ") != NULL || strstr(reterr->text, " RoleBinding ") != NULL))
         return err_context(reterr, "links whose token the agent renews need Roles, --token-secret or "
@@ -274,41 +286,6 @@ static enum err_code get_tokens(struct job *job, struct link_tokens *tokens, str
     return link_token_linkerd(&place, &job->wish.account, !dry_run, &tokens->linkerd, reterr);
 }
 
-/* What the Secret of Linkerd's control plane holds, as it stands. @param[out] ret_data  in the arena; NULL: it is not there, or may not be read. */
-static enum err_code read_linkerd_secret(struct job *job, const char **ret_data, struct err *reterr)
-{
-    char name[LINK_SECRET_NAME_BYTES];
-    json_t *secret = NULL;
-    *ret_data = NULL;
-    if (!job->wish.account.with_linkerd)
-        return ERR_OK;
-    link_objects_secret_name(job->wish.facts.cluster_name, name);
-    enum err_code code =
-        cluster_get(job->source, &RESOURCE_SECRET, job->wish.facts.linkerd_namespace, name, &secret, reterr);
-    if (code == ERR_NOT_FOUND || code == ERR_FORBIDDEN)
-        return ERR_OK;
-    TRY(code);
-    const char *data = json_string_value(json_object_get(json_object_get(secret, "data"), L5D_SECRET_KEY));
-    *ret_data = data != NULL ? arena_strdup(&job->arena, data) : NULL;
-    json_decref(secret);
-    return ERR_OK;
-}
-
-/* The destination controller looks at a Secret when it is made, and never again. */
-static enum err_code tell_if_linkerd_has_old(struct job *job, const char *before, struct err *reterr)
-{
-    const char *after = NULL, *namespace = job->wish.facts.linkerd_namespace;
-    if (before == NULL || job->write.dry_run)
-        return ERR_OK;
-    TRY(read_linkerd_secret(job, &after, reterr));
-    if (after != NULL && strcmp(before, after) != 0)
-        command_complain("link",
-                         "the credentials of Linkerd's control plane are new, and it takes them when it starts: "
-                         "kubectl rollout restart deployment/linkerd-destination -n %s",
-                         namespace);
-    return ERR_OK;
-}
-
 /* Deletes what is called so in the source, if it is svcmirror's. Who may not look for it has not made it. */
 static enum err_code delete_own(struct job *job, const struct resource *resource, const char *namespace,
                                 const char *name, struct err *reterr)
@@ -337,7 +314,7 @@ static enum err_code tell_right_of_account(struct job *job, struct err *reterr)
     return code == ERR_NOT_FOUND || code == ERR_FORBIDDEN ? ERR_OK : code;
 }
 
-/* Where the token is not renewed any more, or is no longer that of Linkerd's control plane, too. */
+/* Where the agent does not renew the token any more; in Linkerd's namespace always, as its Secret is no longer the agent's to write. */
 static enum err_code take_rights_back(struct job *job, struct err *reterr)
 {
     const struct link_facts *facts = &job->wish.facts;
@@ -354,26 +331,33 @@ static enum err_code take_rights_back(struct job *job, struct err *reterr)
     return is_renewed ? ERR_OK : tell_right_of_account(job, reterr);
 }
 
+static enum err_code write_source(struct job *job, const struct link_tokens *tokens, struct err *reterr)
+{
+    struct link_linkerd linkerd = {
+        .source = job->source, .target = job->target, .wish = &job->wish, .write = &job->write, .arena = &job->arena};
+    json_t *objects = NULL;
+    TRY(link_linkerd_begin(&linkerd, reterr));
+    TRY(link_build_objects("link", job->target, &job->wish, tokens, &objects, reterr));
+    enum err_code code = apply_to(job, job->source, "source", objects, reterr);
+    json_decref(objects);
+    link_linkerd_tell(&linkerd);
+    TRY(code);
+    if (!job->write.dry_run)
+        job->done = "the link is there";
+    TRY(take_rights_back(job, reterr));
+    return link_linkerd_clear(&linkerd, reterr);
+}
+
 static enum err_code write_all(struct job *job, json_t *account, struct err *reterr)
 {
-    json_t *objects = NULL;
     struct link_tokens tokens = {.agent = NULL};
-    const char *before = NULL;
     if (!job->write.dry_run)
         job->done = "stdout names what stands already";
     TRY(apply_to(job, job->target, "target", account, reterr));
     if (!job->write.dry_run)
         job->done = "the account in the target is there";
     TRY(get_tokens(job, &tokens, reterr));
-    TRY(read_linkerd_secret(job, &before, reterr));
-    TRY(link_build_objects("link", job->target, &job->wish, &tokens, &objects, reterr));
-    enum err_code code = apply_to(job, job->source, "source", objects, reterr);
-    json_decref(objects);
-    if (code == ERR_OK && !job->write.dry_run)
-        job->done = "the link is there";
-    TRY(code);
-    TRY(take_rights_back(job, reterr));
-    TRY(tell_if_linkerd_has_old(job, before, reterr));
+    TRY(write_source(job, &tokens, reterr));
     return tell_fields_of_others(job, reterr);
 }
 
@@ -466,8 +450,9 @@ const struct command command_link = {
     .summary = "Link a target cluster to this one: the account there, the link here",
     .about = "Makes the account in the target that the agent reads it with (as `allow` does), gets its token,\n"
              "finds the gateway, and makes the Link with its credentials in the source (as `link-gen` prints\n"
-             "them). The token expires; the agent renews it at half of its life. Running it again brings both\n"
-             "sides up to date, and changes nothing that is right already.\n",
+             "them). The token expires; the agent renews it at half of its life. Where both clusters have\n"
+             "Linkerd, its control plane gets an account of its own, which may read pods and whose token does\n"
+             "not expire. Running it again brings both sides up to date, and changes nothing that is right already.\n",
     .examples = "link --target-context east --context west --cluster-name east --wait 1m\n"
                 "link --target-context east --context west --cluster-name east --kind secret\n"
                 "link --target-context east --context west --cluster-name east --token-secret\n"

@@ -1,5 +1,5 @@
-/* The accounts in a target cluster that other clusters read it with, the agent's and Linkerd's: their objects, as deploy/manifests/target-rbac.yaml has
- * them. Pure. */
+/* The accounts in a target cluster that other clusters read it with, the agent's and Linkerd's: their objects, as deploy/manifests/target-rbac.yaml and
+ * target-linkerd-rbac.yaml have them. Pure. */
 #pragma once
 
 #include <jansson.h>

@@ -30,15 +30,14 @@ static enum err_code get_linkerd_token(const struct link_token_place *place, con
     char name[LINK_ACCOUNT_NAME_BYTES];
     if (wish->facts.trust_domain == NULL)
         return ERR_OK;
-    TRY(link_token_linkerd(place, &wish->account, false, &tokens->linkerd, reterr));
+    TRY(link_token_linkerd(place, &wish->account, true, &tokens->linkerd, reterr));
     if (tokens->linkerd != NULL)
         return ERR_OK;
-    command_complain(
-        place->command,
-        "warning: there is no token of service account %s in namespace %s, which `allow --remote-discovery` makes: "
-        "Linkerd's control plane gets that of %s, and resolves nothing by remote discovery unless that may list "
-        "pods, ReplicaSets and Servers, and does not end",
-        link_account_linkerd(&wish->account, name).name, wish->account.namespace, wish->account.name);
+    command_complain(place->command,
+                     "warning: there is no token of service account %s in namespace %s that you may read (`allow "
+                     "--remote-discovery` makes one): Linkerd's control plane gets that of %s, and resolves nothing by "
+                     "remote discovery unless that may list pods, ReplicaSets and Servers, and does not end",
+                     link_account_linkerd(&wish->account, name).name, wish->account.namespace, wish->account.name);
     tokens->linkerd = tokens->agent;
     return ERR_OK;
 }
@@ -106,7 +105,7 @@ const struct command command_link_gen = {
     .name = "link-gen",
     .group = GROUP_SET_UP,
     .summary = "Print what links a target cluster, to be applied in the source cluster",
-    .about = "Reads the target: its gateway, and the token of the account that `allow` makes. Prints a Link\n"
+    .about = "Reads the target: its gateway, and the tokens of the accounts that `allow` makes. Prints a Link\n"
              "resource with the Secrets that it needs, or, with --kind secret, the Secret of Linkerd 2.8. The\n"
              "output holds the token: it is as secret as that. Flags are those of `linkerd multicluster link-gen`.\n",
     .examples = "link-gen --context east --cluster-name east | kubectl --context west apply -f -\n"

@@ -24,6 +24,8 @@ enum err_code link_options_check_cluster(const char *text, struct err *reterr)
 
 enum err_code link_options_check_account(const char *text, struct err *reterr)
 {
+    if (text_ends_with(text, LINK_ACCOUNT_LINKERD))
+        return err_set(reterr, ERR_INVALID, "\"%.80s\" is what the account of Linkerd's control plane is called", text);
     if (text_is_dns1123_subdomain(text) && strlen(text) <= 200) /* LINK_ACCOUNT_LINKERD and "-token" follow */
         return ERR_OK;
     return err_set(reterr, ERR_INVALID, "\"%.80s\" is no name of a service account", text);
@@ -93,7 +95,7 @@ static enum err_code check_of_link_alone(const struct options *options, struct e
                                         "trust-domain"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (options_get(options, names[i])->given)
-            return err_set(reterr, ERR_INVALID, "--%s is said in a Link, and --kind secret makes none", names[i]);
+            return err_set(reterr, ERR_INVALID, "--%s is about Links, and --kind secret makes none", names[i]);
     return check_without_gateway(options, "--kind secret, where each exported service names its gateway", reterr);
 }
 

@@ -1,4 +1,4 @@
-/* What lets the agent renew a target's token: the right to write the one Secret that holds it, and its copy. Pure. */
+/* What lets the agent renew a target's token: the right to write the one Secret that holds it. Pure. */
 #pragma once
 
 #include <jansson.h>

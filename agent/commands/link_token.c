@@ -74,18 +74,26 @@ static enum err_code decode_token(struct arena *arena, const json_t *secret, con
     return ERR_OK;
 }
 
-/* Waits up to so long for Kubernetes to fill it in. */
-static enum err_code read_token_secret(const struct link_token_place *place, const struct link_account *account,
-                                       uint64_t wait_ms, const char **ret_token, struct err *reterr)
+/* @param[out] ret_token  NULL: the Secret is empty so far. */
+static enum err_code look_at_token_secret(const struct link_token_place *place, const struct link_account *account,
+                                          const char **ret_token, struct err *reterr)
 {
-    uint64_t deadline_ms = session_now_ms(place->session) + wait_ms;
+    json_t *secret = NULL;
+    TRY(find_token_secret(place->target, account, &secret, reterr));
+    enum err_code code = decode_token(place->arena, secret, ret_token, reterr);
+    json_decref(secret);
+    return code;
+}
+
+/* Waits for Kubernetes to fill it in. */
+static enum err_code read_token_secret(const struct link_token_place *place, const struct link_account *account,
+                                       const char **ret_token, struct err *reterr)
+{
+    uint64_t deadline_ms = session_now_ms(place->session) + TOKEN_WAIT_MS;
     for (;;) {
-        json_t *secret = NULL;
-        TRY(find_token_secret(place->target, account, &secret, reterr));
-        enum err_code code = decode_token(place->arena, secret, ret_token, reterr);
-        json_decref(secret);
-        if (code != ERR_OK || *ret_token != NULL)
-            return code;
+        TRY(look_at_token_secret(place, account, ret_token, reterr));
+        if (*ret_token != NULL)
+            return ERR_OK;
         if (session_now_ms(place->session) >= deadline_ms)
             return err_set(reterr, ERR_TIMEOUT,
                            "the token Secret of service account %s in namespace %s of cluster %s is still empty: does "
@@ -95,15 +103,15 @@ static enum err_code read_token_secret(const struct link_token_place *place, con
     }
 }
 
-enum err_code link_token_linkerd(const struct link_token_place *place, const struct link_account *account, bool must,
+enum err_code link_token_linkerd(const struct link_token_place *place, const struct link_account *account, bool wait,
                                  const char **ret_token, struct err *reterr)
 {
     char name[LINK_ACCOUNT_NAME_BYTES];
     const struct link_account linkerd = link_account_linkerd(account, name);
     *ret_token = NULL;
-    enum err_code code = read_token_secret(place, &linkerd, must ? TOKEN_WAIT_MS : 0, ret_token, reterr);
-    bool is_absent = code == ERR_NOT_FOUND || code == ERR_FORBIDDEN || code == ERR_TIMEOUT;
-    return is_absent && !must ? ERR_OK : code;
+    enum err_code code = wait ? read_token_secret(place, &linkerd, ret_token, reterr)
+                              : look_at_token_secret(place, &linkerd, ret_token, reterr);
+    return code == ERR_NOT_FOUND || code == ERR_FORBIDDEN ? ERR_OK : code;
 }
 
 /* ---- one that the link has already ---- */
@@ -230,7 +238,7 @@ enum err_code link_token_make(const struct link_token_place *place, const struct
 {
     const char *expires = NULL;
     if (wish->token_ms == 0)
-        return read_token_secret(place, &wish->account, TOKEN_WAIT_MS, ret_token, reterr);
+        return read_token_secret(place, &wish->account, ret_token, reterr);
     TRY(request_token(place, &wish->account, wish->token_ms, ret_token, &expires, reterr));
     command_complain(place->command, "the token expires at %s: %s",
                      expires != NULL ? expires : "a time that the API server did not tell",

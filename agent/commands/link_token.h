@@ -21,9 +21,9 @@ struct link_token_place {
  *  the target accepts it. @param[out] ret_token  NULL: there is none like that. @return ERR_OK, ERR_NOMEM, a failure of the network. */
 enum err_code link_token_find(const struct link_token_place *place, const struct link_wish *wish,
                               const char **ret_token, struct err *reterr) MUST_USE;
-/** That of link_account_linkerd(), which does not end. @param must  it was just made: Kubernetes is waited for, as in link_token_make(), and one that may not
- *  be read is a failure. @param[out] ret_token  NULL, unless it must be: there is none that can be read. @return as link_token_make(). */
-enum err_code link_token_linkerd(const struct link_token_place *place, const struct link_account *account, bool must,
+/** That of link_account_linkerd(), which does not end. @param wait  up to 10 s for Kubernetes to fill its Secret in. @param[out] ret_token  NULL: there is
+ *  no such Secret, who asks may not read it, or, without waiting, it is empty. @return ERR_OK, ERR_TIMEOUT, what the API gave. */
+enum err_code link_token_linkerd(const struct link_token_place *place, const struct link_account *account, bool wait,
                                  const char **ret_token, struct err *reterr) MUST_USE;
 /** A new one by TokenRequest, whose end is told on stderr; or that of the account's token Secret, waiting up to 10 s for Kubernetes to fill it in.
  *  @return ERR_OK, ERR_NOT_FOUND (no Secret of that account), ERR_TIMEOUT, what the API gave. */

@@ -32,12 +32,12 @@ static const struct option table[] = {
      .value_name = "NAME",
      .fallback = "linkerd",
      .check = command_check_namespace,
-     .help = "namespace of Linkerd's control plane, which has a copy of the credentials"},
+     .help = "namespace of Linkerd's control plane, which has credentials of its own"},
     {.name = "context", .value_name = "NAME", .help = "context of the source cluster, where the agent runs"},
     {.name = "kubeconfig", .value_name = "FILE", .help = "kubeconfig of the source cluster"},
     {.name = "target-context",
      .value_name = "NAME",
-     .help = "remove the account in this cluster too: every other cluster that links it by that account loses it"},
+     .help = "remove the accounts in this cluster too: every other cluster that links it by them loses it"},
     {.name = "target-kubeconfig", .value_name = "FILE", .help = "kubeconfig of the target cluster, likewise"},
     LINK_ACCOUNT_OPTIONS,
     {.name = "wait",
@@ -139,8 +139,7 @@ static enum err_code find_declarations(struct job *job, struct err *reterr)
     code = cluster_each(job->source, &RESOURCE_SECRET, linkerd, selector, take_copy, job, reterr);
     if (code != ERR_FORBIDDEN)
         return code;
-    command_complain("unlink", "whether Linkerd's control plane has a copy of the credentials is not known: %s",
-                     reterr->text);
+    command_complain("unlink", "whether Linkerd's control plane has credentials for it is not known: %s", reterr->text);
     return ERR_OK;
 }
 
@@ -350,8 +349,8 @@ const struct command command_unlink = {
     .group = GROUP_SET_UP,
     .summary = "Take the link of a target cluster away; the agent removes its mirrors",
     .about = "Deletes the Link and the Secrets of that cluster name, whoever made them, in the namespace of the\n"
-             "agent, and the copy of the credentials that Linkerd's control plane has. With --target-context also\n"
-             "the account that `link` or `allow` made in the target. Namespaces stay.\n",
+             "agent, and that of Linkerd's control plane. With --target-context also the accounts that `link` or\n"
+             "`allow` made in the target. Namespaces stay.\n",
     .examples = "unlink --cluster-name east --context west --wait 1m\n"
                 "unlink --cluster-name east --context west --target-context east\n"
                 "unlink --cluster-name east --context west --dry-run=client\n",

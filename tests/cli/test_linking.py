@@ -399,9 +399,13 @@ class Link(WithClusters):
         self.assertEqual(self.west.find("links", "east")["spec"]["targetClusterDomain"], "east.local")
         self.assertEqual(self.west.find("secrets", "cluster-credentials-east", "linkerd")["metadata"]["annotations"],
                          {"multicluster.linkerd.io/cluster-domain": "east.local", "multicluster.linkerd.io/trust-domain": "example.org"})
-        self.run_it("unlink", "--cluster-name", "east", "--context", "west", "--target-context", "east")
+        self.assertEqual(sorted(key[0] for key in self.east.objects if "for-linkerd" in key[2]),
+                         ["clusterrolebindings", "clusterroles", "secrets", "serviceaccounts"])
+        self.east.find("serviceaccounts", "svcmirror-remote-for-linkerd")["metadata"]["labels"] = {}
+        gone = self.run_it("unlink", "--cluster-name", "east", "--context", "west", "--target-context", "east")
         self.assertIsNone(self.west.find("secrets", "cluster-credentials-east", "linkerd"))
-        self.assertEqual([key for key in self.east.objects if "for-linkerd" in key[2]], [])
+        self.assertIn("ServiceAccount svcmirror-remote-for-linkerd of cluster east was not made by svcmirror, and is left", gone.stderr)
+        self.assertEqual([key[0] for key in self.east.objects if "for-linkerd" in key[2]], ["serviceaccounts"])
         self.east.put("configmaps", "linkerd", "linkerd-config", data={"global": '{"clusterDomain":"old.local","identityContext":{"trustDomain":"t"}}'})
         old = self.run_it("link-gen", "--context", "east", "--cluster-name", "east", "--kind", "secret", "--api-server-address", "https://192.0.2.1",
                           "--account", "x", "--token-duration", "1h")
@@ -487,6 +491,41 @@ class Link(WithClusters):
         self.assertIn("kubectl rollout restart deployment/linkerd-destination -n linkerd", self.run_it(*self.there, "--token-duration", "2h").stderr)
         self.assertEqual(self.token("linkerd"), "new")
 
+    def test_new_credentials_of_linkerd_are_told_though_the_rest_fails(self):
+        self.with_linkerd()
+        self.run_it(*self.there)
+        self.east.find("secrets", "svcmirror-remote-for-linkerd-token")["data"]["token"] = base64.b64encode(b"new").decode()
+        self.east.token = "new"
+        self.west.refuse["patch", "links"] = 403
+        self.assertIn("rollout restart", self.run_it(*self.there, code=1).stderr)
+        self.west.refuse.clear()
+        self.assertNotIn("rollout restart", self.run_it(*self.there).stderr, "nothing is new any more")
+
+    def test_going_over_to_a_link_without_linkerds_account(self):
+        self.with_linkerd()
+        for less in (("--remote-discovery=false",), ("--kind", "secret", "--force-conflicts")):
+            self.run_it(*self.there)
+            self.assertIsNotNone(self.west.find("secrets", "cluster-credentials-east", "linkerd"))
+            dry = self.run_it(*self.there, *less, "--dry-run=server")
+            self.assertIn("secret/cluster-credentials-east deleted (server dry run)", dry.stdout)
+            self.assertIsNotNone(self.west.find("secrets", "cluster-credentials-east", "linkerd"))
+            gone = self.run_it(*self.there, *less)
+            self.assertIsNone(self.west.find("secrets", "cluster-credentials-east", "linkerd"))
+            self.assertIn(f"ServiceAccount {NS}/svcmirror-remote-for-linkerd of cluster east, which may read pods, is still there", gone.stderr)
+        # Linkerd's own, and one that only nobody can say the trust domain for, stay.
+        self.run_it(*self.there)
+        del self.east.objects["configmaps", "linkerd", "linkerd-config"]
+        self.assertIn("has for cluster east stays as it is, Secret linkerd/cluster-credentials-east", self.run_it(*self.there).stderr)
+        self.west.find("secrets", "cluster-credentials-east", "linkerd")["metadata"]["labels"] = {"multicluster.linkerd.io/cluster-name": "east"}
+        self.run_it(*self.there, "--remote-discovery=false")
+        self.assertIsNotNone(self.west.find("secrets", "cluster-credentials-east", "linkerd"))
+
+    def test_a_copy_that_another_program_asks_for_is_told(self):
+        self.with_linkerd()
+        self.run_it(*self.there)
+        self.west.find("secrets", "cluster-credentials-east")["metadata"]["annotations"]["svcmirror.io/copy"] = "linkerd/cluster-credentials-east"
+        self.assertIn(f"kubectl annotate secret cluster-credentials-east -n {NS} svcmirror.io/copy-", self.run_it(*self.there).stderr)
+
     def test_a_right_of_before_is_taken_back(self):
         """To write Linkerd's Secret, which the agent renewed."""
         self.with_linkerd()
@@ -507,7 +546,7 @@ class Link(WithClusters):
         self.east.refuse, self.east.refuse_names = {("get", "secrets"): 403}, {"svcmirror-remote-for-linkerd-token"}
         self.assertIn("--remote-discovery=false links without: ", self.run_it(*self.there, code=1).stderr)
         self.east.refuse.clear()
-        self.assertIn("--remote-discovery is said in a Link", self.run_it(*self.there, "--kind", "secret", "--remote-discovery=false", code=2).stderr)
+        self.assertIn("--remote-discovery is about Links", self.run_it(*self.there, "--kind", "secret", "--remote-discovery=false", code=2).stderr)
         shared = self.run_it(*self.there, "-L", NS, "--trust-domain", "example.org")
         self.assertIn(f"namespace {NS} is the agent's and that of Linkerd's control plane", shared.stderr)
 
@@ -518,7 +557,8 @@ class Link(WithClusters):
                                  for o in json.loads(result.stdout)["items"] if o["kind"] == "Secret"]
         self.run_it("allow", "--apply", "--context", "east")
         alone = self.run_it(*gen)
-        self.assertIn("no token of service account svcmirror-remote-for-linkerd in namespace linkerd-multicluster, which `allow --remote-discovery` makes", alone.stderr)
+        self.assertIn("no token of service account svcmirror-remote-for-linkerd in namespace linkerd-multicluster that you may read "
+                      "(`allow --remote-discovery` makes one)", alone.stderr)
         self.assertEqual(tokens(alone), ["t.o.k", "t.o.k"])
         self.east.token = "of-linkerd"
         self.run_it("allow", "--apply", "--context", "east", "--token-secret=false", "--remote-discovery")
@@ -781,7 +821,8 @@ class Allow(WithClusters):
             self.assertIsNotNone(self.east.find("clusterroles", name, None))
         self.west.put("namespaces", None, "other")
         self.run_it("unlink", "--context", "west", "--target-context", "east", "--cluster-name", "east", "-n", "other")
-        self.assertEqual([key for key in self.east.objects if key[2].endswith("-other")], [])
+        self.assertEqual([key for key in self.east.objects if key[1] == "other" or key[2].endswith("-other")], [])
+        self.assertIsNotNone(self.east.find("secrets", "svcmirror-remote-for-linkerd-token"), "that is the usual namespace's")
         self.assertIsNotNone(self.east.find("clusterrolebindings", "svcmirror-remote", None))
 
     def test_printed_and_applied(self):
@@ -798,6 +839,7 @@ class Allow(WithClusters):
 
     def test_failures(self):
         self.assertIn("--dry-run is about --apply", self.run_it("allow", "--dry-run=server", code=2).stderr)
+        self.assertIn("is what the account of Linkerd's control plane is called", self.run_it("allow", "--account", "x-for-linkerd", code=2).stderr)
         self.assertIn("is no name of a service account", self.run_it("allow", "--service-account-name", "A!", code=2).stderr)
         self.east.refuse["get", "namespaces"] = 403
         self.assertNotIn("run it again", self.run_it("allow", "--apply", "--context", "east", code=1).stderr, "nothing is there to go on from")

@@ -144,8 +144,10 @@ def test_rights_to_renew_a_token_are_looked_for_where_it_and_its_copy_are(source
     [secret] = [one["metadata"]["name"] for one in source.api.list("secrets", AGENT_NAMESPACE) if one["type"] == "mirror.linkerd.io/remote-kubeconfig"]
     source.api.patch("secrets", secret, {"metadata": {"annotations": {"svcmirror.io/renew-token": "720h", "svcmirror.io/copy": "linkerd/the-copy"}}},
                      AGENT_NAMESPACE)
-    missing = [f"* cluster east: service account {AGENT_NAMESPACE}/svcmirror may not patch secret {where}, and cannot renew the token there: "
-               "`svcmirror link` for that cluster gives the right" for where in (f"{AGENT_NAMESPACE}/{secret}", "linkerd/the-copy")]
+    missing = [f"* cluster east: service account {AGENT_NAMESPACE}/svcmirror may not patch secret {where}, and cannot renew the token there: {remedy}"
+               for where, remedy in ((f"{AGENT_NAMESPACE}/{secret}", "`svcmirror link` for that cluster gives the right"),
+                                     ("linkerd/the-copy", "give it by a Role, or take the annotation svcmirror.io/copy away: Linkerd's control plane has a token "
+                                                          "of its own"))]
     try:
         assert wrong(source) == {name: ("warning", "\n".join(missing))}
         may_patch(source, AGENT_NAMESPACE, secret)
