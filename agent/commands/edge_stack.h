@@ -14,6 +14,10 @@
 /** On every object that was changed or created: which gateway for, and what to take back. JSON. */
 #define EDGE_STACK_RECORD "edge-stack.svcmirror.io/changes"
 
+/** The field that names the instances which read an object; without it, or empty, the default one does. */
+#define EDGE_STACK_ID "ambassador_id"
+#define EDGE_STACK_DEFAULT_ID "default"
+
 enum edge_stack_kind { EDGE_MODULE, EDGE_HOST, EDGE_LISTENER, EDGE_MAPPING, EDGE_KINDS };
 
 extern const char *const edge_stack_kind_names[EDGE_KINDS];

@@ -5,6 +5,7 @@
 
 #include "agent/commands/resource.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 enum { NAME_BYTES = 320, PLACE_BYTES = 400 };
 
@@ -243,12 +244,29 @@ static void take_back_field(json_t *object, const json_t *field, struct edge_sta
         (void)json_object_del(around[i - 1], keys[i - 1]);
 }
 
+/* The spec without an ambassador_id that says no more than none: where another version is stored, as by Emissary 2 and 3, conversion adds it.
+ * @return new; NULL when out of memory. */
+static json_t *without_default_id(const json_t *spec)
+{
+    json_t *copy = spec != NULL ? json_copy(mem_unconst(spec)) : json_object(),
+           *ids = json_object_get(copy, EDGE_STACK_ID);
+    const char *id = json_string_value(json_is_array(ids) ? json_array_get(ids, 0) : ids);
+    if (json_array_size(ids) <= 1 && text_equal(id, EDGE_STACK_DEFAULT_ID))
+        (void)json_object_del(copy, EDGE_STACK_ID);
+    return copy;
+}
+
 static void take_back_created(const json_t *object, const json_t *created, struct edge_stack_plan *plan)
 {
-    if (json_equal(json_object_get(object, "spec"), created))
+    json_t *is = without_default_id(json_object_get(object, "spec")), *was = without_default_id(created);
+    if (is == NULL || was == NULL)
+        plan->out_of_memory = true;
+    else if (json_equal(is, was))
         edge_stack_change(plan, object, NULL);
     else
         say_left(object, "what svcmirror created", plan);
+    json_decref(is);
+    json_decref(was);
 }
 
 static void take_back_fields(const json_t *object, const json_t *fields, struct edge_stack_plan *plan)

@@ -189,7 +189,7 @@ static enum err_code find_id(const struct edge_stack_settings *settings, struct 
                        object_meta_text(gateway->workload, "name"));
     gateway->ambassador_id = settings->ambassador_id != NULL ? settings->ambassador_id
                              : text != NULL && *text != '\0' ? text
-                                                             : "default";
+                                                             : EDGE_STACK_DEFAULT_ID;
     return ERR_OK;
 }
 
@@ -214,7 +214,7 @@ enum err_code edge_stack_find(const struct edge_stack_objects *objects, const st
 
 bool edge_stack_reads(const struct edge_stack_gateway *gateway, const json_t *object)
 {
-    const json_t *ids = edge_stack_at(object, "spec", "ambassador_id", NULL), *id = NULL;
+    const json_t *ids = edge_stack_at(object, "spec", EDGE_STACK_ID, NULL), *id = NULL;
     size_t index = 0;
     if (gateway->only_namespace != NULL && strcmp(object_meta_text(object, "namespace"), gateway->only_namespace) != 0)
         return false;
@@ -225,7 +225,7 @@ bool edge_stack_reads(const struct edge_stack_gateway *gateway, const json_t *ob
         if (text_equal(json_string_value(id), gateway->ambassador_id))
             return true;
     }
-    return json_array_size(ids) == 0 && strcmp(gateway->ambassador_id, "default") == 0;
+    return json_array_size(ids) == 0 && strcmp(gateway->ambassador_id, EDGE_STACK_DEFAULT_ID) == 0;
 }
 
 bool edge_stack_has_host(const struct edge_stack_objects *objects, const struct edge_stack_gateway *gateway)

@@ -71,8 +71,8 @@ static void create(const struct routes *routes, enum edge_stack_kind kind, const
     const char *id = routes->gateway->ambassador_id, *namespace = routes->gateway->namespace;
     json_t *all_labels = labels != NULL ? labels : json_object();
     bool good = json_object_set_new(all_labels, "app.kubernetes.io/managed-by", json_string("svcmirror")) == 0;
-    if (strcmp(id, "default") != 0)
-        good = good && json_object_set_new(spec, "ambassador_id", json_pack("[s]", id)) == 0;
+    if (strcmp(id, EDGE_STACK_DEFAULT_ID) != 0)
+        good = good && json_object_set_new(spec, EDGE_STACK_ID, json_pack("[s]", id)) == 0;
     json_t *object = json_pack("{s:s, s:s, s:{s:s, s:s, s:O}, s:O}", "apiVersion", routes->objects->api_version[kind],
                                "kind", edge_stack_kind_names[kind], "metadata", "name", name, "namespace", namespace,
                                "labels", all_labels, "spec", spec);

@@ -39,7 +39,7 @@ json_t *scene_json(const char *text)
     for (char *at = buffer; *at != '\0'; at++)
         if (*at == '\'')
             *at = '"';
-    json_t *value = json_loads(buffer, 0, &error);
+    json_t *value = json_loads(buffer, JSON_DECODE_ANY, &error);
     if (value == NULL)
         fail_msg("%s at %d: %s", error.text, error.position, buffer);
     return value;

@@ -215,6 +215,43 @@ static void what_others_changed_since_stays_and_is_told(void **state)
     scene_done(&scene);
 }
 
+/* What is created without an id reads back with the default one where another version is stored. */
+static void what_conversion_adds_is_nobodys_change(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *id; /* JSON; NULL: none */
+        bool taken_back;
+    } CASES[] = {
+        {NULL, true},         {"['default']", true}, {"'default'", true},
+        {"['other']", false}, {"'other'", false},    {"['default', 'other']", false},
+    };
+    static const enum edge_stack_kind CREATED[] = {EDGE_MODULE, EDGE_LISTENER, EDGE_HOST, EDGE_MAPPING};
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct scene scene;
+        scene_init(&scene, GENERATION_4);
+        struct edge_stack_plan first = planned(&scene, false);
+        scene_apply(&scene, &first);
+        for (size_t k = 0; CASES[i].id != NULL && k < ARRAY_COUNT(CREATED); k++) {
+            json_t *spec = edge_stack_at(json_array_get(scene.objects.of_kind[CREATED[k]], 0), "spec", NULL);
+            assert_int_equal(json_object_set_new(spec, EDGE_STACK_ID, scene_json(CASES[i].id)), 0);
+        }
+        if (CASES[i].taken_back) {
+            struct edge_stack_plan again = planned(&scene, false);
+            assert_int_equal(json_array_size(again.changes), 0);
+            edge_stack_plan_done(&again);
+        }
+        struct edge_stack_plan undo = planned(&scene, true);
+        scene_apply(&scene, &undo);
+        for (size_t k = 0; k < ARRAY_COUNT(CREATED); k++)
+            assert_int_equal(json_array_size(scene.objects.of_kind[CREATED[k]]), CASES[i].taken_back ? 0 : 1);
+        assert_int_equal(says(&undo, EDGE_WARNING, "what svcmirror created was changed"), !CASES[i].taken_back);
+        edge_stack_plan_done(&undo);
+        edge_stack_plan_done(&first);
+        scene_done(&scene);
+    }
+}
+
 static void a_record_that_cannot_be_read_is_not_written_over(void **state)
 {
     (void)state;
@@ -548,6 +585,7 @@ int main(void)
         cmocka_unit_test(each_generation_becomes_a_gateway),
         cmocka_unit_test(twice_changes_nothing_and_undo_gives_the_originals_back),
         cmocka_unit_test(what_others_changed_since_stays_and_is_told),
+        cmocka_unit_test(what_conversion_adds_is_nobodys_change),
         cmocka_unit_test(a_record_that_cannot_be_read_is_not_written_over),
         cmocka_unit_test(conflicts_are_found_before_anything_is_written),
         cmocka_unit_test(a_host_is_patched_only_when_asked_for),
