@@ -43,6 +43,11 @@ bool gateway_is_possible(const struct service *service)
     return gateway_is_declared(service) || port_named(service, L5D_GATEWAY_PORT_NAME) != NULL;
 }
 
+bool gateway_is_candidate(const struct service *service)
+{
+    return gateway_is_possible(service) || service->type == SERVICE_LOAD_BALANCER || service->type == SERVICE_NODE_PORT;
+}
+
 static void add_warning(struct arena *arena, struct gateway_spec *spec, const char *text)
 {
     spec->warning = spec->warning[0] == '\0' ? text : arena_printf(arena, "%s; %s", spec->warning, text);

@@ -34,6 +34,9 @@ struct gateway_spec {
 bool gateway_is_declared(const struct service *service);
 /** Whether it can be one that exported services name: it is declared, or has the port. */
 bool gateway_is_possible(const struct service *service);
+/** Whether it is kept because an exported service may name it: it is possible, or reachable from outside the target, so that whoever names it before it is
+ *  prepared is told what it lacks, and not that it is not there. */
+bool gateway_is_candidate(const struct service *service);
 
 /** Reads a gateway Service: ports by the names mc-gateway and mc-probe, annotations, load balancer addresses. Faults leave `problem` or `warning`.
  *  Failures are the arena's. */

@@ -52,7 +52,7 @@ static const struct service *service_of(const struct world_gateway *gateway)
     if (gateway->link->declaration->kind == LINK_RESOURCE)
         return gateway->link->named.service;
     const struct target_service *service = map_get(gateway->link->services, gateway->key);
-    return service != NULL && gateway_is_possible(service->service) ? service->service : NULL;
+    return service != NULL && gateway_is_candidate(service->service) ? service->service : NULL;
 }
 
 /* Whether it is known if the Service that a Link names is there. */

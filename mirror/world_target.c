@@ -50,7 +50,7 @@ static bool is_member(const struct world_link *link, const struct service *servi
 
 static bool is_gateway(const struct link *link, const struct service *service)
 {
-    return link->kind == LINK_SECRET && gateway_is_possible(service);
+    return link->kind == LINK_SECRET && gateway_is_candidate(service);
 }
 
 /* ---- exported services ---- */

@@ -237,11 +237,12 @@ def test_a_gateway_that_is_not_there(source, east, good):
     wait_until(lambda: usable(good, "missing", "nowhere") is None, 5, "its series goes with it")
 
 
-@pytest.mark.parametrize("addresses, ports, words", [
-    ([], None, "no load balancer address"), (None, [{"name": "mc-probe", "port": 8080, "protocol": "TCP"}], "no port named mc-gateway")])
-def test_a_gateway_that_cannot_be_used(source, east, good, addresses, ports, words):
+@pytest.mark.parametrize("addresses, ports, marked, words", [
+    ([], None, "true", "no load balancer address"), (None, [{"name": "mc-probe", "port": 8080, "protocol": "TCP"}], "true", "no port named mc-gateway"),
+    (None, [{"name": "http", "port": 80, "protocol": "TCP"}], None, "no port named mc-gateway")], ids=["no-address", "no-port", "not-prepared"])
+def test_a_gateway_that_cannot_be_used(source, east, good, addresses, ports, marked, words):
     east.gateway.start()
-    east.gateway_service(addresses=addresses, ports=ports)
+    east.gateway_service(addresses=addresses, ports=ports, annotations={"mirror.linkerd.io/multicluster-gateway": marked})
     east.export("web")
     east.link_secret(source)
     notes = wait_until(lambda: events(source, "GatewayUnusable"), 10, "an Event")

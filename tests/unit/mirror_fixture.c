@@ -19,7 +19,7 @@ struct reader {
     struct ingress ingress[MAX_ITEMS];
     struct slice_endpoint endpoints[MAX_ITEMS];
     uint32_t port_count, ingress_count, endpoint_count, affinity_s;
-    bool headless, external, nodeport, selector, nodelocal, publishing, terminating, v1;
+    bool headless, external, nodeport, loadbalancer, selector, nodelocal, publishing, terminating, v1;
     enum address_type address_type;
 };
 
@@ -114,11 +114,12 @@ static bool read_flag(struct reader *reader, const char *word)
     const struct {
         const char *word;
         bool *flag;
-    } flags[] = {{"headless", &reader->headless},       {"external", &reader->external},
-                 {"nodeport", &reader->nodeport},       {"selector", &reader->selector},
-                 {"deleting", &reader->meta.deleting},  {"ours", &reader->meta.made_by_us},
-                 {"terminating", &reader->terminating}, {"v1", &reader->v1},
-                 {"nodelocal", &reader->nodelocal},     {"publishing", &reader->publishing}};
+    } flags[] = {{"headless", &reader->headless},        {"external", &reader->external},
+                 {"nodeport", &reader->nodeport},        {"selector", &reader->selector},
+                 {"deleting", &reader->meta.deleting},   {"ours", &reader->meta.made_by_us},
+                 {"terminating", &reader->terminating},  {"v1", &reader->v1},
+                 {"nodelocal", &reader->nodelocal},      {"publishing", &reader->publishing},
+                 {"loadbalancer", &reader->loadbalancer}};
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
         if (strcmp(word, flags[i].word) == 0)
             return *flags[i].flag = true;
@@ -213,9 +214,10 @@ struct service *service_of(struct arena *arena, const char *format, ...)
     struct service *service = ARENA_NEW(arena, struct service);
     *service = (struct service){
         .meta = reader.meta,
-        .type = reader.external   ? SERVICE_EXTERNAL_NAME
-                : reader.nodeport ? SERVICE_NODE_PORT
-                                  : SERVICE_CLUSTER_IP,
+        .type = reader.external       ? SERVICE_EXTERNAL_NAME
+                : reader.nodeport     ? SERVICE_NODE_PORT
+                : reader.loadbalancer ? SERVICE_LOAD_BALANCER
+                                      : SERVICE_CLUSTER_IP,
         .headless = reader.headless,
         .has_selector = reader.selector,
         .is_node_local = reader.nodelocal,

@@ -42,25 +42,30 @@ static void a_service_declares_itself_by_annotation_alone(void **state)
     (void)state;
     static const struct {
         const char *service;
-        bool declared, possible;
+        bool declared, possible, candidate;
     } CASES[] = {
-        {"a/b", false, false},
-        {"a/b p=http:4143", false, false},
-        {"a/b p=mc-probe:80", false, false},
-        {"a/b p=mc-gateway:4143", false, true},
-        {"a/b p=mc-gateway:1", false, true},
-        {"a/b @~multicluster-gateway=true", true, true},
-        {"a/b @~multicluster-gateway=false", true, true}, /* 2.8 asks for the key alone */
-        {"a/b @~multicluster-gateway=", true, true},
-        {"a/b @~multicluster-gateway=true p=mc-gateway:1", true, true},
-        {"a/b @~gateway-identity=x @~probe-path=/x", false, false},
-        {"a/b #~multicluster-gateway=true", false, false},
+        {"a/b", false, false, false},
+        {"a/b p=http:4143", false, false, false},
+        {"a/b p=mc-probe:80", false, false, false},
+        {"a/b p=mc-gateway:4143", false, true, true},
+        {"a/b p=mc-gateway:1", false, true, true},
+        {"a/b @~multicluster-gateway=true", true, true, true},
+        {"a/b @~multicluster-gateway=false", true, true, true}, /* 2.8 asks for the key alone */
+        {"a/b @~multicluster-gateway=", true, true, true},
+        {"a/b @~multicluster-gateway=true p=mc-gateway:1", true, true, true},
+        {"a/b @~gateway-identity=x @~probe-path=/x", false, false, false},
+        {"a/b #~multicluster-gateway=true", false, false, false},
+        {"a/b external", false, false, false},
+        {"a/b loadbalancer", false, false, true}, /* whoever names it is told what it lacks */
+        {"a/b nodeport p=http:80", false, false, true},
+        {"a/b loadbalancer p=mc-gateway:4143", false, true, true},
     };
     struct arena arena;
     arena_init(&arena, ARENA_BYTES);
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         const struct service *service = service_of(&arena, "%s", CASES[i].service);
-        if (gateway_is_declared(service) != CASES[i].declared || gateway_is_possible(service) != CASES[i].possible)
+        if (gateway_is_declared(service) != CASES[i].declared || gateway_is_possible(service) != CASES[i].possible ||
+            gateway_is_candidate(service) != CASES[i].candidate)
             fail_msg("%s", CASES[i].service);
     }
     arena_done(&arena);

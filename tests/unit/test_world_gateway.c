@@ -250,6 +250,34 @@ static void only_the_annotation_makes_a_gateway_of_a_service(void **state)
     assert_null(world_first_gateway(scene->links[0]));
 }
 
+/* What it lacks is told of it, not that it is not there; and when somebody prepares it, it is a gateway without more ado. */
+static void a_named_load_balancer_is_told_what_it_lacks(void **state)
+{
+    struct scene *scene = *state;
+    scene_secret(scene, 0, "east");
+    scene_target(scene, 0, "gws/gw v=g1 loadbalancer lb=203.0.113.7 p=http:80");
+    scene_target(scene, 0, "gws/plain v=g1 p=http:80");
+    assert_brief(scene, "");
+    assert_null(world_first_gateway(scene->links[0])); /* nobody names it */
+    scene_target(scene, 0, "shop/web v=1 p=80 @~gateway-name=gw @~gateway-ns=gws");
+    scene_target(scene, 0, "shop/lost v=1 p=80 @~gateway-name=plain @~gateway-ns=gws");
+    scene_settle(scene);
+    assert_non_null(
+        strstr(scene_status(scene, "shop/web-east"), "gateway Service gws/gw has no port named mc-gateway"));
+    assert_non_null(strstr(scene_status(scene, "shop/lost-east"), "gateway Service gws/plain does not exist"));
+    assert_null(scene_service(scene, "l5d-mc/gw-east"));
+    scene_target(scene, 0, GATEWAY("g2", "loadbalancer lb=203.0.113.7", "4143") " @~multicluster-gateway=true");
+    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/lost");
+    assert_brief(scene, "Service l5d-mc/gw-east p=mc-probe:80>80\n"
+                        "Service shop/web-east p=80\n"
+                        "EndpointSlice l5d-mc/gw-east.ipv4 owned type=IPv4 203.0.113.7 p=mc-probe:80\n"
+                        "EndpointSlice shop/web-east.ipv4 owned type=IPv4 203.0.113.7 p=4143\n");
+    scene_delete(&scene->targets[0], KIND_SERVICE, "shop/web");
+    scene_target(scene, 0, "gws/gw v=g3 loadbalancer lb=203.0.113.7 p=http:80");
+    assert_brief(scene, "");
+    assert_null(world_first_gateway(scene->links[0]));
+}
+
 /* ---- without memory ---- */
 
 /* An end that is noted even without memory: endpoints must not stay because nobody could say why they go. */
@@ -281,6 +309,7 @@ int main(void)
         SCENE(a_link_may_come_to_name_one),
         SCENE(other_modes_do_not_wait_for_it),
         SCENE(only_the_annotation_makes_a_gateway_of_a_service),
+        SCENE(a_named_load_balancer_is_told_what_it_lacks),
         SCENE(that_it_is_gone_needs_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
