@@ -12,10 +12,10 @@
 
 enum { KEY_BYTES = 384 };
 
+/* The load balancer's alone, as the agent and `link` read it: externalIPs are nothing that they use. */
 static bool has_address(const json_t *service)
 {
-    const json_t *ingress = check_at(service, "status/loadBalancer/ingress");
-    return json_array_size(ingress) > 0 || json_array_size(check_at(service, "spec/externalIPs")) > 0;
+    return json_array_size(check_at(service, "status/loadBalancer/ingress")) > 0;
 }
 
 static bool has_port(const json_t *service, const char *name)

@@ -24,14 +24,13 @@ static json_int_t probe_port(const json_t *service)
     return 0;
 }
 
+/* The load balancer's alone, as the agent and `link` read it: externalIPs are nothing that they use. */
 static bool take_address(const json_t *service, char address[ADDRESS_BYTES])
 {
     const json_t *ingress = json_array_get(edge_stack_at(service, "status", "loadBalancer", "ingress", NULL), 0);
     const char *text = edge_stack_text_at(ingress, "ip", NULL);
     if (text == NULL)
         text = edge_stack_text_at(ingress, "hostname", NULL);
-    if (text == NULL)
-        text = json_string_value(json_array_get(edge_stack_at(service, "spec", "externalIPs", NULL), 0));
     (void)snprintf(address, ADDRESS_BYTES, "%s", text != NULL ? text : "");
     return text != NULL;
 }
@@ -52,8 +51,9 @@ static enum err_code wait_for_address(struct session *session, struct cluster *c
         if (session_now_ms(session) >= deadline_ms || session_interrupted(session))
             return err_set(
                 reterr, ERR_TIMEOUT,
-                "Service %s/%s has no external address yet: see what its load balancer waits for, or give it "
-                "externalIPs; without one no other cluster reaches it",
+                "Service %s/%s has no external address yet: see what its load balancer waits for; where other clusters "
+                "reach it by an address that it does not tell, give them that with `svcmirror link "
+                "--gateway-addresses`",
                 gateway->namespace, gateway->name);
         if (!told)
             command_complain(NAME, "waiting for an external address of Service %s/%s", gateway->namespace,

@@ -182,5 +182,45 @@ class Prepare(unittest.TestCase):
         self.assertIn(words, err)
 
 
+SERVICE = "/api/v1/namespaces/emissary/services/ingress-0"
+READY = "Ambassador is ready and waiting\n"
+
+
+def prepared(ingress, port, **spec):
+    """The Service as the API server gives it once it is prepared. `ingress`: what its load balancer tells."""
+    return {"metadata": {"namespace": "emissary", "name": "ingress-0", "annotations": {"mirror.linkerd.io/probe-path": "/-/ambassador/ready"}},
+            "spec": {"ports": [{"name": "mc-probe", "port": port}], **spec}, "status": {"loadBalancer": {"ingress": ingress}}}
+
+
+class Probe(unittest.TestCase):
+    """What comes after the changes: the Service's address, and an answer there."""
+
+    def start(self, service, *argv):
+        """`service`: gives the Service each time it is asked for, beginning with 0."""
+        self.asked = 0
+
+        def answer(path, query):
+            if path != SERVICE or "fieldManager" in query:
+                return target(path)
+            self.asked += 1
+            return 200, service(self.asked - 1)
+        server, folder = Server(answer), tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.addCleanup(server.close)
+        return subprocess.Popen([BINARY, *PREPARE, "--yes", "--kubeconfig", server.kubeconfig(folder.name), *argv], text=True, env=CLEAN,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def end(self, process, code):
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, code, out + err)
+        return out.splitlines()[-1], err.splitlines()
+
+    def test_external_ips_are_no_address_that_anybody_uses(self):
+        _, err = self.end(self.start(lambda n: prepared([], 80, externalIPs=["192.0.2.1"]), "--wait=1s"), 1)
+        self.assertIn("waiting for an external address of Service emissary/ingress-0", err[-2])
+        self.assertIn("has no external address yet", err[-1])
+        self.assertIn("link --gateway-addresses", err[-1])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -537,6 +537,20 @@ static void edge_stack_of_before_emissary_2(void **state)
     json_decref(snapshot);
 }
 
+/* Neither the agent nor `link` uses them. */
+static void external_ips_are_no_address_of_a_gateway(void **state)
+{
+    (void)state;
+    json_t *snapshot = scene_healthy();
+    scene_put(snapshot, "targets/0/services/value/items/0/status", NULL);
+    scene_put(snapshot, "targets/0/services/value/items/0/spec/externalIPs", json_pack("[s]", "192.0.2.1"));
+    json_t *result = run(snapshot);
+    const json_t *entry = scene_find(result, "remote: all referenced gateways");
+    assert_non_null(strstr(check_text(entry, "error"), "has no external address"));
+    json_decref(result);
+    json_decref(snapshot);
+}
+
 static void services_of_2_8_name_their_gateway(void **state)
 {
     (void)state;
@@ -651,6 +665,7 @@ int main(void)
         cmocka_unit_test(one_root_in_both_bundles_is_enough),
         cmocka_unit_test(roots_are_found_in_the_configuration_of_older_linkerds),
         cmocka_unit_test(edge_stack_of_before_emissary_2),
+        cmocka_unit_test(external_ips_are_no_address_of_a_gateway),
         cmocka_unit_test(services_of_2_8_name_their_gateway),
         cmocka_unit_test(our_own_services_of_2_8_name_their_gateway_too),
         cmocka_unit_test(gateways_are_those_that_say_so_and_those_that_are_named),
