@@ -35,29 +35,59 @@ static bool take_address(const json_t *service, char address[ADDRESS_BYTES])
     return text != NULL;
 }
 
-/* @param[out] ret_service  new reference, as it is with its address. */
-static enum err_code wait_for_address(struct session *session, struct cluster *cluster,
-                                      const struct edge_stack_gateway *gateway, uint64_t deadline_ms,
-                                      char address[ADDRESS_BYTES], json_t **ret_service, struct err *reterr)
+/* @return ERR_OK; ERR_NOT_FOUND: no address yet; those of session_resolve(). */
+static enum err_code find_ip(struct session *session, const struct edge_stack_gateway *gateway, const json_t *service,
+                             char address[ADDRESS_BYTES], char ip[TEXT_IP_BYTES], struct err *reterr)
 {
-    for (bool told = false;; told = true) {
+    if (!take_address(service, address))
+        return err_set(
+            reterr, ERR_NOT_FOUND,
+            "Service %s/%s has no external address yet: see what its load balancer waits for; where other clusters "
+            "reach it by an address that it does not tell, give them that with `svcmirror link --gateway-addresses`",
+            gateway->namespace, gateway->name);
+    enum err_code code = session_resolve(session, address, ip, reterr);
+    return code != ERR_OK ? err_context(reterr, "the address of Service %s/%s", gateway->namespace, gateway->name)
+                          : code;
+}
+
+/* A load balancer may come after its Service, and tells its name before that resolves. */
+static bool may_pass(enum err_code code) { return code == ERR_NOT_FOUND || code == ERR_RESOLVE || code == ERR_TIMEOUT; }
+
+enum waiting { FOR_NOTHING, FOR_ADDRESS, FOR_NAME };
+
+/* What is waited for is told once. */
+static void tell_wait(const struct edge_stack_gateway *gateway, const char *address, enum waiting *told)
+{
+    enum waiting now = address[0] == '\0' ? FOR_ADDRESS : FOR_NAME;
+    if (now == *told)
+        return;
+    *told = now;
+    if (now == FOR_ADDRESS)
+        command_complain(NAME, "waiting for an external address of Service %s/%s", gateway->namespace, gateway->name);
+    else
+        command_complain(NAME, "waiting until %s resolves, the address of Service %s/%s", address, gateway->namespace,
+                         gateway->name);
+}
+
+/* @param[out] ret_service  new reference, as it is with its address. */
+static enum err_code wait_for_ip(struct session *session, struct cluster *cluster,
+                                 const struct edge_stack_gateway *gateway, uint64_t deadline_ms,
+                                 char address[ADDRESS_BYTES], char ip[TEXT_IP_BYTES], json_t **ret_service,
+                                 struct err *reterr)
+{
+    for (enum waiting told = FOR_NOTHING;;) {
         json_t *service = NULL;
+        struct err missing = {0};
         TRY(cluster_get(cluster, &RESOURCE_SERVICE, gateway->namespace, gateway->name, &service, reterr));
-        if (take_address(service, address)) {
+        enum err_code code = find_ip(session, gateway, service, address, ip, &missing);
+        if (code == ERR_OK) {
             *ret_service = service;
             return ERR_OK;
         }
         json_decref(service);
-        if (session_now_ms(session) >= deadline_ms || session_interrupted(session))
-            return err_set(
-                reterr, ERR_TIMEOUT,
-                "Service %s/%s has no external address yet: see what its load balancer waits for; where other clusters "
-                "reach it by an address that it does not tell, give them that with `svcmirror link "
-                "--gateway-addresses`",
-                gateway->namespace, gateway->name);
-        if (!told)
-            command_complain(NAME, "waiting for an external address of Service %s/%s", gateway->namespace,
-                             gateway->name);
+        if (!may_pass(code) || session_now_ms(session) >= deadline_ms || session_interrupted(session))
+            return err_set(reterr, code, "%s", missing.text);
+        tell_wait(gateway, address, &told);
         session_sleep(session, POLL_MS);
     }
 }
@@ -93,7 +123,7 @@ enum err_code edge_stack_probe(struct session *session, struct cluster *cluster,
     uint64_t deadline_ms = session_now_ms(session) + wait_ms;
     char address[ADDRESS_BYTES], ip[TEXT_IP_BYTES], path[ADDRESS_BYTES];
     json_t *service = NULL;
-    TRY(wait_for_address(session, cluster, gateway, deadline_ms, address, &service, reterr));
+    TRY(wait_for_ip(session, cluster, gateway, deadline_ms, address, ip, &service, reterr));
     const char *annotated = object_meta_entry(service, "annotations", "mirror.linkerd.io/probe-path");
     bool good = annotated != NULL && probe_path_normalise(annotated, path, sizeof(path));
     struct probe_link_config config = {.ip = ip,
@@ -105,6 +135,5 @@ enum err_code edge_stack_probe(struct session *session, struct cluster *cluster,
     if (!good || config.port == 0)
         return err_set(reterr, ERR_INVALID, "Service %s/%s lost its port mc-probe or its probe-path meanwhile",
                        gateway->namespace, gateway->name);
-    TRY(session_resolve(session, address, ip, reterr));
     return probe_until_alive(session, &config, deadline_ms, reterr);
 }

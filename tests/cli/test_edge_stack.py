@@ -221,6 +221,29 @@ class Probe(unittest.TestCase):
         self.assertIn("has no external address yet", err[-1])
         self.assertIn("link --gateway-addresses", err[-1])
 
+    def test_a_name_is_waited_for_until_it_resolves(self):
+        gateway = Server(lambda path, query: (200, READY))
+        self.addCleanup(gateway.close)
+        port = int(gateway.url.rsplit(":", 1)[1])
+        names = ["new.onion", "new.onion", "localhost"]  # no name server is asked for names below onion (RFC 7686)
+        out, err = self.end(self.start(lambda n: prepared([{"hostname": names[min(n, 2)]}], port)), 0)
+        self.assertRegex(out, rf"^\S+ port {port} answers /-/ambassador/ready: OK$")
+        self.assertEqual([line for line in err if "waiting" in line],
+                         ["svcmirror edge-stack prepare: waiting until new.onion resolves, the address of Service emissary/ingress-0"])
+        self.assertEqual(self.asked, 3)
+
+    def test_a_name_that_never_resolves(self):
+        _, err = self.end(self.start(lambda n: prepared([{"hostname": "never.onion"}], 80), "--wait=1s"), 1)
+        self.assertRegex(err[-1], "the objects are as they should be, but the address of Service emissary/ingress-0: resolve never.onion: ")
+        self.assertGreater(self.asked, 1)
+
+    def test_interrupted_while_it_waits(self):
+        for ingress in ([], [{"hostname": "never.onion"}]):
+            process = self.start(lambda n, ingress=ingress: prepared(ingress, 80), "--wait=1h")
+            wait_until(lambda: self.asked > 1, what="a second look")
+            process.send_signal(signal.SIGINT)
+            self.end(process, 130)
+
 
 if __name__ == "__main__":
     unittest.main()
