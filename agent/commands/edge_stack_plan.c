@@ -261,30 +261,52 @@ static void add_port_number(struct strbuf *list, json_int_t number)
         strbuf_printf(list, "%s%s", list->length > 0 ? "," : "", text);
 }
 
-/* Cleartext and TLS from outside go past the proxy: the Service's numbers, as Linkerd's documents write them, and the pod's, which are what its
- * firewall sees. */
-static void plan_skipped_ports(struct work *work, struct edit *edit)
+#define POD_CONFIG "config.linkerd.io/"
+
+static const char *pod_annotation(const struct edit *edit, const char *key)
 {
-    const char *is = edge_stack_text_at(edit->after, "spec", "template", "metadata", "annotations",
-                                        "config.linkerd.io/skip-inbound-ports", NULL);
+    return edge_stack_text_at(edit->after, "spec", "template", "metadata", "annotations", key, NULL);
+}
+
+/* Adds the numbers, 0 aside, to those that are in the list of that annotation. */
+static void add_pod_ports(const struct work *work, struct edit *edit, const char *key, const json_int_t *numbers,
+                          size_t count)
+{
+    const char *is = pod_annotation(edit, key);
     struct strbuf list;
     strbuf_init(&list, PORTS_BYTES);
     strbuf_append(&list, is != NULL ? is : "");
-    static const json_int_t NUMBERS[] = {80, 443};
-    for (size_t i = 0; i < ARRAY_COUNT(NUMBERS); i++) {
-        const json_t *port = port_by_number(work->ports, NUMBERS[i]);
-        add_port_number(&list, NUMBERS[i]);
-        add_port_number(&list, port != NULL ? edge_stack_target_port(work->gateway, port) : 0);
-    }
-    add_port_number(&list, work->target_port);
+    for (size_t i = 0; i < count; i++)
+        add_port_number(&list, numbers[i]);
     if (strbuf_error(&list) == ERR_LIMIT)
-        edge_stack_say(work->plan, EDGE_OBSTACLE,
-                       "the pods' annotation config.linkerd.io/skip-inbound-ports is too long");
+        edge_stack_say(work->plan, EDGE_OBSTACLE, "the pods' annotation %s is too long", key);
     else if (strbuf_error(&list) != ERR_OK)
         edit->failed = true;
     else
-        annotate_pods(edit, "config.linkerd.io/skip-inbound-ports", strbuf_text(&list));
+        annotate_pods(edit, key, strbuf_text(&list));
     strbuf_done(&list);
+}
+
+/* Where a port of the Service leads in the pods; 0: there is none of that number. */
+static json_int_t target_of(const struct work *work, json_int_t number)
+{
+    const json_t *port = port_by_number(work->ports, number);
+    return port != NULL ? edge_stack_target_port(work->gateway, port) : 0;
+}
+
+/* Cleartext and TLS from outside go past the proxy: the Service's numbers, as Linkerd's documents write them, and the pod's, which are what its
+ * firewall sees. */
+static void plan_skipped_ports(const struct work *work, struct edit *edit)
+{
+    const json_int_t numbers[] = {80, target_of(work, 80), 443, target_of(work, 443), work->target_port};
+    add_pod_ports(work, edit, POD_CONFIG "skip-inbound-ports", numbers, ARRAY_COUNT(numbers));
+}
+
+/* Ingress mode injects too, and is what Linkerd asks of an ingress for its ordinary traffic. */
+static void plan_injection(struct edit *edit)
+{
+    if (!text_equal(pod_annotation(edit, "linkerd.io/inject"), "ingress"))
+        annotate_pods(edit, "linkerd.io/inject", "enabled");
 }
 
 static void plan_workload(struct work *work)
@@ -293,9 +315,10 @@ static void plan_workload(struct work *work)
     struct edit edit;
     size_t before = json_array_size(work->plan->changes);
     edit_begin(&edit, workload);
-    annotate_pods(&edit, "linkerd.io/inject", "enabled");
-    annotate_pods(&edit, "config.linkerd.io/enable-gateway", "true");
-    annotate_pods(&edit, "config.linkerd.io/proxy-require-identity-inbound-ports", "4143");
+    plan_injection(&edit);
+    annotate_pods(&edit, POD_CONFIG "enable-gateway", "true");
+    add_pod_ports(work, &edit, POD_CONFIG "proxy-require-identity-inbound-ports", (const json_int_t[]){GATEWAY_PORT},
+                  1);
     plan_skipped_ports(work, &edit);
     edit_finish(&edit, work->gateway, workload, work->plan);
     if (json_array_size(work->plan->changes) > before)

@@ -154,6 +154,35 @@ static void each_generation_becomes_a_gateway(void **state)
     }
 }
 
+static void what_pods_are_annotated_with_already_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *is, *inject, *identity;
+    } CASES[] = {
+        {"{}", "enabled", "4143"},
+        {"{'linkerd.io/inject': 'disabled'}", "enabled", "4143"},
+        {"{'linkerd.io/inject': 'ingress'}", "ingress", "4143"},
+        {"{'config.linkerd.io/proxy-require-identity-inbound-ports': '9000,4143'}", "enabled", "9000,4143"},
+        {"{'config.linkerd.io/proxy-require-identity-inbound-ports': '9000'}", "enabled", "9000,4143"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct scene scene;
+        scene_init(&scene, GENERATION_4);
+        json_t *metadata =
+            edge_stack_at(json_array_get(scene.objects.workloads, 1), "spec", "template", "metadata", NULL);
+        assert_int_equal(json_object_set_new(metadata, "annotations", scene_json(CASES[i].is)), 0);
+        struct edge_stack_plan plan = planned(&scene, false);
+        const json_t *pods =
+            edge_stack_at(after(&plan, "Deployment"), "spec", "template", "metadata", "annotations", NULL);
+        assert_string_equal(edge_stack_text_at(pods, "linkerd.io/inject", NULL), CASES[i].inject);
+        assert_string_equal(edge_stack_text_at(pods, "config.linkerd.io/proxy-require-identity-inbound-ports", NULL),
+                            CASES[i].identity);
+        edge_stack_plan_done(&plan);
+        scene_done(&scene);
+    }
+}
+
 static void twice_changes_nothing_and_undo_gives_the_originals_back(void **state)
 {
     (void)state;
@@ -583,6 +612,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_generation_becomes_a_gateway),
+        cmocka_unit_test(what_pods_are_annotated_with_already_counts),
         cmocka_unit_test(twice_changes_nothing_and_undo_gives_the_originals_back),
         cmocka_unit_test(what_others_changed_since_stays_and_is_told),
         cmocka_unit_test(what_conversion_adds_is_nobodys_change),
