@@ -84,9 +84,6 @@ json_t *edge_stack_at(const json_t *object, ...) __attribute__((sentinel));
 const char *edge_stack_text_at(const json_t *object, ...) __attribute__((sentinel));
 /** @return the number of the pod's port that a Service's port leads to; 0 when its name is not among the container's. */
 json_int_t edge_stack_target_port(const struct edge_stack_gateway *gateway, const json_t *port);
-/** The trust domain and Linkerd's namespace as linkerd-config has them. @param[out] ret_trust_domain  new (json string); NULL: not there. */
-enum err_code edge_stack_trust_domain(const json_t *linkerd_config, json_t **ret_trust_domain, bool *ret_is_2_8,
-                                      struct err *reterr) MUST_USE;
 
 /* ---- edge_stack_plan.c, edge_stack_routes.c ---- */
 

@@ -4,7 +4,6 @@
 
 #include "agent/commands/edge_stack.h"
 #include "agent/commands/resource.h"
-#include "agent/kube/yaml.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -255,31 +254,4 @@ json_int_t edge_stack_target_port(const struct edge_stack_gateway *gateway, cons
             return json_integer_value(json_object_get(open, "containerPort"));
     }
     return 0;
-}
-
-/* ---- Linkerd's settings ---- */
-
-enum err_code edge_stack_trust_domain(const json_t *linkerd_config, json_t **ret_trust_domain, bool *ret_is_2_8,
-                                      struct err *reterr)
-{
-    const char *values = edge_stack_text_at(linkerd_config, "data", "values", NULL);
-    const char *global = edge_stack_text_at(linkerd_config, "data", "global", NULL),
-               *text = values != NULL ? values : global;
-    json_t *root = NULL;
-    *ret_trust_domain = NULL;
-    *ret_is_2_8 = values == NULL && global != NULL;
-    if (text == NULL)
-        return ERR_OK;
-    enum err_code code = yaml_parse_manifest(text, strlen(text), &root, reterr);
-    if (code != ERR_OK) {
-        (void)err_context(reterr, "ConfigMap %s/linkerd-config", object_meta_text(linkerd_config, "namespace"));
-        return code;
-    }
-    json_t *domain = values == NULL ? edge_stack_at(root, "identityContext", "trustDomain", NULL)
-                                    : edge_stack_at(root, "identityTrustDomain", NULL);
-    if (domain == NULL) /* 2.9 kept it below "global" */
-        domain = edge_stack_at(root, "global", "identityTrustDomain", NULL);
-    *ret_trust_domain = json_incref(domain);
-    json_decref(root);
-    return ERR_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "agent/commands/edge_stack.h"
 #include "agent/commands/edge_stack_edit.h"
+#include "agent/commands/linkerd_config.h"
 #include "agent/commands/resource.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
@@ -16,7 +17,8 @@ enum {
     CLEARTEXT_PORT = 80,
     PATH_BYTES = 512,
     TEXT_BYTES = 700,
-    PORTS_BYTES = 512
+    PORTS_BYTES = 512,
+    PERIOD_BYTES = 16
 };
 
 /* ---- the plan ---- */
@@ -214,34 +216,38 @@ static void annotate_probe_path(const struct work *work, struct edit *edit, bool
     annotate(edit, MIRROR "probe-path", work->path + (is_2_8 ? 1 : 0));
 }
 
-static enum err_code plan_annotations(struct work *work, struct edit *edit, const json_t *linkerd_config,
-                                      struct err *reterr)
+static void annotate_identity(const struct work *work, struct edit *edit, const char *domain)
 {
-    const struct edge_stack_settings *settings = work->settings;
     const struct edge_stack_gateway *gateway = work->gateway;
     char text[TEXT_BYTES];
-    bool is_2_8 = false;
-    json_t *found = NULL;
-    TRY(edge_stack_trust_domain(linkerd_config, &found, &is_2_8, reterr));
-    const char *domain = settings->trust_domain != NULL ? settings->trust_domain : json_string_value(found);
     if (domain == NULL) {
         edge_stack_say(
             work->plan, EDGE_OBSTACLE,
             "the trust domain is not known: ConfigMap %s/linkerd-config does not tell it; is Linkerd installed "
             "there? Say it with --trust-domain, or where Linkerd is with --linkerd-namespace",
-            settings->linkerd_namespace);
-    } else {
-        (void)snprintf(text, sizeof(text), "%s.%s.serviceaccount.identity.%s.%s", gateway->service_account,
-                       gateway->namespace, settings->linkerd_namespace, domain);
-        annotate(edit, MIRROR "gateway-identity", text);
+            work->settings->linkerd_namespace);
+        return;
     }
-    json_decref(found);
+    (void)snprintf(text, sizeof(text), "%s.%s.serviceaccount.identity.%s.%s", gateway->service_account,
+                   gateway->namespace, work->settings->linkerd_namespace, domain);
+    annotate(edit, MIRROR "gateway-identity", text);
+}
+
+static enum err_code plan_annotations(struct work *work, struct edit *edit, const json_t *config_map,
+                                      struct err *reterr)
+{
+    const struct edge_stack_settings *settings = work->settings;
+    char period[PERIOD_BYTES];
+    struct linkerd_config linkerd;
+    TRY(linkerd_config_read(config_map, &linkerd, reterr));
+    annotate_identity(work, edit, settings->trust_domain != NULL ? settings->trust_domain : linkerd.trust_domain);
     annotate(edit, MIRROR "multicluster-gateway", "true");
-    annotate_probe_path(work, edit, is_2_8);
+    annotate_probe_path(work, edit, linkerd.is_2_8);
+    linkerd_config_done(&linkerd);
     if (settings->probe_period_s != 0 ||
-        object_meta_entry(gateway->service, "annotations", MIRROR "probe-period") == NULL) {
-        (void)snprintf(text, sizeof(text), "%u", settings->probe_period_s != 0 ? settings->probe_period_s : 3U);
-        annotate(edit, MIRROR "probe-period", text);
+        object_meta_entry(work->gateway->service, "annotations", MIRROR "probe-period") == NULL) {
+        (void)snprintf(period, sizeof(period), "%u", settings->probe_period_s != 0 ? settings->probe_period_s : 3U);
+        annotate(edit, MIRROR "probe-period", period);
     }
     return ERR_OK;
 }

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/commands/linkerd_config.h"
 #include "agent/kube/codec.h"
-#include "agent/kube/yaml.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "mirror/names.h"
@@ -209,42 +209,37 @@ enum err_code link_target_followed(struct cluster *cluster, struct arena *arena,
 
 /* ---- domains ---- */
 
-static const char *copy_text(struct arena *arena, const json_t *object, const char *key)
+static const char *copy_text(struct arena *arena, const char *text)
 {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL && text[0] != '\0' ? arena_strdup(arena, text) : NULL;
+    return text != NULL ? arena_strdup(arena, text) : NULL;
 }
 
-/* Today's Linkerd keeps its Helm values there, 2.8 a JSON of its own. */
-static void read_config(struct arena *arena, const json_t *config, const char **ret_cluster_domain,
-                        const char **ret_trust_domain)
+/* One that makes no sense tells nothing. */
+static enum err_code read_domains(struct arena *arena, const json_t *config_map, const char **ret_cluster_domain,
+                                  const char **ret_trust_domain, struct err *reterr)
 {
-    const json_t *data = json_object_get(config, "data");
-    const char *values = json_string_value(json_object_get(data, "values"));
-    const char *global = json_string_value(json_object_get(data, "global"));
-    const char *text = values != NULL ? values : global;
-    json_t *root = NULL;
-    if (text == NULL || yaml_parse(text, strlen(text), &root, NULL) != ERR_OK)
-        return;
-    const json_t *identity = values != NULL ? root : json_object_get(root, "identityContext");
-    *ret_cluster_domain = copy_text(arena, root, "clusterDomain");
-    *ret_trust_domain = copy_text(arena, identity, values != NULL ? "identityTrustDomain" : "trustDomain");
-    if (*ret_trust_domain == NULL) /* as Linkerd has it */
-        *ret_trust_domain = *ret_cluster_domain != NULL ? *ret_cluster_domain : "cluster.local";
-    json_decref(root);
+    struct linkerd_config linkerd;
+    enum err_code code = linkerd_config_read(config_map, &linkerd, NULL);
+    if (code == ERR_OK && linkerd.settings != NULL) {
+        const char *trust_domain = linkerd.trust_domain != NULL ? linkerd.trust_domain : "cluster.local";
+        *ret_cluster_domain = copy_text(arena, linkerd.cluster_domain);
+        *ret_trust_domain = copy_text(arena, trust_domain);
+    }
+    linkerd_config_done(&linkerd);
+    return code == ERR_NOMEM || arena_failed(arena) ? no_memory(reterr) : ERR_OK;
 }
 
 enum err_code link_target_domains(struct cluster *cluster, struct arena *arena, const char *linkerd_namespace,
                                   const char **ret_cluster_domain, const char **ret_trust_domain, struct err *reterr)
 {
-    json_t *config = NULL;
+    json_t *config_map = NULL;
     *ret_cluster_domain = *ret_trust_domain = NULL;
     enum err_code code =
-        cluster_get(cluster, &RESOURCE_CONFIG_MAP, linkerd_namespace, "linkerd-config", &config, reterr);
+        cluster_get(cluster, &RESOURCE_CONFIG_MAP, linkerd_namespace, "linkerd-config", &config_map, reterr);
     if (code == ERR_NOT_FOUND || code == ERR_FORBIDDEN)
         return ERR_OK;
     TRY(code);
-    read_config(arena, config, ret_cluster_domain, ret_trust_domain);
-    json_decref(config);
-    return arena_failed(arena) ? no_memory(reterr) : ERR_OK;
+    code = read_domains(arena, config_map, ret_cluster_domain, ret_trust_domain, reterr);
+    json_decref(config_map);
+    return code;
 }

@@ -470,6 +470,15 @@ class Link(WithClusters):
         self.run_it("unlink", "--cluster-name", "east", "--context", "west")
         self.assertEqual([key for key in self.west.objects if key[0] in ("roles", "rolebindings", "secrets", "links")], [])
 
+    def test_domains_of_linkerd_2_9(self):
+        self.west.put("namespaces", None, "linkerd")
+        for values, domains in (("{clusterDomain: nine.local, identityTrustDomain: nine.example}", ("nine.local", "nine.example")),
+                                ("{clusterDomain: nine.local, identityTrustDomain: ''}", ("nine.local", "nine.local")), ("{}", ("cluster.local", "cluster.local"))):
+            self.east.put("configmaps", "linkerd", "linkerd-config", data={"values": f"global: {values}\n"})
+            self.run_it(*self.there)
+            copy = self.west.find("secrets", "cluster-credentials-east", "linkerd")["metadata"]["annotations"]
+            self.assertEqual((copy["multicluster.linkerd.io/cluster-domain"], copy["multicluster.linkerd.io/trust-domain"]), domains)
+
     def test_linkerds_account_is_not_the_agents(self):
         """Linkerd reads pods with it, and looks at its Secret once: that token must not end."""
         self.with_linkerd()

@@ -8,9 +8,7 @@
 #include <string.h>
 
 #include "agent/commands/resource.h"
-#include "agent/kube/setup.h"
 #include "base/mem.h"
-#include "sweep.h"
 #include "tests/unit/edge_stack_scene.h"
 
 static void the_best_version_of_each_kind_is_chosen(void **state)
@@ -152,53 +150,6 @@ static void a_target_port_may_be_a_name(void **state)
     json_decref(container);
 }
 
-static void the_trust_domain_is_where_each_linkerd_keeps_it(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *config, *domain;
-        bool is_2_8;
-        enum err_code code;
-    } CASES[] = {
-        {"{'data': {'values': 'identityTrustDomain: a.example'}}", "a.example", false, ERR_OK},
-        {"{'data': {'values': 'global: {identityTrustDomain: b.example}'}}", "b.example", false, ERR_OK},
-        {"{'data': {'global': '{identityContext: {trustDomain: c.example}}'}}", "c.example", true, ERR_OK},
-        {"{'data': {'values': 'x: 1'}}", NULL, false, ERR_OK},
-        {"{'data': {}}", NULL, false, ERR_OK},
-        {"{'metadata': {'namespace': 'linkerd'}, 'data': {'values': 'a: b: c'}}", NULL, false, ERR_INVALID},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
-        json_t *config = scene_json(CASES[i].config), *domain = NULL;
-        bool is_2_8 = false;
-        assert_int_equal(edge_stack_trust_domain(config, &domain, &is_2_8, NULL), CASES[i].code);
-        assert_int_equal(is_2_8, CASES[i].is_2_8);
-        if (CASES[i].domain != NULL)
-            assert_string_equal(json_string_value(domain), CASES[i].domain);
-        else
-            assert_null(domain);
-        json_decref(domain);
-        json_decref(config);
-    }
-}
-
-static enum err_code sweep_trust_domain(void *context)
-{
-    json_t *domain = NULL;
-    bool is_2_8 = false;
-    enum err_code code = edge_stack_trust_domain(context, &domain, &is_2_8, NULL);
-    json_decref(domain);
-    return code;
-}
-
-static void every_allocation_may_fail(void **state)
-{
-    (void)state;
-    kube_setup();
-    json_t *config = scene_json("{'data': {'values': 'identityTrustDomain: a.example'}}");
-    assert_true(sweep(sweep_trust_domain, config) > 3);
-    json_decref(config);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,8 +158,6 @@ int main(void)
         cmocka_unit_test(what_cannot_be_chosen_is_told),
         cmocka_unit_test(an_instance_reads_what_is_for_it),
         cmocka_unit_test(a_target_port_may_be_a_name),
-        cmocka_unit_test(the_trust_domain_is_where_each_linkerd_keeps_it),
-        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
