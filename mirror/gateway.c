@@ -59,21 +59,26 @@ static void add_warning(struct arena *arena, struct gateway_spec *spec, const ch
 
 static uint32_t given_or(uint32_t given, uint32_t otherwise) { return given != 0 ? given : otherwise; }
 
+bool gateway_period_parse(const char *text, uint64_t *ret_ms)
+{
+    uint64_t ms = 0;
+    if (text_parse_period_ms(text, &ms, NULL) != ERR_OK || ms < MIN_PERIOD_MS || ms > MAX_PERIOD_MS)
+        return false;
+    *ret_ms = ms;
+    return true;
+}
+
 static void read_period(struct arena *arena, const struct service *service, const struct probe_spec *given,
                         struct gateway_spec *spec)
 {
     const char *text = given->period_ms == 0 ? kv_get(&service->meta.annotations, L5D_PROBE_PERIOD) : NULL;
     uint64_t ms = given_or(given->period_ms, SERVICE_PERIOD_MS);
-    struct err error = {0};
-    if (text != NULL &&
-        (text_parse_period_ms(text, &ms, &error) != ERR_OK || ms < MIN_PERIOD_MS || ms > MAX_PERIOD_MS)) {
+    if (text != NULL && !gateway_period_parse(text, &ms))
         add_warning(arena, spec,
                     arena_printf(arena,
                                  "annotation " L5D_PROBE_PERIOD
                                  " \"%s\" is not a period between 100ms and 1h: 3s is used",
                                  text));
-        ms = SERVICE_PERIOD_MS;
-    }
     spec->probe.period_ms = (uint32_t)ms;
 }
 

@@ -38,6 +38,9 @@ bool gateway_is_possible(const struct service *service);
  *  prepared is told what it lacks, and not that it is not there. */
 bool gateway_is_candidate(const struct service *service);
 
+/** Reads a probe's period as annotations have it. @param[out] ret_ms  set when it is one. @return whether it can be used: from 100 ms to 1 h. */
+bool gateway_period_parse(const char *text, uint64_t *ret_ms);
+
 /** Reads a gateway Service: ports by the names mc-gateway and mc-probe, annotations, load balancer addresses. Faults leave `problem` or `warning`.
  *  Failures are the arena's. */
 struct gateway_spec gateway_from_service(struct arena *arena, const struct service *service);

@@ -22,11 +22,13 @@ struct edge_stack {
     const struct edge_stack_objects *objects;
     const struct edge_stack_gateway *gateway; /* NULL: not found; it is taken to read all */
     bool is_v2;
+    const char *security; /* the securityModel of the Listener that takes probes; "" when none tells */
 };
 
-static bool reads(const struct edge_stack *edge_stack, const json_t *object)
+/* Before Emissary 2 there are none, and it listens by itself. */
+static bool has_listeners(const struct edge_stack *edge_stack)
 {
-    return edge_stack->gateway == NULL || edge_stack_reads(edge_stack->gateway, object);
+    return edge_stack->objects->api_version[EDGE_LISTENER][0] != '\0';
 }
 
 /* The label that every generation's charts put on its Service. */
@@ -53,17 +55,20 @@ static json_int_t probe_target_port(const struct edge_stack *edge_stack, const j
     return 0;
 }
 
-static void judge_listener(const struct edge_stack *edge_stack, const json_t *service, struct check_report *report)
+static void judge_listener(struct edge_stack *edge_stack, const json_t *service, struct check_report *report)
 {
     json_int_t wanted = probe_target_port(edge_stack, service);
     const json_t *listener = NULL;
     size_t index = 0;
-    if (wanted == 0 || edge_stack->objects->api_version[EDGE_LISTENER][0] == '\0')
+    if (wanted == 0 || !has_listeners(edge_stack))
         return;
     json_array_foreach(edge_stack->objects->of_kind[EDGE_LISTENER], index, listener)
     {
-        if (reads(edge_stack, listener) && json_integer_value(check_at(listener, "spec/port")) == wanted)
+        if (edge_stack_reads(edge_stack->gateway, listener) &&
+            json_integer_value(check_at(listener, "spec/port")) == wanted) {
+            edge_stack->security = check_text(listener, "spec/securityModel");
             return;
+        }
     }
     check_problem(report, "no Listener has port %d, which %s of service %s/%s leads to: probes are refused there",
                   (int)wanted, L5D_PROBE_PORT_NAME, object_meta_text(service, "namespace"),
@@ -72,30 +77,41 @@ static void judge_listener(const struct edge_stack *edge_stack, const json_t *se
 
 /* ---- Host ---- */
 
-/* Of several for every name the last one by name counts, whatever its namespace. Without any Host, Emissary routes by itself. */
-static void judge_hosts(const struct edge_stack *edge_stack, struct check_report *report)
+/* @param[out] ret_seen  how many Hosts it reads at all. */
+static bool some_host_routes(const struct edge_stack *edge_stack, size_t *ret_seen)
 {
-    const json_t *host = NULL, *last = NULL;
-    size_t index = 0, seen = 0;
+    const json_t *host = NULL;
+    size_t index = 0;
+    bool routes = false;
     json_array_foreach(edge_stack->objects->of_kind[EDGE_HOST], index, host)
     {
-        if (!reads(edge_stack, host))
+        if (!edge_stack_reads(edge_stack->gateway, host))
             continue;
-        seen++;
-        bool for_all = strcmp(check_text(host, "spec/hostname"), "*") == 0;
-        if (for_all && (last == NULL || strcmp(object_meta_text(host, "name"), object_meta_text(last, "name")) > 0))
-            last = host;
+        (*ret_seen)++;
+        routes = routes || text_equal(edge_stack_insecure_action(host), "Route");
     }
-    const char *action = check_text(last, "spec/requestPolicy/insecure/action");
-    if (seen > 0 && last == NULL)
+    return routes;
+}
+
+/* Without any Host, Emissary routes by itself. Before Emissary 2 a Host's hostname did not restrict what is routed in cleartext. */
+static void judge_hosts(const struct edge_stack *edge_stack, struct check_report *report)
+{
+    const json_t *host = edge_stack_deciding_host(edge_stack->objects, edge_stack->gateway);
+    const char *action = edge_stack_insecure_action(host);
+    size_t seen = 0;
+    bool routes = some_host_routes(edge_stack, &seen), names_count = !edge_stack->is_v2 || has_listeners(edge_stack);
+    if (host == NULL && seen > 0 && names_count)
         check_problem(report, "no Host has hostname \"*\": probes, which name an address, find no route");
-    else if (last != NULL && strcmp(action, "Route") != 0)
+    else if (host == NULL && seen > 0 && !routes)
+        check_problem(report,
+                      "no Host has requestPolicy.insecure.action Route: what comes through the mesh is plain HTTP to "
+                      "Edge Stack");
+    else if (host != NULL && !text_equal(action, "Route") && strcmp(edge_stack->security, "SECURE") != 0)
         check_problem(
             report,
             "host %s/%s: requestPolicy.insecure.action is \"%s\", and must be Route: what comes through the mesh is "
             "plain HTTP to Edge Stack",
-            object_meta_text(last, "namespace"), object_meta_text(last, "name"),
-            action[0] != '\0' ? action : "Redirect");
+            object_meta_text(host, "namespace"), object_meta_text(host, "name"), action != NULL ? action : "Redirect");
 }
 
 /* ---- Mapping ---- */
@@ -133,7 +149,8 @@ static void judge_mappings(const struct edge_stack *edge_stack, const json_t *se
         return;
     json_array_foreach(edge_stack->objects->of_kind[EDGE_MAPPING], index, mapping)
     {
-        if (!reads(edge_stack, mapping) || !is_same_path(check_text(mapping, "spec/prefix"), probe_path))
+        if (!edge_stack_reads(edge_stack->gateway, mapping) ||
+            !is_same_path(check_text(mapping, "spec/prefix"), probe_path))
             continue;
         seen++;
         judge_mapping(edge_stack, mapping, report);
@@ -153,7 +170,8 @@ static void judge_module(const struct edge_stack *edge_stack, struct check_repor
     bool adds = false;
     json_array_foreach(edge_stack->objects->of_kind[EDGE_MODULE], index, module)
     {
-        if (!reads(edge_stack, module) || strcmp(object_meta_text(module, "name"), "ambassador") != 0)
+        if (!edge_stack_reads(edge_stack->gateway, module) ||
+            strcmp(object_meta_text(module, "name"), "ambassador") != 0)
             continue;
         seen++;
         adds = adds || json_is_true(check_at(module, "spec/config/add_linkerd_headers"));
@@ -299,7 +317,7 @@ static void judge_gateway(const json_t *snapshot, const json_t *service, bool is
                                            .linkerd_namespace = linkerd_namespace};
     struct edge_stack_objects objects;
     struct edge_stack_gateway gateway = {0};
-    struct edge_stack edge_stack = {.objects = &objects, .is_v2 = is_v2};
+    struct edge_stack edge_stack = {.objects = &objects, .is_v2 = is_v2, .security = ""};
     unsigned before = report->problem_count;
     if (!collect(source, service, is_v2, &objects)) {
         check_doubt(report, "out of memory");

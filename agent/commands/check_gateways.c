@@ -8,6 +8,7 @@
 #include "agent/commands/resource.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "mirror/gateway.h"
 #include "mirror/names.h"
 
 enum { KEY_BYTES = 384 };
@@ -56,16 +57,19 @@ static void judge_gateway(const json_t *service, const char *cluster, struct che
     if (annotation(service, L5D_PROBE_PATH)[0] == '\0')
         check_problem(report, "* cluster %s: gateway %s/%s lacks annotation %s", cluster, namespace, name,
                       L5D_PROBE_PATH);
-    if (text_parse_period_ms(period, &period_ms, NULL) != ERR_OK)
-        check_problem(report, "* cluster %s: gateway %s/%s: annotation %s is \"%.40s\", and should be seconds (\"3\")",
-                      cluster, namespace, name, L5D_PROBE_PERIOD, period);
+    if (!gateway_period_parse(period, &period_ms))
+        check_problem(
+            report,
+            "* cluster %s: gateway %s/%s: annotation %s is \"%.40s\", and should be seconds (\"3\"), from 100ms "
+            "to 1h",
+            cluster, namespace, name, L5D_PROBE_PERIOD, period);
     if (report->problem_count == before)
         check_note(report, "* %s: %s/%s", cluster, namespace, name);
 }
 
 bool check_is_gateway(const json_t *service)
 {
-    return annotation(service, L5D_MULTICLUSTER_GATEWAY)[0] != '\0' &&
+    return object_meta_entry(service, "annotations", L5D_MULTICLUSTER_GATEWAY) != NULL &&
            object_meta_entry(service, "labels", L5D_MIRRORED_SERVICE) == NULL;
 }
 

@@ -74,10 +74,17 @@ void edge_stack_choose_versions(const json_t *resources, struct edge_stack_objec
 /** @return ERR_OK, ERR_NOT_FOUND or ERR_INVALID with what to do. */
 enum err_code edge_stack_find(const struct edge_stack_objects *objects, const struct edge_stack_settings *settings,
                               struct edge_stack_gateway *ret_gateway, struct err *reterr) MUST_USE;
-/** Whether the gateway's instance reads this object of its own kinds: by ambassador_id and namespace. */
+/** Whether the gateway's instance reads this object of its own kinds: by ambassador_id and namespace. @param gateway  NULL: it is not known, and taken to
+ *  read all. */
 bool edge_stack_reads(const struct edge_stack_gateway *gateway, const json_t *object);
 /** Whether the gateway's instance reads a Host at all. */
 bool edge_stack_has_host(const struct edge_stack_objects *objects, const struct edge_stack_gateway *gateway);
+/** The Host that decides for every name: of several that serve them all the alphabetically last, in whatever namespace it is. @param gateway  as
+ *  above. @return borrowed; NULL: there is none. */
+const json_t *edge_stack_deciding_host(const struct edge_stack_objects *objects,
+                                       const struct edge_stack_gateway *gateway);
+/** What a Host does with cleartext: its requestPolicy's action for it. @return borrowed; NULL: not set, which means Redirect. */
+const char *edge_stack_insecure_action(const json_t *host);
 /** What is at a path of keys, NULL at its end. Borrowed; NULL when absent. */
 json_t *edge_stack_at(const json_t *object, ...) __attribute__((sentinel));
 /** As edge_stack_at(), a text. */

@@ -215,6 +215,8 @@ bool edge_stack_reads(const struct edge_stack_gateway *gateway, const json_t *ob
 {
     const json_t *ids = edge_stack_at(object, "spec", EDGE_STACK_ID, NULL), *id = NULL;
     size_t index = 0;
+    if (gateway == NULL)
+        return true;
     if (gateway->only_namespace != NULL && strcmp(object_meta_text(object, "namespace"), gateway->only_namespace) != 0)
         return false;
     if (json_is_string(ids))
@@ -237,6 +239,32 @@ bool edge_stack_has_host(const struct edge_stack_objects *objects, const struct 
             return true;
     }
     return false;
+}
+
+/* One without a hostname serves every name, too. */
+static bool is_wildcard(const json_t *host)
+{
+    const char *name = edge_stack_text_at(host, "spec", "hostname", NULL);
+    return name == NULL || strcmp(name, "*") == 0;
+}
+
+const json_t *edge_stack_deciding_host(const struct edge_stack_objects *objects,
+                                       const struct edge_stack_gateway *gateway)
+{
+    const json_t *host = NULL, *last = NULL;
+    size_t index = 0;
+    json_array_foreach(objects->of_kind[EDGE_HOST], index, host)
+    {
+        if (edge_stack_reads(gateway, host) && is_wildcard(host) &&
+            (last == NULL || strcmp(object_meta_text(host, "name"), object_meta_text(last, "name")) >= 0))
+            last = host;
+    }
+    return last;
+}
+
+const char *edge_stack_insecure_action(const json_t *host)
+{
+    return edge_stack_text_at(host, "spec", "requestPolicy", "insecure", "action", NULL);
 }
 
 json_int_t edge_stack_target_port(const struct edge_stack_gateway *gateway, const json_t *port)

@@ -192,24 +192,6 @@ static void plan_listener(struct routes *routes)
 
 /* ---- Host ---- */
 
-static bool is_wildcard(const json_t *host)
-{
-    const char *name = edge_stack_text_at(host, "spec", "hostname", NULL);
-    return name == NULL || strcmp(name, "*") == 0;
-}
-
-/* Of several that serve every name, the alphabetically last decides, in whatever namespace it is. */
-static const json_t *deciding_host(const struct routes *routes)
-{
-    const json_t *host = NULL, *last = NULL;
-    size_t index = 0;
-    while ((host = next_read(routes, EDGE_HOST, &index)) != NULL)
-        if (is_wildcard(host) &&
-            (last == NULL || strcmp(object_meta_text(host, "name"), object_meta_text(last, "name")) >= 0))
-            last = host;
-    return last;
-}
-
 /* What the new Host changes for traffic that was there before. */
 static void tell_of_new_host(const struct routes *routes)
 {
@@ -232,7 +214,7 @@ static void tell_of_new_host(const struct routes *routes)
 static void route_insecure(const struct routes *routes, const json_t *host)
 {
     char name[OBJECT_BYTES];
-    const char *action = edge_stack_text_at(host, "spec", "requestPolicy", "insecure", "action", NULL);
+    const char *action = edge_stack_insecure_action(host);
     if (text_equal(action, "Route") || text_equal(routes->security, "SECURE"))
         return;
     if (!routes->settings->patch_host) {
@@ -267,7 +249,7 @@ static void take_selector(struct routes *routes, const json_t *host)
 
 static void plan_host(struct routes *routes)
 {
-    const json_t *host = deciding_host(routes);
+    const json_t *host = edge_stack_deciding_host(routes->objects, routes->gateway);
     if (routes->objects->api_version[EDGE_HOST][0] == '\0') {
         edge_stack_say(routes->plan, EDGE_WARNING, "this Edge Stack knows no Hosts: see that it routes cleartext");
     } else if (host != NULL) {

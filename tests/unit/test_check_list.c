@@ -145,6 +145,14 @@ static const struct fault {
      "no external address"},
     {"targets/0/services/value/items/0/metadata/annotations/mirror.linkerd.io~probe-period", "\"soon\"",
      "remote: all referenced gateways", "warning", "\"soon\""},
+    {"targets/0/services/value/items/0/metadata/annotations/mirror.linkerd.io~probe-period", "\"0\"",
+     "remote: all referenced gateways", "warning", "probe-period is \"0\", and should be seconds"},
+    {"targets/0/services/value/items/0/metadata/annotations/mirror.linkerd.io~probe-period", "\"99ms\"",
+     "remote: all referenced gateways", "warning", "\"99ms\""},
+    {"targets/0/services/value/items/0/metadata/annotations/mirror.linkerd.io~probe-period", "\"3601\"",
+     "remote: all referenced gateways", "warning", "from 100ms to 1h"},
+    {"targets/0/services/value/items/0/metadata/annotations/mirror.linkerd.io~probe-period", "\"1h\"",
+     "remote: all referenced gateways", "success", ""},
     {"targets/0/link/metadata/annotations/svcmirror.io~gateway", "\"edge/missing\"", "remote: all referenced gateways",
      "warning", "link/east references a gateway that does not exist: edge/missing"},
     {"targets/0/link/metadata/annotations/svcmirror.io~gateway", "\"demo/web\"", "remote: all referenced gateways",
@@ -181,6 +189,9 @@ static const struct fault {
     {"source/hosts/value/items", "[{\"metadata\":{\"name\":\"one\"},\"spec\":{\"hostname\":\"example.com\"}}]",
      "Edge Stack", "warning", "no Host has hostname"},
     {"source/hosts/value/items", "[]", "Edge Stack", "success", ""},
+    {"source/hosts/value/items/1/spec/hostname", NULL, "Edge Stack", "success", ""}, /* it serves every name */
+    {"source/hosts/value/items/2", "{\"metadata\":{\"name\":\"zzz\",\"namespace\":\"e\"},\"spec\":{}}", "Edge Stack",
+     "warning", "host e/zzz: requestPolicy.insecure.action is \"Redirect\""},
     {"source/mappings/value/items/0", NULL, "Edge Stack", "warning", "\"/ready\": probes find no route"},
     {"source/mappings/value/items/0/spec/hostname", NULL, "Edge Stack", "warning",
      "mapping e/health: hostname is \"\""},
@@ -514,6 +525,30 @@ static void roots_are_found_in_the_configuration_of_older_linkerds(void **state)
     mem_free(pem); /* jansson allocates here too */
 }
 
+static void assert_edge_stack(const json_t *snapshot, const char *words)
+{
+    json_t *result = run(snapshot);
+    const json_t *entry = scene_find(result, "Edge Stack");
+    if (strcmp(check_text(entry, "result"), words[0] != '\0' ? "warning" : "success") != 0 ||
+        strstr(check_text(entry, "error"), words) == NULL)
+        fail_msg("%s: %s: %s", words, check_text(entry, "result"), check_text(entry, "error"));
+    json_decref(result);
+}
+
+static void a_secure_listener_makes_up_for_the_action_of_a_host_and_not_for_its_name(void **state)
+{
+    (void)state;
+    json_t *snapshot = scene_healthy();
+    scene_put(snapshot, "source/hosts/value/items/1/spec/requestPolicy", NULL);
+    assert_edge_stack(snapshot, "requestPolicy.insecure.action is \"Redirect\"");
+    scene_put(snapshot, "source/listeners/value/items/0/spec/securityModel", json_string("SECURE"));
+    assert_edge_stack(snapshot, "");
+    scene_put(snapshot, "source/hosts/value/items/1/spec/hostname", json_string("example.com"));
+    scene_put(snapshot, "source/hosts/value/items/0/spec/hostname", json_string("example.org"));
+    assert_edge_stack(snapshot, "no Host has hostname");
+    json_decref(snapshot);
+}
+
 static void edge_stack_of_before_emissary_2(void **state)
 {
     (void)state;
@@ -526,14 +561,16 @@ static void edge_stack_of_before_emissary_2(void **state)
     scene_put(snapshot, "source/mappings", NULL);
     scene_put(snapshot, "source/listeners", NULL);
     scene_put(snapshot, "source/mappingsV2/value/items/0/spec/hostname", NULL);
-    json_t *result = run(snapshot);
-    assert_string_equal(check_text(scene_find(result, "Edge Stack"), "result"), "success");
-    json_decref(result);
+    assert_edge_stack(snapshot, "");
     scene_put(snapshot, "source/mappingsV2/value/items/0/spec/host", json_string("*"));
-    result = run(snapshot);
-    assert_non_null(
-        strstr(check_text(scene_find(result, "Edge Stack"), "error"), "host is \"*\", and must be left out"));
-    json_decref(result);
+    assert_edge_stack(snapshot, "host is \"*\", and must be left out");
+    scene_put(snapshot, "source/mappingsV2/value/items/0/spec/host", NULL);
+    /* Hostnames did not restrict cleartext. */
+    scene_put(snapshot, "source/hostsV2/value/items/0/spec/hostname", json_string("example.org"));
+    scene_put(snapshot, "source/hostsV2/value/items/1/spec/hostname", json_string("example.com"));
+    assert_edge_stack(snapshot, "");
+    scene_put(snapshot, "source/hostsV2/value/items/1/spec/requestPolicy", NULL);
+    assert_edge_stack(snapshot, "no Host has requestPolicy.insecure.action Route");
     json_decref(snapshot);
 }
 
@@ -601,6 +638,8 @@ static void gateways_are_those_that_say_so_and_those_that_are_named(void **state
     json_t *services = json_loads(
         "[{\"metadata\":{\"name\":\"a\",\"namespace\":\"e\",\"annotations\":{\"mirror.linkerd.io/"
         "multicluster-gateway\":\"true\"}}},"
+        "{\"metadata\":{\"name\":\"empty\",\"namespace\":\"e\",\"annotations\":{\"mirror.linkerd.io/"
+        "multicluster-gateway\":\"\"}}},"
         "{\"metadata\":{\"name\":\"b\",\"namespace\":\"e\"}},{\"metadata\":{\"name\":\"c\",\"namespace\":\"e\"}},"
         "{\"metadata\":{\"name\":\"1\",\"annotations\":{\"mirror.linkerd.io/gateway-name\":\"a\",\"mirror.linkerd.io/"
         "gateway-ns\":\"e\"}}},"
@@ -611,7 +650,7 @@ static void gateways_are_those_that_say_so_and_those_that_are_named(void **state
         "{\"metadata\":{\"name\":\"4\",\"labels\":{\"mirror.linkerd.io/mirrored-service\":\"true\"},\"annotations\":{"
         "\"mirror.linkerd.io/gateway-name\":\"c\",\"mirror.linkerd.io/gateway-ns\":\"e\"}}}]",
         0, NULL);
-    json_t *expected = json_pack("{s:b, s:b, s:b}", "e/a", true, "e/b", true, "e/d", false);
+    json_t *expected = json_pack("{s:b, s:b, s:b, s:b}", "e/a", true, "e/empty", true, "e/b", true, "e/d", false);
     json_t *names = check_gateway_names(services);
     assert_non_null(services);
     assert_true(json_equal(names, expected));
@@ -664,6 +703,7 @@ int main(void)
         cmocka_unit_test(nobody_serves_a_link),
         cmocka_unit_test(one_root_in_both_bundles_is_enough),
         cmocka_unit_test(roots_are_found_in_the_configuration_of_older_linkerds),
+        cmocka_unit_test(a_secure_listener_makes_up_for_the_action_of_a_host_and_not_for_its_name),
         cmocka_unit_test(edge_stack_of_before_emissary_2),
         cmocka_unit_test(external_ips_are_no_address_of_a_gateway),
         cmocka_unit_test(services_of_2_8_name_their_gateway),
