@@ -18,12 +18,22 @@ static enum err_code no_memory(struct err *reterr) { return err_set(reterr, ERR_
 
 /* ---- finding the gateway ---- */
 
+struct found {
+    unsigned count;
+    char names[NAMES_BYTES]; /* of all, as "namespace/name" */
+};
+
 /* The gateways that were found while Services were listed. */
 struct search {
-    struct arena scratch; /* for one Service at a time */
-    unsigned count;
-    char names[NAMES_BYTES]; /* of all */
+    struct arena scratch;            /* for one Service at a time */
+    struct found declared, possible; /* by the annotation; by the port alone */
 };
+
+static bool is_mirror(const struct service *service)
+{
+    return kv_get(&service->meta.labels, L5D_MIRRORED_SERVICE) != NULL ||
+           kv_get(&service->meta.labels, L5D_MIRRORED_GATEWAY) != NULL;
+}
 
 static enum err_code take_gateway(void *context, const json_t *item)
 {
@@ -33,25 +43,30 @@ static enum err_code take_gateway(void *context, const json_t *item)
     enum err_code code = codec_service(&search->scratch, item, &service, NULL);
     if (code != ERR_OK)
         return code == ERR_NOMEM ? code : ERR_OK; /* a Service that makes no sense is no gateway */
-    if (kv_get(&service.meta.labels, L5D_MIRRORED_SERVICE) != NULL || !gateway_is_declared(&service))
+    if (is_mirror(&service) || !gateway_is_possible(&service))
         return ERR_OK;
-    size_t used = strlen(search->names);
-    (void)snprintf(search->names + used, sizeof(search->names) - used, "%s%s/%s", used > 0 ? ", " : "",
+    struct found *found = gateway_is_declared(&service) ? &search->declared : &search->possible;
+    size_t used = strlen(found->names);
+    (void)snprintf(found->names + used, sizeof(found->names) - used, "%s%s/%s", used > 0 ? ", " : "",
                    service.meta.namespace, service.meta.name);
-    search->count++;
+    found->count++;
     return ERR_OK;
 }
 
-/* The name of the only gateway of the cluster, as "namespace/name" in `search`. */
-static enum err_code find_only(struct cluster *cluster, struct search *search, struct err *reterr)
+/* The only gateway of the cluster; those that say so of themselves go before those that have the port.
+ * @param[out] ret_name  "namespace/name", in `search`. */
+static enum err_code find_only(struct cluster *cluster, struct search *search, const char **ret_name,
+                               struct err *reterr)
 {
     arena_init(&search->scratch, SCRATCH_BYTES);
     enum err_code code = cluster_each(cluster, &RESOURCE_SERVICE, NULL, NULL, take_gateway, search, reterr);
     arena_done(&search->scratch);
     TRY(code);
-    if (search->count == 1)
+    const struct found *found = search->declared.count > 0 ? &search->declared : &search->possible;
+    *ret_name = found->names;
+    if (found->count == 1)
         return ERR_OK;
-    if (search->count == 0)
+    if (found->count == 0)
         return err_set(reterr, ERR_NOT_FOUND,
                        "no Service of cluster %s is a gateway (annotation " L5D_MULTICLUSTER_GATEWAY
                        ", port " L5D_GATEWAY_PORT_NAME
@@ -60,7 +75,7 @@ static enum err_code find_only(struct cluster *cluster, struct search *search, s
                        cluster_name(cluster));
     return err_set(reterr, ERR_INVALID,
                    "cluster %s has %u gateways: choose one with --gateway-name and --gateway-namespace: %s",
-                   cluster_name(cluster), search->count, search->names);
+                   cluster_name(cluster), found->count, found->names);
 }
 
 /* ---- reading the gateway ---- */
@@ -148,14 +163,14 @@ static enum err_code read_gateway(const struct cluster *cluster, struct arena *a
 enum err_code link_target_gateway(struct cluster *cluster, struct arena *arena, const struct link_gateway_wish *wish,
                                   struct gateway_spec *ret_gateway, struct err *reterr)
 {
-    struct search search = {.count = 0};
+    struct search search = {0};
     char namespace[OBJECT_KEY_BYTES];
-    const char *name = wish->name;
+    const char *name = wish->name, *only = NULL;
     json_t *object = NULL;
     (void)snprintf(namespace, sizeof(namespace), "%s", wish->namespace);
     if (name == NULL) {
-        TRY(find_only(cluster, &search, reterr));
-        name = object_key_split(search.names, namespace);
+        TRY(find_only(cluster, &search, &only, reterr));
+        name = object_key_split(only, namespace);
     }
     enum err_code code = cluster_get(cluster, &RESOURCE_SERVICE, namespace, name, &object, reterr);
     if (code != ERR_OK)

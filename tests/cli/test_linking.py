@@ -682,6 +682,20 @@ class Link(WithClusters):
         self.assertIn("kube-system", down.stderr)
         self.assertEqual(self.east.writes + self.west.writes, [])
 
+    def test_gateways_that_say_so_go_before_those_that_have_the_port(self):
+        def with_port(name, address, **more):
+            self.east.service(name, "edge", {"type": "LoadBalancer", "ports": [{"name": "mc-gateway", "port": 4143, "protocol": "TCP"}]}, **more)
+            self.east.objects["services", "edge", name]["status"] = {"loadBalancer": {"ingress": [{"ip": address}]}}
+        with_port("plain", "192.0.2.20")
+        with_port("mirror", "192.0.2.21", labels={M + "mirrored-gateway": "true"})
+        self.run_it(*self.there)
+        self.assertEqual(self.west.find("links", "east")["spec"]["gatewayAddress"], "192.0.2.10")
+        del self.east.objects["services", "edge", "ambassador"]
+        self.run_it(*self.there)
+        self.assertEqual(self.west.find("links", "east")["spec"]["gatewayAddress"], "192.0.2.20")
+        with_port("other", "192.0.2.22")
+        self.assertIn("has 2 gateways: choose one with --gateway-name and --gateway-namespace: edge/other, edge/plain", self.run_it(*self.there, code=1).stderr)
+
     def test_missing_rights_say_what_stands(self):
         self.east.refuse["patch", "serviceaccounts"] = 403
         self.assertNotIn("stands already", self.run_it(*self.there, code=1).stderr, "nothing does")
