@@ -135,6 +135,13 @@ static bool speaks_proxy_protocol(const json_t *listener)
     return protocol != NULL && strstr(protocol, "PROXY") != NULL;
 }
 
+/* Where the Host is that decides for every name, or is going to be created. */
+static const char *host_namespace(const struct routes *routes)
+{
+    const json_t *host = edge_stack_deciding_host(routes->objects, routes->gateway);
+    return host != NULL ? object_meta_text(host, "namespace") : routes->gateway->namespace;
+}
+
 static void judge_listener(struct routes *routes, const json_t *listener)
 {
     char name[OBJECT_BYTES];
@@ -151,9 +158,11 @@ static void judge_listener(struct routes *routes, const json_t *listener)
                        "%s speaks %s on port %lld, which is not HTTP: lead mc-probe to another "
                        "Listener",
                        named(listener, name), protocol, (long long)routes->target_port);
-    if (text_equal(from, "SELF") && strcmp(object_meta_text(listener, "namespace"), routes->gateway->namespace) != 0)
-        edge_stack_say(routes->plan, EDGE_OBSTACLE, "%s takes only Hosts of its own namespace (hostBinding SELF)",
-                       named(listener, name));
+    if (text_equal(from, "SELF") && strcmp(object_meta_text(listener, "namespace"), host_namespace(routes)) != 0)
+        edge_stack_say(
+            routes->plan, EDGE_OBSTACLE,
+            "%s takes only Hosts of its own namespace (hostBinding SELF), and the one for every name is in %s",
+            named(listener, name), host_namespace(routes));
     if (json_object_size(edge_stack_at(listener, "spec", "hostBinding", "selector", NULL)) > 0)
         edge_stack_say(routes->plan, EDGE_WARNING, "%s takes only Hosts with the labels of its hostBinding.selector",
                        named(listener, name));

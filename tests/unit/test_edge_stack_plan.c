@@ -352,6 +352,33 @@ static void conflicts_are_found_before_anything_is_written(void **state)
     }
 }
 
+/* hostBinding SELF is about the Host, wherever the gateway is. */
+static void a_listener_for_its_own_namespace_needs_the_host_there(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *listener, *host; /* namespaces; NULL: there is no Host, it is created beside the gateway */
+        bool in_the_way;
+    } CASES[] = {
+        {"edge", NULL, false},   {"other", NULL, true},   {"edge", "edge", false},
+        {"other", "edge", true}, {"edge", "other", true}, {"other", "other", false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct scene scene;
+        scene_init(&scene, GENERATION_4);
+        scene_add(&scene, EDGE_LISTENER, CASES[i].listener, "mine",
+                  "{'port': 8080, 'hostBinding': {'namespace': {'from': 'SELF'}}}");
+        if (CASES[i].host != NULL)
+            scene_add(&scene, EDGE_HOST, CASES[i].host, "zzz",
+                      "{'hostname': '*', 'requestPolicy': {'insecure': {'action': 'Route'}}}");
+        struct edge_stack_plan plan = planned(&scene, false);
+        if (says(&plan, EDGE_OBSTACLE, "takes only Hosts of its own namespace") != CASES[i].in_the_way)
+            fail_msg("case %zu", i);
+        edge_stack_plan_done(&plan);
+        scene_done(&scene);
+    }
+}
+
 static void a_host_is_patched_only_when_asked_for(void **state)
 {
     (void)state;
@@ -618,6 +645,7 @@ int main(void)
         cmocka_unit_test(what_conversion_adds_is_nobodys_change),
         cmocka_unit_test(a_record_that_cannot_be_read_is_not_written_over),
         cmocka_unit_test(conflicts_are_found_before_anything_is_written),
+        cmocka_unit_test(a_listener_for_its_own_namespace_needs_the_host_there),
         cmocka_unit_test(a_host_is_patched_only_when_asked_for),
         cmocka_unit_test(a_wrong_health_mapping_is_mended),
         cmocka_unit_test(of_two_modules_none_is_patched),
