@@ -5,12 +5,19 @@
 
 #include "agent/commands/command.h"
 #include "agent/net/probe.h"
+#include "agent/net/probe_host.h"
+#include "base/arena.h"
 #include "base/mem.h"
 #include "base/text.h"
 
 #define NAME "edge-stack prepare"
 
-enum { POLL_MS = 1000, ADDRESS_BYTES = 256, PROBE_TIMEOUT_MS = 5000 }; /* above 3 s: Envoy's own 504 comes then */
+enum {
+    POLL_MS = 1000,
+    ADDRESS_BYTES = 256,
+    SCRATCH_BYTES = 4096,
+    PROBE_TIMEOUT_MS = 5000, /* above 3 s: Envoy's own 504 comes then */
+};
 
 static json_int_t probe_port(const json_t *service)
 {
@@ -123,17 +130,22 @@ enum err_code edge_stack_probe(struct session *session, struct cluster *cluster,
     uint64_t deadline_ms = session_now_ms(session) + wait_ms;
     char address[ADDRESS_BYTES], ip[TEXT_IP_BYTES], path[ADDRESS_BYTES];
     json_t *service = NULL;
+    struct arena scratch;
     TRY(wait_for_ip(session, cluster, gateway, deadline_ms, address, ip, &service, reterr));
     const char *annotated = object_meta_entry(service, "annotations", "mirror.linkerd.io/probe-path");
     bool good = annotated != NULL && probe_path_normalise(annotated, path, sizeof(path));
     struct probe_link_config config = {.ip = ip,
                                        .port = (uint16_t)probe_port(service),
                                        .path = path,
-                                       .host = gateway->name,
                                        .timeout_ms = PROBE_TIMEOUT_MS};
     json_decref(service);
     if (!good || config.port == 0)
         return err_set(reterr, ERR_INVALID, "Service %s/%s lost its port mc-probe or its probe-path meanwhile",
                        gateway->namespace, gateway->name);
-    return probe_until_alive(session, &config, deadline_ms, reterr);
+    arena_init(&scratch, SCRATCH_BYTES);
+    config.host = probe_host(&scratch, address, config.port);
+    enum err_code code = config.host != NULL ? probe_until_alive(session, &config, deadline_ms, reterr)
+                                             : err_set(reterr, ERR_NOMEM, "out of memory");
+    arena_done(&scratch);
+    return code;
 }

@@ -5,6 +5,7 @@
 
 #include "agent/control/gateway_address.h"
 #include "agent/control/internal.h"
+#include "agent/net/probe_host.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
 
@@ -359,16 +360,6 @@ static struct gateway_address *take_address(struct gateway *gateway, const char 
     return NULL;
 }
 
-/* The Host that the gateway's own people would use: the declared name, else the address; a port only where it is not 80. */
-static const char *host_header(struct arena *arena, const char *declared, uint16_t port)
-{
-    char canonical[TEXT_IP_BYTES];
-    bool v6 = text_parse_ip(declared, canonical) == IP_V6;
-    if (port == 80)
-        return arena_printf(arena, v6 ? "[%s]" : "%s", v6 ? canonical : declared);
-    return arena_printf(arena, v6 ? "[%s]:%u" : "%s:%u", v6 ? canonical : declared, port);
-}
-
 static bool is_gathered(const char *const *addresses, uint32_t count, const char *ip)
 {
     for (uint32_t i = 0; i < count; i++)
@@ -386,7 +377,7 @@ static uint32_t gather(const struct gateway *gateway, struct arena *arena, const
     for (const struct name *name = gateway->names; name != NULL; name = name->next)
         for (uint32_t i = 0; i < name->answer.count && count < max; i++)
             if (!is_gathered(addresses, count, name->answer.addresses[i])) {
-                hosts[count] = host_header(arena, name->text, port);
+                hosts[count] = probe_host(arena, name->text, port);
                 addresses[count++] = name->answer.addresses[i];
             }
     return count;
@@ -404,7 +395,7 @@ static uint32_t remember(const struct gateway *gateway, struct arena *arena, con
     uint32_t more = lost != NULL ? world_gateway_remembered(gateway->world_gateway, remembered, DNS_MAX_ADDRESSES) : 0;
     for (uint32_t i = 0; i < more && count < max; i++)
         if (!is_gathered(addresses, count, remembered[i])) {
-            hosts[count] = host_header(arena, lost->text, world_gateway_spec(gateway->world_gateway)->probe.port);
+            hosts[count] = probe_host(arena, lost->text, world_gateway_spec(gateway->world_gateway)->probe.port);
             addresses[count] = arena_strdup(arena, remembered[i]); /* the slice may go while the address stays */
             count++;
         }

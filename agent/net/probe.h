@@ -38,7 +38,7 @@ struct probe_link_config {
     const char *ip; /* literal, either family; copied */
     uint16_t port;
     const char *path;    /* any spelling; sent with exactly one leading slash; copied */
-    const char *host;    /* Host header without port 80; copied. "": the address */
+    const char *host;    /* Host header, as probe_host() makes it; copied. "": the address */
     uint32_t timeout_ms; /* for the headers of the answer after the connection stands; 0: 30 s */
 };
 

@@ -45,11 +45,12 @@ class Server:
     """An HTTP server whose answers a test decides: `answer(path, query)` gives (status, body), where a body that is no text becomes JSON, or
     (status, body, headers);
     None holds the request until the server ends. With `accepts`, a set of Authorization headers, all others are answered with 401. Writes are
-    answered alike, and kept in `writes` as (method, path, query, body). `impersonated` has whom each request is to act as: (user, groups)."""
+    answered alike, and kept in `writes` as (method, path, query, body). `impersonated` has whom each request is to act as: (user, groups); `hosts` each one's
+    Host header."""
 
     def __init__(self, answer):
         self.answer, self.requests, self.ended = answer, [], threading.Event()
-        self.accepts, self.authorizations, self.writes, self.impersonated = None, [], [], []
+        self.accepts, self.authorizations, self.writes, self.impersonated, self.hosts = None, [], [], [], []
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -63,6 +64,7 @@ class Server:
                 if self.command != "GET":
                     server.writes.append((self.command, url.path, query, json.loads(sent) if sent else None))
                 server.authorizations.append(self.headers["Authorization"])
+                server.hosts.append(self.headers["Host"])
                 server.impersonated.append((self.headers["Impersonate-User"], self.headers.get_all("Impersonate-Group") or []))
                 refused = server.accepts is not None and self.headers["Authorization"] not in server.accepts
                 reply = status_object(401, "Unauthorized", "Unauthorized") if refused else server.answer(url.path, query)

@@ -231,6 +231,7 @@ class Probe(unittest.TestCase):
         self.assertEqual([line for line in err if "waiting" in line],
                          ["svcmirror edge-stack prepare: waiting until new.onion resolves, the address of Service emissary/ingress-0"])
         self.assertEqual(self.asked, 3)
+        self.assertEqual(gateway.hosts, [f"localhost:{port}"], "as an agent sends it")
 
     def test_a_name_that_never_resolves(self):
         _, err = self.end(self.start(lambda n: prepared([{"hostname": "never.onion"}], 80), "--wait=1s"), 1)
