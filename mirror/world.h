@@ -250,7 +250,8 @@ struct claim_status {
 struct claim *world_first_claim(const struct world_link *link);
 struct claim *world_next_claim(const struct claim *claim); /* of a service's */
 /** How many of a link's services have a status: own mirrors and memberships, as Linkerd's two lists; kept, so that nobody walks over all of them for it.
- *  @param index  from 0 on. @param[out] ret_reason  a constant. @return whether there is one of that index. */
+ *  @param index  from 0 on. @param[out] ret_reason  a constant. @param[out] ret_count  0 where none has it any more. @return whether there is one of
+ *  that index. */
 bool world_link_tally(const struct world_link *link, size_t index, const char **ret_reason, uint32_t *ret_count);
 /** A number that changes whenever a service of the link begins or ceases to claim a mirror. */
 uint64_t world_link_claims_version(const struct world_link *link);

@@ -180,7 +180,7 @@ struct named_gateway {
     bool unreadable; /* it is there, and could not be decoded */
 };
 
-/** How many claims have a reason; a claim that has none is counted nowhere. */
+/** How many claims of a link have a status with this reason. */
 struct tally {
     const char *reason; /* NULL: behind the last one */
     uint32_t count;
