@@ -104,6 +104,14 @@ enum err_code cluster_get(struct cluster *cluster, const struct resource *resour
     return cluster_get_path(cluster, resource->plural, path, ret_object, reterr);
 }
 
+enum err_code cluster_look_for(struct cluster *cluster, const struct resource *resource, const char *namespace,
+                               const char *name, json_t **ret_object, struct err *reterr)
+{
+    *ret_object = NULL;
+    enum err_code code = cluster_get(cluster, resource, namespace, name, ret_object, reterr);
+    return code == ERR_NOT_FOUND || code == ERR_FORBIDDEN ? ERR_OK : code;
+}
+
 /* @return an escaped copy of the page's continue token in `arena`, "" on the last page, NULL when out of memory. */
 static const char *next_page(struct arena *arena, const json_t *page)
 {

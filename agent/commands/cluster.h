@@ -28,6 +28,10 @@ struct kube_client *cluster_client(const struct cluster *cluster);
  *  @return any code; ERR_NOT_FOUND when it, or its kind, is not there. The text names verb, object and cluster. */
 enum err_code cluster_get(struct cluster *cluster, const struct resource *resource, const char *namespace,
                           const char *name, json_t **ret_object, struct err *reterr) MUST_USE;
+/** The same, where it is no failure that the object is not there or may not be read. @param[out] ret_object  new reference; NULL then, and when
+ *  it fails. @return ERR_OK, or any code but ERR_NOT_FOUND and ERR_FORBIDDEN. */
+enum err_code cluster_look_for(struct cluster *cluster, const struct resource *resource, const char *namespace,
+                               const char *name, json_t **ret_object, struct err *reterr) MUST_USE;
 /** Gets what a path gives, e.g. "/version" or through a Service's proxy. @param label  plural of the resource, for texts. */
 enum err_code cluster_get_path(struct cluster *cluster, const char *label, const char *path, json_t **ret_value,
                                struct err *reterr) MUST_USE;

@@ -303,15 +303,14 @@ static enum err_code tell_right_of_account(struct job *job, struct err *reterr)
 {
     const struct link_account *account = &job->wish.account;
     json_t *binding = NULL;
-    enum err_code code =
-        cluster_get(job->target, &RESOURCE_ROLE_BINDING, account->namespace, account->name, &binding, reterr);
-    json_decref(binding);
-    if (code == ERR_OK)
+    TRY(cluster_look_for(job->target, &RESOURCE_ROLE_BINDING, account->namespace, account->name, &binding, reterr));
+    if (binding != NULL)
         command_complain("link",
                          "RoleBinding %s/%s of cluster %s still lets the account make tokens of its own: delete it "
                          "when no other source renews the account's token",
                          account->namespace, account->name, cluster_name(job->target));
-    return code == ERR_NOT_FOUND || code == ERR_FORBIDDEN ? ERR_OK : code;
+    json_decref(binding);
+    return ERR_OK;
 }
 
 /* Where the agent does not renew the token any more; in Linkerd's namespace always, as its Secret is no longer the agent's to write. */

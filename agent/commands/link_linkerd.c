@@ -11,22 +11,13 @@
 
 enum { KEY_BYTES = 256 };
 
-/* @param[out] ret_object  new; NULL: it is not there, or may not be read. */
-static enum err_code look_for(struct cluster *cluster, const struct resource *resource, const char *namespace,
-                              const char *name, json_t **ret_object, struct err *reterr)
-{
-    *ret_object = NULL;
-    enum err_code code = cluster_get(cluster, resource, namespace, name, ret_object, reterr);
-    return code == ERR_NOT_FOUND || code == ERR_FORBIDDEN ? ERR_OK : code;
-}
-
 /* The cluster's Secret in a namespace of the source. */
 static enum err_code look_for_secret(const struct link_linkerd *linkerd, const char *namespace, json_t **ret_secret,
                                      struct err *reterr)
 {
     char name[LINK_SECRET_NAME_BYTES];
     link_objects_secret_name(linkerd->wish->facts.cluster_name, name);
-    return look_for(linkerd->source, &RESOURCE_SECRET, namespace, name, ret_secret, reterr);
+    return cluster_look_for(linkerd->source, &RESOURCE_SECRET, namespace, name, ret_secret, reterr);
 }
 
 static enum err_code read_credentials(const struct link_linkerd *linkerd, const char **ret_data, struct err *reterr)
@@ -87,7 +78,7 @@ static enum err_code tell_account(const struct link_linkerd *linkerd, struct err
     char name[LINK_ACCOUNT_NAME_BYTES];
     const struct link_account account = link_account_linkerd(&linkerd->wish->account, name);
     json_t *found = NULL;
-    TRY(look_for(linkerd->target, &RESOURCE_SERVICE_ACCOUNT, account.namespace, account.name, &found, reterr));
+    TRY(cluster_look_for(linkerd->target, &RESOURCE_SERVICE_ACCOUNT, account.namespace, account.name, &found, reterr));
     if (found != NULL)
         command_complain("link",
                          "ServiceAccount %s/%s of cluster %s, which may read pods, is still there: delete it when no "

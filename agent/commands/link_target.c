@@ -249,12 +249,9 @@ enum err_code link_target_domains(struct cluster *cluster, struct arena *arena, 
 {
     json_t *config_map = NULL;
     *ret_cluster_domain = *ret_trust_domain = NULL;
+    TRY(cluster_look_for(cluster, &RESOURCE_CONFIG_MAP, linkerd_namespace, "linkerd-config", &config_map, reterr));
     enum err_code code =
-        cluster_get(cluster, &RESOURCE_CONFIG_MAP, linkerd_namespace, "linkerd-config", &config_map, reterr);
-    if (code == ERR_NOT_FOUND || code == ERR_FORBIDDEN)
-        return ERR_OK;
-    TRY(code);
-    code = read_domains(arena, config_map, ret_cluster_domain, ret_trust_domain, reterr);
+        config_map != NULL ? read_domains(arena, config_map, ret_cluster_domain, ret_trust_domain, reterr) : ERR_OK;
     json_decref(config_map);
     return code;
 }

@@ -126,10 +126,7 @@ static enum err_code read_held_token(const struct link_token_place *place, const
     size_t bytes = 0;
     struct kubeconfig config = {0};
     link_objects_secret_name(facts->cluster_name, name);
-    enum err_code code = cluster_get(place->source, &RESOURCE_SECRET, facts->namespace, name, &secret, reterr);
-    if (code == ERR_NOT_FOUND || code == ERR_FORBIDDEN)
-        return ERR_OK;
-    TRY(code);
+    TRY(cluster_look_for(place->source, &RESOURCE_SECRET, facts->namespace, name, &secret, reterr));
     const char *encoded = json_string_value(json_object_get(json_object_get(secret, "data"), L5D_SECRET_KEY));
     if (encoded != NULL &&
         text_equal(object_meta_entry(secret, "annotations", SECRET_RENEW_TOKEN), facts->renew_token) &&
@@ -222,15 +219,15 @@ static enum err_code tell_what_remains(const struct link_token_place *place, con
     char name[256];
     json_t *secret = NULL;
     link_account_token_name(account, name, sizeof(name));
-    enum err_code code = cluster_get(place->target, &RESOURCE_SECRET, account->namespace, name, &secret, reterr);
-    json_decref(secret);
-    if (code == ERR_OK)
+    TRY(cluster_look_for(place->target, &RESOURCE_SECRET, account->namespace, name, &secret, reterr));
+    if (secret != NULL)
         command_complain(
             place->command,
             "Secret %s/%s of cluster %s still holds a token of the account that does not expire: delete it "
             "when no cluster uses it any more",
             account->namespace, name, cluster_name(place->target));
-    return code == ERR_NOT_FOUND || code == ERR_FORBIDDEN ? ERR_OK : code;
+    json_decref(secret);
+    return ERR_OK;
 }
 
 enum err_code link_token_make(const struct link_token_place *place, const struct link_wish *wish,
