@@ -1,4 +1,5 @@
 /* Claims: the reasons for mirrors to exist, and how these mirrors fare. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -38,7 +39,7 @@ static void count_change(const struct claim *claim)
         claim->link->claims_version++;
 }
 
-/* @return where the reason is counted; NULL when there are more reasons than there should be. */
+/* Where the reason is counted. */
 static struct tally *tally_of(struct world_link *link, const char *reason)
 {
     for (size_t i = 0; i < TALLIES; i++) {
@@ -48,15 +49,14 @@ static struct tally *tally_of(struct world_link *link, const char *reason)
         if (strcmp(tally->reason, reason) == 0)
             return tally;
     }
-    return NULL;
+    abort(); /* TALLIES is too small for the reasons there are */
 }
 
 /* @param delta  1 or -1: it has its reason from now on, or no longer. */
 static void count_status(const struct claim *claim, int delta)
 {
-    struct tally *tally = is_of_service(claim) ? tally_of(claim->link, claim->status.reason) : NULL;
-    if (tally != NULL)
-        tally->count += (uint32_t)delta;
+    if (is_of_service(claim))
+        tally_of(claim->link, claim->status.reason)->count += (uint32_t)delta;
 }
 
 bool world_link_tally(const struct world_link *link, size_t index, const char **ret_reason, uint32_t *ret_count)
