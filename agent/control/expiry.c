@@ -135,7 +135,7 @@ enum err_code expiry_init(struct control *control)
 void expiry_collect(struct control *control, const struct kube_client *client, const char *cluster)
 {
     const struct instruments *instruments = &control->instruments;
-    metrics_forget(instruments->registry, instruments->credentials_expiry, "cluster", cluster);
+    metric_forget(instruments->credentials_expiry, 1, cluster);
     for (unsigned kind = 0; client != NULL && kind < KUBE_CREDENTIAL_KINDS; kind++) {
         struct validity validity = kube_client_validity(client, kind);
         if (validity.until_us != 0)

@@ -4,6 +4,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "mirror/compare.h"
+
+/* With one period all would be probed in the same instant, which takes long with hundreds; each at a time of its own would wake the agent as often. */
+enum { TURNS = 32 };
 
 static void arm(struct gateway_address *address)
 {
@@ -92,7 +96,7 @@ static void on_timer(void *context)
     arm(address);
 }
 
-enum err_code gateway_address_new(struct loop *loop, struct http *http, const char *ip,
+enum err_code gateway_address_new(struct loop *loop, struct http *http, const char *ip, const char *cluster_name,
                                   const struct gateway_address_callbacks *callbacks, void *owner,
                                   struct gateway_address **ret_address, struct err *reterr)
 {
@@ -100,6 +104,7 @@ enum err_code gateway_address_new(struct loop *loop, struct http *http, const ch
     if (address == NULL)
         return err_set(reterr, ERR_NOMEM, "out of memory");
     (void)snprintf(address->ip, sizeof(address->ip), "%s", ip);
+    address->turn = (uint32_t)(compare_text_digest(cluster_name) ^ compare_text_digest(ip)) % TURNS;
     address->loop = loop;
     address->http = http;
     address->callbacks = callbacks;
@@ -111,15 +116,6 @@ enum err_code gateway_address_new(struct loop *loop, struct http *http, const ch
     }
     *ret_address = address;
     return ERR_OK;
-}
-
-/* Gateways with one period would all be probed in the same instant: the address decides where in the period each one's turn is. */
-static uint32_t phase_of(const char *ip)
-{
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    for (; *ip != '\0'; ip++)
-        hash = (hash ^ (uint8_t)*ip) * 16777619u;
-    return hash;
 }
 
 static bool connection_equal(const struct gateway_address *address, const struct probe_spec *spec, const char *host)
@@ -168,7 +164,7 @@ enum err_code gateway_address_configure(struct gateway_address *address, const s
     if (!same_connection)
         TRY(connect_anew(address, spec, host, reterr));
     if (first) {
-        verdict_init(&address->machine, &config, now_ms, phase_of(address->ip));
+        verdict_init(&address->machine, &config, now_ms, (uint32_t)((uint64_t)spec->period_ms * address->turn / TURNS));
         address->since_us = loop_wall_us(address->loop);
     } else if (address->spec.period_ms != spec->period_ms ||
                address->spec.failure_threshold != spec->failure_threshold) {

@@ -35,6 +35,7 @@ struct gateway_address {
     struct loop_timer *timer;
     const struct gateway_address_callbacks *callbacks;
     struct probe_spec spec;
+    uint32_t turn; /* which part of the period it is probed in */
     char *path, *host;
     char normalised[1024];
     struct {
@@ -43,8 +44,8 @@ struct gateway_address {
     } pending[ADDRESS_PENDING]; /* probes under way; sequence 0: free */
 };
 
-/** Makes one, idle until it is configured. */
-enum err_code gateway_address_new(struct loop *loop, struct http *http, const char *ip,
+/** Makes one, idle until it is configured. @param cluster_name  whose gateway it is: many clusters may share an address. */
+enum err_code gateway_address_new(struct loop *loop, struct http *http, const char *ip, const char *cluster_name,
                                   const struct gateway_address_callbacks *callbacks, void *owner,
                                   struct gateway_address **ret_address, struct err *reterr) MUST_USE;
 /** Probes as `spec` says from now on: the verdict and its history stay; a changed port, path, host or timeout makes a new connection.

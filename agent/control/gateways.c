@@ -429,8 +429,9 @@ static enum err_code sync_probes(struct gateway *gateway, const char *const *add
     for (uint32_t i = 0; i < count; i++) {
         struct gateway_address *address = take_address(gateway, addresses[i]);
         struct err error = {0};
-        if (address == NULL && gateway_address_new(control->config.loop, control->config.http, addresses[i],
-                                                   &address_callbacks, gateway, &address, &error) != ERR_OK) {
+        if (address == NULL &&
+            gateway_address_new(control->config.loop, control->config.http, addresses[i], gateway->cluster_name,
+                                &address_callbacks, gateway, &address, &error) != ERR_OK) {
             complete = false;
             continue;
         }
@@ -596,9 +597,8 @@ static void forget_series(struct gateway *gateway)
                                        instruments->gateway_probes,   instruments->gateway_transitions,
                                        instruments->gateway_failures, instruments->address_alive,
                                        instruments->gateway_usable,   instruments->gateway_warning};
-    /* By name is enough: a second gateway of the name in another namespace fills its gauges again at the next collection. */
     for (size_t i = 0; i < ARRAY_COUNT(families); i++)
-        metrics_forget(instruments->registry, families[i], "gateway_name", gateway->key_name);
+        metric_forget(families[i], 3, gateway->cluster_name, gateway->namespace, gateway->key_name);
 }
 
 static void gateway_free(struct gateway *gateway)
@@ -744,15 +744,13 @@ static bool has_warning(const struct gateway *gateway)
 void gateways_collect(struct gateways *gateways)
 {
     const struct instruments *instruments = &gateways->control->instruments;
-    /* All before any is set: gateways of several clusters have the same name. */
-    for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next)
-        metrics_forget(instruments->registry, instruments->address_alive, "gateway_name", gateway->key_name);
     for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next) {
         bool probed = world_gateway_spec(gateway->world_gateway)->probe.enabled;
         const char *cluster = gateway->cluster_name, *namespace = gateway->namespace, *name = gateway->key_name;
         metric_set(metric_get(instruments->gateway_alive, cluster, namespace, name), gateway->verdict == VERDICT_ALIVE);
         metric_set(metric_get(instruments->gateway_enabled, cluster, namespace, name), is_complete(gateway) && probed);
         metric_set(metric_get(instruments->gateway_warning, cluster, namespace, name), has_warning(gateway));
+        metric_forget(instruments->address_alive, 3, cluster, namespace, name);
         if (gateway->judged)
             metric_set(metric_get(instruments->gateway_usable, cluster, namespace, name), gateway->fault == NULL);
         for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next)

@@ -171,6 +171,6 @@ enum err_code instruments_init(struct instruments *instruments, struct metrics *
 
 void instruments_forget_cluster(struct instruments *instruments, const char *cluster_name)
 {
-    metrics_forget(instruments->registry, NULL, "target_cluster_name", cluster_name);
-    metrics_forget(instruments->registry, NULL, "cluster", cluster_name);
+    metrics_forget(instruments->registry, "target_cluster_name", cluster_name);
+    metrics_forget(instruments->registry, "cluster", cluster_name);
 }

@@ -444,8 +444,7 @@ static void on_version(void *context, const char *version, const struct err *err
     list_watch_free(TAKE(links->link_watch));
     links->links_listed = links->links_forbidden = false;
     links->link_failure_told = ERR_OK;
-    metrics_forget(links->control->instruments.registry, links->control->instruments.declarations_readable, "resource",
-                   "links");
+    metric_forget(links->control->instruments.declarations_readable, 1, "links");
     if (version == NULL) {
         links->resource_generation++;
         sweep_resources(links);
@@ -633,8 +632,8 @@ static bool tell_all(struct links *links, const struct map *winners)
 {
     const struct instruments *instruments = &links->control->instruments;
     bool all_valid = true;
-    metrics_forget(instruments->registry, instruments->link_invalid, "kind", kind_name(false));
-    metrics_forget(instruments->registry, instruments->link_invalid, "kind", kind_name(true));
+    metric_forget(instruments->link_invalid, 1, kind_name(false));
+    metric_forget(instruments->link_invalid, 1, kind_name(true));
     for (struct map_entry *at = map_first(links->resources); at != NULL; at = map_next(at)) {
         const struct resource *resource = map_value(at);
         if (!is_served(links, map_key(at)))

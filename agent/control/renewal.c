@@ -416,7 +416,7 @@ void renewal_collect(struct renewal *renewal)
 {
     const struct instruments *instruments = &renewal->control->instruments;
     struct kube_client *client = target_client(renewal->target);
-    metrics_forget(instruments->registry, instruments->token_renewal_due, "cluster", cluster_of(renewal));
+    metric_forget(instruments->token_renewal_due, 1, cluster_of(renewal));
     if (client == NULL || renewal->duration_ms == 0)
         return;
     struct validity validity = kube_client_validity(client, KUBE_CREDENTIAL_TOKEN);

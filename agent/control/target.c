@@ -750,7 +750,7 @@ static void collect_services(struct target *target)
     const struct instruments *instruments = &target->control->instruments;
     const char *cluster = cluster_name(target), *reason = NULL;
     uint32_t count = 0;
-    metrics_forget(instruments->registry, instruments->services, "target_cluster_name", cluster);
+    metric_forget(instruments->services, 1, cluster);
     for (size_t i = 0; world_link_tally(target->world_link, i, &reason, &count); i++)
         if (count > 0)
             metric_set(metric_get(instruments->services, cluster, reason), count);

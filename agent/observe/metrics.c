@@ -11,17 +11,22 @@
 
 enum {
     MAX_LABELS = 6,
+    MAX_BOUNDS = 32, /* of a histogram, without +Inf */
+    NUMBER_BYTES = 32,
     MAX_SERIES = 100000, /* about 30 MB of text: more than any Prometheus takes from one target */
     MAX_COLLECTORS = 16,
     KEY_BYTES = 1024, /* six label values; names of Kubernetes have at most 253 bytes */
+    LABELS_BYTES = 4 * KEY_BYTES,
 };
+
+static const double MAX_WHOLE = 1e15; /* below it each whole number is exact, and %g wrote it without an exponent */
 
 struct metric_series {
     struct metric *metric;
     double value;      /* of counters and gauges; the sum of histograms */
     uint64_t count;    /* histograms */
     uint64_t *buckets; /* histograms: not cumulative, +Inf last */
-    char *values[MAX_LABELS];
+    char *labels;      /* as they are written, without braces */
 };
 
 struct metric {
@@ -55,8 +60,7 @@ static void free_series(void *value)
     struct metric_series *series = value;
     if (series == NULL)
         return;
-    for (unsigned i = 0; i < MAX_LABELS; i++)
-        mem_free(series->values[i]);
+    mem_free(series->labels);
     mem_free(series->buckets);
     series->metric->registry->series_count--;
     mem_free(series);
@@ -98,6 +102,8 @@ struct metric *metrics_register(struct metrics *metrics, enum metric_type type, 
     struct metric *metric = map_get(metrics->families, name);
     if (metric != NULL)
         return metric;
+    if (bucket_count > MAX_BOUNDS)
+        abort(); /* the bounds are constants of the program */
     metric = NEW(struct metric);
     if (metric == NULL)
         return NULL;
@@ -122,6 +128,37 @@ struct metric *metrics_register(struct metrics *metrics, enum metric_type type, 
 
 /* ---- series ---- */
 
+/* @param quotes  whether quotes are escaped too: in label values, not in help texts. */
+static void put_escaped(struct strbuf *text, const char *value, bool quotes)
+{
+    const char *special = quotes ? "\\\n\"" : "\\\n";
+    for (;;) {
+        size_t plain = strcspn(value, special);
+        strbuf_append_bytes(text, value, plain);
+        value += plain;
+        if (*value == '\0')
+            return;
+        strbuf_append_char(text, '\\');
+        strbuf_append_char(text, *value == '\n' ? 'n' : *value);
+        value++;
+    }
+}
+
+/* Once for a series, because all are written at each scrape. @return new (mem_free()), NULL when out of memory. */
+static char *write_labels(const struct metric *metric, const char *const *values)
+{
+    struct strbuf text;
+    strbuf_init(&text, LABELS_BYTES);
+    for (unsigned i = 0; i < metric->label_count; i++) {
+        strbuf_printf(&text, "%s%s=\"", i > 0 ? "," : "", metric->labels[i]);
+        put_escaped(&text, values[i], true);
+        strbuf_append_char(&text, '"');
+    }
+    char *labels = strbuf_error(&text) == ERR_OK ? mem_strdup(strbuf_text(&text)) : NULL;
+    strbuf_done(&text);
+    return labels;
+}
+
 static struct metric_series *new_series(struct metric *metric, const char *key, const char *const *values)
 {
     struct metrics *metrics = metric->registry;
@@ -132,9 +169,8 @@ static struct metric_series *new_series(struct metric *metric, const char *key, 
         return NULL;
     series->metric = metric;
     metrics->series_count++;
-    bool complete = true;
-    for (unsigned i = 0; i < metric->label_count; i++)
-        complete = (series->values[i] = mem_strdup(values[i])) != NULL && complete;
+    series->labels = write_labels(metric, values);
+    bool complete = series->labels != NULL;
     if (metric->type == METRIC_HISTOGRAM) {
         series->buckets = mem_zalloc((metric->bound_count + 1) * sizeof(uint64_t));
         complete = series->buckets != NULL && complete;
@@ -146,25 +182,33 @@ static struct metric_series *new_series(struct metric *metric, const char *key, 
     return series;
 }
 
+/* What stands before all keys whose first `count` label values are these. @return false when it is longer than any key. */
+static bool write_key(va_list args, unsigned count, const char **values, char ret_key[static KEY_BYTES])
+{
+    size_t used = 0;
+    ret_key[0] = '\0';
+    for (unsigned i = 0; i < count; i++) {
+        values[i] = va_arg(args, const char *);
+        int length = snprintf(ret_key + used, KEY_BYTES - used, "%s" SEPARATOR, values[i]);
+        used += length > 0 ? (size_t)length : 0;
+        if (used >= KEY_BYTES)
+            return false;
+    }
+    return true;
+}
+
 struct metric_series *metric_get(struct metric *metric, ...)
 {
+    const char *values[MAX_LABELS] = {0};
+    char key[KEY_BYTES];
+    va_list args;
     if (metric == NULL)
         return NULL;
-    const char *values[MAX_LABELS] = {0};
-    char key[KEY_BYTES] = "";
-    size_t used = 0;
-    va_list args;
     va_start(args, metric);
-    for (unsigned i = 0; i < metric->label_count && used < sizeof(key); i++) {
-        values[i] = va_arg(args, const char *);
-        int length = snprintf(key + used, sizeof(key) - used, "%s" SEPARATOR, values[i]);
-        used += length > 0 ? (size_t)length : 0;
-    }
+    bool fits = write_key(args, metric->label_count, values, key);
     va_end(args);
-    if (used >= sizeof(key))
-        return NULL;
-    struct metric_series *series = map_get(metric->series, key);
-    return series != NULL ? series : new_series(metric, key, values);
+    struct metric_series *series = fits ? map_get(metric->series, key) : NULL;
+    return series != NULL || !fits ? series : new_series(metric, key, values);
 }
 
 void metric_set(struct metric_series *series, double value)
@@ -194,29 +238,39 @@ void metric_observe(struct metric_series *series, double value)
 
 double metric_value(const struct metric_series *series) { return series != NULL ? series->value : 0; }
 
-static void forget_in(struct metric *metric, const char *label, const char *value)
+static void forget_prefix(struct metric *metric, const char *prefix)
 {
-    unsigned index = 0;
-    while (index < metric->label_count && strcmp(metric->labels[index], label) != 0)
-        index++;
-    if (index == metric->label_count)
-        return;
-    for (struct map_entry *at = map_first(metric->series), *next; at != NULL; at = next) {
+    size_t length = strlen(prefix);
+    for (struct map_entry *at = map_seek(metric->series, prefix), *next;
+         at != NULL && strncmp(map_key(at), prefix, length) == 0; at = next) {
         next = map_next(at);
-        const struct metric_series *series = map_value(at);
-        if (strcmp(series->values[index], value) == 0)
-            (void)map_remove(metric->series, map_key(at));
+        (void)map_remove(metric->series, map_key(at));
     }
 }
 
-void metrics_forget(struct metrics *metrics, struct metric *metric, const char *label, const char *value)
+void metric_forget(struct metric *metric, unsigned count, ...)
 {
-    if (metric != NULL) {
-        forget_in(metric, label, value);
+    const char *values[MAX_LABELS] = {0};
+    char prefix[KEY_BYTES];
+    va_list args;
+    if (metric == NULL)
         return;
+    if (count > metric->label_count)
+        abort(); /* the labels are constants of the program */
+    va_start(args, count);
+    bool fits = write_key(args, count, values, prefix);
+    va_end(args);
+    if (fits)
+        forget_prefix(metric, prefix);
+}
+
+void metrics_forget(struct metrics *metrics, const char *label, const char *value)
+{
+    for (struct map_entry *at = map_first(metrics->families); at != NULL; at = map_next(at)) {
+        struct metric *metric = map_value(at);
+        if (metric->label_count > 0 && strcmp(metric->labels[0], label) == 0)
+            metric_forget(metric, 1, value);
     }
-    for (struct map_entry *at = map_first(metrics->families); at != NULL; at = map_next(at))
-        forget_in(map_value(at), label, value);
 }
 
 enum err_code metrics_on_collect(struct metrics *metrics, metrics_collect_fn fn, void *context)
@@ -230,76 +284,62 @@ enum err_code metrics_on_collect(struct metrics *metrics, metrics_collect_fn fn,
 /* ---- exposition ---- */
 
 /* The shortest text that reads back as the same number: 0.1, not 0.10000000000000001. */
-static void put_number(struct strbuf *text, double value)
+static void write_number(double value, char ret_text[static NUMBER_BYTES])
 {
-    char digits[32];
     if (isnan(value) || isinf(value)) {
-        strbuf_append(text, isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
+        (void)snprintf(ret_text, NUMBER_BYTES, "%s", isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
+        return;
+    }
+    if (fabs(value) < MAX_WHOLE && value == trunc(value)) { /* nearly all are */
+        (void)snprintf(ret_text, NUMBER_BYTES, "%lld", (long long)value);
         return;
     }
     for (int precision = 15; precision <= 17; precision++) {
-        (void)snprintf(digits, sizeof(digits), "%.*g", precision, value);
-        if (strtod(digits, NULL) == value)
+        (void)snprintf(ret_text, NUMBER_BYTES, "%.*g", precision, value);
+        if (strtod(ret_text, NULL) == value)
             break;
-    }
-    strbuf_append(text, digits);
-}
-
-/* @param quotes  whether quotes are escaped too: in label values, not in help texts. */
-static void put_escaped(struct strbuf *text, const char *value, bool quotes)
-{
-    for (const char *c = value; *c != '\0'; c++) {
-        if (*c == '\\' || (*c == '"' && quotes))
-            strbuf_append_char(text, '\\');
-        if (*c == '\n')
-            strbuf_append(text, "\\n");
-        else
-            strbuf_append_char(text, *c);
     }
 }
 
 /* @param bound  the `le` label, or NULL. */
-static void put_labels(struct strbuf *text, const struct metric_series *series, const double *bound)
-{
-    const struct metric *metric = series->metric;
-    if (metric->label_count == 0 && bound == NULL)
-        return;
-    strbuf_append_char(text, '{');
-    for (unsigned i = 0; i < metric->label_count; i++) {
-        strbuf_printf(text, "%s%s=\"", i > 0 ? "," : "", metric->labels[i]);
-        put_escaped(text, series->values[i], true);
-        strbuf_append_char(text, '"');
-    }
-    if (bound != NULL) {
-        strbuf_append(text, metric->label_count > 0 ? ",le=\"" : "le=\"");
-        put_number(text, *bound);
-        strbuf_append_char(text, '"');
-    }
-    strbuf_append_char(text, '}');
-}
-
-static void put_sample(struct strbuf *text, const struct metric_series *series, const char *suffix, const double *bound,
+static void put_sample(struct strbuf *text, const struct metric_series *series, const char *suffix, const char *bound,
                        double value)
 {
-    strbuf_printf(text, "%s%s", series->metric->name, suffix);
-    put_labels(text, series, bound);
+    char number[NUMBER_BYTES];
+    const char *labels = series->labels;
+    strbuf_append(text, series->metric->name);
+    strbuf_append(text, suffix);
+    if (labels[0] != '\0' || bound != NULL) {
+        strbuf_append_char(text, '{');
+        strbuf_append(text, labels);
+        if (bound != NULL) {
+            strbuf_append(text, labels[0] != '\0' ? ",le=\"" : "le=\"");
+            strbuf_append(text, bound);
+            strbuf_append_char(text, '"');
+        }
+        strbuf_append_char(text, '}');
+    }
+    write_number(value, number);
     strbuf_append_char(text, ' ');
-    put_number(text, value);
+    strbuf_append(text, number);
     strbuf_append_char(text, '\n');
 }
 
-static void put_histogram(struct strbuf *text, const struct metric_series *series)
+static void put_histograms(struct strbuf *text, const struct metric *metric)
 {
-    static const double infinity = (double)INFINITY;
-    const struct metric *metric = series->metric;
-    uint64_t cumulative = 0;
-    for (size_t i = 0; i <= metric->bound_count; i++) {
-        cumulative += series->buckets[i];
-        put_sample(text, series, "_bucket", i < metric->bound_count ? &metric->bounds[i] : &infinity,
-                   (double)cumulative);
+    char bounds[MAX_BOUNDS + 1][NUMBER_BYTES];
+    for (size_t i = 0; i <= metric->bound_count; i++)
+        write_number(i < metric->bound_count ? metric->bounds[i] : (double)INFINITY, bounds[i]);
+    for (struct map_entry *at = map_first(metric->series); at != NULL; at = map_next(at)) {
+        const struct metric_series *series = map_value(at);
+        uint64_t cumulative = 0;
+        for (size_t i = 0; i <= metric->bound_count; i++) {
+            cumulative += series->buckets[i];
+            put_sample(text, series, "_bucket", bounds[i], (double)cumulative);
+        }
+        put_sample(text, series, "_sum", NULL, series->value);
+        put_sample(text, series, "_count", NULL, (double)series->count);
     }
-    put_sample(text, series, "_sum", NULL, series->value);
-    put_sample(text, series, "_count", NULL, (double)series->count);
 }
 
 static const char *const types[] = {
@@ -312,13 +352,12 @@ static void put_family(struct strbuf *text, const struct metric *metric)
     strbuf_printf(text, "# HELP %s ", metric->name);
     put_escaped(text, metric->help, false);
     strbuf_printf(text, "\n# TYPE %s %s\n", metric->name, types[metric->type]);
-    for (struct map_entry *at = map_first(metric->series); at != NULL; at = map_next(at)) {
-        const struct metric_series *series = map_value(at);
-        if (metric->type == METRIC_HISTOGRAM)
-            put_histogram(text, series);
-        else
-            put_sample(text, series, "", NULL, series->value);
+    if (metric->type == METRIC_HISTOGRAM) {
+        put_histograms(text, metric);
+        return;
     }
+    for (struct map_entry *at = map_first(metric->series); at != NULL; at = map_next(at))
+        put_sample(text, map_value(at), "", NULL, ((const struct metric_series *)map_value(at))->value);
 }
 
 void metrics_write(struct metrics *metrics, struct strbuf *text)

@@ -29,8 +29,10 @@ void metric_set(struct metric_series *series, double value);
 void metric_add(struct metric_series *series, double value);
 void metric_observe(struct metric_series *series, double value);
 double metric_value(const struct metric_series *series);
-/** Removes every series of the family whose label `label` has `value`; of all families when `metric` is NULL. */
-void metrics_forget(struct metrics *metrics, struct metric *metric, const char *label, const char *value);
+/** Removes every series of the family whose first `count` labels have these values. */
+void metric_forget(struct metric *metric, unsigned count, ...); /* const char * values */
+/** Removes every series of all families whose first label is `label`, with this value. */
+void metrics_forget(struct metrics *metrics, const char *label, const char *value);
 
 /** Called before each exposition, to fill gauges that are cheaper to read than to keep. At most 16. */
 typedef void (*metrics_collect_fn)(void *context);

@@ -24,6 +24,9 @@
 
 #define LABELS "{target_cluster_name=\"east\",gateway_namespace=\"demo\",gateway_name=\"gw\"}"
 
+#define PROBES(namespace)                                                                                              \
+    "gateway_probes{target_cluster_name=\"east\",gateway_namespace=\"" namespace "\",gateway_name=\"gw\","             \
+                                                                                 "probe_successful=\"true\"}"
 #define ADDRESS_ALIVE(namespace)                                                                                       \
     "svcmirror_gateway_address_alive{target_cluster_name=\"east\",gateway_namespace=\"" namespace "\",gateway_name="   \
                                                                                                   "\"gw\",address="    \
@@ -322,6 +325,14 @@ static void gateways_of_one_name_have_their_own_addresses(void **state)
         assert_true(bench_metric(&bench, ADDRESS_ALIVE("demo")) == 1);
         assert_true(bench_metric(&bench, ADDRESS_ALIVE("other")) == 1);
     }
+    /* The end of one takes nothing from the other. */
+    double probes = bench_metric(&bench, PROBES("demo"));
+    assert_true(probes > 0 && bench_metric(&bench, PROBES("other")) > 0);
+    bench_tell(
+        &bench, BENCH_SERVICES, "DELETED",
+        "{\"kind\":\"Service\",\"metadata\":{\"namespace\":\"other\",\"name\":\"gw\",\"resourceVersion\":\"10\"}}");
+    assert_true(bench_metric(&bench, PROBES("other")) < 0);
+    assert_true(bench_metric(&bench, PROBES("demo")) >= probes);
     bench_done(&bench);
 }
 

@@ -164,10 +164,14 @@ static void series_vanish_with_their_link(void **state)
     metric_set(metric_get(b, "east", "y"), 4);
     metric_set(metric_get(b, "x", "east"), 5);
     metric_set(metric_get(c), 6);
-    metrics_forget(metrics, b, "kind", "y");
-    metrics_forget(metrics, NULL, "cluster", "east");
+    metric_set(metric_get(b, "eastern", "y"), 7);
+    metrics_forget(metrics, "kind", "y"); /* no family's first */
+    metric_forget(b, 2, "east", "y");
+    assert_float_equal(metric_value(metric_get(b, "east", "x")), 3, 0);
+    metrics_forget(metrics, "cluster", "east");
     assert_exposition(metrics, "# HELP a A.\n# TYPE a gauge\na{cluster=\"west\"} 2\n"
-                               "# HELP b B.\n# TYPE b gauge\nb{cluster=\"x\",kind=\"east\"} 5\n"
+                               "# HELP b B.\n# TYPE b gauge\nb{cluster=\"eastern\",kind=\"y\"} 7\n"
+                               "b{cluster=\"x\",kind=\"east\"} 5\n"
                                "# HELP c C.\n# TYPE c gauge\nc 6\n");
     metrics_free(metrics);
 }
@@ -202,7 +206,7 @@ static void bounds_hold(void **state)
     }
     assert_null(metric_get(metric, "one more"));
     assert_non_null(metric_get(metric, "0"));
-    metrics_forget(metrics, metric, "cluster", "0");
+    metric_forget(metric, 1, "0");
     assert_non_null(metric_get(metric, "one more"));
     metrics_free(metrics);
 }
@@ -233,7 +237,7 @@ static enum err_code use_all(void *context)
     struct metric *metric = metrics_register(metrics, METRIC_HISTOGRAM, "x", "X.", PAIR, bounds, ARRAY_COUNT(bounds));
     struct metric_series *series = metric_get(metric, "east", "y");
     metric_observe(series, 1);
-    metrics_forget(metrics, NULL, "cluster", "east");
+    metrics_forget(metrics, "cluster", "east");
     metrics_free(metrics);
     return series != NULL ? ERR_OK : ERR_NOMEM;
 }
