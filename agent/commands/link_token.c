@@ -151,6 +151,19 @@ static bool is_of_account(const char *token, const struct link_account *account)
            strcmp(name, account->name) == 0;
 }
 
+/* Not when an account of that name was deleted and made anew since: API servers go on accepting for some seconds what they accepted just before. Who may
+ * not read accounts does not know. @return ERR_OK, or a failure of the network. */
+static enum err_code is_of_this_account(struct cluster *target, const char *token, const struct link_account *account,
+                                        bool *ret_is, struct err *reterr)
+{
+    json_t *object = NULL;
+    enum err_code code =
+        cluster_get(target, &RESOURCE_SERVICE_ACCOUNT, account->namespace, account->name, &object, reterr);
+    *ret_is = code == ERR_FORBIDDEN || (code == ERR_OK && token_fits_uid(token, object_meta_text(object, "uid")));
+    json_decref(object);
+    return code == ERR_FORBIDDEN || code == ERR_NOT_FOUND ? ERR_OK : code;
+}
+
 /* By a TokenReview; who may not ask for one does not know. @return ERR_OK, or a failure of the network. */
 static enum err_code is_accepted(struct cluster *target, const char *token, bool *ret_accepted, struct err *reterr)
 {
@@ -170,7 +183,7 @@ enum err_code link_token_find(const struct link_token_place *place, const struct
                               const char **ret_token, struct err *reterr)
 {
     const char *token = NULL;
-    bool accepted = false;
+    bool accepted = false, is_of_it = false;
     *ret_token = NULL;
     if (wish->facts.renew_token == NULL)
         return ERR_OK;
@@ -179,6 +192,9 @@ enum err_code link_token_find(const struct link_token_place *place, const struct
         return ERR_OK;
     const struct validity validity = token_validity(token);
     if (!is_fresh(&validity, session_wall_us(place->session)))
+        return ERR_OK;
+    TRY(is_of_this_account(place->target, token, &wish->account, &is_of_it, reterr));
+    if (!is_of_it)
         return ERR_OK;
     TRY(is_accepted(place->target, token, &accepted, reterr));
     if (accepted)

@@ -76,3 +76,13 @@ bool token_account(const char *token, char ret_namespace[TOKEN_NAMESPACE_BYTES],
     json_decref(claims);
     return fits;
 }
+
+bool token_fits_uid(const char *token, const char *uid)
+{
+    json_t *claims = read_claims(token);
+    const json_t *account = json_object_get(json_object_get(claims, "kubernetes.io"), "serviceaccount");
+    const char *named = json_string_value(json_object_get(account, "uid"));
+    bool fits = named == NULL || strcmp(named, uid) == 0;
+    json_decref(claims);
+    return fits;
+}

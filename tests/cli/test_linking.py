@@ -34,9 +34,10 @@ def merge(old, patch):
     return merged
 
 
-def jwt(namespace, account, issued_s, seconds, number=0):
+def jwt(namespace, account, uid, issued_s, seconds, number=0):
     """A service account's token, as far as one can be without its signature."""
-    claims = {"sub": f"system:serviceaccount:{namespace}:{account}", "iat": int(issued_s), "exp": int(issued_s) + seconds, "jti": str(number)}
+    claims = {"sub": f"system:serviceaccount:{namespace}:{account}", "iat": int(issued_s), "exp": int(issued_s) + seconds, "jti": str(number),
+              "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": account, "uid": uid}}}
     return "e30." + base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=") + ".x"
 
 
@@ -130,7 +131,8 @@ class Cluster:
             return status_object(404, "NotFound", "the server could not find the requested resource")
         if plural == "serviceaccounts" and rest[1:] == ["token"]:
             self.writes.append(("create", "token", rest[0]))
-            self.issued.append(jwt(namespace, rest[0], time.time(), body["spec"]["expirationSeconds"], len(self.issued)))
+            account = self.find(plural, rest[0]) or {"metadata": {"uid": "uid"}}
+            self.issued.append(jwt(namespace, rest[0], account["metadata"]["uid"], time.time(), body["spec"]["expirationSeconds"], len(self.issued)))
             return 201, {"status": {"token": self.issued[-1], "expirationTimestamp": "2026-01-01T00:00:00Z"}}
         if plural == "tokenreviews":
             return 201, {"status": {"authenticated": body["spec"]["token"] in self.issued}}
@@ -156,6 +158,7 @@ class Cluster:
             del self.objects[key]
             return 200, {"kind": "Status", "status": "Success"}
         self.objects[key] = merge(self.objects.get(key), body)
+        self.objects[key]["metadata"].setdefault("uid", f"uid-{len(self.writes)}")
         if plural == "secrets" and self.objects[key].get("type") == "kubernetes.io/service-account-token" and self.token:
             self.objects[key]["data"] = {"token": base64.b64encode(self.token.encode()).decode()}
         return 200, self.objects[key]
@@ -591,8 +594,9 @@ class Link(WithClusters):
                 ("another life is asked for", lambda: ("--token-duration", "2h")),
                 ("back to the default", lambda: ()),
                 ("the target does not accept it", lambda: self.east.issued.clear() or ()),
-                ("half of its life is over", lambda: self.hold(jwt(NS, "svcmirror-remote", time.time() - 1900, 3600))),
-                ("it is another account's", lambda: self.hold(jwt(NS, "other", time.time(), 3600))),
+                ("half of its life is over", lambda: self.hold(jwt(NS, "svcmirror-remote", "uid", time.time() - 1900, 3600))),
+                ("it is another account's", lambda: self.hold(jwt(NS, "other", "uid", time.time(), 3600))),
+                ("the account was made anew", lambda: self.east.objects.pop(("serviceaccounts", NS, "svcmirror-remote")) and ()),
                 ("it does not say when it ends", lambda: self.hold("e30.e30.x")),
                 ("it is nothing that can be read", lambda: self.hold("x"))]:
             with self.subTest(why):

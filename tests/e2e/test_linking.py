@@ -196,6 +196,11 @@ def test_a_token_that_expires_is_renewed_by_the_agent(source, east, agent, link_
     source.kubectl("annotate", "secret", "cluster-credentials-east", "-n", AGENT_NAMESPACE, "svcmirror.io/renew-token-")
     run(*LINK, "--token-duration", "2h", "--trust-domain", "cluster.local")
     assert longer not in kubeconfig_of(source) and ready(source, east)
+    # An account made anew: the API server still accepts the old one's token for some seconds.
+    old = kubeconfig_of(source)
+    east.api.delete("serviceaccounts", "svcmirror-remote", AGENT_NAMESPACE)
+    run(*LINK, "--token-duration", "2h", "--trust-domain", "cluster.local")
+    assert kubeconfig_of(source) != old, "it ends with its account"
     # Without the right the agent says so, and what it has goes on working.
     east.api.delete("rolebindings", "svcmirror-remote", AGENT_NAMESPACE)
     ask_for(source, "20h")

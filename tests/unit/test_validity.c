@@ -116,6 +116,18 @@ static void tells_whose_token_it_is(void **state)
     assert_false(token_account("opaque", namespace, name));
 }
 
+static void knows_an_account_that_is_gone(void **state)
+{
+    char token[256];
+    (void)state;
+    make_token("{\"kubernetes.io\":{\"serviceaccount\":{\"uid\":\"one\"}}}", token, sizeof(token));
+    assert_true(token_fits_uid(token, "one"));
+    assert_false(token_fits_uid(token, "two"));
+    make_token("{\"kubernetes.io\":{}}", token, sizeof(token));
+    assert_true(token_fits_uid(token, "two"));
+    assert_true(token_fits_uid("opaque", "two"));
+}
+
 static void knows_the_shape_of_a_jwt(void **state)
 {
     static const char *const good[] = {"a.b.c", "eyJ-_.0.Zz9"};
@@ -167,6 +179,7 @@ int main(void)
         cmocka_unit_test(says_in_time_that_something_ends),
         cmocka_unit_test(reads_tokens),
         cmocka_unit_test(tells_whose_token_it_is),
+        cmocka_unit_test(knows_an_account_that_is_gone),
         cmocka_unit_test(knows_the_shape_of_a_jwt),
         cmocka_unit_test(reads_certificates),
         cmocka_unit_test(survives_failing_allocations),
