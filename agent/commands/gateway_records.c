@@ -222,6 +222,21 @@ static const char *verdict_of(const json_t *addresses)
     return json_array_size(addresses) > 0 ? "dead" : "unknown";
 }
 
+/* What the agent alone knows is null, so that every key of docs/api.md is there. @param entry  steals; NULL stays NULL. */
+static json_t *fill_up(json_t *entry)
+{
+    static const char *const keys[] = {"advice",    "problem",       "warning",        "linkKind",        "linkName",
+                                       "exists",    "port",          "identity",       "probed",          "probePort",
+                                       "probePath", "probePeriodMs", "probeTimeoutMs", "failureThreshold"};
+    bool whole = entry != NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(keys) && whole; i++)
+        whole = json_object_set_new(entry, keys[i], json_null()) == 0;
+    if (whole)
+        return entry;
+    json_decref(entry);
+    return NULL;
+}
+
 static json_t *make_entry(const struct gateway_records *records, const char *service, const json_t *gateway)
 {
     const char *cluster = json_string_value(json_object_get(gateway, "cluster"));
@@ -233,13 +248,13 @@ static json_t *make_entry(const struct gateway_records *records, const char *ser
     if (addresses == NULL)
         addresses = none = json_array();
     const char *verdict = verdict_of(addresses);
-    json_t *entry = json_pack("{s:s, s:b, s:i, s:n, s:s, s:n, s:n, s:s*, s:s*, s:O}", "clusterName", cluster, "alive",
+    json_t *entry = json_pack("{s:s, s:b, s:i, s:n, s:s, s:n, s:n, s:s?, s:s?, s:O}", "clusterName", cluster, "alive",
                               strcmp(verdict, "alive") == 0 ? 1 : 0, "numberOfServices",
                               count_services(records, cluster, namespace, name), "latency", "verdict", verdict,
                               "reason", "since", "gatewayNamespace", namespace[0] != '\0' ? namespace : NULL,
                               "gatewayName", name[0] != '\0' ? name : NULL, "addresses", addresses);
     json_decref(none);
-    return entry;
+    return fill_up(entry);
 }
 
 /* A gateway that has a mirror of its own, besides what Linkerd's charts made for it, is told once. */
