@@ -18,6 +18,15 @@ enum {
     MAX_FILES = 1000,
 };
 
+/* What reads it would end at the first NUL, and the rest be lost without a word. */
+static enum err_code give(manifest_fn fn, void *context, const char *name, const char *text, size_t bytes,
+                          struct err *reterr)
+{
+    if (memchr(text, '\0', bytes) != NULL)
+        return err_set(reterr, ERR_INVALID, "%s: it is no text in UTF-8: it holds a NUL (is it UTF-16?)", name);
+    return fn(context, name, text, reterr);
+}
+
 static enum err_code read_input(manifest_fn fn, void *context, struct err *reterr)
 {
     struct strbuf text;
@@ -32,7 +41,7 @@ static enum err_code read_input(manifest_fn fn, void *context, struct err *reter
     else if (code != ERR_OK)
         code = err_set(reterr, code, "standard input is larger than %d bytes, or memory ran out", MANIFEST_BYTES);
     else
-        code = fn(context, "standard input", strbuf_text(&text), reterr);
+        code = give(fn, context, "standard input", strbuf_text(&text), text.length, reterr);
     strbuf_done(&text);
     return code;
 }
@@ -45,7 +54,7 @@ static enum err_code read_file(const char *path, manifest_fn fn, void *context, 
     arena_init(&arena, MANIFEST_BYTES + (64 << 10));
     enum err_code code = file_read(&arena, path, MANIFEST_BYTES, &text, &bytes, reterr);
     if (code == ERR_OK)
-        code = fn(context, path, text, reterr);
+        code = give(fn, context, path, text, bytes, reterr);
     arena_done(&arena);
     return code;
 }
