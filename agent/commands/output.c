@@ -1,5 +1,6 @@
 #include "agent/commands/output.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -224,8 +225,23 @@ void output_manifests(json_t *objects, bool json, struct strbuf *text)
     }
 }
 
+/* Once: what cannot be written mostly cannot be written again. */
+static void tell_trouble(const char *cause)
+{
+    static bool told;
+    if (!told)
+        (void)fprintf(stderr, "svcmirror: standard output: %s\n", cause);
+    told = true;
+}
+
 bool output_print(const struct strbuf *text)
 {
-    bool whole = strbuf_error(text) == ERR_OK && fwrite(strbuf_text(text), 1, text->length, stdout) == text->length;
-    return fflush(stdout) == 0 && whole;
+    if (strbuf_error(text) != ERR_OK) {
+        tell_trouble("it is too long, or memory ran out");
+        return false;
+    }
+    if (fwrite(strbuf_text(text), 1, text->length, stdout) == text->length && fflush(stdout) == 0)
+        return true;
+    tell_trouble(strerror(errno));
+    return false;
 }

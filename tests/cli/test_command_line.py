@@ -71,7 +71,8 @@ class Version(unittest.TestCase):
 
     def test_a_full_disk_is_a_failure(self):
         with open("/dev/full", "w") as full:
-            self.assertEqual(svcmirror("version", stdout=full).returncode, 1)
+            result = svcmirror("version", stdout=full)
+        self.assertEqual((result.returncode, result.stderr), (1, "svcmirror: standard output: No space left on device\n"))
 
 
 class Wrong(unittest.TestCase):
