@@ -79,6 +79,14 @@ enum err_code command_check_namespace(const char *text, struct err *reterr)
                    "\"%.80s\" is no name of a namespace: small letters, digits and - are allowed, 63 at most", text);
 }
 
+enum err_code command_check_object_name(const char *text, struct err *reterr)
+{
+    if (text_is_dns1123_subdomain(text))
+        return ERR_OK;
+    return err_set(reterr, ERR_INVALID,
+                   "\"%.80s\" is no name of an object: small letters, digits, - and . are allowed, 253 at most", text);
+}
+
 /* ---- help ---- */
 
 static enum exit_code print(struct strbuf *text)

@@ -54,5 +54,7 @@ void command_tell_ignored(const char *command, const char *flag);
 /** Tells all of the flags that were given and mean nothing here. */
 void command_tell_all_ignored(const char *command, const struct options *options);
 
+/** For options: an object's name (RFC 1123 subdomain), of a Secret or a Link. */
+enum err_code command_check_object_name(const char *text, struct err *reterr);
 /** For options: a namespace's name (RFC 1123 label). */
 enum err_code command_check_namespace(const char *text, struct err *reterr);

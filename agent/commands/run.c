@@ -87,7 +87,7 @@ static const struct option table[] = {
      .value_name = "NAME",
      .help =
          "serve only this Link, as each of Linkerd's controllers does: no other Link, no 2.8 Secret, no local members",
-     .check = command_check_namespace},
+     .check = command_check_object_name},
     {.name = "local-mirror",
      .type = OPTION_BOOL,
      .fallback = "false",
