@@ -87,6 +87,13 @@ static void fail_watch(struct list_watch *watch, const struct kube_failure *fail
     list_watch_fail(watch, needs_list ? STATE_LISTING : STATE_WATCHING, failure);
 }
 
+/* A server whose history was put back, as etcd is from a backup, takes a place that lies ahead of it and says nothing until its history has come
+ * that far, not even in bookmarks: what is different then would never be told. A listing tells: it is refused for such a place. */
+static bool is_mute(const struct list_watch *watch, const struct kube_failure *failure)
+{
+    return failure->error.code == ERR_TIMEOUT && watch->call.status == 200 && watch->signs == 0;
+}
+
 /* A connection that had worked and broke is opened again at once; when that does not work, it is a failure. */
 static bool continue_broken(struct list_watch *watch, const struct kube_failure *failure)
 {
@@ -96,7 +103,7 @@ static bool continue_broken(struct list_watch *watch, const struct kube_failure 
         return false;
     watch->state.healthy = false;
     watch->state.error = failure->error;
-    list_watch_wait(watch, STATE_WATCHING, 0);
+    list_watch_wait(watch, is_mute(watch, failure) ? STATE_LISTING : STATE_WATCHING, 0);
     return true;
 }
 

@@ -301,6 +301,8 @@ static void answer_object(struct bench_listing *listing, struct http_call *call)
 
 static void answer(struct bench *bench, struct http_call *call)
 {
+    /* A watch that never says anything is distrusted. */
+    static const char bookmark[] = "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"5\"}}}\n";
     const char *path = fake_http_path(call);
     struct bench_listing *listing = find_listing(bench, path);
     if (call->method != NULL && strcmp(call->method, "GET") != 0)
@@ -311,7 +313,7 @@ static void answer(struct bench *bench, struct http_call *call)
         answer_object(listing, call);
     else if (strstr(path, "watch=") == NULL || listing->status != 200)
         answer_list(listing, call);
-    else if (fake_http_head(call, 200, "application/json"))
+    else if (fake_http_head(call, 200, "application/json") && fake_http_data(call, bookmark))
         listing->watch = call;
 }
 
