@@ -231,8 +231,12 @@ static void plan_winner(struct planner *planner, struct claim *claim)
     struct mirror *mirror = planner->mirror;
     struct desired desired;
     desired_build(planner->arena, mirror, claim, &desired);
-    if (mirror->service != NULL && mirror->service->meta.deleting)
+    if (mirror->service != NULL && mirror->service->meta.deleting) {
+        /* Somebody's finalizer may hold it for long, and its slices lead clients for as long. */
+        if (mirror->service->headless == desired.service.headless)
+            plan_present_slices(planner, &desired);
         return;
+    }
     if (mirror->service == NULL && desired.undecided) {
         plan_add_status(planner, claim, false, "Pending", desired.remark);
         return;

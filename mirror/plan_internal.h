@@ -32,6 +32,8 @@ void plan_delete_slice(struct planner *planner, const struct slice *slice, const
 void plan_delete_slices(struct planner *planner, const char *reason);
 /** Makes, changes and deletes slices of ours so that they are the desired ones. */
 void plan_slices(struct planner *planner, const struct desired *desired);
+/** Changes those that are there, and makes and deletes none. */
+void plan_present_slices(struct planner *planner, const struct desired *desired);
 /** Deletes what stands beside our slices, once they stand in for it. */
 void plan_leftovers(struct planner *planner);
 /** Somebody else's slice with the name of one of ours; NULL when there is none. */

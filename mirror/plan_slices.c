@@ -143,6 +143,15 @@ void plan_slices(struct planner *planner, const struct desired *desired)
     delete_slices(planner, desired, NULL);
 }
 
+void plan_present_slices(struct planner *planner, const struct desired *desired)
+{
+    if (desired->endpoints == ENDPOINTS_KEEP)
+        return;
+    for (uint32_t i = 0; i < desired->slice_count; i++)
+        if (find_slice(planner->mirror, &desired->slices[i]) != NULL)
+            plan_slice(planner, &desired->slices[i]);
+}
+
 /* A slice that Kubernetes made by a selector that somebody had put on the mirror stays when the selector goes. */
 static bool is_of_a_selector(const struct mirror *mirror, const struct slice *slice)
 {

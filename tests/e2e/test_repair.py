@@ -191,3 +191,25 @@ def test_a_slice_that_cannot_be_made_holds_up_nothing(source, east, agent, fault
     else:
         source.service_account("without-slices", [*rules[:-1], {**rules[-1], "verbs": ["*"]}])
     wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 40, "and its slice is there once it can be")
+
+
+@pytest.mark.usefixtures("link_crd")
+def test_a_mirror_that_a_finalizer_holds_follows_its_gateway(source, east, agent):
+    """Deleted by hand, and held by somebody: as long as it is there clients use it."""
+    source.ensure_namespace("demo")
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    agent()
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 10, "the mirror is ready")
+    source.api.patch("services", "web-east", {"metadata": {"finalizers": ["example.com/hold"]}}, "demo")
+    source.api.delete("services", "web-east", "demo")
+    for _ in range(2):
+        east.gateway.stop()
+        wait_until(lambda: source.ready_addresses("web-east", "demo") == [], 5, "unready with its gateway")
+        east.gateway.start()
+        wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 5, "ready with its gateway")
+    held = source.api.get("services", "web-east", "demo")
+    source.api.patch("services", "web-east", {"metadata": {"finalizers": None}}, "demo")
+    made_anew = lambda: (source.api.find("services", "web-east", "demo") or held)["metadata"]["uid"] != held["metadata"]["uid"]
+    wait_until(lambda: made_anew() and source.ready_addresses("web-east", "demo") == east.gateway.addresses, 10, "made anew once it is gone")

@@ -2043,6 +2043,14 @@ static void a_mirror_that_is_being_deleted_is_waited_for(void **state)
     scene_source(scene, "shop/web-east deleting p=1 #~mirrored-service=true #~cluster-name=east");
     scene_hear(scene);
     assert_string_equal(scene_plan_of(scene, "shop/web-east", true), "");
+    /* However long something holds it, its endpoints follow the gateway; what is gone of it is not made again. */
+    scene_verdict(scene, "203.0.113.7", WORLD_DEAD);
+    scene_settle(scene);
+    assert_string_equal(slice_brief(scene, "shop/web-east.ipv4"),
+                        "shop/web-east.ipv4 owned type=IPv4 !203.0.113.7 p=http:4143");
+    scene_delete(&scene->source, KIND_SLICE, "shop/web-east.ipv4");
+    scene_hear(scene);
+    assert_string_equal(scene_plan_of(scene, "shop/web-east", true), "");
     scene_delete(&scene->source, KIND_SERVICE, "shop/web-east");
     scene_settle(scene);
     assert_non_null(scene_slice(scene, "shop/web-east.ipv4"));
