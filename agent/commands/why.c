@@ -278,7 +278,7 @@ static enum exit_code answer(struct question *question)
 {
     bool printed = print_answer(question);
     dry_run_tell_complaints(question->run);
-    if (answer_count(question) == 0)
+    if (answer_count(question) == 0 && preview_links_known(dry_run_preview(question->run)))
         tell_nothing_found(question);
     return printed && all_ready(question) ? EXIT_DONE : EXIT_FAILED;
 }

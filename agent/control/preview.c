@@ -111,6 +111,8 @@ bool preview_settled(const struct preview *preview, struct strbuf *why)
     return gateways_settled(control->gateways, why) && settled;
 }
 
+bool preview_links_known(const struct preview *preview) { return links_judged(preview->config.control->links); }
+
 static void settle(struct preview *preview, bool in_time)
 {
     loop_timer_stop(preview->timer);

@@ -44,6 +44,8 @@ enum err_code preview_new(const struct preview_config *config, struct preview **
 void preview_free(struct preview *preview); /* takes NULL; before the control; not from a callback */
 /** Appends what is not known yet, a line each. @return whether all is known. */
 bool preview_settled(const struct preview *preview, struct strbuf *why);
+/** Whether all declarations of links were read, or cannot be: only then is there none of what is not found. */
+bool preview_links_known(const struct preview *preview);
 void preview_collect(struct preview *preview);
 
 /** The writes in the order in which they could be made: Namespaces, then mirror by mirror. */

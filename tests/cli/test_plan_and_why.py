@@ -155,6 +155,15 @@ class Plan(Clusters):
 
 
 class Why(Clusters):
+    def test_a_silent_source_is_not_taken_for_one_without_links(self):
+        source = self.cluster()
+        self.assertIn("no target is linked", self.ask(source, "why", "demo/web").stderr)
+        source.silent = True
+        result = self.ask(source, "why", "demo/web", "--timeout", "1s")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("after 1s (--timeout): source cluster: ", result.stderr)
+        self.assertNotIn("no target is linked", result.stderr)
+
     def test_each_fact_has_a_line(self):
         target = self.cluster(services=[service("web", annotations={M + "gateway-name": "gw"})])
         source = self.cluster(secrets=[secret(target.url)])
