@@ -126,6 +126,8 @@ def test_values_show(helm):
         selector = changed["spec"]["selector"]["matchLabels"]
         assert selector == plain["spec"]["selector"]["matchLabels"], "a selector cannot be changed"
         assert selector.items() <= changed["spec"]["template"]["metadata"]["labels"].items()
+    annotated = helm("template", "svcmirror", CHART, "--set", "podAnnotations.linkerd\\.io/inject=enabled").stdout
+    assert "linkerd.io/inject: enabled" in annotated and "linkerd.io/inject: disabled" not in annotated
     labelled = rendered(helm, *WHOLE, "--set", "commonLabels.team=edge,enablePodDisruptionBudget=true")
     assert len(labelled) == 10
     assert [key for key, one in labelled.items() if one["metadata"]["labels"].get("team") != "edge"] == [("CustomResourceDefinition", None, CRD)]
@@ -149,6 +151,7 @@ def test_wrong_values_are_refused(helm):
                         ("logFormat=\"logfmt\"", "logFormat"), ("imagePullPolicy=\"Sometimes\"", "imagePullPolicy"), ("controllerImageVersion=\"a b\"", "controllerImageVersion"),
                         ("imagePullSecrets=[\"registry\"]", "imagePullSecrets"), ("agentFlags=[\"max-link-memory=1\"]", "agentFlags"),
                         ("agentFlags=[\"--namespace=x\"]", "agentFlags"), ("UID=0", "UID"), ("podLabels={\"a\":1}", "podLabels"),
+                        ("podLabels={\"component\":\"mine\"}", "podLabels"), ("commonLabels={\"app.kubernetes.io/name\":\"mine\"}", "commonLabels"),
                         ("localServiceMirror={\"excludedLabel\":\"x\"}", "localServiceMirror"), ("enableNamespaceCreation=\"yes\"", "enableNamespaceCreation")):
         result = helm("template", "svcmirror", CHART, "--set-json", value, status=1)
         assert "values don't meet the specifications of the schema" in result.stderr and said in result.stderr, value
