@@ -14,6 +14,7 @@
 #include "agent/control/control.h"
 #include "agent/kube/proto_tree.h"
 #include "agent/kube/setup.h"
+#include "agent/loop/slice.h"
 #include "agent/observe/log.h"
 #include "agent/observe/process.h"
 #include "base/mem.h"
@@ -373,6 +374,8 @@ static enum exit_code run(const struct options *options)
     set_up_log(options);
     (void)signal(SIGPIPE, SIG_IGN); /* a peer that is gone shows as an error of the write */
     kube_setup();
+    if (!slice_shorten())
+        log_debug("slice_refused", "the kernel shares the processor as by default", NULL);
     arena_init(&agent.arena, CONFIG_BYTES);
     enum err_code code = start(&agent, &error);
     if (code == ERR_OK)

@@ -2,15 +2,19 @@
 #include "agent/loop/loop.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "agent/loop/slice.h"
 #include "sweep.h"
 
 enum { PATIENCE_MS = 10000, MAX_EVENTS = 64 };
@@ -520,6 +524,40 @@ static void want_of_memory_is_told(void **state)
     assert_int_equal(sweep(make_all, NULL), 3);
 }
 
+/* ---- the processor ---- */
+
+/* As in the kernel's sched/types.h. */
+struct attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns, deadline_ns, period_ns;
+};
+
+static struct attributes attributes_of_thread(void)
+{
+    struct attributes attributes = {0};
+    assert_int_equal(syscall(SYS_sched_getattr, 0, &attributes, sizeof(attributes), 0), 0);
+    return attributes;
+}
+
+static void a_slice_is_shortened_and_nothing_else(void **state)
+{
+    (void)state;
+    assert_int_equal(setpriority(PRIO_PROCESS, 0, 3), 0);
+    struct attributes before = attributes_of_thread();
+    assert_true(slice_shorten());
+    struct attributes after = attributes_of_thread();
+    assert_int_equal(after.nice, 3);
+    assert_int_equal(after.policy, SCHED_OTHER);
+    if (before.runtime_ns != 0) /* a kernel that knows slices tells them */
+        assert_int_equal(after.runtime_ns, 100000);
+    assert_int_equal(sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0}), 0);
+    assert_false(slice_shorten());
+    assert_int_equal(attributes_of_thread().policy, SCHED_BATCH);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,6 +576,7 @@ int main(void)
         cmocka_unit_test(the_busy_time_of_a_turn_is_told_without_the_wait),
         cmocka_unit_test(clocks_are_what_they_say),
         cmocka_unit_test(want_of_memory_is_told),
+        cmocka_unit_test(a_slice_is_shortened_and_nothing_else), /* the last: the thread is another one then */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
