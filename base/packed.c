@@ -2,7 +2,6 @@
 #include "base/packed.h"
 
 #include <limits.h>
-#include <stdbool.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -113,6 +112,14 @@ enum err_code packed_text(const struct packed *packed, char **ret_text, size_t *
     *ret_text = text;
     *ret_bytes = packed->text_bytes;
     return ERR_OK;
+}
+
+bool packed_equal(const struct packed *a, const struct packed *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    /* The same text is always packed in the same way, or, when memory ran out, not at all: then it counts as another. */
+    return a->bytes == b->bytes && a->text_bytes == b->text_bytes && memcmp(a->data, b->data, a->bytes) == 0;
 }
 
 size_t packed_size(const struct packed *packed) { return sizeof(*packed) + packed->bytes; }

@@ -205,6 +205,8 @@ void claims_count_repair(struct control *control, const struct mirror *mirror);
 enum err_code statuses_new(struct control *control, struct link_statuses **ret_statuses) MUST_USE;
 void statuses_free(struct link_statuses *statuses);
 void statuses_mark(struct link_statuses *statuses, struct world_link *link); /* something about its claims changed */
+/** The API shows another status of the Link than before, at this resourceVersion: what is not ours is put right. */
+void statuses_changed(struct link_statuses *statuses, struct world_link *link, const char *version);
 void statuses_forget(struct link_statuses *statuses, struct world_link *link);
 /** What is marked is sent at once, without a second try; nothing is marked any more. */
 void statuses_stop(struct link_statuses *statuses);

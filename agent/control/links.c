@@ -345,6 +345,13 @@ static bool is_going(enum change change, const struct json_tree *json)
     return change == CHANGE_DELETED || json_tree_text(deleted) != NULL;
 }
 
+static void tell_status(struct links *links, const char *name, const char *version)
+{
+    for (struct target *target = links->targets; target != NULL; target = target_next(target))
+        if (target_link(target)->kind == LINK_RESOURCE && strcmp(target_link(target)->name, name) == 0)
+            statuses_changed(links->control->statuses, target_world_link(target), version);
+}
+
 static enum err_code on_link(void *context, enum change change, const struct json_tree *json)
 {
     struct links *links = context;
@@ -361,10 +368,15 @@ static enum err_code on_link(void *context, enum change change, const struct jso
     if (resource == NULL)
         return ERR_NOMEM;
     resource->generation = links->resource_generation;
-    if (fill_resource(links, json, resource) != ERR_OK || map_put(links->resources, name, resource) != ERR_OK) {
+    enum err_code code = fill_resource(links, json, resource);
+    const struct resource *before = map_get(links->resources, name);
+    bool same_status = before != NULL && packed_equal(before->status, resource->status);
+    if (code != ERR_OK || map_put(links->resources, name, resource) != ERR_OK) {
         free_resource(resource);
         return ERR_NOMEM;
     }
+    if (!same_status)
+        tell_status(links, name, resource->version);
     note_change(links);
     return ERR_OK;
 }

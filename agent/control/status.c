@@ -37,6 +37,7 @@ struct link_status {
     size_t bytes;          /* of what was written last */
     uint64_t sent_ms;      /* when */
     uint64_t next_ms;      /* it is not written again before */
+    char written[24];      /* the Link's resourceVersion, a decimal 64-bit number, that the last write led to */
     bool marked, writing;
 };
 
@@ -114,9 +115,10 @@ static void write_marked(struct link_status *status);
 
 static void on_done(struct kube_request *request, json_t *object, const struct kube_failure *failure)
 {
-    (void)object;
     struct link_status *status = request->context;
+    const char *version = json_string_value(json_object_get(json_object_get(object, "metadata"), "resourceVersion"));
     end_writing(status);
+    (void)snprintf(status->written, sizeof(status->written), "%s", version != NULL ? version : "");
     if (failure == NULL || failure->error.code != ERR_CANCELLED) /* else it was not sent */
         note_rest(status);
     tenure_end(TAKE(status->tenure));
@@ -303,6 +305,15 @@ void statuses_mark(struct link_statuses *statuses, struct world_link *link)
     status->marked = true;
     if (!status->writing && !status->turn.waits)
         arm_next(status, COALESCE_MS);
+}
+
+void statuses_changed(struct link_statuses *statuses, struct world_link *link, const char *version)
+{
+    const struct link_status *status =
+        statuses != NULL ? map_get(statuses->links, world_link_declaration(link)->id) : NULL;
+    /* Ours is told by the watch before it is answered, at times: then it is looked at once more, and nothing is written. */
+    if (status != NULL && strcmp(status->written, version) != 0)
+        statuses_mark(statuses, link);
 }
 
 void statuses_stop(struct link_statuses *statuses)

@@ -331,6 +331,19 @@ def test_status_forgets_services_that_are_exported_no_longer(source, east, agent
     wait_until(lambda: source.api.get("links", "east", AGENT_NAMESPACE)["status"]["mirrorServices"] == [], 5, "nor the last one")
 
 
+@pytest.mark.parametrize("status", [{"mirrorServices": None}, {"mirrorServices": []}, {"federatedServices": []}])
+def test_a_status_that_people_change_is_put_right(source, east, agent, demo, status):
+    east.gateway.start()
+    east.export_labelled("web")
+    east.service("fed", labels={MIRROR + "federated": "member"})
+    east.link_gen(source)
+    agent()
+    wait_until(lambda: set(link_status(source, "east")) == {"mirrorServices", "federatedServices"}, 10, "the status tells of both")
+    before = link_status(source, "east")
+    source.api.patch("links", "east", {"status": status}, AGENT_NAMESPACE, "status")
+    wait_until(lambda: link_status(source, "east") == before, 5, "and does so again")
+
+
 def test_what_went_while_no_agent_ran_leaves_the_status(source, east, agent, demo):
     east.gateway.start()
     east.export_labelled("web")
