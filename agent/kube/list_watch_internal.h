@@ -84,6 +84,7 @@ struct list_watch {
 
     /* watching */
     uint64_t signs;         /* events and bookmarks of this watch */
+    unsigned silences;      /* watches in a row that told nothing for 90 s */
     unsigned server_errors; /* 5xx in a row */
     unsigned expiries;      /* places forgotten in a row */
     unsigned short_lives;   /* watches in a row that ended at once, whatever came on them */

@@ -41,6 +41,7 @@ static enum err_code take_event(struct list_watch *watch, const struct json_tree
     if (watch->machine == STATE_STREAMING)
         return list_watch_is_wanted(watch, object) ? list_watch_take_initial(watch, type, object, reterr) : ERR_OK;
     watch->signs++;
+    watch->silences = 0;
     if (!is_young(watch))
         watch->expiries = 0;
     if (!list_watch_is_wanted(watch, object))
@@ -88,10 +89,16 @@ static void fail_watch(struct list_watch *watch, const struct kube_failure *fail
 }
 
 /* A server whose history was put back, as etcd is from a backup, takes a place that lies ahead of it and says nothing until its history has come
- * that far, not even in bookmarks: what is different then would never be told. A listing tells: it is refused for such a place. */
-static bool is_mute(const struct list_watch *watch, const struct kube_failure *failure)
+ * that far, not even in bookmarks: what is different then would never be told. A listing tells: it is refused for such a place, where a streamed one
+ * would wait. A server that has no bookmarks is mute as often as nothing happens: it is asked after the first, second, fourth, eighth silence in a row. */
+static bool doubts_silence(struct list_watch *watch, const struct kube_failure *failure)
 {
-    return failure->error.code == ERR_TIMEOUT && watch->call.status == 200 && watch->signs == 0;
+    if (failure->error.code != ERR_TIMEOUT || watch->signs > 0)
+        return false;
+    watch->silences++;
+    bool doubts = (watch->silences & (watch->silences - 1)) == 0;
+    watch->plain = watch->plain || doubts;
+    return doubts;
 }
 
 /* A connection that had worked and broke is opened again at once; when that does not work, it is a failure. */
@@ -103,7 +110,7 @@ static bool continue_broken(struct list_watch *watch, const struct kube_failure 
         return false;
     watch->state.healthy = false;
     watch->state.error = failure->error;
-    list_watch_wait(watch, is_mute(watch, failure) ? STATE_LISTING : STATE_WATCHING, 0);
+    list_watch_wait(watch, doubts_silence(watch, failure) ? STATE_LISTING : STATE_WATCHING, 0);
     return true;
 }
 

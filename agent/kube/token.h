@@ -15,5 +15,6 @@ bool token_is_jwt(const char *token);
 struct validity token_validity(const char *token);
 /** Whose it is: `sub` of the form "system:serviceaccount:<namespace>:<name>". @return false when it is no service account's, or is no JWT. */
 bool token_account(const char *token, char ret_namespace[TOKEN_NAMESPACE_BYTES], char ret_name[TOKEN_ACCOUNT_BYTES]);
-/** Whether it may be of the service account that has this uid: not when the claim `kubernetes.io` names another, which had the same name before. */
+/** Whether it may be of the service account that has this uid: not when the claim `kubernetes.io` names another, which had the same name before. A token that
+ *  cannot be read, also for want of memory, may be. */
 bool token_fits_uid(const char *token, const char *uid);

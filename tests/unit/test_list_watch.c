@@ -663,6 +663,29 @@ static void does_not_trust_silence(void **state)
     tear_down(&bench);
 }
 
+/* Without bookmarks a collection in which nothing happens is as silent as a server that does not know the place. */
+static void doubts_ever_less_who_is_always_silent(void **state)
+{
+    (void)state;
+    static const bool lists[] = {true, true, false, true, false, false, false, true, false};
+    struct bench bench;
+    struct http_call *call = synced(&bench);
+    for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
+        fake_loop_advance(bench.loop, 90000);
+        if (lists[i])
+            fake_http_answer(take(&bench, LIST_FROM("10")), 200, LIST("10", ITEM("a", "1") "," ITEM("b", "2")));
+        call = take(&bench, WATCH_FROM("10"));
+        (void)fake_http_head(call, 200, "application/json");
+        fake_loop_advance(bench.loop, 0);
+    }
+    assert_true(fake_http_data(call, BOOKMARK("10")));
+    fake_loop_advance(bench.loop, 90000);
+    (void)fake_http_head(take(&bench, WATCH_FROM("10")), 200, "application/json");
+    fake_loop_advance(bench.loop, 90000);
+    (void)take(&bench, LIST_FROM("10")); /* as at the first time */
+    tear_down(&bench);
+}
+
 static void lists_after_many_server_errors(void **state)
 {
     (void)state;
@@ -1278,6 +1301,7 @@ int main(void)
         cmocka_unit_test(goes_on_after_a_broken_connection),
         cmocka_unit_test(takes_a_watch_that_ends_at_once_for_a_fault),
         cmocka_unit_test(does_not_trust_silence),
+        cmocka_unit_test(doubts_ever_less_who_is_always_silent),
         cmocka_unit_test(lists_after_many_server_errors),
         cmocka_unit_test(lists_again_after_events_that_make_no_sense),
         cmocka_unit_test(does_not_take_a_page_for_a_watch),
