@@ -108,10 +108,11 @@ void verdict_init(struct verdict_machine *machine, const struct verdict_config *
     machine->grid_ms = next_on_grid(machine, now_ms);
 }
 
-void verdict_reconfigure(struct verdict_machine *machine, const struct verdict_config *config, uint64_t now_ms)
+void verdict_reconfigure(struct verdict_machine *machine, const struct verdict_config *config, uint64_t now_ms,
+                         uint32_t phase_ms)
 {
     machine->config = complete(config);
-    machine->phase_ms %= machine->config.period_ms;
+    machine->phase_ms = phase_ms % machine->config.period_ms;
     machine->grid_ms = next_on_grid(machine, now_ms);
     plan_next(machine);
 }

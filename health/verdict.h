@@ -64,8 +64,9 @@ struct verdict_machine {
 /** @param phase_ms  offset of the periodic schedule within one period (taken modulo the period). */
 void verdict_init(struct verdict_machine *machine, const struct verdict_config *config, uint64_t now_ms,
                   uint32_t phase_ms);
-/** Changes thresholds or period in place: the verdict and its history stay. */
-void verdict_reconfigure(struct verdict_machine *machine, const struct verdict_config *config, uint64_t now_ms);
+/** Changes thresholds, period or phase in place: the verdict and its history stay. */
+void verdict_reconfigure(struct verdict_machine *machine, const struct verdict_config *config, uint64_t now_ms,
+                         uint32_t phase_ms);
 /** When to send the next probe (may be in the past: at once). Never more than one period after the last call that changed
  *  the machine. */
 uint64_t verdict_next_ms(const struct verdict_machine *machine);

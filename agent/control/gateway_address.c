@@ -160,15 +160,16 @@ enum err_code gateway_address_configure(struct gateway_address *address, const s
     bool first = address->link == NULL;
     bool same_connection = connection_equal(address, spec, host);
     uint64_t now_ms = loop_now_ms(address->loop);
+    const uint32_t phase_ms = (uint32_t)((uint64_t)spec->period_ms * address->turn / TURNS);
     const struct verdict_config config = {.period_ms = spec->period_ms, .failure_threshold = spec->failure_threshold};
     if (!same_connection)
         TRY(connect_anew(address, spec, host, reterr));
     if (first) {
-        verdict_init(&address->machine, &config, now_ms, (uint32_t)((uint64_t)spec->period_ms * address->turn / TURNS));
+        verdict_init(&address->machine, &config, now_ms, phase_ms);
         address->since_us = loop_wall_us(address->loop);
     } else if (address->spec.period_ms != spec->period_ms ||
                address->spec.failure_threshold != spec->failure_threshold) {
-        verdict_reconfigure(&address->machine, &config, now_ms);
+        verdict_reconfigure(&address->machine, &config, now_ms, phase_ms);
     }
     if (!same_connection && !first)
         verdict_news(&address->machine, now_ms); /* another port or path: ask at once */

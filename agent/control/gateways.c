@@ -744,13 +744,14 @@ static bool has_warning(const struct gateway *gateway)
 void gateways_collect(struct gateways *gateways)
 {
     const struct instruments *instruments = &gateways->control->instruments;
+    for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next)
+        metric_forget(instruments->address_alive, 1, gateway->cluster_name); /* all of a cluster's before any is set */
     for (struct gateway *gateway = gateways->first; gateway != NULL; gateway = gateway->next) {
         bool probed = world_gateway_spec(gateway->world_gateway)->probe.enabled;
         const char *cluster = gateway->cluster_name, *namespace = gateway->namespace, *name = gateway->key_name;
         metric_set(metric_get(instruments->gateway_alive, cluster, namespace, name), gateway->verdict == VERDICT_ALIVE);
         metric_set(metric_get(instruments->gateway_enabled, cluster, namespace, name), is_complete(gateway) && probed);
         metric_set(metric_get(instruments->gateway_warning, cluster, namespace, name), has_warning(gateway));
-        metric_forget(instruments->address_alive, 3, cluster, namespace, name);
         if (gateway->judged)
             metric_set(metric_get(instruments->gateway_usable, cluster, namespace, name), gateway->fault == NULL);
         for (const struct gateway_address *address = gateway->addresses; address != NULL; address = address->next)

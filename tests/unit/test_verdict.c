@@ -405,7 +405,7 @@ static void a_high_threshold_overlaps_only_so_many(void **state)
     struct world world;
     world_init(&world, SCRIPT({0, REASON_CONNECT_TIMEOUT, 1000}), 60000);
     const struct verdict_config config = {.period_ms = 60000, .failure_threshold = 20};
-    verdict_reconfigure(&world.machine, &config, world.now_ms);
+    verdict_reconfigure(&world.machine, &config, world.now_ms, world.machine.phase_ms);
     assert_in_range(world_run_to(&world, 60000, VERDICT_DEAD), 4000, 6000);
     assert_true(world.most_under_way <= VERDICT_VERIFY_OVERLAP + 1);
 }
@@ -460,14 +460,14 @@ static void a_new_period_takes_effect_at_once_and_keeps_the_verdict(void **state
     world_run(&world, 1000);
     assert_int_equal(world.machine.verdict, VERDICT_ALIVE);
     const struct verdict_config quick = {.period_ms = 500};
-    verdict_reconfigure(&world.machine, &quick, world.now_ms);
+    verdict_reconfigure(&world.machine, &quick, world.now_ms, world.machine.phase_ms);
     assert_true(verdict_next_ms(&world.machine) <= world.now_ms + 500);
     uint32_t before = world.sent;
     world_run(&world, 11000);
     assert_in_range(world.sent - before, 19, 21);
     assert_int_equal(world.machine.transitions_total, 1);
     const struct verdict_config slow = {.period_ms = 60000};
-    verdict_reconfigure(&world.machine, &slow, world.now_ms);
+    verdict_reconfigure(&world.machine, &slow, world.now_ms, world.machine.phase_ms);
     before = world.sent;
     world_run(&world, 11000 + 600000);
     assert_in_range(world.sent - before, 10, 11);
@@ -480,7 +480,7 @@ static void a_lowered_threshold_kills_with_the_next_failure(void **state)
     for (unsigned i = 0; i < 5; i++)
         assert_false(end_at(&machine, send_at(&machine, i * 100), REASON_REFUSED, i * 100 + 1));
     const struct verdict_config lower = {.period_ms = 3000, .failure_threshold = 3};
-    verdict_reconfigure(&machine, &lower, START_MS + 500);
+    verdict_reconfigure(&machine, &lower, START_MS + 500, machine.phase_ms);
     assert_true(verdict_next_ms(&machine) <= START_MS + 500);
     assert_true(end_at(&machine, send_at(&machine, 500), REASON_REFUSED, 501));
 }
@@ -490,7 +490,7 @@ static void reconfiguring_before_the_first_probe_does_not_put_it_off(void **stat
     (void)state;
     struct verdict_machine machine = machine_with(3, 1);
     const struct verdict_config slow = {.period_ms = 60000};
-    verdict_reconfigure(&machine, &slow, START_MS + 1);
+    verdict_reconfigure(&machine, &slow, START_MS + 1, machine.phase_ms);
     verdict_news(&machine, START_MS + 2);
     assert_int_equal(verdict_next_ms(&machine), START_MS);
 }
