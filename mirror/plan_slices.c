@@ -147,9 +147,11 @@ void plan_present_slices(struct planner *planner, const struct desired *desired)
 {
     if (desired->endpoints == ENDPOINTS_KEEP)
         return;
-    for (uint32_t i = 0; i < desired->slice_count; i++)
-        if (find_slice(planner->mirror, &desired->slices[i]) != NULL)
-            plan_slice(planner, &desired->slices[i]);
+    for (uint32_t i = 0; i < desired->slice_count; i++) {
+        const struct slice *wanted = &desired->slices[i], *there = find_slice(planner->mirror, wanted);
+        if (there != NULL && there->address_type == wanted->address_type)
+            plan_slice(planner, wanted);
+    }
 }
 
 /* A slice that Kubernetes made by a selector that somebody had put on the mirror stays when the selector goes. */
