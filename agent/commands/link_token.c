@@ -151,8 +151,8 @@ static bool is_of_account(const char *token, const struct link_account *account)
            strcmp(name, account->name) == 0;
 }
 
-/* Not when an account of that name was deleted and made anew since: API servers go on accepting for some seconds what they accepted just before. Who may
- * not read accounts does not know. @return ERR_OK, or a failure of the network. */
+/* Not when an account of that name was deleted and made anew since: API servers go on accepting for some seconds what they accepted just before. Whoever
+ * may not read accounts cannot tell, and the token is kept then. @return ERR_OK, or why the account could not be read. */
 static enum err_code is_of_this_account(struct cluster *target, const char *token, const struct link_account *account,
                                         bool *ret_is, struct err *reterr)
 {

@@ -240,6 +240,7 @@ bool output_print(const struct strbuf *text)
         tell_trouble("it is too long, or memory ran out");
         return false;
     }
+    errno = 0;
     if (fwrite(strbuf_text(text), 1, text->length, stdout) == text->length && fflush(stdout) == 0)
         return true;
     tell_trouble(strerror(errno));

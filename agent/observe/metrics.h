@@ -29,7 +29,7 @@ void metric_set(struct metric_series *series, double value);
 void metric_add(struct metric_series *series, double value);
 void metric_observe(struct metric_series *series, double value);
 double metric_value(const struct metric_series *series);
-/** Removes every series of the family whose first `count` labels have these values. */
+/** Removes every series of the family whose first `count` labels, at most all it has, have these values: what metric_get() gave of them is freed. */
 void metric_forget(struct metric *metric, unsigned count, ...); /* const char * values */
 /** Removes every series of all families whose first label is `label`, with this value. */
 void metrics_forget(struct metrics *metrics, const char *label, const char *value);
