@@ -176,12 +176,9 @@ static void survives_failing_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(says_in_time_that_something_ends),
-        cmocka_unit_test(reads_tokens),
-        cmocka_unit_test(tells_whose_token_it_is),
-        cmocka_unit_test(knows_an_account_that_is_gone),
-        cmocka_unit_test(knows_the_shape_of_a_jwt),
-        cmocka_unit_test(reads_certificates),
+        cmocka_unit_test(says_in_time_that_something_ends), cmocka_unit_test(reads_tokens),
+        cmocka_unit_test(tells_whose_token_it_is),          cmocka_unit_test(knows_an_account_that_is_gone),
+        cmocka_unit_test(knows_the_shape_of_a_jwt),         cmocka_unit_test(reads_certificates),
         cmocka_unit_test(survives_failing_allocations),
     };
     kube_setup();
