@@ -286,11 +286,14 @@ static void plan_readiness(struct planner *planner, const struct claim *claim)
 {
     const struct mirror *mirror = planner->mirror;
     struct desired desired;
-    if (mirror->service == NULL || mirror->service->meta.deleting || claim->kind == CLAIM_FEDERATED ||
-        claim->kind == CLAIM_IMPORT)
+    if (mirror->service == NULL || claim->kind == CLAIM_FEDERATED || claim->kind == CLAIM_IMPORT)
         return;
     desired_build(planner->arena, mirror, claim, &desired);
-    if (compare_service_right(mirror->service, &desired.service))
+    if (!compare_service_right(mirror->service, &desired.service))
+        return;
+    if (mirror->service->meta.deleting)
+        plan_present_slices(planner, &desired);
+    else
         plan_slices(planner, &desired);
 }
 

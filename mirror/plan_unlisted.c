@@ -113,8 +113,7 @@ void plan_unlisted(struct planner *planner)
 {
     const struct world_link *link = unlisted_link(planner);
     const struct world_gateway *gateway = link != NULL ? gateway_of(planner, link) : NULL;
-    if (gateway == NULL || !gateway->resolved || planner->mirror->service->meta.deleting ||
-        !(planner->world->config.move_endpoints || is_of_the_gateway(planner)))
+    if (gateway == NULL || !gateway->resolved || !(planner->world->config.move_endpoints || is_of_the_gateway(planner)))
         return;
     for (const struct source_slice *entry = planner->mirror->slices; entry != NULL; entry = entry->next)
         if (is_ours(planner, entry->slice))

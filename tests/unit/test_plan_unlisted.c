@@ -73,6 +73,19 @@ static const char *readiness(struct scene *scene, const char *key)
     return text;
 }
 
+/* By a finalizer of somebody's, for as long as that takes. */
+static void a_mirror_that_is_held_in_its_deletion_follows_too(void **state)
+{
+    struct scene *scene = *state;
+    begin(scene);
+    scene_source(scene, "shop/web-east deleting p=http:80 #~mirrored-service=true #~cluster-name=east");
+    restart_alone(scene);
+    assert_string_equal(readiness(scene, "shop/web-east.ipv4"), "++");
+    set_verdicts(scene, WORLD_DEAD, WORLD_ALIVE);
+    settle_alone(scene);
+    assert_string_equal(readiness(scene, "shop/web-east.ipv4"), "-+");
+}
+
 static void only_readiness_follows_the_gateway(void **state)
 {
     struct scene *scene = *state;
@@ -290,6 +303,7 @@ static void recalling_survives_failing_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SCENE(a_mirror_that_is_held_in_its_deletion_follows_too),
         SCENE(only_readiness_follows_the_gateway),
         SCENE(a_verdict_from_before_the_source_is_listed_counts),
         SCENE(what_is_not_ours_or_of_another_cluster_is_left),
