@@ -128,6 +128,8 @@ def test_values_show(helm):
         assert selector.items() <= changed["spec"]["template"]["metadata"]["labels"].items()
     annotated = helm("template", "svcmirror", CHART, "--set", "podAnnotations.linkerd\\.io/inject=enabled").stdout
     assert "linkerd.io/inject: enabled" in annotated and "linkerd.io/inject: disabled" not in annotated
+    twice = helm("template", "svcmirror", CHART, "--set", "commonLabels.team=edge,podLabels.team=core", "-s", "templates/deployment.yaml").stdout
+    assert (twice.count("team: edge"), twice.count("team: core")) == (1, 1), "the pod's own wins"
     labelled = rendered(helm, *WHOLE, "--set", "commonLabels.team=edge,enablePodDisruptionBudget=true")
     assert len(labelled) == 10
     assert [key for key, one in labelled.items() if one["metadata"]["labels"].get("team") != "edge"] == [("CustomResourceDefinition", None, CRD)]
