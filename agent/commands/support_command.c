@@ -4,10 +4,11 @@
 #include <time.h>
 
 #include "agent/commands/command.h"
+#include "agent/commands/output.h"
 #include "agent/commands/support_bundle.h"
 #include "base/mem.h"
 
-enum { LINES_BYTES = 4 << 20, NAME_BYTES = 64, MOST_LINES = 1000000 };
+enum { LINES_BYTES = 4 << 20, LINE_BYTES = 16 << 10, NAME_BYTES = 64, MOST_LINES = 1000000 };
 
 static enum err_code check_lines(const char *text, struct err *reterr)
 {
@@ -79,7 +80,11 @@ static enum exit_code make(struct support_bundle *bundle, const struct options *
         command_complain("support-bundle", "%s: there is no archive", error.text);
         return EXIT_FAILED;
     }
-    bool told = printf("%s\n", path) > 0 && fflush(stdout) == 0;
+    struct strbuf line;
+    strbuf_init(&line, LINE_BYTES);
+    strbuf_printf(&line, "%s\n", path);
+    bool told = output_print(&line);
+    strbuf_done(&line);
     if (bundle->failure_count > 0)
         command_complain("support-bundle", "%u of it could not be had: index.txt in the archive has the list",
                          bundle->failure_count);
