@@ -18,6 +18,7 @@ static const char *const local_annotations[] = {
     "kubectl.kubernetes.io/last-applied-configuration",
     "service.kubernetes.io/topology-aware-hints", /* meaningless here: endpoints are gateways, not pods in zones */
     "service.kubernetes.io/topology-mode",
+    "service.beta.kubernetes.io/load-balancer-source-ranges", /* the API server takes it of a load balancer alone */
 };
 
 bool metadata_pattern_matches(const char *pattern, const char *key)

@@ -661,7 +661,7 @@ static void patches_only_differences(void **state)
     codec_write_service_patch(&body, &diverted, &old);
     assert_string_equal(strbuf_text(&body),
                         "{\"metadata\":{\"uid\":\"u\",\"resourceVersion\":\"7\"},\"spec\":{\"type\":\"ClusterIP\","
-                        "\"externalName\":null,\"selector\":null,\"externalIPs\":null}}");
+                        "\"externalName\":null,\"loadBalancerSourceRanges\":null,\"selector\":null,\"externalIPs\":null}}");
     strbuf_done(&body);
 }
 

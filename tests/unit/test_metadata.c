@@ -100,6 +100,7 @@ static void annotations_are_carried_but_for_what_only_holds_over_there(void **st
     } CASES[] = {
         {&plain, "note=x", "note=x"},
         {&plain, "kubectl.kubernetes.io/last-applied-configuration={} note=x", "note=x"},
+        {&plain, "service.beta.kubernetes.io/load-balancer-source-ranges=10.0.0.0/8 note=x", "note=x"},
         {&plain, "service.kubernetes.io/topology-aware-hints=auto service.kubernetes.io/topology-mode=auto", ""},
         {&plain, "service.kubernetes.io/other=1", "service.kubernetes.io/other=1"},
         {&plain, "~gateway-name=gw ~remote-svc-fq-name=evil", ""},
