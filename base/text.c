@@ -402,8 +402,6 @@ static bool is_dns_label(const char *text, size_t length)
     return true;
 }
 
-bool text_is_dns1035_label(const char *text) { return is_lower(text[0]) && text_is_dns1123_label(text); }
-
 bool text_is_dns1123_label(const char *text)
 {
     size_t length = strnlen(text, LABEL_MAX_BYTES + 1);

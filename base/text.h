@@ -40,9 +40,8 @@ bool text_ip_may_be_endpoint(enum ip_family family, const char *canonical);
 /** Whether the range "10.96.0.0/16" or "fd00:96::/112" holds the literal address. What is no range holds none. */
 bool text_cidr_covers(const char *cidr, const char *address);
 
-/** RFC 1035 label (Service names: a-z, 0-9, -, starts with a letter, at most 63 bytes). */
-bool text_is_dns1035_label(const char *text);
-/** RFC 1123 label (a-z, 0-9, -, at most 63 bytes). */
+/** RFC 1123 label (a-z, 0-9, - between, at most 63 bytes): a Service's name from Kubernetes 1.36 on, which before had to begin with a letter, and a
+ *  namespace's. */
 bool text_is_dns1123_label(const char *text);
 /** RFC 1123 subdomain (labels joined by dots, at most 253 bytes). */
 bool text_is_dns1123_subdomain(const char *text);

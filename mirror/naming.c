@@ -113,12 +113,12 @@ static enum err_code check_template(const char *template, const char *cluster, s
     const char *const values[PLACES] = {[PLACE_NAME] = "a", [PLACE_NAMESPACE] = "a", [PLACE_CLUSTER] = cluster};
     TRY(check_places(template, reterr));
     expand(template, values, shortest, NULL);
-    if (text_is_dns1035_label(shortest))
+    if (text_is_dns1123_label(shortest))
         return ERR_OK;
     return err_set(reterr, ERR_INVALID,
                    "annotation " LINK_MIRROR_NAME
                    " \"%.60s\" makes \"%.80s\" of service a, which is not a Service name: use at most 63 of a-z, 0-9 "
-                   "and -, beginning with a letter and ending with a letter or digit",
+                   "and -, beginning and ending with a letter or digit",
                    template, shortest);
 }
 

@@ -6,7 +6,7 @@
 
 static const char *invalid_name(const struct planner *planner, const struct claim *claim, const char *name)
 {
-    if (text_is_dns1035_label(name))
+    if (text_is_dns1123_label(name))
         return NULL;
     if (strlen(name) <= 63)
         return arena_printf(planner->arena, "the mirror's name %s is not a valid Service name", name);

@@ -25,7 +25,7 @@ static enum err_code check_service(const char *text, struct err *reterr)
     const char *slash = strchr(text, '/');
     if (slash != NULL && (size_t)(slash - text) < sizeof(namespace))
         (void)snprintf(namespace, sizeof(namespace), "%.*s", (int)(slash - text), text);
-    if (text_is_dns1123_label(namespace) && text_is_dns1035_label(slash + 1))
+    if (text_is_dns1123_label(namespace) && text_is_dns1123_label(slash + 1))
         return ERR_OK;
     return err_set(reterr, ERR_INVALID, "\"%.80s\" is not NAMESPACE/NAME of a Service", text);
 }

@@ -53,7 +53,7 @@ enum err_code link_options_check_service(const char *text, struct err *reterr)
     if (slash != NULL)
         (void)snprintf(namespace, sizeof(namespace), "%.*s", (int)(slash - text), text);
     bool fits = slash == NULL || (size_t)(slash - text) < sizeof(namespace);
-    if (fits && text_is_dns1123_label(namespace) && text_is_dns1035_label(slash != NULL ? slash + 1 : text))
+    if (fits && text_is_dns1123_label(namespace) && text_is_dns1123_label(slash != NULL ? slash + 1 : text))
         return ERR_OK;
     return err_set(reterr, ERR_INVALID, "\"%.80s\" is no Service: write NAMESPACE/NAME, or NAME", text);
 }

@@ -305,7 +305,7 @@ static bool read_name(struct question *question, const char *text)
     if (question->thing == THING_LINK || length >= sizeof(question->namespace))
         return false;
     (void)snprintf(question->namespace, sizeof(question->namespace), "%.*s", (int)length, text);
-    return text_is_dns1123_label(question->namespace) && text_is_dns1035_label(question->name);
+    return text_is_dns1123_label(question->namespace) && text_is_dns1123_label(question->name);
 }
 
 /* As kubectl takes them: "demo/web", "link/east", "link east", "gateway ambassador/ambassador". */

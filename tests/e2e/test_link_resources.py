@@ -205,6 +205,22 @@ def test_session_affinity_comes_along(source, east, agent, demo):
         wait_until(lambda: {k: v for k, v in source.api.get("services", "web-east", "demo")["spec"].items() if k in sticky} == wanted, 5, f"{change} is followed")
 
 
+def test_a_load_balancer_and_a_name_that_begins_with_a_digit(source, east, agent, demo):
+    """What a mirror, of type ClusterIP, may not carry; what people make of a mirror; and a name that Kubernetes takes from 1.36 on."""
+    ranges = {"service.beta.kubernetes.io/load-balancer-source-ranges": "10.0.0.0/8"}
+    east.gateway.start()
+    east.export_labelled("web", type="LoadBalancer", annotations={**ranges, "example.com/note": "kept"})
+    east.export_labelled("3scale")
+    east.link(source)
+    agent()
+    wait_until(lambda: ready(source) == ready(source, "3scale-east") == east.gateway.addresses, 10, "both are mirrored")
+    mirror = source.api.get("services", "web-east", "demo")
+    assert mirror["metadata"]["annotations"].keys() >= {"example.com/note"} and not ranges.keys() & mirror["metadata"]["annotations"].keys()
+    source.api.patch("services", "web-east", {"spec": {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8"]}}, "demo")
+    wait_until(lambda: source.api.get("services", "web-east", "demo")["spec"]["type"] == "ClusterIP", 5, "it is put right")
+    assert "loadBalancerSourceRanges" not in source.api.get("services", "web-east", "demo")["spec"]
+
+
 def test_two_links_that_want_one_name(source, east, north, agent, demo):
     """The older link has it; the other is told so where people look, and gets the name when it is free."""
     remotes = {}

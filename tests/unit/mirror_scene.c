@@ -224,7 +224,7 @@ static enum err_code create(struct scene *scene, enum object_kind kind, void *ob
     }
     if (map_get(cluster->objects[kind], key_of(kind, object, key)) != NULL)
         return ERR_EXISTS;
-    if (!labels_are_valid(&meta->labels) || (kind == KIND_SERVICE && !text_is_dns1035_label(meta->name)) ||
+    if (!labels_are_valid(&meta->labels) || (kind == KIND_SERVICE && !text_is_dns1123_label(meta->name)) ||
         (kind == KIND_SERVICE && ((struct service *)object)->port_count == 0))
         return ERR_REJECTED;
     assert_string_equal(meta->uid, "");

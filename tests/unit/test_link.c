@@ -561,7 +561,7 @@ static void naming_is_kept_or_refuses_the_declaration(void **state)
     struct arena arena;
     arena_init(&arena, ARENA_BYTES);
     const struct naming good = {.name = "{name}", .namespaces = "a=b", .allowed = "c"},
-                        bad = {.name = "{cluster}-{name}"};
+                        bad = {.name = "{cluster}_{name}"};
     struct link_resource resource = good_link();
     struct link_secret secret = {.namespace = "ns", .name = "creds", .cluster_name = "1a", .cluster_domain = "b"};
     struct err error = {0};
@@ -581,10 +581,10 @@ static void naming_is_kept_or_refuses_the_declaration(void **state)
     resource.target_cluster_name = "1a";
     link = NULL;
     assert_int_equal(link_from_resource(&arena, &resource, &link, &error), ERR_INVALID);
-    assert_non_null(strstr(error.text, "annotation svcmirror.io/mirror-name \"{cluster}-{name}\" makes \"1a-a\""));
+    assert_non_null(strstr(error.text, "annotation svcmirror.io/mirror-name \"{cluster}_{name}\" makes \"1a_a\""));
     error = (struct err){0};
     assert_int_equal(link_from_secret(&arena, &secret, &link, &error), ERR_INVALID);
-    assert_non_null(strstr(error.text, "makes \"1a-a\""));
+    assert_non_null(strstr(error.text, "makes \"1a_a\""));
     assert_null(link);
     arena_done(&arena);
 }

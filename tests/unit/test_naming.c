@@ -53,8 +53,7 @@ static void faulty_templates_are_told(void **state)
     (void)state;
 #define TEMPLATE "annotation svcmirror.io/mirror-name "
 #define NO_NAME                                                                                                        \
-    ", which is not a Service name: use at most 63 of a-z, 0-9 and -, beginning with a letter and ending with a "      \
-    "letter or digit"
+    ", which is not a Service name: use at most 63 of a-z, 0-9 and -, beginning and ending with a letter or digit"
     static const struct {
         const char *template, *cluster, *fault; /* NULL: none */
     } CASES[] = {
@@ -77,7 +76,7 @@ static void faulty_templates_are_told(void **state)
         {"{name}_{cluster}", "east", TEMPLATE "\"{name}_{cluster}\" makes \"a_east\" of service a" NO_NAME},
         {"-{name}", "east", TEMPLATE "\"-{name}\" makes \"-a\" of service a" NO_NAME},
         {"{name}-", "east", TEMPLATE "\"{name}-\" makes \"a-\" of service a" NO_NAME},
-        {"{cluster}-{name}", "1a", TEMPLATE "\"{cluster}-{name}\" makes \"1a-a\" of service a" NO_NAME},
+        {"{cluster}-{name}", "1a", NULL}, /* as Kubernetes 1.36 takes it */
         {LONG LONG "-{name}", "east",
          TEMPLATE "\"abcdefghijklmnopqrstuvwxyz12345abcdefghijklmnopqrstuvwxyz123\" makes "
                   "\"" LONG LONG "-a\" of service a" NO_NAME},
