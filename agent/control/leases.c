@@ -191,14 +191,17 @@ static enum err_code fill(struct leases *leases)
     (void)snprintf(leases->self_name, sizeof(leases->self_name), REPLICA_LEASE_PREFIX "%s",
                    identity_name(leases->identity));
     leases->tenures = map_new(tenure_free);
-    leases->replicas = replicas_new(leases->self_name, leases->identity);
     leases->tick = loop_timer_new(control->config.loop, on_tick, leases);
-    if (leases->tenures == NULL || leases->replicas == NULL || leases->tick == NULL)
+    if (leases->tenures == NULL || leases->tick == NULL)
+        return ERR_NOMEM;
+    TRY(want_first(leases));
+    leases->replicas =
+        replicas_new(leases->self_name, leases->only != NULL ? leases->only->name : "", leases->identity);
+    if (leases->replicas == NULL)
         return ERR_NOMEM;
     TRY(tenure_init(&leases->self, leases, leases->self_name, ""));
     leases->self.wish = ELECTION_NOW;
     leases->self.wanted = 1;
-    TRY(want_first(leases));
     loop_timer_start(leases->tick, leases->election.retry_ms);
     return leases_start_watch(leases);
 }

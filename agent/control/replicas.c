@@ -12,21 +12,23 @@ struct replica {
     uint64_t seen_ms; /* when the record changed */
     uint32_t generation;
     bool ready, suspect;
+    bool shares; /* it is of our scope: what another replica does not take part in cannot be shared with it */
 };
 
 struct replicas {
-    const char *own_name;
+    const char *own_name, *scope;
     const struct identity *identity;
     struct map *map; /* by the Lease's name -> struct replica */
     uint32_t generation;
 };
 
-struct replicas *replicas_new(const char *own_name, const struct identity *identity)
+struct replicas *replicas_new(const char *own_name, const char *scope, const struct identity *identity)
 {
     struct replicas *replicas = NEW(struct replicas);
     if (replicas == NULL)
         return NULL;
     replicas->own_name = own_name;
+    replicas->scope = scope;
     replicas->identity = identity;
     replicas->map = map_new(mem_free);
     if (replicas->map == NULL) {
@@ -65,6 +67,7 @@ enum err_code replicas_see(struct replicas *replicas, const struct lease *lease,
         replica->record = lease->record;
         replica->seen_ms = now_ms;
         replica->ready = lease->is_ready;
+        replica->shares = strcmp(lease->scope, replicas->scope) == 0;
         replica->suspect = false;
     }
     return ERR_OK;
@@ -100,7 +103,8 @@ void replicas_suspect(struct replicas *replicas, const char *identity)
 
 bool replicas_knows(const struct replicas *replicas, const char *identity)
 {
-    return strcmp(identity, identity_text(replicas->identity)) == 0 || find(replicas, identity) != NULL;
+    const struct replica *replica = find(replicas, identity);
+    return strcmp(identity, identity_text(replicas->identity)) == 0 || (replica != NULL && replica->shares);
 }
 
 static bool is_gone(const struct replicas *replicas, const struct replica *replica)
@@ -127,7 +131,7 @@ static size_t collect(const struct replicas *replicas, bool with_us, bool ready_
     bool placed = !with_us;
     for (struct map_entry *at = map_first(replicas->map); at != NULL; at = map_next(at)) {
         const struct replica *replica = map_value(at);
-        if (!lives(replicas, replica, now_ms) || (ready_only && !replica->ready))
+        if (!replica->shares || !lives(replicas, replica, now_ms) || (ready_only && !replica->ready))
             continue;
         if (!placed && strcmp(replicas->own_name, map_key(at)) < 0 && count < REPLICAS_MAX) {
             ret_identities[count++] = identity_text(replicas->identity);

@@ -13,8 +13,9 @@ struct replicas;
 
 enum { REPLICAS_MAX = 64 };
 
-/** @param own_name  of our own Lease; borrowed, like `identity`. @return new, NULL when out of memory. */
-struct replicas *replicas_new(const char *own_name, const struct identity *identity);
+/** @param own_name  of our own Lease; borrowed, like the others.
+ *  @param scope     the name of the one Lease that we take part in, "": in all. @return new, NULL when out of memory. */
+struct replicas *replicas_new(const char *own_name, const char *scope, const struct identity *identity);
 void replicas_free(struct replicas *replicas); /* takes NULL */
 
 /** A replica's Lease as the API server has it; record.exists == false: it is gone. Our own is passed over. */
@@ -24,10 +25,10 @@ void replicas_begin(struct replicas *replicas);
 void replicas_end(struct replicas *replicas);
 /** The replica of that identity let a Lease expire: it counts as dead until it renews its own. */
 void replicas_suspect(struct replicas *replicas, const char *identity);
-/** Whether the identity is a replica's, dead or alive, or was since the start. */
+/** Whether the identity is a replica's of our scope, dead or alive, or was since the start. */
 bool replicas_knows(const struct replicas *replicas, const char *identity);
 
-/** Those that may hold Leases, ourselves among them, in an order that all replicas share: the ready ones that live or, when none is ready, all that
+/** Those of our scope that may hold Leases, ourselves among them, in an order that all replicas share: the ready ones that live or, when none is ready, all that
  *  live.
  *  @param[out] ret_identities  at most REPLICAS_MAX, borrowed until the next call of a function here. @return how many; 0 never. */
 size_t replicas_candidates(const struct replicas *replicas, bool own_ready, uint64_t now_ms,

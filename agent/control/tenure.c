@@ -123,7 +123,10 @@ static void on_answered(struct kube_request *request, json_t *object, const stru
 static void build(struct tenure *tenure, enum election_action action)
 {
     struct leases *leases = tenure->leases;
-    struct lease lease = {.name = tenure->name, .is_replica = is_self(tenure), .is_ready = leases->ready};
+    struct lease lease = {.name = tenure->name,
+                          .is_replica = is_self(tenure),
+                          .is_ready = leases->ready,
+                          .scope = leases->only != NULL ? leases->only->name : ""};
     char time[TEXT_TIME_BYTES];
     text_format_time_micro(loop_wall_us(leases->control->config.loop), time);
     election_compose(&tenure->election, action, time, &lease.record);

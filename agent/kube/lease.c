@@ -28,6 +28,7 @@ void lease_decode(const struct json_tree *json, struct lease *ret_lease)
     *ret_lease = (struct lease){.name = text_of(meta, "name"),
                                 .is_replica = is_true(meta, "labels", LEASE_REPLICA_LABEL),
                                 .is_ready = is_true(meta, "annotations", LEASE_READY_ANNOTATION),
+                                .scope = text_of(json_tree_get(meta, "annotations"), LEASE_SCOPE_ANNOTATION),
                                 .record = {.exists = true,
                                            .duration_s = number_of(spec, "leaseDurationSeconds"),
                                            .transitions = number_of(spec, "leaseTransitions")}};
@@ -62,11 +63,16 @@ static void write_labels(struct strbuf *body, const struct lease *lease)
     strbuf_append(body, "}");
 }
 
-static void write_ready(struct strbuf *body, const struct lease *lease)
+static void write_annotations(struct strbuf *body, const struct lease *lease)
 {
-    if (lease->is_replica)
-        strbuf_printf(body, ",\"annotations\":{\"" LEASE_READY_ANNOTATION "\":\"%s\"}",
-                      lease->is_ready ? "true" : "false");
+    if (!lease->is_replica)
+        return;
+    strbuf_printf(body, ",\"annotations\":{\"" LEASE_READY_ANNOTATION "\":\"%s\"", lease->is_ready ? "true" : "false");
+    if (lease->scope[0] != '\0') {
+        strbuf_append(body, ",\"" LEASE_SCOPE_ANNOTATION "\":");
+        codec_write_string(body, lease->scope);
+    }
+    strbuf_append_char(body, '}');
 }
 
 void lease_write_create(struct strbuf *body, const char *namespace, const struct lease *lease)
@@ -76,7 +82,7 @@ void lease_write_create(struct strbuf *body, const char *namespace, const struct
     strbuf_append(body, ",\"namespace\":");
     codec_write_string(body, namespace);
     write_labels(body, lease);
-    write_ready(body, lease);
+    write_annotations(body, lease);
     strbuf_append(body, "},");
     write_spec(body, &lease->record);
 }
@@ -87,7 +93,7 @@ void lease_write_patch(struct strbuf *body, const struct lease *lease)
     codec_write_string(body, lease->record.version);
     if (lease->is_replica)
         write_labels(body, lease); /* the others find it by them */
-    write_ready(body, lease);
+    write_annotations(body, lease);
     strbuf_append(body, "},");
     write_spec(body, &lease->record);
 }

@@ -10,13 +10,16 @@
 
 #define LEASES_GROUP "/apis/coordination.k8s.io/v1"
 
-/* A replica's own Lease, by which the others know that it lives: found by its label, with an annotation that says whether it is ready. */
+/* A replica's own Lease, by which the others know that it lives: found by its label, with an annotation that says whether it is ready, and
+ * another that says under which Lease it writes, where that is but one. */
 #define LEASE_REPLICA_LABEL "svcmirror.io/replica"
 #define LEASE_READY_ANNOTATION "svcmirror.io/ready"
+#define LEASE_SCOPE_ANNOTATION "svcmirror.io/scope"
 
 struct lease {
     const char *name; /* borrowed from the JSON */
     bool is_replica, is_ready;
+    const char *scope; /* of a replica: the name of the one Lease that it takes part in, "": in all; borrowed likewise */
     struct lease_record record;
 };
 

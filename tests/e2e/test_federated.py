@@ -1,4 +1,6 @@
 """Federated services: one name for the members in this cluster and in all targets."""
+import time
+
 import pytest
 from cluster.api import write_file
 from cluster.expected import DISCOVERY, MIRROR, link_status, service, status_entry, whole
@@ -192,6 +194,19 @@ def test_a_refused_write_is_told_to_every_member(source, east, north, agent, lin
     one.stop()
     agent()
     is_now(source, "east", ["east", "north"])
+
+
+@pytest.mark.parametrize("only", ["east", "north"])
+def test_an_agent_for_one_link_beside_one_for_all(source, east, north, agent, links, only):
+    """Each link has one writer, and that for all hands nothing to one that would not take it."""
+    whole = agent()
+    wait_until(lambda: [link["held"] for link in whole.json("/api/v1/links")] == [True, True], 10, "the first holds both")
+    single = agent(flags=["--only-link", only], address="127.0.0.1:9998")
+    time.sleep(15)  # what is shared is settled after some seconds, and given back after two to four more
+    assert whole.logs("lease_handed_over") == []
+    assert [link["held"] for link in whole.json("/api/v1/links")] == [True, True]
+    whole.stop()
+    wait_until(lambda: [link["held"] for link in single.json("/api/v1/links")] == [True], 10, "its own it takes over")
 
 
 def test_an_agent_for_each_link_and_one_for_local_members(source, east, north, agent, links):

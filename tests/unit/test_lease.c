@@ -30,6 +30,8 @@ static void what_is_read(void **state)
         {"{\"metadata\":{\"name\":\"r\",\"labels\":{\"svcmirror.io/replica\":\"true\"},\"annotations\":{"
          "\"svcmirror.io/ready\":\"true\"}}}",
          {.name = "r", .is_replica = true, .is_ready = true}},
+        {"{\"metadata\":{\"name\":\"r\",\"annotations\":{\"svcmirror.io/scope\":\"service-mirror-write-east\"}}}",
+         {.name = "r", .scope = "service-mirror-write-east"}},
         {"{\"metadata\":{\"name\":\"r\",\"labels\":{\"svcmirror.io/replica\":\"true\"},\"annotations\":{"
          "\"svcmirror.io/ready\":\"false\"}},\"spec\":{\"holderIdentity\":null}}",
          {.name = "r", .is_replica = true}},
@@ -53,6 +55,7 @@ static void what_is_read(void **state)
         assert_string_equal(got.name, wanted->name);
         assert_int_equal(got.is_replica, wanted->is_replica);
         assert_int_equal(got.is_ready, wanted->is_ready);
+        assert_string_equal(got.scope, wanted->scope != NULL ? wanted->scope : "");
         assert_true(got.record.exists);
         assert_string_equal(got.record.version, wanted->record.version);
         assert_string_equal(got.record.holder, wanted->record.holder);
@@ -89,6 +92,7 @@ static void what_is_written(void **state)
     /* Without a holder; of a replica. */
     lease.record.holder[0] = '\0';
     lease.is_replica = true;
+    lease.scope = "";
     strbuf_clear(&body);
     lease_write_patch(&body, &lease);
     assert_string_equal(strbuf_text(&body),
@@ -97,10 +101,11 @@ static void what_is_written(void **state)
                         "\"spec\":{\"holderIdentity\":null,\"leaseDurationSeconds\":15,\"leaseTransitions\":2,"
                         "\"acquireTime\":\"A\",\"renewTime\":\"R\"}}");
     lease.is_ready = true;
+    lease.scope = "service-mirror-write-east";
     strbuf_clear(&body);
     lease_write_create(&body, "mc", &lease);
     assert_non_null(strstr(strbuf_text(&body), "\"svcmirror.io/replica\":\"true\"},\"annotations\":{\"svcmirror.io/"
-                                               "ready\":\"true\"}},"));
+                                               "ready\":\"true\",\"svcmirror.io/scope\":\"service-mirror-write-east\"}},"));
     strbuf_done(&body);
 }
 

@@ -18,6 +18,7 @@ static struct lease lease_of(const char *name, const char *holder, const char *v
     struct lease lease = {.name = name,
                           .is_replica = true,
                           .is_ready = ready,
+                          .scope = "",
                           .record = {.exists = true, .duration_s = 15}};
     (void)snprintf(lease.record.holder, sizeof(lease.record.holder), "%s", holder);
     (void)snprintf(lease.record.version, sizeof(lease.record.version), "%s", version);
@@ -50,7 +51,7 @@ static void who_may_hold(void **state)
 {
     (void)state;
     struct identity *us = identity_new("us");
-    struct replicas *replicas = replicas_new("svcmirror-m", us);
+    struct replicas *replicas = replicas_new("svcmirror-m", "", us);
     assert_string_equal(candidates(replicas, us, false, 1000), "me"); /* alone, ready or not */
     see(replicas, "svcmirror-m", identity_text(us), "1", true, 1000); /* our own tells nothing */
     assert_string_equal(candidates(replicas, us, true, 1000), "me");
@@ -89,11 +90,33 @@ static void who_may_hold(void **state)
     identity_free(us);
 }
 
+/* A replica that serves one Link has no share in what one of all links holds, nor the other way round. */
+static void who_has_another_scope(void **state)
+{
+    (void)state;
+    struct identity *us = identity_new("us");
+    struct replicas *all = replicas_new("svcmirror-m", "", us), *one = replicas_new("svcmirror-m", "write-east", us);
+    static const char *const scopes[] = {"", "write-east", "write-west"};
+    static const char *const names[] = {"ann", "eve", "will"};
+    for (size_t i = 0; i < sizeof(scopes) / sizeof(scopes[0]); i++) {
+        struct lease lease = lease_of(names[i], names[i], "1", true);
+        lease.scope = scopes[i];
+        assert_int_equal(replicas_see(all, &lease, 1000), ERR_OK);
+        assert_int_equal(replicas_see(one, &lease, 1000), ERR_OK);
+    }
+    assert_string_equal(candidates(all, us, true, 1000), "ann me");
+    assert_string_equal(candidates(one, us, true, 1000), "eve me");
+    assert_true(replicas_knows(all, "ann") && !replicas_knows(all, "eve") && replicas_knows(one, "eve"));
+    replicas_free(all);
+    replicas_free(one);
+    identity_free(us);
+}
+
 static void what_the_dead_left(void **state)
 {
     (void)state;
     struct identity *us = identity_new("us"), *dead = identity_new("us");
-    struct replicas *replicas = replicas_new("svcmirror-m", us);
+    struct replicas *replicas = replicas_new("svcmirror-m", "", us);
     const char *version = NULL;
     see(replicas, "svcmirror-a", "ann", "3", true, 1000);
     see(replicas, "svcmirror-d", identity_text(dead), "4", true, 1000);
@@ -112,7 +135,7 @@ static enum err_code fill(void *context)
 {
     (void)context;
     struct identity *us = identity_new("us");
-    struct replicas *replicas = us != NULL ? replicas_new("svcmirror-m", us) : NULL;
+    struct replicas *replicas = us != NULL ? replicas_new("svcmirror-m", "", us) : NULL;
     enum err_code code = replicas != NULL ? ERR_OK : ERR_NOMEM;
     for (unsigned i = 0; i < 3 && code == ERR_OK; i++) {
         char name[32];
@@ -135,6 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_may_hold),
+        cmocka_unit_test(who_has_another_scope),
         cmocka_unit_test(what_the_dead_left),
         cmocka_unit_test(memory_may_end_anywhere),
     };
