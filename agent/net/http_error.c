@@ -39,15 +39,13 @@ static enum err_code code_of(CURLcode result)
     case CURLE_UNSUPPORTED_PROTOCOL: /* an answer in HTTP/0.9, too */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
         return ERR_PROTOCOL;
     case CURLE_URL_MALFORMAT:
         return ERR_INVALID;
     case CURLE_FILESIZE_EXCEEDED:
         return ERR_LIMIT;
     default:
-        return ERR_CONNECT; /* refused, reset, closed, partial: the connection did not hold */
+        return ERR_CONNECT; /* refused, reset, closed, partial, in HTTP/2 of one stream too: the connection did not hold */
     }
 }
 
