@@ -69,6 +69,7 @@ static void put_link(void *context, const struct link_info *info)
     }
     html_put(html, "</tr>");
     put_remark(html, "problem", info->problem);
+    put_remark(html, "drained", info->drained ? "the endpoints of its mirrors are not ready" : NULL);
     put_remark(html, "warning", info->warning);
     html_end_rows(html);
 }

@@ -111,6 +111,7 @@ static void write_gateway(void *context, const struct gateway_info *info)
     json_writer_text(writer, "linkKind", info->link_kind);
     json_writer_text(writer, "linkName", info->link_name);
     json_writer_bool(writer, "exists", info->exists);
+    json_writer_bool(writer, "drained", info->drained);
     json_writer_number(writer, "port", info->port);
     json_writer_text(writer, "identity", info->identity);
     write_probe(writer, info);
@@ -128,6 +129,7 @@ static void write_target(struct json_writer *writer, const struct link_info *inf
     json_writer_text(writer, "server", info->server);
     json_writer_bool(writer, "apiReachable", info->api_reachable);
     json_writer_bool(writer, "synced", info->synced);
+    json_writer_bool(writer, "drained", info->drained);
     json_writer_text(writer, "problem", info->problem);
     json_writer_text(writer, "warning", info->warning);
     json_writer_text(writer, "holder", info->holder);
@@ -145,6 +147,7 @@ static void write_no_target(struct json_writer *writer, const struct link_info *
     json_writer_null(writer, "server");
     json_writer_null(writer, "apiReachable");
     json_writer_null(writer, "synced");
+    json_writer_null(writer, "drained");
     json_writer_text(writer, "problem", info->problem);
     json_writer_null(writer, "warning");
     json_writer_null(writer, "holder");

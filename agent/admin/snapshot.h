@@ -24,6 +24,7 @@ struct gateway_info {
     const char *namespace, *name;                /* of the gateway Service in the target, or of the Link */
     const char *identity, *verdict, *reason, *advice, *problem, *warning;
     bool exists, probed;
+    bool drained; /* by an annotation of its own or of its link */
     uint16_t port, probe_port;
     const char *probe_path;
     uint32_t period_ms, timeout_ms, failure_threshold, services;
@@ -38,6 +39,7 @@ struct link_info {
         refused; /* a declaration that cannot be used: only kind, namespace, name, cluster ("": unknown) and problem are set */
     const char *id, *kind, *namespace, *name, *cluster, *domain, *server;
     bool api_reachable, synced;
+    bool drained; /* by its annotation */
     const char *problem, *warning;
     const char *holder; /* the replica that writes its mirrors, "" when none is known or there is no election */
     bool held;          /* this one writes them */

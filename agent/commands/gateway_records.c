@@ -226,7 +226,7 @@ static const char *verdict_of(const json_t *addresses)
 static json_t *fill_up(json_t *entry)
 {
     static const char *const keys[] = {"advice",    "problem",       "warning",        "linkKind",        "linkName",
-                                       "exists",    "port",          "identity",       "probed",          "probePort",
+                                       "exists",    "drained", "port",          "identity",       "probed",          "probePort",
                                        "probePath", "probePeriodMs", "probeTimeoutMs", "failureThreshold"};
     bool whole = entry != NULL;
     for (size_t i = 0; i < ARRAY_COUNT(keys) && whole; i++)

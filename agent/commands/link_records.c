@@ -12,7 +12,7 @@
 enum { PATH_BYTES = 512 };
 
 struct link_records {
-    json_t *links;       /* array of {clusterName, kind, namespace, name, clusterDomain} */
+    json_t *links;       /* array of {clusterName, kind, namespace, name, domain, drained} */
     struct map *holders; /* Lease's name -> json_t, text */
     struct map *mirrors; /* cluster -> json_t, how many */
     struct map *secrets; /* name of a Secret whose credentials a Link uses -> json_t */
@@ -59,9 +59,11 @@ static enum err_code put(struct map *map, const char *key, json_t *value)
 static enum err_code add(struct link_records *records, const json_t *object, const char *kind, const char *cluster,
                          const char *domain)
 {
+    const char *drain = object_meta_entry(object, "annotations", LINK_DRAIN);
     json_t *link =
-        json_pack("{s:s, s:s, s:s, s:s, s:s}", "clusterName", cluster, "kind", kind, "namespace",
-                  object_meta_text(object, "namespace"), "name", object_meta_text(object, "name"), "domain", domain);
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "clusterName", cluster, "kind", kind, "namespace",
+                  object_meta_text(object, "namespace"), "name", object_meta_text(object, "name"), "domain", domain,
+                  "drained", drain != NULL && strcmp(drain, "true") == 0);
     return link != NULL && json_array_append_new(records->links, link) == 0 ? ERR_OK : ERR_NOMEM;
 }
 
@@ -115,12 +117,13 @@ static json_t *make_record(const struct link_records *records, const json_t *lin
 {
     const char *cluster = record_text(link, "clusterName"), *domain = record_text(link, "domain");
     json_t *mirrors = map_get(records->mirrors, cluster);
-    return json_pack("{s:s?, s:s, s:s, s:s?, s:n, s:n, s:n, s:n, s:n, s:O?, s:n, s:n, s:n, s:n, s:I, s:s, s:b}",
+    return json_pack("{s:s?, s:s, s:s, s:s?, s:n, s:n, s:n, s:n, s:n, s:O?, s:n, s:n, s:n, s:n, s:I, s:s, s:b, s:b}",
                      "clusterName", cluster[0] != '\0' ? cluster : NULL, "kind", record_text(link, "kind"), "name",
                      record_text(link, "name"), "clusterDomain", domain[0] != '\0' ? domain : NULL, "server",
                      "apiReachable", "synced", "problem", "warning", "holder", holder_of(records, link), "held",
                      "eventAgeMs", "credentialsExpire", "exportedServices", "mirroredServices",
-                     json_integer_value(mirrors), "namespace", record_text(link, "namespace"), "refused", 0);
+                     json_integer_value(mirrors), "namespace", record_text(link, "namespace"), "refused", 0,
+                     "drained", record_is_true(link, "drained"));
 }
 
 /* A Secret that a Link uses declares nothing, even if it is one that Linkerd 2.8 would take too. */

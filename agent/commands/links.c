@@ -33,7 +33,8 @@ static const char *const identity[] = {"clusterName", "kind", "namespace", "name
 static const char *const news[] = {"apiReachable",      "synced",           "problem",
                                    "warning",           "holder",           "server",
                                    "refused",           "mirroredServices", "exportedServices",
-                                   "credentialsExpire", "clusterDomain",    NULL};
+                                   "credentialsExpire", "clusterDomain",    "drained",
+                                   NULL};
 
 static enum err_code read_links(struct look *look, json_t **ret_records, struct err *reterr)
 {
@@ -55,7 +56,8 @@ static void add_row(struct output_table *out, const json_t *link, bool wide)
         output_table_add(out, record_text(link, "credentialsExpire"));
         output_table_add(out, record_text(link, "warning"));
     }
-    output_table_add(out, record_text(link, "problem"));
+    const char *problem = record_text(link, "problem");
+    output_table_add(out, problem[0] == '\0' && record_is_true(link, "drained") ? RECORD_DRAINED : problem);
 }
 
 static void tell_empty(const struct options *options)

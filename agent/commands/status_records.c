@@ -37,7 +37,18 @@ static bool tell_gateway(json_t *problems, const json_t *gateway)
     return add_problem(problems, sentence);
 }
 
-static bool count_gateways(const json_t *gateways, const char *cluster, struct tally *tally, json_t *problems)
+/* Whoever drained it may have forgotten. A gateway counts as drained with its link, which has its own sentence. */
+static bool tell_drained_gateway(json_t *problems, const json_t *gateway, bool with_link)
+{
+    char sentence[SENTENCE_BYTES];
+    if (with_link || !record_is_true(gateway, "drained"))
+        return true;
+    (void)snprintf(sentence, sizeof(sentence), "gateway %s is %s", record_text(gateway, "gatewayName"), RECORD_DRAINED);
+    return add_problem(problems, sentence);
+}
+
+static bool count_gateways(const json_t *gateways, const char *cluster, bool is_drained, struct tally *tally,
+                           json_t *problems)
 {
     const json_t *gateway = NULL;
     size_t index = 0;
@@ -48,7 +59,8 @@ static bool count_gateways(const json_t *gateways, const char *cluster, struct t
         if (!is_of(gateway, cluster))
             continue;
         tally->gateways++;
-        whole = whole && add_problem(problems, record_text(gateway, "problem"));
+        whole = whole && add_problem(problems, record_text(gateway, "problem")) &&
+                tell_drained_gateway(problems, gateway, is_drained);
         if (!record_is_true(gateway, "alive")) {
             whole = whole && tell_gateway(problems, gateway);
             continue;
@@ -127,7 +139,9 @@ static bool fill(json_t *record, json_t *problems, const json_t *link, const jso
     struct tally tally = {0};
     bool whole = copy_members(record, link) && add_problem(problems, record_text(link, "problem"));
     if (!record_is_true(link, "refused")) {
-        whole = whole && count_gateways(gateways, cluster, &tally, problems);
+        bool is_drained = record_is_true(link, "drained");
+        whole = whole && (!is_drained || add_problem(problems, RECORD_DRAINED)) &&
+                count_gateways(gateways, cluster, is_drained, &tally, problems);
         count_services(services, cluster, &tally);
         whole = whole && tell_missing(&tally, problems);
     }

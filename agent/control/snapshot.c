@@ -40,6 +40,7 @@ static void each_gateway(void *context, gateway_info_fn fn, void *fn_context)
             struct gateway_info info = {.cluster = link->cluster_name,
                                         .link_kind = link->kind == LINK_SECRET ? "Secret" : "Link",
                                         .link_name = link->name,
+                                        .drained = link->drain || world_gateway_spec(gateway)->drain,
                                         .services = world_gateway_service_count(gateway)};
             gateways_describe(gateway, &info);
             fn(fn_context, &info);
@@ -91,6 +92,7 @@ static void each_link(void *context, link_info_fn fn, void *fn_context)
                                  .server = target_server(target),
                                  .api_reachable = target_reachable(target),
                                  .synced = target_synced(target),
+                                 .drained = link->drain,
                                  .problem = problem_of(control, target, problem, sizeof(problem)),
                                  .warning = target_warning(target),
                                  .holder = leases_holder(control->leases, link),

@@ -224,7 +224,7 @@ class FromTheApi(unittest.TestCase):
             "clusterName": "east", "alive": True, "numberOfServices": 2, "latency": None, "verdict": "alive", "reason": None, "since": None,
             "gatewayNamespace": "ambassador", "gatewayName": "ambassador",
             "addresses": [{"ip": "192.0.2.0", "verdict": "dead"}, {"ip": "192.0.2.0", "verdict": "dead"}, {"ip": "192.0.2.1", "verdict": "alive"}],
-            **dict.fromkeys(["advice", "problem", "warning", "linkKind", "linkName", "exists", "port", "identity", "probed", "probePort", "probePath",
+            **dict.fromkeys(["advice", "problem", "warning", "linkKind", "linkName", "exists", "drained", "port", "identity", "probed", "probePort", "probePath",
                              "probePeriodMs", "probeTimeoutMs", "failureThreshold"])})
 
     def test_where_a_chart_has_the_name_the_mirrors_tell(self):

@@ -14,11 +14,11 @@ def link(cluster, held=True, holder="svcmirror-a", **more):
     return {"clusterName": cluster, "kind": "Link", "name": cluster, "clusterDomain": "cluster.local", "server": f"https://{cluster}:6443",
             "apiReachable": True, "synced": True, "problem": None, "warning": None, "holder": holder, "held": held, "eventAgeMs": 1234,
             "credentialsExpire": "2027-01-01T00:00:00.000000Z", "exportedServices": 2, "mirroredServices": 1, "namespace": "linkerd-multicluster",
-            "refused": False, **more}
+            "refused": False, "drained": False, **more}
 
 
 def refused(cluster, problem):
-    nothing = dict.fromkeys(["clusterDomain", "server", "apiReachable", "synced", "warning", "holder", "held", "eventAgeMs", "credentialsExpire",
+    nothing = dict.fromkeys(["clusterDomain", "server", "apiReachable", "synced", "drained", "warning", "holder", "held", "eventAgeMs", "credentialsExpire",
                              "exportedServices", "mirroredServices"])
     return {"clusterName": cluster, "kind": "Secret", "name": "broken", "problem": problem, **nothing, "namespace": "linkerd-multicluster",
             "refused": True}
@@ -101,6 +101,14 @@ class FromAnAgent(unittest.TestCase):
             "problems": ["gateway ambassador is dead: ConnectionRefused: nothing listens there"]}])
         wide = rows(self.ask(AGENT, "status", "-o", "wide").stdout)
         self.assertEqual(wide[1][7:11], ["Link/east", "1s", "2027-01-01T00:00:00.000000Z", "svcmirror-a"])
+
+    def test_a_drained_link(self):
+        lists = {"links": [link("east", drained=True)], "gateways": [gateway("east")], "services": []}
+        words = "drained by the annotation svcmirror.io/drain: the endpoints of its mirrors are not ready"
+        for command in "links", "status":
+            self.assertEqual(rows(self.ask(lists, command).stdout)[1][-1], words)
+        lists["links"] = [link("east", drained=True, problem="timed out")]
+        self.assertEqual(rows(self.ask(lists, "links").stdout)[1][-1], "timed out")
 
     def test_nothing_is_linked(self):
         for command in "links", "status":

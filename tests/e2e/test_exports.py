@@ -148,7 +148,11 @@ def test_draining_and_back(source, east, agent, on, request):
     wait_until(lambda: there() == before, 5, "nothing else changed")
     wait_until(lambda: [(s["mirrored"], s["message"]) for s in one.services() if s["name"] == "web"] == [
         (True, "draining: annotation svcmirror.io/drain is set")], 5, "it is said why")
-    assert one.gateway("east")["alive"], "the gateway itself is alive"
+    told = one.gateway("east")
+    assert told["alive"] and told["drained"], "the gateway itself is alive"
+    assert [l["drained"] for l in one.json("/api/v1/links")] == [on != "gateway Service"]
+    status = one.command("status", "--address", one.address).stdout
+    assert status.count("drained by the annotation svcmirror.io/drain") == 1, status
     if on == "Link":
         wait_until(lambda: "draining" in link_status(source, "east")["mirrorServices"][-1]["conditions"][0]["message"], 5, "the status tells")
     # A start while it drains, and what is exported meanwhile: not ready either.
@@ -163,4 +167,5 @@ def test_draining_and_back(source, east, agent, on, request):
     wait_until(lambda: not source.ready_addresses("web-east", "demo"), 5, "drained again")
     drain(None)
     wait_until(lambda: all(source.ready_addresses(n, "demo") for n in (*names, "late-east")), 5, "ready once more")
+    assert not one.gateway("east")["drained"] and not any(l["drained"] for l in one.json("/api/v1/links"))
     assert [source.api.get("services", n, "demo")["metadata"]["uid"] for n in names] == uids

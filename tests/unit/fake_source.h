@@ -111,6 +111,7 @@ static inline void fake_each_link(void *context, link_info_fn fn, void *fn_conte
          .server = "https://192.0.2.1:6443",
          .api_reachable = true,
          .synced = true,
+         .drained = true,
          .problem = "",
          .warning = "",
          .holder = "pod-1_a",

@@ -40,7 +40,8 @@ static enum err_code take(struct link_records *records, enum err_code (*fn)(void
 static enum err_code fill(struct link_records *records)
 {
     TRY(take(records, link_records_take_link,
-             "{\"metadata\":{\"name\":\"Big.Link\",\"namespace\":\"l5d\"},\"spec\":{\"targetClusterName\":\"east\","
+             "{\"metadata\":{\"name\":\"Big.Link\",\"namespace\":\"l5d\",\"annotations\":{\"svcmirror.io/drain\":\"true\"}},"
+             "\"spec\":{\"targetClusterName\":\"east\","
              "\"targetClusterDomain\":\"cluster.local\",\"clusterCredentialsSecret\":\"of-the-link\"}}"));
     TRY(take(records, link_records_take_secret, /* as Linkerd 2.8 has them, but it is the Link's */
              "{\"metadata\":{\"name\":\"of-the-link\",\"namespace\":\"l5d\",\"annotations\":{"
@@ -49,6 +50,7 @@ static enum err_code fill(struct link_records *records)
     TRY(take(records, link_records_take_link, "{\"metadata\":{\"name\":\"broken\",\"namespace\":\"l5d\"}}"));
     TRY(take(records, link_records_take_secret,
              "{\"metadata\":{\"name\":\"cluster-credentials-old\",\"namespace\":\"l5d\",\"annotations\":{"
+             "\"svcmirror.io/drain\":\"yes\","
              "\"mirror.linkerd.io/cluster-name\":\"old\",\"mirror.linkerd.io/remote-cluster-domain\":\"old.local\"}},"
              "\"data\":{\"kubeconfig\":\"SECRET\"}}"));
     TRY(take(records, link_records_take_secret, "{\"metadata\":{\"name\":\"cluster-credentials-east\"}}"));
@@ -98,6 +100,7 @@ static void links_are_told_as_far_as_objects_tell(void **state)
         for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
             json_object_set_new(link, unknown[i], json_null());
         json_object_set_new(link, "refused", json_false());
+        json_object_set_new(link, "drained", json_boolean(index == 0));
     }
     assert_int_equal(make(&links), ERR_OK);
     char *text = json_dumps(links, JSON_INDENT(1));

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "agent/commands/record.h"
 #include "agent/commands/status_records.h"
 #include "agent/kube/setup.h"
 #include "sweep.h"
@@ -85,6 +86,32 @@ static void each_target_is_put_together(void **state)
     drop_lists(&lists);
 }
 
+static void who_drains_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        bool link, gateway;
+        const char *problem; /* NULL: none */
+    } cases[] = {{false, false, NULL},
+                 {false, true, "gateway g is " RECORD_DRAINED},
+                 {true, true, RECORD_DRAINED}, /* its gateways count as drained, too: once is enough */
+                 {true, false, RECORD_DRAINED}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        json_t *links = json_pack("[{s:s, s:b}]", "clusterName", "east", "drained", cases[i].link);
+        json_t *gateways = json_pack("[{s:s, s:s, s:b, s:b}]", "clusterName", "east", "gatewayName", "g", "alive", 1,
+                                     "drained", cases[i].gateway);
+        json_t *services = json_array(), *records = status_records(links, gateways, services);
+        const json_t *problems = json_object_get(json_array_get(records, 0), "problems");
+        assert_int_equal(json_array_size(problems), cases[i].problem != NULL ? 1 : 0);
+        if (cases[i].problem != NULL)
+            assert_string_equal(json_string_value(json_array_get(problems, 0)), cases[i].problem);
+        json_decref(records);
+        json_decref(services);
+        json_decref(gateways);
+        json_decref(links);
+    }
+}
+
 static enum err_code sweep_records(void *context)
 {
     const struct lists *lists = context;
@@ -106,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_target_is_put_together),
+        cmocka_unit_test(who_drains_is_told),
         cmocka_unit_test(every_allocation_may_fail),
     };
     kube_setup(); /* jansson allocates here too */
