@@ -42,6 +42,7 @@ struct removal {
     struct cluster_write write;
     bool only_tell; /* a client's dry run: nothing is sent that changes anything */
     bool with_mirrors;
+    bool has_agent; /* its Deployment is there */
     struct remains *remains;
 };
 
@@ -63,8 +64,10 @@ static void tell_objects(const json_t *objects, const char *what)
 static void tell(const struct removal *removal)
 {
     const struct remains *remains = removal->remains;
-    (void)fprintf(stderr, "The agent in namespace %s of cluster %s goes, with its rights.\n", removal->namespace,
-                  cluster_name(removal->cluster));
+    (void)fprintf(stderr,
+                  removal->has_agent ? "The agent in namespace %s of cluster %s goes, with its rights.\n"
+                                     : "Namespace %s of cluster %s has no agent; what is left of one goes.\n",
+                  removal->namespace, cluster_name(removal->cluster));
     tell_objects(remains->mirrors, removal->with_mirrors
                                        ? "mirrors that svcmirror made go with their endpoints"
                                        : "mirrors stay with the endpoints that they have now, whatever becomes of "
@@ -204,10 +207,22 @@ static bool may_begin(const struct removal *removal, const struct options *optio
     return false;
 }
 
+static enum err_code read_what_is_there(struct removal *removal, struct err *reterr)
+{
+    json_t *deployment = NULL;
+    enum err_code code =
+        cluster_get(removal->cluster, &RESOURCE_DEPLOYMENT, removal->namespace, "svcmirror", &deployment, reterr);
+    removal->has_agent = deployment != NULL;
+    json_decref(deployment);
+    if (code != ERR_OK && code != ERR_NOT_FOUND)
+        return code;
+    return remains_read(removal->cluster, removal->namespace, &removal->remains, reterr);
+}
+
 static enum exit_code decide(struct removal *removal, const struct options *options)
 {
     struct err error = {0};
-    if (remains_read(removal->cluster, removal->namespace, &removal->remains, &error) != ERR_OK) {
+    if (read_what_is_there(removal, &error) != ERR_OK) {
         command_complain("uninstall", "nothing was removed: %s", error.text);
         return EXIT_FAILED;
     }

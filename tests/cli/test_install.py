@@ -85,6 +85,7 @@ class Uninstall(unittest.TestCase):
         result = self.ask("--dry-run=client", mirrors=3, links=[("east", True), ("north", False)])
         self.assertEqual((result.returncode, result.stdout), (0, ""))
         self.assertIn("nothing was there to remove: namespace linkerd-multicluster of cluster west has no agent", result.stderr)
+        self.assertTrue(result.stderr.startswith("Namespace linkerd-multicluster of cluster west has no agent; what is left of one goes.\n"))
         self.assertRegex(result.stderr, r"(?m)^3 mirrors stay with the endpoints that they have now.*: demo/web-0, demo/web-1, demo/web-2\.$")
         self.assertIn("\n2 Links stay, and nobody mirrors what they name: linkerd-multicluster/east, linkerd-multicluster/north.\n", result.stderr)
         self.assertIn("\n1 Links lose svcmirror's finalizer, so that they can be deleted: linkerd-multicluster/east.\n", result.stderr)
@@ -101,6 +102,7 @@ class Uninstall(unittest.TestCase):
         result = self.ask("--dry-run=client", mirrors=2, there=there)
         gone = ["deployment.apps/svcmirror", "role.rbac.authorization.k8s.io/svcmirror", "serviceaccount/svcmirror"]
         self.assertEqual((result.returncode, result.stdout.splitlines()), (0, [f"{name} deleted (dry run)" for name in gone]))
+        self.assertTrue(result.stderr.startswith("The agent in namespace linkerd-multicluster of cluster west goes, with its rights.\n"))
         self.assertEqual(self.server.writes, [])
         result = self.ask("--dry-run=client", "--remove-mirrors", mirrors=2, there=there, links=[("east", True)])
         gone[1:1] = ["service/web-0", "service/web-1"]
