@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/commands/globals.h"
+#include "agent/commands/remedy.h"
 #include "agent/kube/client.h"
 #include "base/arena.h"
 #include "base/mem.h"
@@ -75,6 +76,15 @@ const struct kubeconfig *cluster_kubeconfig(const struct cluster *cluster) { ret
 
 struct kube_client *cluster_client(const struct cluster *cluster) { return cluster->client; }
 
+/* Every request goes this way: one that fails says what may be done about it. */
+static enum err_code ask(struct cluster *cluster, struct kube_request *request, json_t **ret_value, struct err *reterr)
+{
+    enum err_code code = session_request(cluster->session, cluster->client, request, ret_value, reterr);
+    if (code != ERR_OK)
+        (void)remedy_add(reterr, cluster_name(cluster));
+    return code;
+}
+
 /* ---- reading ---- */
 
 enum err_code cluster_get_path(struct cluster *cluster, const char *label, const char *path, json_t **ret_value,
@@ -82,7 +92,7 @@ enum err_code cluster_get_path(struct cluster *cluster, const char *label, const
 {
     struct kube_request request = {.verb = "get", .resource = label, .path = path};
     json_t *value = NULL;
-    TRY(session_request(cluster->session, cluster->client, &request, &value, reterr));
+    TRY(ask(cluster, &request, &value, reterr));
     if (value == NULL)
         return err_set(reterr, ERR_PROTOCOL, "get %s in cluster %s: the answer is empty", path, cluster_name(cluster));
     *ret_value = value;
@@ -93,7 +103,11 @@ enum err_code cluster_get_text(struct cluster *cluster, const char *label, const
                                size_t *ret_bytes, struct err *reterr)
 {
     struct kube_request request = {.verb = "get", .resource = label, .path = path, .is_text = true};
-    return session_request_text(cluster->session, cluster->client, &request, ret_text, ret_bytes, reterr);
+    enum err_code code =
+        session_request_text(cluster->session, cluster->client, &request, ret_text, ret_bytes, reterr);
+    if (code != ERR_OK)
+        (void)remedy_add(reterr, cluster_name(cluster));
+    return code;
 }
 
 enum err_code cluster_get(struct cluster *cluster, const struct resource *resource, const char *namespace,
@@ -146,7 +160,7 @@ static enum err_code list_pages(struct cluster *cluster, struct arena *arena, co
             return err_set(reterr, ERR_PROTOCOL, "list %s in cluster %s: the continue token is too long",
                            resource->plural, cluster_name(cluster));
         struct kube_request request = {.verb = "list", .resource = resource->plural, .path = path};
-        TRY(session_request(cluster->session, cluster->client, &request, &page, reterr));
+        TRY(ask(cluster, &request, &page, reterr));
         enum err_code code = call_for_each(page, resource, fn, context, reterr);
         token = code == ERR_OK ? next_page(arena, page) : "";
         json_decref(page);
@@ -193,7 +207,7 @@ static enum err_code send(struct cluster *cluster, struct kube_request *request,
         return err_set(reterr, ERR_NOMEM, "out of memory");
     request->body = text;
     request->body_bytes = text != NULL ? strlen(text) : 0;
-    enum err_code code = session_request(cluster->session, cluster->client, request, &answer, reterr);
+    enum err_code code = ask(cluster, request, &answer, reterr);
     mem_free(text); /* jansson allocates here too */
     if (code == ERR_OK && ret_object != NULL)
         *ret_object = TAKE(answer);

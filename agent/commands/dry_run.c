@@ -7,6 +7,7 @@
 
 #include "agent/commands/command.h"
 #include "agent/commands/globals.h"
+#include "agent/commands/remedy.h"
 #include "agent/kube/setup.h"
 #include "agent/observe/log.h"
 #include "base/mem.h"
@@ -22,6 +23,7 @@ struct dry_run {
     struct arena arena; /* of the credentials' texts */
     struct loop *loop;
     struct loop_timer *progress;
+    const char *context_name; /* of the source's credentials */
     struct dns *dns;
     struct http *http;
     struct metrics *metrics;
@@ -160,6 +162,7 @@ static enum err_code start(struct dry_run *run, struct err *reterr)
 {
     struct kubeconfig source = {0};
     TRY(load_credentials(run, &source, reterr));
+    run->context_name = source.context_name != NULL ? source.context_name : "";
     TRY(open_network(run, reterr));
     struct control_config config = {.loop = run->loop,
                                     .http = run->http,
@@ -229,7 +232,10 @@ enum err_code dry_run_wait(struct dry_run *run, struct err *reterr)
     loop_run(run->loop);
     if (run->interrupted)
         return say_interrupted(run, reterr);
-    return run->error.code == ERR_OK ? ERR_OK : err_set(reterr, run->error.code, "%s", run->error.text);
+    if (run->error.code == ERR_OK)
+        return ERR_OK;
+    (void)err_set(reterr, run->error.code, "%s", run->error.text);
+    return run->error.code != ERR_FORBIDDEN ? remedy_add(reterr, run->context_name) : ERR_FORBIDDEN; /* it has its own */
 }
 
 bool dry_run_interrupted(const struct dry_run *run) { return run != NULL && run->interrupted; }

@@ -77,7 +77,7 @@ static enum exit_code make(struct support_bundle *bundle, const struct options *
     (void)snprintf(name, sizeof(name), "%s.tar.gz", root);
     const char *path = file != NULL ? file : name;
     if (write_bundle(bundle, path, root, at_s, &error) != ERR_OK) {
-        command_complain("support-bundle", "%s: there is no archive", error.text);
+        command_complain("support-bundle", "there is no archive: %s", error.text);
         return EXIT_FAILED;
     }
     struct strbuf line;

@@ -5,7 +5,7 @@ from program import Server, status_object
 from test_linking import NS, WithClusters
 
 EAST = ("--cluster-name", "east", "--api-server-address", "https://192.0.2.1:6443")
-REFUSED = r"http://127\.0\.0\.1:\d+: Connection refused"
+REFUSED = r"http://127\.0\.0\.1:\d+: Connection refused; can this machine reach that server, and is context down the one that is meant\?"
 
 
 class Faults(WithClusters):
@@ -55,7 +55,7 @@ class Faults(WithClusters):
                 (("list", "services"), ("gateways",), "list /api/v1/services in cluster east: 403 Forbidden")]:
             self.exported()
             self.east.refuse = {refused: 403}
-            self.told((*words, "--context", "east"), 1, pattern)
+            self.told((*words, "--context", "east"), 1, pattern + r": .*; have that right granted, or be another user \(--as, or another context\)")
         self.assertEqual(self.east.writes, [])
 
     def test_a_right_that_a_plan_needs(self):

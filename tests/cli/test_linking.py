@@ -713,7 +713,7 @@ class Link(WithClusters):
         self.east.refuse.clear()
         self.west.refuse["patch", "links"] = 403
         result = self.run_it(*self.there, code=1)
-        self.assertIn("links are refused (the account in the target is there; run it again to go on, or `unlink` to take it back)", result.stderr)
+        self.assertIn("links are refused; have that right granted, or be another user (--as, or another context) (the account in the target is there; run it again to go on, or `unlink` to take it back)", result.stderr)
         self.assertIn("secret/cluster-credentials-east created\n", result.stdout)
         self.assertTrue(result.stdout.endswith("rolebinding.rbac.authorization.k8s.io/svcmirror-renew-east created\n"))
 

@@ -156,7 +156,8 @@ class SupportBundle(unittest.TestCase):
         path.write_text(kubeconfig(f"http://127.0.0.1:{port}"))
         result = svcmirror("support-bundle", "-f", self.file(), "--kubeconfig", str(path))
         self.assertEqual((result.returncode, result.stdout), (1, ""))
-        self.assertEqual(result.stderr, f"svcmirror support-bundle: get /version in cluster c: http://127.0.0.1:{port}: Connection refused: there is no archive\n")
+        self.assertEqual(result.stderr, f"svcmirror support-bundle: there is no archive: get /version in cluster c: http://127.0.0.1:{port}: Connection refused"
+                                        "; can this machine reach that server, and is context c the one that is meant?\n")
         self.assertEqual(os.listdir(self.folder.name), ["nowhere"])
 
     def test_credentials_that_are_not_accepted_are_told_once(self):
@@ -164,7 +165,7 @@ class SupportBundle(unittest.TestCase):
         source.accepts = set()
         result = self.take(source, code=1)
         self.assertEqual(result.stdout, "")
-        self.assertRegex(result.stderr, r"^svcmirror support-bundle: get /version in cluster lab: 401 .*: there is no archive\n$")
+        self.assertRegex(result.stderr, r"^svcmirror support-bundle: there is no archive: get /version in cluster lab: 401 .*: log in again\n$")
         self.assertFalse(os.path.exists(self.file()))
 
     def test_a_version_that_is_not_told_is_one_missing_part(self):
