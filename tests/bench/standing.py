@@ -57,24 +57,31 @@ def spread(writes, names, each):
     return found
 
 
-def ten_links(stage, services, links, idle_seconds):
-    """The first sync of many links side by side, how evenly they progress, and then nothing to do."""
+def sync_links(stage, names, services):
+    """In a new source. Returns the agent, the seconds from its start to the answer of its last write, and its writes."""
     stage.fresh_source()
-    names = [f"link{n}" for n in range(links)]
     for name in names:
         stage.link(name)
     agent = stage.agent()
-    stage.await_mirrored(agent, services * links, every=0.5)
+    stage.await_mirrored(agent, services * len(names), every=0.5)
     wait_until(lambda: agent.metrics()["svcmirror_queue_depth"] == 0 and all(g["alive"] for g in agent.gateways()), 60, "it rests", 0.5)
     time.sleep(5)
     writes = stage.mirror_writes(agent.began)
     took = max(seconds_of(w["stageTimestamp"]) for w in writes) - agent.began
-    say(f"first sync of {links} links x {services}: {took:.2f} s")
+    say(f"first sync of {len(names)} links x {services}: {took:.2f} s")
+    return agent, took, writes
+
+
+def ten_links(stage, services, links, idle_seconds):
+    """The first sync of many links side by side, before the floor and after it, how evenly they progress, and then nothing to do."""
+    names = [f"link{n}" for n in range(links)]
+    agent, before, writes = sync_links(stage, names, services)
     figures = idle(stage, agent, idle_seconds, f"{links} links x {services:,} services, probes every 3 s")
     stage.fresh_source()
     floor = stage.load(stage.source, floor_requests(writes), 8)["seconds"]
     say(f"floor: {floor:.2f} s")
-    return [Figure("first_sync_links", f"first sync of {links} links x {services:,} services", "s", [took], [floor]),
+    after = sync_links(stage, names, services)[1]
+    return [Figure("first_sync_links", f"first sync of {links} links x {services:,} services", "s", [before, after], [floor]),
             Figure("even_links", "the first link is ahead of the last by", "% of its writes", spread(writes, names, 2 * services),
                    note="when a quarter, a half and three quarters of all were made"),
             *figures]
