@@ -11,6 +11,7 @@
 #include "agent/admin/server.h"
 #include "agent/commands/agent_options.h"
 #include "agent/commands/command.h"
+#include "agent/commands/run.h"
 #include "agent/control/control.h"
 #include "agent/kube/proto_tree.h"
 #include "agent/kube/setup.h"
@@ -349,7 +350,7 @@ static void set_up_log(const struct options *options)
 }
 
 /* Between two that wait for one another there has to be time for one request at least. @return what is wrong, or NULL. */
-static const char *objection(const struct options *options)
+static const char *objection_to_times(const struct options *options)
 {
     uint64_t lease_ms = options_get(options, "lease-duration")->number;
     uint64_t renew_ms = options_get(options, "renew-deadline")->number;
@@ -363,12 +364,20 @@ static const char *objection(const struct options *options)
     return lease_ms <= renew_ms ? "--lease-duration must be longer than --renew-deadline" : NULL;
 }
 
+const char *run_objection(const struct options *options)
+{
+    if (options_get(options, "only-link")->given && options_get(options, "local-mirror")->boolean)
+        return "--only-link and --local-mirror contradict each other: the one serves a Link and no local members, the "
+               "other local members and no Link; run an agent for each, or without both flags one for all";
+    return objection_to_times(options);
+}
+
 static enum exit_code run(const struct options *options)
 {
     struct agent agent = {.options = options};
     struct err error = {0};
-    if (objection(options) != NULL) {
-        command_complain("run", "%s", objection(options));
+    if (run_objection(options) != NULL) {
+        command_complain("run", "%s", run_objection(options));
         return EXIT_USAGE;
     }
     set_up_log(options);

@@ -121,6 +121,13 @@ class NotStarting(unittest.TestCase):
                 self.assertIn("not in a pod", result.stderr)
                 self.assertIn("--kubeconfig FILE", result.stderr)
 
+    def test_flags_that_contradict_each_other(self):
+        for argv, words in [(["--only-link", "east", "--local-mirror"], "--only-link and --local-mirror contradict each other: "),
+                            (["--lease-duration=5s"], "--lease-duration must be longer than --renew-deadline")]:
+            result = svcmirror("run", *argv)
+            self.assertEqual((result.returncode, result.stdout), (2, ""), result.stderr)
+            self.assertRegex(result.stderr, rf"^svcmirror run: {words}[^\n]*\n$")
+
     def test_a_kubeconfig_that_is_none(self):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "kubeconfig")
