@@ -5,6 +5,7 @@
 
 #include "agent/commands/command.h"
 #include "agent/commands/resource.h"
+#include "agent/commands/run.h"
 #include "agent/kube/yaml.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -47,20 +48,43 @@ enum err_code install_check_quantity(const char *text, struct err *reterr)
     return err_set(reterr, ERR_INVALID, "\"%.80s\" is no amount of memory: write e.g. 512Mi or 1Gi", text);
 }
 
+/* Flags of `run` that the manifests decide themselves, or that mean nothing in a pod. */
+static const struct {
+    const char *name, *why;
+} of_the_pod[] = {
+    {"namespace", "the namespace is that of --namespace"},
+    {"kubeconfig", "the pod has no kubeconfig: its service account is used"},
+    {"context", "the pod has no kubeconfig: its service account is used"},
+    {"admin-addr", "the pod's port and probes are those of :9999"},
+    {"metrics-addr", "the pod's port and probes are those of :9999"},
+    {"help", "the agent would print its help and end, over and over"},
+};
+
+/* A value behind a space would be taken for the next flag by whoever reads the manifest.
+ * @return why a word is no flag for the manifests, or NULL. */
+static const char *misplaced(const char *word)
+{
+    if (!text_starts_with(word, "--"))
+        return "write --FLAG=VALUE";
+    size_t length = strcspn(word + 2, "=");
+    for (size_t i = 0; i < ARRAY_COUNT(of_the_pod); i++)
+        if (strlen(of_the_pod[i].name) == length && strncmp(word + 2, of_the_pod[i].name, length) == 0)
+            return of_the_pod[i].why;
+    return NULL;
+}
+
 enum err_code install_check_agent_flags(const char *text, struct err *reterr)
 {
     char buffer[FLAGS_BYTES], *words[MAX_AGENT_FLAGS];
     int count = 0;
     struct options options;
     TRY(split_flags(text, buffer, words, &count, reterr));
-    for (int i = 0; i < count;
-         i++) /* a value behind a space would be taken for the next flag by whoever reads the manifest */
-        if (!text_starts_with(words[i], "--") || (strcmp(words[i], "--namespace") == 0) ||
-            text_starts_with(words[i], "--namespace="))
-            return err_set(reterr, ERR_INVALID, "\"%.80s\": %s", words[i],
-                           words[i][0] == '-' && words[i][1] == '-' ? "the namespace is that of --namespace"
-                                                                    : "write --FLAG=VALUE");
-    return options_parse(command_run.options, 0, count, words, &options, reterr);
+    for (int i = 0; i < count; i++)
+        if (misplaced(words[i]) != NULL)
+            return err_set(reterr, ERR_INVALID, "\"%.80s\": %s", words[i], misplaced(words[i]));
+    TRY(options_parse(command_run.options, 0, count, words, &options, reterr));
+    const char *objection = run_objection(&options);
+    return objection != NULL ? err_set(reterr, ERR_INVALID, "%s", objection) : ERR_OK;
 }
 
 static enum err_code add_flags(json_t *args, const char *text, struct err *reterr)

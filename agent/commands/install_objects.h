@@ -22,7 +22,8 @@ struct install_settings {
 /** Checks an amount of memory as Kubernetes writes it, like 512Mi. @return ERR_OK, ERR_INVALID. */
 enum err_code install_check_quantity(const char *text, struct err *reterr) MUST_USE;
 
-/** Checks flags for the agent against the table of `run`. @return ERR_OK, ERR_INVALID (names the flag), ERR_LIMIT (more than 32). */
+/** Checks flags for the agent as `run` does. @return ERR_OK, ERR_INVALID (names the flag; also those that the manifests decide), ERR_LIMIT (more
+ *  than 32). */
 enum err_code install_check_agent_flags(const char *text, struct err *reterr) MUST_USE;
 
 /** @param[out] ret_objects  new: an array in the order in which they are to be made. In another namespace than INSTALL_NAMESPACE the objects that

@@ -28,6 +28,9 @@ class Install(unittest.TestCase):
         for argv, words in [(["--replicas=0"], "not a number from 1 to 100"), (["--replicas=two"], "not a whole number"),
                             (["--memory-limit=12x"], "no amount of memory"), (["--memory-limit=Mi"], "no amount"), (["--memory-limit=1e"], "no amount"),
                             (["--agent-flags=--colour=red"], "--colour"), (["-n", "Not_One"], "no name of a namespace"),
+                            (["--agent-flags=--lease-duration=5s"], "--agent-flags: --lease-duration must be longer than --renew-deadline"),
+                            (["--agent-flags=--help"], '"--help": the agent would print its help'),
+                            (["--agent-flags=--kubeconfig=x"], '"--kubeconfig=x": the pod has no kubeconfig'),
                             (["--wait=3s"], "add --apply"), (["--link-crd=perhaps"], "auto|always|never"), (["extra"], "extra")]:
             result = svcmirror("install", *argv)
             self.assertEqual((result.returncode, result.stdout), (2, ""), argv)

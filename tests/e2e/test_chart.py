@@ -152,7 +152,9 @@ def test_wrong_values_are_refused(helm):
     for value, said in (("replica=3", "replica"), ("replicas=0", "replicas"), ("replicas=\"two\"", "replicas"), ("logLevel=\"verbose\"", "logLevel"),
                         ("logFormat=\"logfmt\"", "logFormat"), ("imagePullPolicy=\"Sometimes\"", "imagePullPolicy"), ("controllerImageVersion=\"a b\"", "controllerImageVersion"),
                         ("imagePullSecrets=[\"registry\"]", "imagePullSecrets"), ("agentFlags=[\"max-link-memory=1\"]", "agentFlags"),
-                        ("agentFlags=[\"--namespace=x\"]", "agentFlags"), ("UID=0", "UID"), ("podLabels={\"a\":1}", "podLabels"),
+                        ("agentFlags=[\"--namespace=x\"]", "agentFlags"), ("agentFlags=[\"--kubeconfig=x\"]", "agentFlags"), ("agentFlags=[\"--context=x\"]", "agentFlags"),
+                        ("agentFlags=[\"--admin-addr=:1\"]", "agentFlags"), ("agentFlags=[\"--metrics-addr=:1\"]", "agentFlags"), ("agentFlags=[\"--help\"]", "agentFlags"),
+                        ("UID=0", "UID"), ("podLabels={\"a\":1}", "podLabels"),
                         ("podLabels={\"component\":\"mine\"}", "podLabels"), ("commonLabels={\"app.kubernetes.io/name\":\"mine\"}", "commonLabels"),
                         ("localServiceMirror={\"excludedLabel\":\"x\"}", "localServiceMirror"), ("enableNamespaceCreation=\"yes\"", "enableNamespaceCreation")):
         result = helm("template", "svcmirror", CHART, "--set-json", value, status=1)
