@@ -291,12 +291,22 @@ static enum exit_code apply_and_wait(struct session *session, const struct optio
         cluster_open(session, options_text(options, "kubeconfig"), options_text(options, "context"), &cluster, &error);
     if (code == ERR_OK)
         code = apply_all(cluster, options, dry_run, &error);
-    if (code == ERR_OK && wait->given && !dry_run)
+    if (code == ERR_OK && wait->given)
         code = wait_available(session, cluster, namespace, wait->number, &error);
     cluster_free(cluster);
     if (code != ERR_OK)
         command_complain("install", "%s", error.text);
     return session_interrupted(session) ? EXIT_INTERRUPTED : code == ERR_OK ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* @return what contradicts what among the flags, or NULL. */
+static const char *objection(const struct options *options)
+{
+    if (!options_get(options, "wait")->given)
+        return NULL;
+    if (strcmp(options_text(options, "dry-run"), "none") != 0)
+        return "--wait and --dry-run contradict each other: nothing will happen to wait for";
+    return options_get(options, "apply")->boolean ? NULL : "--wait waits for what was applied: add --apply";
 }
 
 static enum exit_code run(const struct options *options)
@@ -306,13 +316,12 @@ static enum exit_code run(const struct options *options)
     struct err error = {0};
     struct session *session = NULL;
     command_tell_all_ignored("install", options);
-    if (!on_server && (!apply || strcmp(dry_run, "client") == 0)) {
-        if (options_get(options, "wait")->given) {
-            command_complain("install", "--wait waits for what was applied: add --apply");
-            return EXIT_USAGE;
-        }
-        return print_objects(options);
+    if (objection(options) != NULL) {
+        command_complain("install", "%s", objection(options));
+        return EXIT_USAGE;
     }
+    if (!on_server && (!apply || strcmp(dry_run, "client") == 0))
+        return print_objects(options);
     if (session_new(&session, &error) != ERR_OK) {
         command_complain("install", "%s", error.text);
         return EXIT_FAILED;
