@@ -1,6 +1,7 @@
 #include "agent/commands/install_objects.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/commands/command.h"
@@ -12,7 +13,55 @@
 
 enum { MAX_AGENT_FLAGS = 32, FLAGS_BYTES = 4096, NAME_BYTES = 128 };
 
+#define DIGITS "0123456789"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define MIN_MEMORY_BYTES 0x1p25 /* 32Mi: what the manifests request; a limit below it is refused by API servers */
+
 extern const char install_link_crd[], install_manifests[]; /* of deploy/manifests, made by the build */
+
+/* ---- single values ---- */
+
+static const struct {
+    const char *suffix;
+    double bytes;
+} memory_units[] = {{"", 1},        {"k", 1e3},     {"M", 1e6},     {"G", 1e9},     {"T", 1e12},
+                    {"P", 1e15},    {"E", 1e18},    {"Ki", 0x1p10}, {"Mi", 0x1p20}, {"Gi", 0x1p30},
+                    {"Ti", 0x1p40}, {"Pi", 0x1p50}, {"Ei", 0x1p60}};
+
+/* @return bytes; less than 0: it is no quantity. */
+static double memory_bytes(const char *text)
+{
+    size_t digits = strspn(text, DIGITS), point = text[digits] == '.' && digits > 0 ? 1 : 0;
+    const char *suffix = text + digits + point;
+    suffix += point > 0 ? strspn(suffix, DIGITS) : 0;
+    double number = digits > 0 ? strtod(text, NULL) : 0; /* with the exponent, if there is one */
+    if (digits > 0 && suffix[0] == 'e' && suffix[1] != '\0' && suffix[1 + strspn(suffix + 1, DIGITS)] == '\0')
+        return number;
+    for (size_t i = 0; digits > 0 && i < ARRAY_COUNT(memory_units); i++)
+        if (strcmp(suffix, memory_units[i].suffix) == 0)
+            return number * memory_units[i].bytes;
+    return -1;
+}
+
+enum err_code install_check_quantity(const char *text, struct err *reterr)
+{
+    double bytes = memory_bytes(text);
+    if (bytes < 0)
+        return err_set(reterr, ERR_INVALID, "\"%.80s\" is no amount of memory: write e.g. 512Mi or 1Gi", text);
+    if (bytes < MIN_MEMORY_BYTES)
+        return err_set(reterr, ERR_INVALID,
+                       "\"%.80s\" is less than the 32Mi that a replica requests: write e.g. 512Mi or 1Gi", text);
+    return ERR_OK;
+}
+
+enum err_code install_check_image(const char *text, struct err *reterr)
+{
+    static const char CHARACTERS[] = LETTERS DIGITS "._-+:/@[]"; /* in brackets: a registry's address of IPv6 */
+    if (text[0] != '\0' && strchr(LETTERS DIGITS "[", text[0]) != NULL && text[strspn(text, CHARACTERS)] == '\0')
+        return ERR_OK;
+    return err_set(reterr, ERR_INVALID,
+                   "\"%.80s\" is no image: write e.g. svcmirror:0.1.0 or registry.example/svcmirror@sha256:...", text);
+}
 
 /* ---- flags of the agent ---- */
 
@@ -32,20 +81,6 @@ static enum err_code split_flags(const char *text, char buffer[FLAGS_BYTES], cha
     }
     *ret_count = count;
     return ERR_OK;
-}
-
-enum err_code install_check_quantity(const char *text, struct err *reterr)
-{
-    static const char *const suffixes[] = {"", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
-    size_t digits = strspn(text, "0123456789"), point = text[digits] == '.' && digits > 0 ? 1 : 0;
-    const char *suffix = text + digits + point;
-    suffix += point > 0 ? strspn(suffix, "0123456789") : 0;
-    if (digits > 0 && suffix[0] == 'e' && suffix[1] != '\0' && suffix[1 + strspn(suffix + 1, "0123456789")] == '\0')
-        return ERR_OK;
-    for (size_t i = 0; digits > 0 && i < ARRAY_COUNT(suffixes); i++)
-        if (strcmp(suffix, suffixes[i]) == 0)
-            return ERR_OK;
-    return err_set(reterr, ERR_INVALID, "\"%.80s\" is no amount of memory: write e.g. 512Mi or 1Gi", text);
 }
 
 /* Flags of `run` that the manifests decide themselves, or that mean nothing in a pod. */

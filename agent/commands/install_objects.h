@@ -19,8 +19,11 @@ struct install_settings {
     bool with_link_crd;       /* the Link type, for clusters without Linkerd's multicluster extension */
 };
 
-/** Checks an amount of memory as Kubernetes writes it, like 512Mi. @return ERR_OK, ERR_INVALID. */
+/** Checks an amount of memory as Kubernetes writes it, like 512Mi. @return ERR_OK, ERR_INVALID (also less than the manifests request). */
 enum err_code install_check_quantity(const char *text, struct err *reterr) MUST_USE;
+
+/** Checks that a container runtime can read it as an image's name; not whether there is one. @return ERR_OK, ERR_INVALID. */
+enum err_code install_check_image(const char *text, struct err *reterr) MUST_USE;
 
 /** Checks flags for the agent as `run` does. @return ERR_OK, ERR_INVALID (names the flag; also those that the manifests decide), ERR_LIMIT (more
  *  than 32). */

@@ -27,6 +27,8 @@ class Install(unittest.TestCase):
     def test_what_is_wrong_is_told_before_anything_is_done(self):
         for argv, words in [(["--replicas=0"], "not a number from 1 to 100"), (["--replicas=two"], "not a whole number"),
                             (["--memory-limit=12x"], "no amount of memory"), (["--memory-limit=Mi"], "no amount"), (["--memory-limit=1e"], "no amount"),
+                            (["--memory-limit=0"], "less than the 32Mi"), (["--memory-limit=512"], "less than the 32Mi"),
+                            (["--image="], '"" is no image'), (["--image", "A B"], '"A B" is no image'),
                             (["--agent-flags=--colour=red"], "--colour"), (["-n", "Not_One"], "no name of a namespace"),
                             (["--agent-flags=--lease-duration=5s"], "--agent-flags: --lease-duration must be longer than --renew-deadline"),
                             (["--agent-flags=--help"], '"--help": the agent would print its help'),

@@ -177,6 +177,49 @@ static void flags_of_the_agent_are_checked_before_it_meets_them(void **state)
     assert_null(objects);
 }
 
+static void what_cannot_run_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *memory, *image;
+        bool right;
+    } CASES[] = {
+        {"512Mi", "svcmirror:0.1.0", true},
+        {"1e9", "registry.example:5000/team/svcmirror", true},
+        {"0.5G", "registry.example/svcmirror@sha256:0123", true},
+        {"1Ei", "[fd00::1]:5000/svcmirror:1", true},
+        {"0", "", false},
+        {"0Gi", " ", false},
+        {"0.0E", "A B", false},
+        {"0e9", "svcmirror\n", false},
+        {"1", "/svcmirror", false},
+        {"512", "$(IMAGE)", false},
+        {"31Mi", ":1", false},
+        {"1e", "\xc3\xa4", false},
+        {"", "-x", false},
+        {"-1Gi", "@sha256:0123", false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        enum err_code expected = CASES[i].right ? ERR_OK : ERR_INVALID;
+        if (install_check_quantity(CASES[i].memory, NULL) != expected)
+            fail_msg("%s", CASES[i].memory);
+        if (install_check_image(CASES[i].image, NULL) != expected)
+            fail_msg("%s", CASES[i].image);
+    }
+}
+
+static void a_replica_s_limit_is_not_below_its_request(void **state)
+{
+    (void)state;
+    json_t *objects = make(&PLAIN);
+    const json_t *resources = json_object_get(container_of(objects), "resources");
+    const char *request = json_string_value(json_object_get(json_object_get(resources, "requests"), "memory"));
+    assert_string_equal(request, "32Mi");
+    assert_int_equal(install_check_quantity(request, NULL), ERR_OK);
+    assert_int_equal(install_check_quantity("33554431", NULL), ERR_INVALID);
+    json_decref(objects);
+}
+
 static enum err_code sweep_objects(void *context)
 {
     json_t *objects = NULL;
@@ -203,6 +246,8 @@ int main(void)
         cmocka_unit_test(what_people_change_is_changed),
         cmocka_unit_test(two_namespaces_share_nothing_but_the_link_type),
         cmocka_unit_test(flags_of_the_agent_are_checked_before_it_meets_them),
+        cmocka_unit_test(what_cannot_run_is_refused),
+        cmocka_unit_test(a_replica_s_limit_is_not_below_its_request),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
