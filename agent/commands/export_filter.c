@@ -31,14 +31,87 @@ static enum err_code count_skipped(struct export_filter *filter, const char *kin
 static void tell(const struct export_filter *filter, const json_t *service, const char *outcome, const char *why)
 {
     strbuf_append(filter->told, "service \"");
-    output_text(object_meta_text(service, "name"), filter->told);
+    output_text(export_marks_name(service), filter->told);
     strbuf_printf(filter->told, "\" %s%s%s\n", outcome, why != NULL ? ": " : "", why != NULL ? why : "");
 }
+
+/* ---- what no API server would take: marks put there would take the place of what was meant ---- */
+
+#define NO_TEXT "is no text: write it in quotes"
+
+static bool is_absent(const json_t *value) { return value == NULL || json_is_null(value); }
+
+static enum err_code check_name(const json_t *metadata, struct err *reterr)
+{
+    static const char *const fields[] = {"name", "generateName"};
+    bool named = false;
+    if (!is_absent(metadata) && !json_is_object(metadata))
+        return err_set(reterr, ERR_INVALID, "metadata is no map: write name: NAME below it");
+    for (size_t i = 0; i < ARRAY_COUNT(fields); i++) {
+        const json_t *field = json_object_get(metadata, fields[i]);
+        if (!is_absent(field) && !json_is_string(field))
+            return err_set(reterr, ERR_INVALID, "metadata.%s " NO_TEXT, fields[i]);
+        named = named || json_string_length(field) > 0;
+    }
+    return named ? ERR_OK : err_set(reterr, ERR_INVALID, "it has no metadata.name: give it one");
+}
+
+/* A null is an empty text to API servers. */
+static enum err_code check_texts(const json_t *metadata, const char *name, struct err *reterr)
+{
+    json_t *map = json_object_get(metadata, name), *value = NULL;
+    const char *key = NULL;
+    if (!is_absent(map) && !json_is_object(map))
+        return err_set(reterr, ERR_INVALID, "metadata.%s is no map of texts: write KEY: \"VALUE\" below it", name);
+    json_object_foreach(map, key, value)
+    {
+        if (!json_is_string(value) && !json_is_null(value))
+            return err_set(reterr, ERR_INVALID, "metadata.%s: the value of %.120s " NO_TEXT, name, key);
+    }
+    return ERR_OK;
+}
+
+static enum err_code check_spec(const json_t *spec, struct err *reterr)
+{
+    const json_t *ports = json_object_get(spec, "ports"), *port = NULL;
+    size_t index = 0;
+    if (!is_absent(spec) && !json_is_object(spec))
+        return err_set(reterr, ERR_INVALID, "spec is no map: write ports: and the like below it");
+    if (!is_absent(ports) && !json_is_array(ports))
+        return err_set(reterr, ERR_INVALID, "spec.ports is no list: write - port: NUMBER below it");
+    json_array_foreach(ports, index, port)
+    {
+        if (!json_is_object(port))
+            return err_set(reterr, ERR_INVALID, "spec.ports: port %zu is no map: write - port: NUMBER", index + 1);
+    }
+    return ERR_OK;
+}
+
+static enum err_code check_fields(const json_t *service, struct err *reterr)
+{
+    const json_t *metadata = json_object_get(service, "metadata");
+    TRY(check_name(metadata, reterr));
+    TRY(check_texts(metadata, "labels", reterr));
+    TRY(check_texts(metadata, "annotations", reterr));
+    return check_spec(json_object_get(service, "spec"), reterr);
+}
+
+static enum err_code check_service(const json_t *service, struct err *reterr)
+{
+    const char *name = export_marks_name(service);
+    enum err_code code = check_fields(service, reterr);
+    if (code != ERR_OK)
+        (void)err_context(reterr, "Service%s%.120s", name[0] != '\0' ? " " : "", name);
+    return code;
+}
+
+/* ---- marking ---- */
 
 /* @param[out] ret_changed  set when it is another now. */
 static enum err_code mark_service(struct export_filter *filter, json_t *service, bool *ret_changed, struct err *reterr)
 {
     json_t *patch = NULL;
+    TRY(check_service(service, reterr));
     const char *obstacle = filter->unexport ? NULL : export_marks_obstacle(service, filter->marks);
     if (obstacle != NULL) {
         tell(filter, service, "skipped", obstacle);
@@ -57,23 +130,32 @@ static enum err_code mark_service(struct export_filter *filter, json_t *service,
     return code;
 }
 
+/* An object that is no List, or an item of one. */
+static enum err_code mark_single(struct export_filter *filter, json_t *object, bool *ret_changed, struct err *reterr)
+{
+    if (kind_of(object)[0] == '\0')
+        return err_set(reterr, ERR_INVALID, "it is no Kubernetes object: it has no kind");
+    if (is_service(object))
+        return mark_service(filter, object, ret_changed, reterr);
+    return count_skipped(filter, kind_of(object), reterr);
+}
+
 /* Marks the object, or each item of a List. */
 static enum err_code mark_object(struct export_filter *filter, json_t *object, bool *ret_changed, struct err *reterr)
 {
     json_t *items = json_object_get(object, "items"), *item = NULL;
     size_t index = 0;
-    if (!json_is_object(object) || kind_of(object)[0] == '\0')
-        return err_set(reterr, ERR_INVALID, "it is no Kubernetes object: it has no kind");
-    if (is_service(object))
-        return mark_service(filter, object, ret_changed, reterr);
-    if (strcmp(kind_of(object), "List") != 0 || !json_is_array(items))
-        return count_skipped(filter, kind_of(object), reterr);
+    if (strcmp(kind_of(object), "List") != 0 || is_absent(items))
+        return mark_single(filter, object, ret_changed, reterr);
+    if (!json_is_array(items))
+        return err_set(reterr, ERR_INVALID, "List: items is no list: write its objects below it, each behind a dash");
     json_array_foreach(items, index, item)
     {
-        if (is_service(item))
-            TRY(mark_service(filter, item, ret_changed, reterr));
-        else
-            TRY(count_skipped(filter, kind_of(item), reterr));
+        enum err_code code = mark_single(filter, item, ret_changed, reterr);
+        if (code != ERR_OK) {
+            (void)err_context(reterr, "item %zu", index + 1);
+            return code;
+        }
     }
     return ERR_OK;
 }

@@ -17,7 +17,7 @@ struct export_filter {
     json_t *skipped;     /* {kind: how many}, new; of what is no Service */
 };
 
-/** @param source  for texts: the file's name. @param text  NUL-terminated. @return ERR_OK, ERR_INVALID (no YAML, no object; with document and
- *  line), ERR_CONFLICT, ERR_LIMIT, ERR_NOMEM. */
+/** @param source  for texts: the file's name. @param text  NUL-terminated. @return ERR_OK, ERR_INVALID (no YAML, no object, a Service with fields of
+ *  wrong types; with document and line, or item and field), ERR_CONFLICT, ERR_LIMIT, ERR_NOMEM. */
 enum err_code export_filter_run(struct export_filter *filter, const char *source, const char *text, struct err *reterr)
     MUST_USE;

@@ -99,6 +99,12 @@ static enum err_code put(json_t **patch, const struct mark *mark, json_t *value,
     return json_object_set_new(map, mark->key, value) == 0 ? ERR_OK : err_set(reterr, ERR_NOMEM, "out of memory");
 }
 
+const char *export_marks_name(const json_t *service)
+{
+    const char *name = object_meta_text(service, "name");
+    return name[0] != '\0' ? name : object_meta_text(service, "generateName");
+}
+
 static enum err_code add_mark(const json_t *service, const struct mark *mark, const char *value, bool overwrite,
                               json_t **patch, struct err *reterr)
 {
@@ -108,7 +114,7 @@ static enum err_code add_mark(const json_t *service, const struct mark *mark, co
     if (old != NULL && !overwrite)
         return err_set(reterr, ERR_CONFLICT,
                        "service/%s has %s=%s already: --overwrite makes it %s, and its mirrors follow",
-                       object_meta_text(service, "name"), mark->key, old, value);
+                       export_marks_name(service), mark->key, old, value);
     return put(patch, mark, json_string(value), reterr);
 }
 

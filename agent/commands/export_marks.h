@@ -30,6 +30,8 @@ enum err_code export_marks_remove(const json_t *service, const struct export_mar
 /** Merges such a patch into an object's metadata in place. */
 enum err_code export_marks_merge(json_t *service, const json_t *patch, struct err *reterr) MUST_USE;
 
+/** Its name; where a manifest leaves that to the API server, the beginning of it (generateName). "": it has none. */
+const char *export_marks_name(const json_t *service);
 /** Whether it is the mirror of another cluster's service: those are never exported. */
 bool export_marks_is_mirror(const json_t *service);
 /** Whether a target's services are mirrored through it. */

@@ -346,8 +346,10 @@ class Manifests(unittest.TestCase):
 
     def test_what_cannot_be_read(self):
         pathlib.Path(self.folder.name, "bad.yaml").write_text("a: [\n")
+        pathlib.Path(self.folder.name, "typed").write_text(self.WEB % "web, labels: x" + "---\n" + self.WEB % "a")
         pathlib.Path(self.folder.name, "utf16").write_bytes("kind: Service\n".encode("utf-16-le"))
         for source, words in [(self.folder.name + "/none.yaml", "No such file"), (self.folder.name + "/bad.yaml", "bad.yaml: document 1: line 2"),
+                              (self.folder.name + "/typed", "/typed: document 1: Service web: metadata.labels is no map of texts: "),
                               (self.folder.name + "/utf16", "/utf16: it is no text in UTF-8: it holds a NUL"),
                               (self.folder.name + "/..nothing/", "No such file")]:
             result = svcmirror("export", "-f", source)

@@ -137,6 +137,66 @@ static void faults_name_file_document_and_line(void **state)
     }
 }
 
+#define LABELLED(labels) "apiVersion: v1\nkind: Service\nmetadata: {name: web, labels: " labels "}\n"
+#define DESCRIBED(spec) "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: " spec "\n"
+#define NAMED(metadata) "apiVersion: v1\nkind: Service\n" metadata "\nspec: {ports: [{port: 80}]}\n"
+#define LISTED(item) "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Pod}, " item "]\n"
+
+static void what_no_api_server_would_take_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *words;
+    } CASES[] = {
+        {LABELLED("x"), "Service web: metadata.labels is no map of texts: write KEY: \"VALUE\" below it"},
+        {LABELLED("[x]"), "Service web: metadata.labels is no map of texts: write KEY: \"VALUE\" below it"},
+        {LABELLED("{" M "exported: true}"),
+         "Service web: metadata.labels: the value of " M "exported is no text: write it in quotes"},
+        {LABELLED("{a: {b: c}}"), "Service web: metadata.labels: the value of a is no text: write it in quotes"},
+        {NAMED("metadata: {name: web, annotations: 1}"),
+         "Service web: metadata.annotations is no map of texts: write KEY: \"VALUE\" below it"},
+        {NAMED("metadata: {generateName: web-, annotations: {a: 1}}"),
+         "Service web-: metadata.annotations: the value of a is no text: write it in quotes"},
+        {NAMED("metadata: x"), "Service: metadata is no map: write name: NAME below it"},
+        {NAMED("metadata: {name: 5}"), "Service: metadata.name is no text: write it in quotes"},
+        {NAMED("metadata: {generateName: 5}"), "Service: metadata.generateName is no text: write it in quotes"},
+        {NAMED("metadata: {name: \"\"}"), "Service: it has no metadata.name: give it one"},
+        {NAMED("metadata:"), "Service: it has no metadata.name: give it one"},
+        {NAMED("type: x"), "Service: it has no metadata.name: give it one"},
+        {DESCRIBED("x"), "Service web: spec is no map: write ports: and the like below it"},
+        {DESCRIBED("{ports: x}"), "Service web: spec.ports is no list: write - port: NUMBER below it"},
+        {DESCRIBED("{ports: [{port: 80}, 81]}"), "Service web: spec.ports: port 2 is no map: write - port: NUMBER"},
+        {LISTED("3"), "item 2: it is no Kubernetes object: it has no kind"},
+        {LISTED("{apiVersion: v1}"), "item 2: it is no Kubernetes object: it has no kind"},
+        {LISTED("{apiVersion: v1, kind: Service}"), "item 2: Service: it has no metadata.name: give it one"},
+        {"apiVersion: v1\nkind: List\nitems: x\n",
+         "List: items is no list: write its objects below it, each behind a dash"},
+    };
+    for (size_t i = 0; i < 2 * ARRAY_COUNT(CASES); i++) {
+        char expected[ERR_TEXT_BYTES];
+        (void)snprintf(expected, sizeof(expected), "web.yaml: document 1: %s", CASES[i / 2].words);
+        assert_int_equal(run(i % 2 == 0 ? &GATEWAY : NULL, i % 2 == 1, CASES[i / 2].text), ERR_INVALID);
+        assert_string_equal(error.text, expected);
+        assert_string_equal(strbuf_text(&output), "");
+    }
+}
+
+static void what_may_be_left_out_is_no_fault(void **state)
+{
+    (void)state;
+    assert_int_equal(run(&GATEWAY, false, NAMED("metadata: {generateName: web-, labels: null, annotations: {a: }}")),
+                     ERR_OK);
+    assert_string_equal(strbuf_text(&told), "service \"web-\" exported\n");
+    assert_int_equal(run(&GATEWAY, false, DESCRIBED("{type: ExternalName, ports: null}")), ERR_OK);
+    assert_int_equal(run(&GATEWAY, false, "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"), ERR_OK);
+    assert_string_equal(strbuf_text(&told), "service \"web\" skipped: it has no ports\n");
+    assert_int_equal(run(&GATEWAY, false, "apiVersion: v1\nkind: List\nitems:\n"), ERR_OK);
+    assert_skipped("{\"List\":1}");
+    assert_int_equal(run(&ANNOTATED, false, NAMED("metadata: {generateName: web-, annotations: {" M "gateway-ns: x}}")),
+                     ERR_CONFLICT);
+    assert_non_null(strstr(error.text, "service/web- has " M "gateway-ns=x already"));
+}
+
 static enum err_code filter_once(void *context)
 {
     struct strbuf out, lines;
@@ -166,6 +226,8 @@ int main(void)
         cmocka_unit_test_teardown(what_would_not_be_mirrored_is_left_as_it_is, forget),
         cmocka_unit_test_teardown(twice_is_as_once_and_back_again, forget),
         cmocka_unit_test_teardown(faults_name_file_document_and_line, forget),
+        cmocka_unit_test_teardown(what_no_api_server_would_take_is_refused, forget),
+        cmocka_unit_test_teardown(what_may_be_left_out_is_no_fault, forget),
         cmocka_unit_test(each_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
