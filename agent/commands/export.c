@@ -120,7 +120,7 @@ static enum err_code check_selection(const struct options *options, struct err *
                        "--filename prints manifests as they are written: --output is about services of a cluster");
     if (is_given(options, "filename"))
         return ERR_OK;
-    if (names && (selector || all))
+    if ((names ? 1 : 0) + (selector ? 1 : 0) + (all ? 1 : 0) > 1)
         return err_set(reterr, ERR_INVALID, "services are chosen by name, by --selector or by --all: use one of them");
     if (names && everywhere)
         return err_set(reterr, ERR_INVALID, "a name is in one namespace: use -n, or -A with --selector or --all");

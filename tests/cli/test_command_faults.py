@@ -20,7 +20,7 @@ class Faults(WithClusters):
         for words, pattern in [
                 (("uninstall", "east"), 'unexpected argument "east"'), (("uninstall", "--dry-run=maybe"), r'--dry-run: "maybe" is not one of none\|client\|server'),
                 (("uninstall", "-n", "A_B"), '-n: "A_B" is no name of a namespace'), (("uninstall", "--remove-mirror"), "did you mean --remove-mirrors"),
-                (("unexport",), "which services"), (("unexport", "web", "--all"), "use one of them"), (("unexport", "web", "-A"), "a name is in one"),
+                (("unexport",), "which services"), (("unexport", "web", "--all"), "use one of them"), (("unexport", "-l", "a=b", "--all"), "use one of them"), (("unexport", "web", "-A"), "a name is in one"),
                 (("unexport", "WEB"), '"WEB" is no name of a Service'), (("unexport", "web", "--bogus"), "unknown flag --bogus"),
                 (("link-gen",), "--cluster-name"), (("link-gen", "east"), 'unexpected argument "east"'), (("link-gen", "--cluster-name", "A_B"), '"A_B"'),
                 (("link-gen", *EAST[:2], "--api-server-address", "nowhere"), "--api-server-address")]:

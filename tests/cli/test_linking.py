@@ -240,8 +240,8 @@ class Export(WithClusters):
 
     def test_wrong_command_lines(self):
         for argv, words in [
-                ((), "which services?"), (("web", "-l", "a=b"), "use one of them"), (("web", "--all"), "use one of them"), (("web", "-A"), "a name is in one"),
-                (("-A", "-n", "demo", "--all"), "contradict"), (("-f", "x", "web"), "name no services"), (("WEB",), "is no name of a Service"),
+                ((), "which services?"), (("web", "-l", "a=b"), "use one of them"), (("web", "--all"), "use one of them"), (("-l", "a=b", "--all"), "use one of them"),
+                (("web", "-A"), "a name is in one"), (("-A", "-n", "demo", "--all"), "contradict"), (("-f", "x", "web"), "name no services"), (("WEB",), "is no name of a Service"),
                 (("web", "--mode", "mesh"), "is not one of"), (("web", "--mode", "gateway,remote-discovery"), "not both"),
                 (("web", "--mode", "remote-discovery", "--gateway-name", "gw"), "choose one"), (("web", "--gateway-namespace", "edge"), "give that too"),
                 (("web", "--gateway-name", "A B"), "is no name of a Service"), (("web", "--dry-run", "yes"), "none|client|server")]:
