@@ -32,7 +32,8 @@ static const char *named_service(const char *word)
     return word;
 }
 
-#define SELECTION_OPTIONS                                                                                              \
+/* What is said of --all and --filename differs between the two commands. */
+#define SELECTION_OPTIONS(all_text, filename_text)                                                                     \
     {.name = "namespace",                                                                                              \
      .letter = 'n',                                                                                                    \
      .value_name = "NAME",                                                                                             \
@@ -46,13 +47,8 @@ static const char *named_service(const char *word)
          .letter = 'l',                                                                                                \
          .value_name = "SELECTOR",                                                                                     \
          .help = "those with these labels, as for kubectl: app=web,tier!=test"},                                       \
-        {.name = "all",                                                                                                \
-         .type = OPTION_BOOL,                                                                                          \
-         .help = "all services of the namespace; export leaves out gateways and the API server's own"},                \
-        {.name = "filename",                                                                                           \
-         .letter = 'f',                                                                                                \
-         .value_name = "FILE",                                                                                         \
-         .help = "marks Services in manifests and prints these, without a cluster: a file, -, a folder or a URL"},     \
+        {.name = "all", .type = OPTION_BOOL, .help = (all_text)},                                                      \
+        {.name = "filename", .letter = 'f', .value_name = "FILE", .help = (filename_text)},                            \
         {.name = "dry-run",                                                                                            \
          .choices = "none|client|server",                                                                              \
          .fallback = "none",                                                                                           \
@@ -81,13 +77,17 @@ static const struct option export_options[] = {
      .check = command_check_namespace,
      .help = "namespace of that gateway"},
     {.name = "overwrite", .type = OPTION_BOOL, .help = "change services that are exported in another way already"},
-    SELECTION_OPTIONS,
+    SELECTION_OPTIONS("all services of the namespace, but for gateways and the API server's own",
+                      "marks Services in manifests and prints these, without a cluster: a file, -, a folder or a URL"),
     {0},
 };
 
 static const struct option unexport_options[] = {
     MODE_OPTION("take only these marks away: gateway, remote-discovery, federated. Without it, all of them"),
-    SELECTION_OPTIONS,
+    SELECTION_OPTIONS(
+        "all services of the namespace; those without marks stay as they are",
+        "takes the marks off Services in manifests and prints these, without a cluster: a file, -, a folder or a "
+        "URL"),
     {0},
 };
 
@@ -419,12 +419,6 @@ static enum exit_code run_unexport(const struct options *options)
     return run_job(&job);
 }
 
-#define EXIT_CODES                                                                                                     \
-    "0  done, also when there was nothing to change\n"                                                                 \
-    "1  it did not work, or a service that was named cannot be mirrored; nothing is written then\n"                    \
-    "2  the command line is wrong\n"                                                                                   \
-    "130  interrupted; stderr says how far it came\n"
-
 const struct command command_export = {
     .name = "export",
     .group = GROUP_SET_UP,
@@ -437,7 +431,10 @@ const struct command command_export = {
                 "export -l app=shop --mode remote-discovery,federated --context east -A\n"
                 "export web -n demo --gateway-name ambassador --gateway-namespace ambassador\n"
                 "export -f web.yaml | kubectl --context east apply -f -\n",
-    .exit_codes = EXIT_CODES,
+    .exit_codes = "0  done, also when there was nothing to change\n"
+                  "1  it did not work, or a service that was named cannot be mirrored; nothing is written then\n"
+                  "2  the command line is wrong\n"
+                  "130  interrupted; stderr says how far it came\n",
     .options = export_options,
     .argument_names = "[SERVICE...]",
     .max_arguments = OPTIONS_MAX_ARGUMENTS,
@@ -450,11 +447,15 @@ const struct command command_unexport = {
     .summary = "Take services of a target cluster back from being exported",
     .about = "Runs against the target, and takes away what `export` puts on, both for Links and for Linkerd 2.8. The "
              "agents\n"
-             "of source clusters remove the mirrors.\n",
+             "of source clusters remove the mirrors. A service that was not exported stays as it is.\n"
+             "With -f it reads manifests and prints them without these marks.\n",
     .examples = "unexport web --context east -n demo\n"
                 "unexport --all -A --context east\n"
                 "unexport web --mode federated --context east -n demo\n",
-    .exit_codes = EXIT_CODES,
+    .exit_codes = "0  done, also when there was nothing to take away\n"
+                  "1  it did not work, or a service that was named is not there; stderr says how far it came\n"
+                  "2  the command line is wrong\n"
+                  "130  interrupted; stderr says how far it came\n",
     .options = unexport_options,
     .argument_names = "[SERVICE...]",
     .max_arguments = OPTIONS_MAX_ARGUMENTS,

@@ -29,6 +29,15 @@ class Help(unittest.TestCase):
             self.assertLessEqual(max(map(len, result.stdout.splitlines())), 110)
             self.assertEqual(result.stdout, svcmirror("help", *command.split()).stdout)
 
+    def test_export_and_unexport_have_words_of_their_own(self):
+        export, unexport = (" ".join(svcmirror(command, "--help").stdout.split()) for command in ("export", "unexport"))
+        for words in ("marks Services in manifests", "but for gateways", "cannot be mirrored"):
+            self.assertIn(words, export)
+            self.assertNotIn(words, unexport)
+        for words in ("takes the marks off Services in manifests", "those without marks stay as they are", "is not there"):
+            self.assertIn(words, unexport)
+            self.assertNotIn(words, export)
+
     def test_the_list_above_is_whole(self):
         overview = svcmirror("--help").stdout
         self.assertEqual(sorted(re.findall(r"(?m)^  (\S+(?: \S+)?)  +[A-Z]", overview)), sorted(COMMANDS))
