@@ -19,7 +19,7 @@ static enum err_code check_replicas(const char *text, struct err *reterr)
     uint64_t replicas = 0;
     if (text_parse_u64(text, 1, 100, "replicas", &replicas, NULL) == ERR_OK)
         return ERR_OK;
-    return err_set(reterr, ERR_INVALID, "\"%.40s\" is not a number from 1 to 100", text);
+    return err_set(reterr, ERR_INVALID, "\"%.40s\" is not a whole number from 1 to 100", text);
 }
 
 static const struct option table[] = {

@@ -109,8 +109,6 @@ static enum err_code refuse(const struct option *option, const char *text, struc
         return err_set(reterr, ERR_INVALID, "\"%.60s\" is neither true nor false", text);
     case OPTION_NUMBER:
         return err_set(reterr, ERR_INVALID, "\"%.60s\" is not a whole number from 0 to 4294967295", text);
-    case OPTION_DURATION:
-        return err_set(reterr, ERR_INVALID, "\"%.60s\" is not a duration like 30s or 1m30s", text);
     default:
         return err_set(reterr, ERR_INVALID, "\"%.60s\" is not one of %s", text, option->choices);
     }
@@ -126,12 +124,13 @@ static enum err_code convert(const struct option *option, const char *text, stru
             return refuse(option, text, reterr);
         break;
     case OPTION_NUMBER:
-        if (text_parse_u64(text, 0, UINT32_MAX, option->name, &value->number, NULL) != ERR_OK)
-            return refuse(option, text, reterr);
-        break;
+        if (text_parse_u64(text, 0, UINT32_MAX, option->name, &value->number, NULL) == ERR_OK)
+            break;
+        if (option->check != NULL)
+            TRY(option->check(text, reterr)); /* it knows the bounds */
+        return refuse(option, text, reterr);
     case OPTION_DURATION:
-        if (text_parse_duration_ms(text, &value->number, NULL) != ERR_OK)
-            return refuse(option, text, reterr);
+        TRY(text_parse_duration_ms(text, &value->number, reterr));
         break;
     case OPTION_TEXT:
         if (option->choices != NULL && !is_choice(option->choices, text))

@@ -18,7 +18,7 @@ enum option_type {
     OPTION_IGNORED, /* another program's: taken, with its value where it has a value_name, and told by options_ignored() */
 };
 
-/** Whether the text of a value is acceptable. @return ERR_OK, or ERR_INVALID with what would be. */
+/** Whether the text of a value is acceptable; of an OPTION_NUMBER also asked of what is no number. @return ERR_OK, or ERR_INVALID with what would be. */
 typedef enum err_code (*option_check_fn)(const char *text, struct err *reterr);
 
 struct option {

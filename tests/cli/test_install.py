@@ -25,7 +25,7 @@ class Install(unittest.TestCase):
         self.assertEqual(svcmirror("install", "--apply", "--dry-run=client").stdout, svcmirror("install").stdout)
 
     def test_what_is_wrong_is_told_before_anything_is_done(self):
-        for argv, words in [(["--replicas=0"], "not a number from 1 to 100"), (["--replicas=two"], "not a whole number"),
+        for argv, words in [(["--replicas=0"], "not a whole number from 1 to 100"), (["--replicas=two"], '"two" is not a whole number from 1 to 100'),
                             (["--memory-limit=12x"], "no amount of memory"), (["--memory-limit=Mi"], "no amount"), (["--memory-limit=1e"], "no amount"),
                             (["--memory-limit=0"], "less than the 32Mi"), (["--memory-limit=512"], "less than the 32Mi"),
                             (["--image="], '"" is no image'), (["--image", "A B"], '"A B" is no image'),
