@@ -52,6 +52,14 @@ enum err_code agent_options_check_namespaces(const char *text, struct err *reter
     return naming_check_allowed(text, reterr);
 }
 
+enum err_code agent_options_check_cluster_name(const char *text, struct err *reterr)
+{
+    if (text_is_dns1123_label(text))
+        return ERR_OK;
+    return err_set(reterr, ERR_INVALID,
+                   "\"%.80s\" is no name of a cluster: small letters, digits and - are allowed, 63 at most", text);
+}
+
 static const char *const endpoints_apis[] = {
     [ENDPOINTS_API_AUTO] = "auto", [ENDPOINTS_API_SLICES] = "endpointslice", [ENDPOINTS_API_ENDPOINTS] = "endpoints"};
 

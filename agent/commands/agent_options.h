@@ -44,7 +44,7 @@
         {.name = "cluster-name",                                                                                       \
          .value_name = "NAME",                                                                                         \
          .help = "name of this cluster, for services that are exported to named clusters only",                        \
-         .check = command_check_namespace},                                                                            \
+         .check = agent_options_check_cluster_name},                                                                   \
         {.name = "allowed-namespaces",                                                                                 \
          .value_name = "NAME,...",                                                                                     \
          .fallback = "*",                                                                                              \
@@ -86,6 +86,7 @@
     }
 
 enum err_code agent_options_check_selector(const char *text, struct err *reterr);
+enum err_code agent_options_check_cluster_name(const char *text, struct err *reterr);
 enum err_code agent_options_check_endpoints_api(const char *text, struct err *reterr);
 enum err_code agent_options_check_namespaces(const char *text, struct err *reterr);
 enum err_code agent_options_check_link_finalizer(const char *text, struct err *reterr);

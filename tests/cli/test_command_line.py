@@ -99,6 +99,8 @@ class Wrong(unittest.TestCase):
             (["run", "--log-level", "loud"], '--log-level: "loud" is not a log level'),
             (["run", "--log-format=xml"], '--log-format: "xml" is not a log format'),
             (["run", "--namespace", "A_B"], '--namespace: "A_B" is no name of a namespace'),
+            (["run", "--cluster-name", "A B"], '--cluster-name: "A B" is no name of a cluster'),
+            (["run", "--cluster-name", ""], '--cluster-name: "" is no name of a cluster'),
             (["run", "--admin-addr", "9999"], '--admin-addr: "9999" is not an address to listen on'),
             (["run", "-metrics-addr", "nowhere:1"], "is not an address to listen on"),
             (["run", "--max-in-flight", "many"], "is not a whole number"),
