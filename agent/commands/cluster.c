@@ -32,7 +32,7 @@ static enum err_code connect_to(struct cluster *cluster, const char *kubeconfig,
                                 struct err *reterr)
 {
     struct kubeconfig *config = &cluster->config;
-    if (kubeconfig == NULL && context == NULL && in_pod())
+    if (!kubeconfig_is_chosen(kubeconfig, context) && in_pod())
         TRY(kubeconfig_in_cluster(&cluster->arena, config, reterr));
     else
         TRY(kubeconfig_load(&cluster->arena, kubeconfig, context, config, reterr));

@@ -131,7 +131,7 @@ static enum err_code load_credentials(struct dry_run *run, struct kubeconfig *co
     const char *file = options_text(run->config.options, "kubeconfig");
     const char *context = options_text(run->config.options, "context");
     bool in_pod = getenv("KUBERNETES_SERVICE_HOST") != NULL && getenv("KUBECONFIG") == NULL;
-    if (file == NULL && context == NULL && in_pod) {
+    if (!kubeconfig_is_chosen(file, context) && in_pod) {
         TRY(kubeconfig_in_cluster(&run->arena, config, reterr));
     } else {
         TRY(kubeconfig_load(&run->arena, file, context, config, reterr));

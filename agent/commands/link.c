@@ -68,8 +68,8 @@ static enum err_code open_clusters(struct job *job, struct err *reterr)
     const struct options *options = job->options;
     const char *kubeconfig = options_text(options, "kubeconfig");
     const char *target = options_text(options, "target-kubeconfig");
-    if (cluster_open(job->session, target != NULL ? target : kubeconfig, options_text(options, "target-context"),
-                     &job->target, reterr) != ERR_OK)
+    if (cluster_open(job->session, kubeconfig_is_chosen(target, NULL) ? target : kubeconfig,
+                     options_text(options, "target-context"), &job->target, reterr) != ERR_OK)
         return err_context(reterr, "target");
     if (cluster_open(job->session, kubeconfig, options_text(options, "context"), &job->source, reterr) != ERR_OK)
         return err_context(reterr, "source");
@@ -395,7 +395,7 @@ static enum err_code run_job(struct job *job, struct err *reterr)
 
 static enum err_code check_usage(const struct options *options, struct err *reterr)
 {
-    if (options_text(options, "target-context") == NULL && options_text(options, "target-kubeconfig") == NULL)
+    if (!kubeconfig_is_chosen(options_text(options, "target-kubeconfig"), options_text(options, "target-context")))
         return err_set(reterr, ERR_INVALID,
                        "which cluster is the target? Give --target-context NAME, or --target-kubeconfig FILE");
     if (options_get(options, "wait")->given && strcmp(options_text(options, "dry-run"), "none") != 0)

@@ -261,8 +261,8 @@ void manual_write_program(struct strbuf *text)
         put_group(group, text);
     put_environment(text);
     strbuf_append(text,
-                  ".TP\n\\fBKUBECONFIG\\fR\nkubeconfigs, separated by colons: the first of these files that exists is "
-                  "read\n");
+                  ".TP\n\\fBKUBECONFIG\\fR\nkubeconfigs, separated by colons, which are read as one: of what has one "
+                  "name, the first counts\n");
     strbuf_append(text, ".SH FILES\n.TP\n\\fI\\(ti/.kube/config\\fR\nthe kubeconfig where nothing else is said\n");
     put_exit_codes("0  done\n1  it did not work\n2  the command line is wrong; nothing was done\n130  interrupted\n",
                    text);

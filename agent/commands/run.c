@@ -170,8 +170,6 @@ static const char *instance_name(void)
     return gethostname(name, sizeof(name) - 1) == 0 ? name : "svcmirror";
 }
 
-static bool is_empty(const char *text) { return text == NULL || text[0] == '\0'; }
-
 /* Whoever can write the kubeconfig would choose what runs beside the agent's rights: who starts the agent does. */
 static enum err_code permit_plugin(const struct options *options, struct kubeconfig *config, struct err *reterr)
 {
@@ -194,7 +192,7 @@ static enum err_code permit_plugin(const struct options *options, struct kubecon
 static enum err_code load_credentials(struct agent *agent, struct kubeconfig *config, struct err *reterr)
 {
     const char *file = options_text(agent->options, "kubeconfig"), *context = options_text(agent->options, "context");
-    if (is_empty(file) && is_empty(context))
+    if (!kubeconfig_is_chosen(file, context))
         return kubeconfig_in_cluster(&agent->arena, config, reterr);
     TRY(kubeconfig_load(&agent->arena, file, context, config, reterr));
     return permit_plugin(agent->options, config, reterr);

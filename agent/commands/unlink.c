@@ -277,10 +277,10 @@ static enum err_code open_clusters(struct job *job, struct err *reterr)
     const char *target_context = options_text(job->options, "target-context");
     if (cluster_open(job->session, kubeconfig, options_text(job->options, "context"), &job->source, reterr) != ERR_OK)
         return err_context(reterr, "source");
-    if (target_file == NULL && target_context == NULL)
+    if (!kubeconfig_is_chosen(target_file, target_context))
         return ERR_OK;
-    if (cluster_open(job->session, target_file != NULL ? target_file : kubeconfig, target_context, &job->target,
-                     reterr) != ERR_OK)
+    if (cluster_open(job->session, kubeconfig_is_chosen(target_file, NULL) ? target_file : kubeconfig, target_context,
+                     &job->target, reterr) != ERR_OK)
         return err_context(reterr, "target");
     return ERR_OK;
 }

@@ -1,9 +1,11 @@
 #include "agent/kube/kubeconfig.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/kube/base64.h"
@@ -17,12 +19,26 @@
 
 const char *kubeconfig_service_account = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-enum { MAX_BYTES = 1 << 20 };
+enum {
+    MAX_BYTES = 1 << 20,
+    MAX_FILES = 16, /* of KUBECONFIG, which a person writes */
+    SHOWN_NAMES = 5,
+    NAMES_BYTES = 448, /* for so many, each cut at 80 */
+};
+
+/* What is read as one kubeconfig: a file's content or, where KUBECONFIG lists several, that of each. Of what has one name the first counts. */
+struct documents {
+    struct document {
+        json_t *root;          /* a map */
+        const char *directory; /* of the file, for relative paths; NULL: they stay as they are */
+    } items[MAX_FILES];
+    unsigned count;
+};
 
 struct parser {
     struct arena *arena;
     enum kubeconfig_trust trust;
-    const char *directory; /* of the file, for relative paths */
+    const char *directory; /* of the file that is being read, for relative paths */
     struct err *reterr;
 };
 
@@ -33,11 +49,13 @@ static enum err_code no_memory(const struct parser *parser)
 
 /* ---- reading members ---- */
 
+static bool is_given(const char *text) { return text != NULL && text[0] != '\0'; }
+
 /* An empty text means absent everywhere in a kubeconfig. Scalars come as they were written, numbers and booleans too. */
 static const char *get(const json_t *object, const char *field)
 {
     const char *text = json_string_value(json_object_get(object, field));
-    return text != NULL && text[0] != '\0' ? text : NULL;
+    return is_given(text) ? text : NULL;
 }
 
 static bool has(const json_t *object, const char *field)
@@ -232,46 +250,143 @@ static enum err_code read_user(const struct parser *parser, const json_t *user, 
     return read_exec(parser, user, cluster, config);
 }
 
-/* @return the `member` of the entry called `name` when that is a map, else NULL. */
-static const json_t *find_named(const json_t *root, const char *list, const char *name, const char *member)
+/* ---- contexts ---- */
+
+/* Part of a document. */
+struct part {
+    const json_t *value; /* a map; NULL: there is none */
+    const char *directory;
+};
+
+/* @return the `member` of the entry called `name`, when that is a map. */
+static struct part find_named(const struct documents *documents, const char *list, const char *name, const char *member)
 {
-    const json_t *entries = json_object_get(root, list);
-    for (size_t i = 0; name != NULL && i < json_array_size(entries); i++) {
-        const json_t *entry = json_array_get(entries, i);
-        if (!text_equal(json_string_value(json_object_get(entry, "name")), name))
-            continue;
-        const json_t *found = json_object_get(entry, member);
-        return json_is_object(found) ? found : NULL;
+    for (unsigned i = 0; name != NULL && i < documents->count; i++) {
+        const json_t *entries = json_object_get(documents->items[i].root, list);
+        for (size_t j = 0; j < json_array_size(entries); j++) {
+            const json_t *entry = json_array_get(entries, j);
+            if (!text_equal(json_string_value(json_object_get(entry, "name")), name))
+                continue;
+            const json_t *found = json_object_get(entry, member);
+            return (struct part){json_is_object(found) ? found : NULL, documents->items[i].directory};
+        }
     }
-    return NULL;
+    return (struct part){0};
 }
 
-static enum err_code resolve(const struct parser *parser, const json_t *root, const char *wanted,
-                             struct kubeconfig *config)
+/* Writes the names that find_named() finds something by: "west, east". */
+static void list_names(const struct documents *documents, const char *list, const char *member, char names[NAMES_BYTES])
 {
-    const char *name = wanted != NULL ? wanted : get(root, "current-context");
-    if (name == NULL)
-        return err_set(parser->reterr, ERR_INVALID,
-                       "no current-context: name one with --context, or set it in the kubeconfig");
-    const json_t *context = find_named(root, "contexts", name, "context");
-    if (context == NULL)
-        return err_set(parser->reterr, ERR_INVALID, "context \"%.100s\" does not exist in it", name);
+    size_t used = 0;
+    unsigned count = 0;
+    names[0] = '\0';
+    for (unsigned i = 0; i < documents->count; i++) {
+        const json_t *entries = json_object_get(documents->items[i].root, list);
+        for (size_t j = 0; j < json_array_size(entries); j++) {
+            const json_t *entry = json_array_get(entries, j), *value = json_object_get(entry, member);
+            const char *name = get(entry, "name");
+            bool found = name != NULL && json_is_object(value);
+            if (found && i > 0) /* an earlier file may have the name */
+                found = find_named(documents, list, name, member).value == value;
+            if (found && count++ < SHOWN_NAMES)
+                used += (size_t)snprintf(names + used, NAMES_BYTES - used, "%s%.80s", used > 0 ? ", " : "", name);
+        }
+    }
+    if (count > SHOWN_NAMES)
+        (void)snprintf(names + used, NAMES_BYTES - used, ", and %u more", count - SHOWN_NAMES);
+}
+
+/* Says why find_named() finds nothing, and what it would find. */
+static enum err_code refuse_name(const struct parser *parser, const struct documents *documents, const char *list,
+                                 const char *name, const char *member)
+{
+    char names[NAMES_BYTES];
+    for (unsigned i = 0; i < documents->count; i++)
+        if (has(documents->items[i].root, list) && !json_is_array(json_object_get(documents->items[i].root, list)))
+            return err_set(parser->reterr, ERR_INVALID, "`%s` is no list", list);
+    list_names(documents, list, member, names);
+    return err_set(parser->reterr, ERR_INVALID, "%s \"%.100s\" does not exist in it; it has%s%s", member, name,
+                   names[0] != '\0' ? ": " : " none", names);
+}
+
+static enum err_code refuse_no_context(const struct parser *parser)
+{
+    if (parser->trust == KUBECONFIG_TARGET)
+        return err_set(parser->reterr, ERR_INVALID, "no current-context: set it in the kubeconfig");
+    return err_set(parser->reterr, ERR_INVALID,
+                   "no current-context: name one with --context, or set it in the kubeconfig");
+}
+
+static const char *current_context(const struct documents *documents)
+{
+    const char *name = NULL;
+    for (unsigned i = 0; name == NULL && i < documents->count; i++)
+        name = get(documents->items[i].root, "current-context");
+    return name;
+}
+
+/* The cluster and the user of a context. */
+static enum err_code read_parts(const struct parser *parser, const struct documents *documents, const json_t *context,
+                                struct kubeconfig *config)
+{
     const char *cluster_name = get(context, "cluster"), *user_name = get(context, "user");
-    const json_t *cluster = find_named(root, "clusters", cluster_name, "cluster");
-    const json_t *user = find_named(root, "users", user_name, "user");
-    if (cluster == NULL)
-        return err_set(parser->reterr, ERR_INVALID, "context \"%.100s\": cluster \"%.100s\" does not exist in it", name,
-                       cluster_name != NULL ? cluster_name : "");
-    if (user_name != NULL && user == NULL)
-        return err_set(parser->reterr, ERR_INVALID, "context \"%.100s\": user \"%.100s\" does not exist in it", name,
-                       user_name);
-    TRY(copy(parser, name, &config->context_name));
-    TRY(copy(parser, get(context, "namespace"), &config->namespace));
-    if (read_cluster(parser, cluster, config) != ERR_OK)
+    const struct part cluster = find_named(documents, "clusters", cluster_name, "cluster");
+    const struct part user = find_named(documents, "users", user_name, "user");
+    struct parser of_cluster = *parser, of_user = *parser;
+    enum err_code code = ERR_OK;
+    of_cluster.directory = cluster.directory;
+    of_user.directory = user.directory;
+    if (cluster.value == NULL)
+        code = refuse_name(parser, documents, "clusters", cluster_name, "cluster");
+    else if (user_name != NULL && user.value == NULL)
+        code = refuse_name(parser, documents, "users", user_name, "user");
+    if (code != ERR_OK)
+        return err_context(parser->reterr, "context \"%.100s\"", config->context_name);
+    if (read_cluster(&of_cluster, cluster.value, config) != ERR_OK)
         return err_context(parser->reterr, "cluster \"%.100s\"", cluster_name);
-    if (user != NULL && read_user(parser, user, cluster, config) != ERR_OK)
+    if (user.value != NULL && read_user(&of_user, user.value, cluster.value, config) != ERR_OK)
         return err_context(parser->reterr, "user \"%.100s\"", user_name);
     return ERR_OK;
+}
+
+static enum err_code resolve(const struct parser *parser, const struct documents *documents, const char *wanted,
+                             struct kubeconfig *config)
+{
+    const char *name = wanted != NULL ? wanted : current_context(documents);
+    if (name == NULL)
+        return refuse_no_context(parser);
+    const struct part context = find_named(documents, "contexts", name, "context");
+    if (context.value == NULL)
+        return refuse_name(parser, documents, "contexts", name, "context");
+    if (get(context.value, "cluster") == NULL)
+        return err_set(parser->reterr, ERR_INVALID, "context \"%.100s\" names no cluster", name);
+    TRY(copy(parser, name, &config->context_name));
+    TRY(copy(parser, get(context.value, "namespace"), &config->namespace));
+    return read_parts(parser, documents, context.value, config);
+}
+
+/* ---- from a text ---- */
+
+/* Adds what a file says. */
+static enum err_code add_document(struct documents *documents, const char *text, size_t bytes, const char *directory,
+                                  struct err *reterr)
+{
+    json_t *root = NULL;
+    if (bytes > MAX_BYTES)
+        return err_set(reterr, ERR_LIMIT, "larger than 1 MiB");
+    TRY(yaml_parse(text, bytes, &root, reterr));
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return err_set(reterr, ERR_INVALID, "it is not a map of settings");
+    }
+    documents->items[documents->count++] = (struct document){root, directory};
+    return ERR_OK;
+}
+
+static void documents_done(struct documents *documents)
+{
+    for (unsigned i = 0; i < documents->count; i++)
+        json_decref(documents->items[i].root);
 }
 
 enum err_code kubeconfig_parse(struct arena *arena, const char *text, size_t bytes, const char *context,
@@ -279,16 +394,13 @@ enum err_code kubeconfig_parse(struct arena *arena, const char *text, size_t byt
                                struct err *reterr)
 {
     struct err error = {0}; /* own: the steps below add context to it, whether or not the caller wants a text */
-    const struct parser parser = {arena, trust, directory, &error};
+    const struct parser parser = {arena, trust, NULL, &error};
+    struct documents documents = {.count = 0};
     struct kubeconfig config = {0};
-    json_t *root = NULL;
-    if (bytes > MAX_BYTES)
-        return err_set(reterr, ERR_LIMIT, "kubeconfig: larger than 1 MiB");
-    enum err_code code = yaml_parse(text, bytes, &root, &error);
+    enum err_code code = add_document(&documents, text, bytes, directory, &error);
     if (code == ERR_OK)
-        code = json_is_object(root) ? resolve(&parser, root, context, &config)
-                                    : err_set(&error, ERR_INVALID, "it is not a map of settings");
-    json_decref(root);
+        code = resolve(&parser, &documents, context, &config);
+    documents_done(&documents);
     if (code != ERR_OK)
         return err_set(reterr, code, "kubeconfig: %s", error.text);
     *ret_config = config;
@@ -297,56 +409,97 @@ enum err_code kubeconfig_parse(struct arena *arena, const char *text, size_t byt
 
 /* ---- where kubeconfigs are ---- */
 
-/* The first of $KUBECONFIG's files that exists. */
-static const char *listed_path(struct arena *arena, const char *list)
+static enum err_code load_file(struct arena *arena, const char *path, struct documents *documents, struct err *reterr)
 {
+    const char *text = NULL, *slash = strrchr(path, '/');
+    size_t bytes = 0;
+    TRY(file_read(arena, path, MAX_BYTES, &text, &bytes, reterr));
+    const char *directory = slash != NULL ? arena_printf(arena, "%.*s", (int)(slash - path), path) : ".";
+    if (directory == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    if (add_document(documents, text, bytes, directory, reterr) != ERR_OK)
+        return err_context(reterr, "%s: kubeconfig", path);
+    return ERR_OK;
+}
+
+static bool says_something(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && !(S_ISREG(about.st_mode) && about.st_size == 0);
+}
+
+/* Reads those of KUBECONFIG's files that are there, as kubectl does. */
+static enum err_code load_list(struct arena *arena, const char *list, struct documents *documents,
+                               const char **ret_place, struct err *reterr)
+{
+    *ret_place = arena_printf(arena, "KUBECONFIG=%.200s", list);
     for (const char *at = list; *at != '\0';) {
         size_t length = strcspn(at, ":");
         const char *path = arena_printf(arena, "%.*s", (int)length, at);
-        if (length > 0 && path != NULL && access(path, F_OK) == 0)
-            return path;
+        if (path == NULL || *ret_place == NULL)
+            return err_set(reterr, ERR_NOMEM, "out of memory");
+        if (says_something(path)) {
+            if (documents->count == MAX_FILES)
+                return err_set(reterr, ERR_LIMIT, "KUBECONFIG lists more than %d files", MAX_FILES);
+            TRY(load_file(arena, path, documents, reterr));
+            if (length == strlen(list))
+                *ret_place = path;
+        }
         at += length + (at[length] == ':' ? 1 : 0);
     }
-    return NULL;
+    if (documents->count == 0)
+        return err_set(reterr, ERR_NOT_FOUND, "no file of %s exists and says anything: name one with --kubeconfig",
+                       *ret_place);
+    return ERR_OK;
 }
 
-/* @return NULL with reterr. */
-static const char *find_file(struct arena *arena, struct err *reterr)
+static enum err_code load_own(struct arena *arena, struct documents *documents, const char **ret_place,
+                              struct err *reterr)
 {
-    const char *list = getenv("KUBECONFIG"), *home = getenv("HOME"), *path = NULL;
-    if (list != NULL && list[0] != '\0') {
-        path = listed_path(arena, list);
-        if (path == NULL)
-            (void)err_set(reterr, ERR_NOT_FOUND, "no file of KUBECONFIG=%.200s exists: name one with --kubeconfig",
-                          list);
-    } else if (home != NULL) {
-        path = arena_printf(arena, "%s/.kube/config", home);
-    } else {
-        (void)err_set(reterr, ERR_NOT_FOUND, "no kubeconfig: name one with --kubeconfig FILE");
-    }
-    if (arena_failed(arena))
-        (void)err_set(reterr, ERR_NOMEM, "out of memory");
-    return path;
+    const char *home = getenv("HOME");
+    if (home == NULL)
+        return err_set(reterr, ERR_NOT_FOUND, "no kubeconfig: name one with --kubeconfig FILE");
+    *ret_place = arena_printf(arena, "%s/.kube/config", home);
+    if (*ret_place == NULL)
+        return err_set(reterr, ERR_NOMEM, "out of memory");
+    if (access(*ret_place, F_OK) != 0)
+        return err_set(reterr, ERR_NOT_FOUND, "%s: %s: name one with --kubeconfig", *ret_place, strerror(errno));
+    return load_file(arena, *ret_place, documents, reterr);
 }
+
+/* @param[out] ret_place  for texts: the file, or KUBECONFIG's files. */
+static enum err_code load(struct arena *arena, const char *path, struct documents *documents, const char **ret_place,
+                          struct err *reterr)
+{
+    const char *list = getenv("KUBECONFIG");
+    *ret_place = path;
+    if (is_given(path))
+        return load_file(arena, path, documents, reterr);
+    return is_given(list) ? load_list(arena, list, documents, ret_place, reterr)
+                          : load_own(arena, documents, ret_place, reterr);
+}
+
+bool kubeconfig_is_chosen(const char *path, const char *context) { return is_given(path) || is_given(context); }
 
 enum err_code kubeconfig_load(struct arena *arena, const char *path, const char *context, struct kubeconfig *ret_config,
                               struct err *reterr)
 {
-    const char *file = path != NULL && path[0] != '\0' ? path : NULL, *text = NULL;
-    size_t bytes = 0;
-    if (file == NULL)
-        file = find_file(arena, reterr);
-    if (file == NULL)
-        return arena_failed(arena) ? ERR_NOMEM : ERR_NOT_FOUND;
-    TRY(file_read(arena, file, MAX_BYTES, &text, &bytes, reterr));
-    const char *slash = strrchr(file, '/');
-    const char *directory = slash != NULL ? arena_printf(arena, "%.*s", (int)(slash - file), file) : ".";
-    if (directory == NULL)
-        return err_set(reterr, ERR_NOMEM, "out of memory");
-    enum err_code code = kubeconfig_parse(arena, text, bytes, context, KUBECONFIG_OWN, directory, ret_config, reterr);
+    struct err error = {0};
+    const struct parser parser = {arena, KUBECONFIG_OWN, NULL, &error};
+    struct documents documents = {.count = 0};
+    struct kubeconfig config = {0};
+    const char *place = NULL;
+    enum err_code code = load(arena, path, &documents, &place, &error);
+    if (code == ERR_OK) {
+        code = resolve(&parser, &documents, is_given(context) ? context : NULL, &config);
+        if (code != ERR_OK)
+            (void)err_context(&error, "%s: kubeconfig", place);
+    }
+    documents_done(&documents);
     if (code != ERR_OK)
-        (void)err_context(reterr, "%s", file);
-    return code;
+        return err_set(reterr, code, "%s", error.text);
+    *ret_config = config;
+    return ERR_OK;
 }
 
 /* ---- in a pod ---- */

@@ -41,7 +41,10 @@ struct kubeconfig {
 enum err_code kubeconfig_parse(struct arena *arena, const char *text, size_t bytes, const char *context,
                                enum kubeconfig_trust trust, const char *directory, struct kubeconfig *ret_config,
                                struct err *reterr) MUST_USE;
-/** Loads a file: `path`, else $KUBECONFIG (first existing of the list), else ~/.kube/config. KUBECONFIG_OWN. */
+/** Whether either of the two says something: "" is none, as NULL. */
+bool kubeconfig_is_chosen(const char *path, const char *context);
+/** Loads a file: `path`, else $KUBECONFIG (of its files those that are there, as one: what the first of them says counts), else
+ *  ~/.kube/config. KUBECONFIG_OWN. "" is none for `path` and `context`. @return as above, and ERR_NOT_FOUND: there is no file. */
 enum err_code kubeconfig_load(struct arena *arena, const char *path, const char *context, struct kubeconfig *ret_config,
                               struct err *reterr) MUST_USE;
 /** The pod's service account: KUBERNETES_SERVICE_HOST/PORT and /var/run/secrets/kubernetes.io/serviceaccount.

@@ -278,4 +278,4 @@ class FromTheApi(unittest.TestCase):
     def test_no_kubeconfig(self):
         result = svcmirror("gateways")
         self.assertEqual(result.returncode, 1)
-        self.assertIn("/nonexistent/.kube/config", result.stderr)
+        self.assertIn("/nonexistent/.kube/config: No such file or directory: name one with --kubeconfig\n", result.stderr)

@@ -262,7 +262,10 @@ class Export(WithClusters):
         down = self.run_it("export", "a", "--context", "down", code=1)
         self.assertEqual(down.stdout, "")
         self.assertRegex(down.stderr, r"^svcmirror export: get Service default/a in cluster down: http://127\.0\.0\.1:\d+: Connection refused.*\n$")
-        self.assertIn("does not exist", self.run_it("export", "a", "--context", "nowhere", code=1).stderr)
+        nowhere = self.run_it("export", "a", "--context", "nowhere", code=1).stderr
+        self.assertIn(f'{self.config}: kubeconfig: context "nowhere" does not exist in it; it has: west, east, down\n', nowhere)
+        self.west.service("a")
+        self.assertEqual(self.run_it("export", "a", "--context", "", "-n", "demo", "--dry-run=client").stdout, "service/a exported (dry run)\n")
 
     def test_interrupted_half_way(self):
         for name in "abc":
@@ -645,7 +648,8 @@ class Link(WithClusters):
     def test_wrong_command_lines(self):
         link = ("--target-context", "east", "--cluster-name", "east")
         for argv, words in [
-                ((), "which cluster is the target?"), (("--target-context", "east"), "--cluster-name NAME"), ((*link, "web"), "unexpected argument"),
+                ((), "which cluster is the target?"), (("--target-context", "", "--target-kubeconfig="), "which cluster is the target?"),
+                (("--target-context", "east"), "--cluster-name NAME"), ((*link, "web"), "unexpected argument"),
                 (("--target-context", "east", "--cluster-name", "local"), "choose another name"),
                 (("--target-context", "east", "--cluster-name", "East_1"), "cannot end the name"),
                 ((*link, "--api-server-address", "https://localhost:6443"), "reachable from this machine alone"),
@@ -812,6 +816,12 @@ class Unlink(WithClusters):
             "serviceaccount/svcmirror-remote deleted"])
         self.assertIn("cluster east is not linked", self.run_it(*self.base, code=1).stderr)
         self.run_it(*self.base, "--ignore-not-found")
+
+    def test_an_empty_name_of_a_target_is_none(self):
+        self.run_it("allow", "--apply", "--context", "west")
+        self.run_it(*self.base, "--target-context", "", "--target-kubeconfig=")
+        for cluster in self.west, self.east:
+            self.assertIsNotNone(cluster.find("serviceaccounts", "svcmirror-remote"))
 
     def test_what_is_anothers_stays(self):
         self.west.put("secrets", NS, "credentials-of-north", type=M + "remote-kubeconfig", annotations={M + "cluster-name": "north"})

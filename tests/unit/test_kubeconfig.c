@@ -292,14 +292,22 @@ static void says_what_is_no_kubeconfig(void **state)
         {"\xff\xfe\x00", ERR_INVALID, ""},
         {"? [a]\n: b\n", ERR_INVALID, "a key is not a scalar"},
         {"a: &x [1]\nb: *x\n", ERR_INVALID, "line 2: aliases are not allowed"},
-        {"kind: Config\n", ERR_INVALID, "no current-context"},
+        {"kind: Config\n", ERR_INVALID, "kubeconfig: no current-context: set it in the kubeconfig"},
         {"current-context: ''\n", ERR_INVALID, "no current-context"},
-        {"current-context: gone\n", ERR_INVALID, "context \"gone\" does not exist"},
-        {"current-context: a\ncontexts: {}\n", ERR_INVALID, "does not exist"},
-        {"current-context: a\ncontexts: [1, {name: a, context: x}]\n", ERR_INVALID, "does not exist"},
-        {"current-context: a\ncontexts: [{name: a, context: {}}]\n", ERR_INVALID, "cluster \"\" does not exist"},
+        {"current-context: gone\n", ERR_INVALID, "context \"gone\" does not exist in it; it has none"},
+        {"current-context: x\ncontexts: [{name: west, context: {}}, {name: east, context: {}}]\n", ERR_INVALID,
+         "context \"x\" does not exist in it; it has: west, east"},
+        {"current-context: x\ncontexts: [{name: a, context: {}}, {name: b, context: {}}, {name: c, context: {}},\n"
+         " {name: d, context: {}}, {name: e, context: {}}, {name: f, context: {}}, {name: g, context: {}}]\n",
+         ERR_INVALID, "it has: a, b, c, d, e, and 2 more"},
+        {"current-context: a\ncontexts: {}\n", ERR_INVALID, "`contexts` is no list"},
+        {"current-context: a\ncontexts: [1, {name: a, context: x}]\n", ERR_INVALID,
+         "context \"a\" does not exist in it; it has none"},
+        {"current-context: a\ncontexts: [{name: a, context: {}}]\n", ERR_INVALID, "context \"a\" names no cluster"},
         {"current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\n", ERR_INVALID,
-         "context \"a\": cluster \"c\" does not exist"},
+         "context \"a\": cluster \"c\" does not exist in it; it has none"},
+        {"current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\nclusters: c\n", ERR_INVALID,
+         "context \"a\": `clusters` is no list"},
         {"current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"
          "clusters: [{name: c, cluster: {server: 'https://x'}}]\n",
          ERR_INVALID, "user \"u\" does not exist"},
@@ -373,6 +381,11 @@ static void finds_the_file(void **state)
     assert_int_equal(unsetenv("KUBECONFIG"), 0);
     assert_int_equal(kubeconfig_load(&arena, "", NULL, &config, &error), ERR_OK);
     assert_string_equal(config.server, "https://home");
+    assert_int_equal(kubeconfig_load(&arena, "", "", &config, &error), ERR_OK);
+    assert_string_equal(config.context_name, "main");
+    assert_int_equal(setenv("HOME", "/nowhere", 1), 0);
+    assert_int_equal(kubeconfig_load(&arena, NULL, NULL, &config, &error), ERR_NOT_FOUND);
+    assert_string_equal(error.text, "/nowhere/.kube/config: No such file or directory: name one with --kubeconfig");
     assert_int_equal(unsetenv("HOME"), 0);
     assert_int_equal(kubeconfig_load(&arena, NULL, NULL, &config, &error), ERR_NOT_FOUND);
     assert_int_equal(kubeconfig_load(&arena, folder, NULL, &config, &error), ERR_IO);
@@ -380,9 +393,73 @@ static void finds_the_file(void **state)
     assert_int_equal(kubeconfig_load(&arena, "/dev/zero", NULL, &config, &error), ERR_LIMIT);
     assert_string_equal(error.text, "/dev/zero: larger than 1048576 bytes");
     assert_int_equal(kubeconfig_load(&arena, path_of("absent"), NULL, &config, &error), ERR_IO);
-    assert_non_null(strstr(error.text, "absent: No such file"));
+    assert_string_equal(error.text, arena_printf(&arena, "%s: No such file or directory", path_of("absent")));
     assert_int_equal(kubeconfig_load(&arena, path_of("one"), "other", &config, &error), ERR_INVALID);
-    assert_non_null(strstr(error.text, path_of("one")));
+    assert_string_equal(error.text,
+                        arena_printf(&arena, "%s: kubeconfig: context \"other\" does not exist in it; it has: main",
+                                     path_of("one")));
+    arena_done(&arena);
+}
+
+static void knows_what_is_chosen(void **state)
+{
+    (void)state;
+    assert_false(kubeconfig_is_chosen(NULL, NULL));
+    assert_false(kubeconfig_is_chosen("", ""));
+    assert_true(kubeconfig_is_chosen("f", NULL));
+    assert_true(kubeconfig_is_chosen("", "c"));
+}
+
+/* As kubectl reads them: https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/ */
+static void reads_files_of_a_list_as_one(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct kubeconfig config;
+    struct err error = {0};
+    arena_init(&arena, ARENA_BYTES);
+    assert_int_equal(mkdir(path_of("sub"), 0700), 0);
+    write_file("one", "contexts: [{name: west, context: {cluster: west, user: both}}]\n"
+                      "clusters: [{name: west, cluster: {server: 'https://west'}}]\n");
+    write_file("sub/two", "current-context: east\n"
+                          "contexts: [{name: east, context: {cluster: east, user: both}},\n"
+                          " {name: west, context: {cluster: east}}]\n"
+                          "clusters: [{name: east, cluster: {server: 'https://east', certificate-authority: ca.pem}}]\n"
+                          "users: [{name: both, user: {tokenFile: token}}]\n");
+    write_file("sub/ca.pem", identity.certificate);
+    write_file("sub/token", "of-two");
+    write_file("empty", "");
+    char list[512];
+    (void)snprintf(list, sizeof(list), "%s/empty:%s/one::%s/absent:%s/sub/two", folder, folder, folder, folder);
+    assert_int_equal(setenv("KUBECONFIG", list, 1), 0);
+    if (kubeconfig_load(&arena, NULL, NULL, &config, &error) != ERR_OK)
+        fail_msg("%s", error.text);
+    assert_string_equal(config.context_name, "east");
+    assert_string_equal(config.server, "https://east");
+    assert_string_equal(config.ca_file, path_of("sub/ca.pem"));
+    assert_int_equal(kubeconfig_load(&arena, NULL, "west", &config, &error), ERR_OK);
+    assert_string_equal(config.server, "https://west"); /* the first of this name */
+    assert_string_equal(config.token_file, path_of("sub/token"));
+    assert_string_equal(config.token, "of-two");
+    assert_int_equal(kubeconfig_load(&arena, NULL, "north", &config, &error), ERR_INVALID);
+    assert_string_equal(error.text,
+                        arena_printf(&arena,
+                                     "KUBECONFIG=%s: kubeconfig: context \"north\" does not exist in it; it "
+                                     "has: west, east",
+                                     list));
+    write_file("sub/two", "a: [");
+    assert_int_equal(kubeconfig_load(&arena, NULL, NULL, &config, &error), ERR_INVALID);
+    assert_non_null(strstr(error.text, path_of("sub/two")));
+    assert_int_equal(setenv("KUBECONFIG", path_of("empty"), 1), 0);
+    assert_int_equal(kubeconfig_load(&arena, NULL, NULL, &config, &error), ERR_NOT_FOUND);
+    assert_non_null(strstr(error.text, "exists and says anything: name one with --kubeconfig"));
+    char *many = mem_zalloc(8192);
+    for (unsigned i = 0; i < 17; i++)
+        (void)snprintf(many + strlen(many), 256, "%s:", path_of("one"));
+    assert_int_equal(setenv("KUBECONFIG", many, 1), 0);
+    assert_int_equal(kubeconfig_load(&arena, NULL, "west", &config, &error), ERR_LIMIT);
+    mem_free(many);
+    assert_int_equal(unsetenv("KUBECONFIG"), 0);
     arena_done(&arena);
 }
 
@@ -536,11 +613,12 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    static const char *const files[] = {"ca.pem", "cert.pem",     "key.pem", "token",
-                                        "one",    ".kube/config", "ca.crt",  "namespace"};
+    static const char *const files[] = {"ca.pem", "cert.pem",  "key.pem", "token",      "one",     ".kube/config",
+                                        "ca.crt", "namespace", "empty",   "sub/ca.pem", "sub/two", "sub/token"};
     for (size_t i = 0; i < ARRAY_COUNT(files); i++)
         (void)unlink(path_of(files[i]));
     (void)rmdir(path_of(".kube"));
+    (void)rmdir(path_of("sub"));
     return rmdir(folder);
 }
 
@@ -556,6 +634,8 @@ int main(void)
         cmocka_unit_test(says_what_is_no_kubeconfig),
         cmocka_unit_test(bounds_what_it_takes),
         cmocka_unit_test(finds_the_file),
+        cmocka_unit_test(knows_what_is_chosen),
+        cmocka_unit_test(reads_files_of_a_list_as_one),
         cmocka_unit_test(finds_the_pods_account),
         cmocka_unit_test(survives_failing_allocations),
         cmocka_unit_test(survives_failing_allocations_with_files),
