@@ -207,7 +207,10 @@ bool source_ready(const struct source *source, struct strbuf *why)
         if (state->synced || beside || world_knowledge(source->control->world, NULL, collection) == WORLD_UNAVAILABLE)
             continue;
         ready = false;
-        strbuf_printf(why, "source cluster: %s\n", state->error.code != ERR_OK ? state->error.text : "not listed yet");
+        if (state->error.code != ERR_OK)
+            strbuf_printf(why, "source cluster: %s\n", state->error.text);
+        else
+            strbuf_printf(why, "source cluster: %s are not listed yet\n", resource_names[collection]);
     }
     return ready;
 }

@@ -161,7 +161,8 @@ class Why(Clusters):
         source.silent = True
         result = self.ask(source, "why", "demo/web", "--timeout", "1s")
         self.assertEqual(result.returncode, 1)
-        self.assertIn("after 1s (--timeout): source cluster: ", result.stderr)
+        for resource in ("services", "endpointslices", "namespaces", "endpoints"):
+            self.assertIn(f"after 1s (--timeout): source cluster: {resource} are not listed yet\n", result.stderr)
         self.assertNotIn("no target is linked", result.stderr)
 
     def test_each_fact_has_a_line(self):
