@@ -22,6 +22,13 @@ static enum err_code check_service_name(const char *text, struct err *reterr)
                    "\"%.80s\" is no name of a Service: small letters, digits and - are allowed, 63 at most", text);
 }
 
+static enum err_code check_filename(const char *text, struct err *reterr)
+{
+    if (text[0] != '\0')
+        return ERR_OK;
+    return err_set(reterr, ERR_INVALID, "it is empty: name a file, - for standard input, a folder or a URL");
+}
+
 /* What a word names: "web", or as kubectl and -o name write it, "service/web". */
 static const char *named_service(const char *word)
 {
@@ -48,7 +55,7 @@ static const char *named_service(const char *word)
          .value_name = "SELECTOR",                                                                                     \
          .help = "those with these labels, as for kubectl: app=web,tier!=test"},                                       \
         {.name = "all", .type = OPTION_BOOL, .help = (all_text)},                                                      \
-        {.name = "filename", .letter = 'f', .value_name = "FILE", .help = (filename_text)},                            \
+        {.name = "filename", .letter = 'f', .value_name = "FILE", .check = check_filename, .help = (filename_text)},   \
         {.name = "dry-run",                                                                                            \
          .choices = "none|client|server",                                                                              \
          .fallback = "none",                                                                                           \
@@ -366,14 +373,16 @@ static enum exit_code run_on_manifests(struct job *job)
                                    .output = &output,
                                    .told = &told,
                                    .skipped = json_object()};
-    enum err_code code =
-        manifest_source_read(job->session, options_text(job->options, "filename"), filter_text, &filter, &error);
+    const char *file = options_text(job->options, "filename");
+    enum err_code code = manifest_source_read(job->session, file, filter_text, &filter, &error);
     if (code != ERR_OK)
         command_complain(job->command, "%s", error.text);
     else if (!output_print(&output))
         code = ERR_IO;
     else
         tell_filtered(&filter);
+    if (code == ERR_OK && filter.written == 0)
+        command_complain(job->command, "%s holds no objects", strcmp(file, "-") == 0 ? "standard input" : file);
     bool interrupted = session_interrupted(job->session);
     json_decref(filter.skipped);
     strbuf_done(&told);

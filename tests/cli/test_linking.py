@@ -296,6 +296,14 @@ class Manifests(unittest.TestCase):
         self.assertEqual((result.returncode, result.stderr), (0, 'service "a" exported\nservice "b" exported\n1 Pod passed on as it is\n'))
         self.assertTrue(result.stdout.endswith('---\n{"kind":"Pod"}\n'))
 
+    def test_manifests_without_an_object(self):
+        path = pathlib.Path(self.folder.name, "empty.yaml")
+        for text in "", "\n", "# nothing\n---\n":
+            path.write_text(text)
+            for command in "export", "unexport":
+                result = svcmirror(command, "-f", str(path))
+                self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", f"svcmirror {command}: {path} holds no objects\n"))
+
     def test_a_url(self):
         server = Server(lambda path, query: (200, self.WEB % "web") if path == "/x/web.yaml" and query == {"a": "b"} else (404, "no"))
         try:
@@ -358,6 +366,10 @@ class Manifests(unittest.TestCase):
             result = svcmirror("export", "-f", source)
             self.assertEqual((result.returncode, result.stdout), (1, ""))
             self.assertIn(words, result.stderr)
+        for name in "-f", "--filename=":
+            result = svcmirror("export", name, *[""] * (name == "-f"))
+            self.assertEqual((result.returncode, result.stdout), (2, ""))
+            self.assertIn(": it is empty: name a file, - for standard input, a folder or a URL (`svcmirror export --help`", result.stderr)
         os.remove(self.folder.name + "/bad.yaml")
         self.assertIn("there is no *.yaml", svcmirror("export", "-f", self.folder.name).stderr)
 
