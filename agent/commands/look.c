@@ -10,7 +10,11 @@
 #include "agent/commands/service_records.h"
 #include "base/text.h"
 
-enum { PATH_BYTES = 512 };
+enum {
+    PATH_BYTES = 512,
+    HOST_BYTES = 256,
+    MAX_ADDRESS_BYTES = 400, /* session_ask_agent() has a scheme and a path to add */
+};
 
 #define AGENT_PODS "app.kubernetes.io/name=svcmirror"
 
@@ -19,13 +23,47 @@ const struct look_list LOOK_LINKS = {"links", link_records_read, "not whether ta
 const struct look_list LOOK_SERVICES = {"services", service_records_read,
                                         "nothing of services that are not mirrored, no reasons"};
 
+/* A name, or an address: one of IPv6 in brackets, with its zone. */
+static bool is_host(const char *host)
+{
+    static const char LETTERS[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+    char address[HOST_BYTES], ip[TEXT_IP_BYTES];
+    size_t length = strlen(host);
+    if (host[0] != '[')
+        return length > 0 && strspn(host, LETTERS) == length;
+    (void)snprintf(address, sizeof(address), "%.*s", (int)strcspn(host + 1, "%]"), host + 1);
+    return strchr(host, ']') == host + length - 1 && strchr(address, ':') != NULL &&
+           text_parse_ip(address, ip) != IP_NONE;
+}
+
+/* HOST or HOST:PORT, in `length` bytes. */
+static bool is_place(const char *text, size_t length)
+{
+    char host[HOST_BYTES];
+    uint64_t port = 0;
+    if (length >= sizeof(host))
+        return false;
+    (void)snprintf(host, sizeof(host), "%.*s", (int)length, text);
+    char *bracket = strrchr(host, ']'), *colon = strchr(bracket != NULL ? bracket : host, ':');
+    if (colon != NULL) {
+        *colon = '\0';
+        if (text_parse_u64(colon + 1, 1, UINT16_MAX, "port", &port, NULL) != ERR_OK)
+            return false;
+    }
+    return is_host(host);
+}
+
 enum err_code look_check_address(const char *text, struct err *reterr)
 {
-    if (text_starts_with(text, "http://") || text_starts_with(text, "https://"))
+    const char *scheme_end = strstr(text, "://"), *at = scheme_end != NULL ? scheme_end + 3 : text;
+    bool known = scheme_end == NULL || text_starts_with(text, "http://") || text_starts_with(text, "https://");
+    size_t length = strcspn(at, "/");
+    if (known && strlen(text) <= MAX_ADDRESS_BYTES && is_place(at, length) && text_is_request_path(at + length) &&
+        strchr(at, '?') == NULL)
         return ERR_OK;
-    if (text[0] != '\0' && strstr(text, "://") == NULL)
-        return ERR_OK; /* host:port */
-    return err_set(reterr, ERR_INVALID, "\"%.80s\" is no address of an agent: write http://HOST:PORT", text);
+    /* Not shown when it might hold a password. */
+    return err_set(reterr, ERR_INVALID, "\"%.80s\" is no address of an agent: write http://HOST:PORT",
+                   strchr(text, '@') == NULL ? text : "...@...");
 }
 
 enum err_code look_open(struct look *look, struct err *reterr)

@@ -146,6 +146,21 @@ class FromAnAgent(unittest.TestCase):
             self.assertEqual((result.returncode, result.stdout), (2, ""), argv)
             self.assertIn(words, result.stderr)
 
+    def test_an_address_is_judged_whole(self):
+        for address in ("", ":9999", "http://", "https://", "http:///x", "http://:9999", "http://host:99999", "http://host:0", "http://host:", "host:x",
+                        "http://a b:9999", "http://host:9999?x", "http://host:9999/?x", "http://host:9999#x", "http://::1:9999", "http://[::1", "http://[::1]9999",
+                        "http://[host]:9999", "http://[127.0.0.1]:9999", "http://[::1]x:9999", "ftp://host:9999", "http://host/a b", "h" * 300,
+                        "http://host/" + "x" * 400):
+            for command in "links", "services", "status", "gateways":
+                result = svcmirror(command, "--address", address)
+                self.assertEqual((result.returncode, result.stdout), (2, ""), address)
+                self.assertIn("is no address of an agent: write http://HOST:PORT", result.stderr)
+        result = svcmirror("links", "--address", "http://me:hidden@host:9999")
+        self.assertEqual((result.returncode, "hidden" in result.stderr), (2, False))
+        port = free_port()
+        for address in f"[::1]:{port}", f"http://[::1]:{port}/", f"http://[::ffff:127.0.0.1]:{port}", f"https://localhost:{port}", f"http://127.0.0.1:{port}/under/it":
+            self.assertEqual(svcmirror("links", "--address", address).returncode, 1, address)
+
 
 class Watching(unittest.TestCase):
     def setUp(self):
