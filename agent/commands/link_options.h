@@ -26,7 +26,7 @@ enum err_code link_options_check_namespace(const char *text, struct err *reterr)
      .help = "service account of the target that agents read it with"},                                                \
     {                                                                                                                  \
         .name = "service-account-name", .value_name = "NAME", .alias_of = "account",                                   \
-        .help = "the same, as Linkerd spells it"                                                                       \
+        .help = "the same, as Linkerd spells it; of the two the last counts"                                           \
     }
 
 #define LINK_OPTIONS                                                                                                   \

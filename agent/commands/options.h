@@ -1,7 +1,8 @@
 /* Command lines. Each command has one table; flags, environment variables, defaults, checks and help all come from it.
  *
  * A flag is spelled --name VALUE, --name=VALUE, with one dash (as Go programs, Linkerd's controller among them, take them) or
- * by its letter: -o json, -ojson, -o=json. Flags win over the environment, which wins over defaults. "--" ends the flags. */
+ * by its letter: -o json, -ojson, -o=json. Flags win over the environment, which wins over defaults. Of a
+ * flag that is given more than once, in one spelling or in two, the last counts. "--" ends the flags. */
 #pragma once
 
 #include <stdbool.h>

@@ -90,6 +90,8 @@ static void spellings(void **state)
         {{"--namespace", "x", "--namespace", "y"}, "namespace", "y"},
         {{"-ojson"}, "output", "json"},
         {{"--metrics-addr", ":1"}, "admin-addr", ":1"},
+        {{"--metrics-addr", ":1", "--admin-addr", ":2"}, "admin-addr", ":2"},
+        {{"--admin-addr", ":1", "--metrics-addr", ":2"}, "admin-addr", ":2"},
         {{"-metrics-addr=:1"}, "admin-addr", ":1"},
         {{"--create"}, "create", "true"},
         {{"--create=false"}, "create", "false"},
