@@ -42,7 +42,8 @@ static enum err_code check_path(const char *text, struct err *reterr)
     char path[PATH_BYTES];
     if (probe_path_normalise(text, path, sizeof(path)) && strlen(path) > 1 && !text_ends_with(path, "/"))
         return ERR_OK;
-    return err_set(reterr, ERR_INVALID, "\"%.80s\" is no path that a probe can ask for; without a slash at its end",
+    return err_set(reterr, ERR_INVALID,
+                   "\"%.80s\" is no path to probe: write one like /ready, with no blank in it and no slash at its end",
                    text);
 }
 
@@ -85,7 +86,7 @@ static const struct option table[] = {
      .check = check_port},
     {.name = "probe-path",
      .value_name = "PATH",
-     .help = "path of the health check; default: what the Service is annotated with, else -/ambassador/ready",
+     .help = "path of the health check; default: what the Service is annotated with, else /-/ambassador/ready",
      .check = check_path},
     {.name = "probe-period",
      .type = OPTION_NUMBER,

@@ -51,6 +51,7 @@ class Prepare(unittest.TestCase):
     def test_a_wrong_command_line_does_nothing(self):
         for argv, words in [(["--gateway-service=edge-stack"], "NAMESPACE/NAME"), (["--gateway-service=/x"], "NAMESPACE/NAME"),
                             (["--probe-port=0"], "port"), (["--probe-port=65536"], "port"), (["--probe-port=4143"], "mc-gateway"), (["--probe-path=/"], "path"),
+                            (["--probe-path=/ready/"], '"/ready/" is no path to probe: write one like /ready, with no blank in it and no slash at its end'),
                             (["--probe-path=/a b"], "path"), (["--probe-period=0"], "period"), (["--trust-domain=Not_One"], "domain"),
                             (["--output=table"], "diff|json|helm-values"), (["-n", "Not_One"], "no name of a namespace"),
                             (["-n", "edge", "--gateway-service", "edge-stack/web"], "contradict each other"),
