@@ -120,8 +120,11 @@ const struct command command_allow = {
     .group = GROUP_SET_UP,
     .summary = "Make the account in a target cluster that agents of other clusters read it with",
     .about =
-        "Prints the manifests, or applies them with --apply. The agents' account may get, list and watch Services\n"
-        "and EndpointSlices, nothing else; --remote-discovery adds one for Linkerd's control plane, which reads pods.\n"
+        "Prints the manifests, or applies them with --apply. The agents' account may get, list and watch Services,\n"
+        "EndpointSlices and ServiceExports, and get the ConfigMap linkerd-identity-trust-roots, which `check` "
+        "compares;\n"
+        "nothing else, unless --endpoints or --renew-token says so. --remote-discovery adds an account for Linkerd's\n"
+        "control plane, which reads pods.\n"
         "`link` does this too; use `allow` where who may write to the target is somebody else than who links it.\n",
     .examples = "allow | kubectl --context east apply -f -\n"
                 "allow --apply --context east\n"

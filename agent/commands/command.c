@@ -120,8 +120,10 @@ static void write_overview(const char *program, struct strbuf *text)
         write_group(group, text);
     strbuf_printf(text,
                   "\n"
-                  "Each flag can be set by the environment too: --admin-addr is SVCMIRROR_ADMIN_ADDR.\n"
-                  "Exit codes: 0 done, 1 it did not work, 2 the command line is wrong, 130 interrupted.\n"
+                  "Each flag but --as and --as-group can be set by the environment too, by its first spelling:\n"
+                  "--admin-addr is SVCMIRROR_ADMIN_ADDR, and so is --metrics-addr.\n"
+                  "Exit codes: 0 done, 1 it did not work, 2 the command line is wrong, 130 interrupted;\n"
+                  "with plan --detailed-exitcode also 3, there is something to write.\n"
                   "`%s COMMAND --help` tells the flags of a command, with examples.\n",
                   program);
 }

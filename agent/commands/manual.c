@@ -191,9 +191,11 @@ static void put_examples(const char *lines, struct strbuf *text)
 
 static void put_environment(struct strbuf *text)
 {
-    strbuf_append(text, ".SH ENVIRONMENT\nEach flag can be set by the environment too, in capitals and with SVCMIRROR_ "
-                        "before it:\n\\fB\\-\\-admin\\-addr\\fR is \\fBSVCMIRROR_ADMIN_ADDR\\fR.\n"
-                        "Flags win over the environment.\n");
+    strbuf_append(text,
+                  ".SH ENVIRONMENT\nEach flag but \\fB\\-\\-as\\fR and \\fB\\-\\-as\\-group\\fR can be set by the "
+                  "environment too, by its first spelling, in capitals and with SVCMIRROR_ before it:\n"
+                  "\\fB\\-\\-admin\\-addr\\fR is \\fBSVCMIRROR_ADMIN_ADDR\\fR.\n"
+                  "Flags win over the environment.\n");
 }
 
 /* References to the program's page, or to those of all commands. */
@@ -264,7 +266,8 @@ void manual_write_program(struct strbuf *text)
                   ".TP\n\\fBKUBECONFIG\\fR\nkubeconfigs, separated by colons, which are read as one: of what has one "
                   "name, the first counts\n");
     strbuf_append(text, ".SH FILES\n.TP\n\\fI\\(ti/.kube/config\\fR\nthe kubeconfig where nothing else is said\n");
-    put_exit_codes("0  done\n1  it did not work\n2  the command line is wrong; nothing was done\n130  interrupted\n",
+    put_exit_codes("0  done\n1  it did not work\n2  the command line is wrong; nothing was done\n"
+                   "3  with plan --detailed-exitcode: there is something to write\n130  interrupted\n",
                    text);
     put_references(true, text);
 }

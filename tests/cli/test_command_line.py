@@ -38,6 +38,13 @@ class Help(unittest.TestCase):
             self.assertIn(words, unexport)
             self.assertNotIn(words, export)
 
+    def test_the_overview_tells_of_the_environment_and_of_exit_codes(self):
+        overview = svcmirror("--help").stdout
+        self.assertIn("Each flag but --as and --as-group can be set by the environment too, by its first spelling:\n"
+                      "--admin-addr is SVCMIRROR_ADMIN_ADDR, and so is --metrics-addr.\n", overview)
+        self.assertIn("130 interrupted;\nwith plan --detailed-exitcode also 3, there is something to write.\n", overview)
+        self.assertIn("else /-/ambassador/ready", " ".join(svcmirror("edge-stack", "prepare", "--help").stdout.split()))
+
     def test_the_list_above_is_whole(self):
         overview = svcmirror("--help").stdout
         self.assertEqual(sorted(re.findall(r"(?m)^  (\S+(?: \S+)?)  +[A-Z]", overview)), sorted(COMMANDS))

@@ -878,6 +878,13 @@ class Allow(WithClusters):
         self.assertIsNotNone(self.east.find("secrets", "svcmirror-remote-for-linkerd-token"), "that is the usual namespace's")
         self.assertIsNotNone(self.east.find("clusterrolebindings", "svcmirror-remote", None))
 
+    def test_the_help_names_each_right(self):
+        role = json.loads(self.run_it("allow", "-o", "json").stdout)["items"][2]
+        told = self.run_it("allow", "--help").stdout.lower()
+        for rule in role["rules"]:
+            for name in rule["resources"] + rule.get("resourceNames", []):
+                self.assertIn(name if name.endswith("roots") else name[:-1], told)
+
     def test_printed_and_applied(self):
         printed = json.loads(self.run_it("allow", "-o", "json").stdout)["items"]
         account = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Secret"]

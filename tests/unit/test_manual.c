@@ -58,7 +58,8 @@ static const char PAGE[] =
     "\\fB\\-h\\fR, \\fB\\-\\-help\\fR\n"
     "show the flags and end\n"
     ".SH ENVIRONMENT\n"
-    "Each flag can be set by the environment too, in capitals and with SVCMIRROR_ before it:\n"
+    "Each flag but \\fB\\-\\-as\\fR and \\fB\\-\\-as\\-group\\fR can be set by the environment too, by its first "
+    "spelling, in capitals and with SVCMIRROR_ before it:\n"
     "\\fB\\-\\-admin\\-addr\\fR is \\fBSVCMIRROR_ADMIN_ADDR\\fR.\n"
     "Flags win over the environment.\n"
     ".SH EXIT STATUS\n"
@@ -118,6 +119,8 @@ static void the_programs_page_names_every_command(void **state)
             fail_msg("%s is missing", line);
         strbuf_done(&reference);
     }
+    assert_non_null(strstr(strbuf_text(&text), "\\fB3\\fR\nwith plan \\-\\-detailed\\-exitcode: there is something to "
+                                               "write\n"));
     strbuf_done(&text);
 }
 
