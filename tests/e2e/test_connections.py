@@ -32,6 +32,14 @@ def kill_silently(network, ports):
                  f"chain silent_in {{ type filter hook input priority -300; tcp sport {text} drop; tcp dport {text} drop; }}\n}}\n")
 
 
+def reset(ports):
+    """The kernel ends just these connections, and tells both sides."""
+    assert ports
+    for port in ports:
+        result = subprocess.run(["ss", "-HtnK", "sport", "=", str(port)], text=True, capture_output=True, check=True)
+        assert f":{port} " in result.stdout, f"this kernel closes no connections: {result}"
+
+
 @pytest.fixture
 def linked(source, east):
     east.gateway.start()
@@ -68,6 +76,17 @@ def test_dead_connections_are_noticed(source, east, agent, linked, version):
     wait_until(lambda: mirrored(source, "last"), 60, "the watch is continued")
     assert time.monotonic() - began < 45 + 3
     assert lists(running, "east") == before, "from its place: nothing is listed again"
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_connections_that_are_reset_are_made_again(source, east, agent, linked, version):
+    running = agent(flags=["--http-version", version])
+    wait_until(lambda: mirrored(source, "web"), 20, "it is mirrored")
+    before = lists(running, "east")
+    reset(connections(running, east))
+    east.export("later")
+    wait_until(lambda: mirrored(source, "later"), 20, "the watches go on")
+    assert lists(running, "east") == before, "from their place: nothing is listed again"
 
 
 def test_a_server_behind_a_black_hole_is_told_within_45_seconds(source, east, agent, linked):
