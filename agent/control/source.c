@@ -77,19 +77,22 @@ static const char *const resource_names[] = {[WORLD_SOURCE_SERVICES] = "services
 static void on_end(void *context)
 {
     struct source_watch *watch = context;
-    world_end(watch->source->control->world, NULL, watch->collection);
+    const struct control *control = watch->source->control;
+    world_end(control->world, NULL, watch->collection);
+    if (watch->collection == WORLD_SOURCE_SLICES && control->config.endpoints_api == ENDPOINTS_API_AUTO)
+        world_set_write_endpoints(control->world, false); /* they are served after all */
     log_info("source_listed", "the source cluster's objects are listed", "resource", resource_names[watch->collection],
              NULL);
 }
 
-/* A cluster that serves no EndpointSlices is given Endpoints, unless the user said which; and where these are written slices are not needed. Where
- * slices are written, Endpoints are only looked at for old ones that are to go. */
+/* A cluster that serves no EndpointSlices is given Endpoints, unless the user said which; and where these are written slices are not needed. One that
+ * served them does not cease to: then something in between says 404. Where slices are written, Endpoints are only looked at for old ones that are to go. */
 static void consider_endpoints(const struct source_watch *watch, enum err_code code)
 {
     struct control *control = watch->source->control;
     bool unreadable = code == ERR_NOT_FOUND || code == ERR_FORBIDDEN;
     if (watch->collection == WORLD_SOURCE_SLICES && code == ERR_NOT_FOUND &&
-        control->config.endpoints_api == ENDPOINTS_API_AUTO) {
+        control->config.endpoints_api == ENDPOINTS_API_AUTO && !list_watch_state(watch->list_watch)->synced) {
         log_info("endpoints_written", "the cluster serves no EndpointSlices: mirrors get v1 Endpoints", NULL);
         world_set_write_endpoints(control->world, true);
     }

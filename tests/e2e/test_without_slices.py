@@ -68,14 +68,32 @@ def test_a_source_without_slices_is_given_endpoints(old_source, east, agent):
     wait_until(lambda: len(one.services()) == 2 and all(s["mirrored"] for s in one.services()), 10, "all is right")
     assert [w for w in source.writes("svcmirror")[before:] if w["objectRef"]["resource"] != "events"] == []
 
-    # The cluster is brought up to date; the agent's next start notices.
+    # The cluster is brought up to date while the agent runs.
     source.restart_apiserver()
-    one.restart()
+    wait_until(lambda: one.logs("source_listed") and any(e["resource"] == "endpointslices" for e in one.logs("source_listed")), 45, "slices are served")
     wait_until(lambda: [s["metadata"]["name"] for s in source.slices("web-east", "demo") if
                         s["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] == "svcmirror"] == ["web-east.ipv4"], 15, "slices")
     wait_until(lambda: source.api.find("endpoints", "web-east", "demo") is None, 10, "take the place of Endpoints")
     # Kubernetes had copied the Endpoints into slices of its own, which go after them.
     wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 10, "nothing is left beside them")
+
+
+def test_slices_that_a_source_ceases_to_serve_are_waited_for(source, east, agent):
+    """Something in between said 404: mirrors are not given Endpoints instead, and all goes on when slices are back."""
+    source.ensure_namespace("demo")
+    east.gateway.start()
+    east.export_labelled("web")
+    east.link(source)
+    one = agent()
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == east.gateway.addresses, 10, "the mirror is ready")
+    source.restart_apiserver(serves_slices=False)
+    try:
+        wait_until(lambda: any(all(part in name for part in ('cluster="local"', '"endpointslices"', 'code="404"')) for name in one.metrics()), 30, "they are gone")
+    finally:
+        source.restart_apiserver()
+    east.gateway.stop()
+    wait_until(lambda: source.ready_addresses("web-east", "demo") == [], 45, "slices are written")
+    assert not one.logs("endpoints_written") and source.api.find("endpoints", "web-east", "demo") is None
 
 
 def put(east, name, *subsets):
