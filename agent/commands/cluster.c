@@ -103,8 +103,7 @@ enum err_code cluster_get_text(struct cluster *cluster, const char *label, const
                                size_t *ret_bytes, struct err *reterr)
 {
     struct kube_request request = {.verb = "get", .resource = label, .path = path, .is_text = true};
-    enum err_code code =
-        session_request_text(cluster->session, cluster->client, &request, ret_text, ret_bytes, reterr);
+    enum err_code code = session_request_text(cluster->session, cluster->client, &request, ret_text, ret_bytes, reterr);
     if (code != ERR_OK)
         (void)remedy_add(reterr, cluster_name(cluster));
     return code;

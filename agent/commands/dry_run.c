@@ -235,7 +235,8 @@ enum err_code dry_run_wait(struct dry_run *run, struct err *reterr)
     if (run->error.code == ERR_OK)
         return ERR_OK;
     (void)err_set(reterr, run->error.code, "%s", run->error.text);
-    return run->error.code != ERR_FORBIDDEN ? remedy_add(reterr, run->context_name) : ERR_FORBIDDEN; /* it has its own */
+    return run->error.code != ERR_FORBIDDEN ? remedy_add(reterr, run->context_name)
+                                            : ERR_FORBIDDEN; /* it has its own */
 }
 
 bool dry_run_interrupted(const struct dry_run *run) { return run != NULL && run->interrupted; }

@@ -225,9 +225,9 @@ static const char *verdict_of(const json_t *addresses)
 /* What the agent alone knows is null, so that every key of docs/api.md is there. @param entry  steals; NULL stays NULL. */
 static json_t *fill_up(json_t *entry)
 {
-    static const char *const keys[] = {"advice",    "problem",       "warning",        "linkKind",        "linkName",
-                                       "exists",    "drained", "port",          "identity",       "probed",          "probePort",
-                                       "probePath", "probePeriodMs", "probeTimeoutMs", "failureThreshold"};
+    static const char *const keys[] = {"advice",    "problem",   "warning",       "linkKind",       "linkName",
+                                       "exists",    "drained",   "port",          "identity",       "probed",
+                                       "probePort", "probePath", "probePeriodMs", "probeTimeoutMs", "failureThreshold"};
     bool whole = entry != NULL;
     for (size_t i = 0; i < ARRAY_COUNT(keys) && whole; i++)
         whole = json_object_set_new(entry, keys[i], json_null()) == 0;

@@ -60,10 +60,9 @@ static enum err_code add(struct link_records *records, const json_t *object, con
                          const char *domain)
 {
     const char *drain = object_meta_entry(object, "annotations", LINK_DRAIN);
-    json_t *link =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "clusterName", cluster, "kind", kind, "namespace",
-                  object_meta_text(object, "namespace"), "name", object_meta_text(object, "name"), "domain", domain,
-                  "drained", drain != NULL && strcmp(drain, "true") == 0);
+    json_t *link = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "clusterName", cluster, "kind", kind, "namespace",
+                             object_meta_text(object, "namespace"), "name", object_meta_text(object, "name"), "domain",
+                             domain, "drained", drain != NULL && strcmp(drain, "true") == 0);
     return link != NULL && json_array_append_new(records->links, link) == 0 ? ERR_OK : ERR_NOMEM;
 }
 
@@ -122,8 +121,8 @@ static json_t *make_record(const struct link_records *records, const json_t *lin
                      record_text(link, "name"), "clusterDomain", domain[0] != '\0' ? domain : NULL, "server",
                      "apiReachable", "synced", "problem", "warning", "holder", holder_of(records, link), "held",
                      "eventAgeMs", "credentialsExpire", "exportedServices", "mirroredServices",
-                     json_integer_value(mirrors), "namespace", record_text(link, "namespace"), "refused", 0,
-                     "drained", record_is_true(link, "drained"));
+                     json_integer_value(mirrors), "namespace", record_text(link, "namespace"), "refused", 0, "drained",
+                     record_is_true(link, "drained"));
 }
 
 /* A Secret that a Link uses declares nothing, even if it is one that Linkerd 2.8 would take too. */

@@ -30,11 +30,9 @@ static const struct output_column wide_columns[] = {{"CLUSTER", false},
                                                     {0}};
 
 static const char *const identity[] = {"clusterName", "kind", "namespace", "name", NULL};
-static const char *const news[] = {"apiReachable",      "synced",           "problem",
-                                   "warning",           "holder",           "server",
-                                   "refused",           "mirroredServices", "exportedServices",
-                                   "credentialsExpire", "clusterDomain",    "drained",
-                                   NULL};
+static const char *const news[] = {
+    "apiReachable",     "synced",           "problem",           "warning",       "holder",  "server", "refused",
+    "mirroredServices", "exportedServices", "credentialsExpire", "clusterDomain", "drained", NULL};
 
 static enum err_code read_links(struct look *look, json_t **ret_records, struct err *reterr)
 {

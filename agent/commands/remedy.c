@@ -19,8 +19,8 @@ static void describe(enum err_code code, const char *context, char remedy[REMEDY
                            "can this machine reach that server, and is context %.80s the one that is meant?", context);
         break;
     case ERR_TLS:
-        (void)snprintf(remedy, REMEDY_BYTES, "the CA or the client certificate of context %.80s does not fit that server",
-                       context);
+        (void)snprintf(remedy, REMEDY_BYTES,
+                       "the CA or the client certificate of context %.80s does not fit that server", context);
         break;
     case ERR_UNAUTHORIZED:
         (void)snprintf(remedy, REMEDY_BYTES, "the credentials of context %.80s are wrong or have ended: log in again",

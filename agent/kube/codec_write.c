@@ -184,7 +184,9 @@ static void write_spec_patch(struct strbuf *body, const struct service *old, con
 {
     bool first = true;
     const char *const parts[] = {
-        old->type != SERVICE_CLUSTER_IP ? "\"type\":\"ClusterIP\",\"externalName\":null,\"loadBalancerSourceRanges\":null" : NULL,
+        old->type != SERVICE_CLUSTER_IP
+            ? "\"type\":\"ClusterIP\",\"externalName\":null,\"loadBalancerSourceRanges\":null"
+            : NULL,
         old->has_selector ? "\"selector\":null" : NULL,
         old->external_ip_count > 0 ? "\"externalIPs\":null" : NULL,
         old->is_node_local ? "\"internalTrafficPolicy\":\"Cluster\"" : NULL,

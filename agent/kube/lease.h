@@ -19,7 +19,8 @@
 struct lease {
     const char *name; /* borrowed from the JSON */
     bool is_replica, is_ready;
-    const char *scope; /* of a replica: the name of the one Lease that it takes part in, "": in all; borrowed likewise */
+    const char
+        *scope; /* of a replica: the name of the one Lease that it takes part in, "": in all; borrowed likewise */
     struct lease_record record;
 };
 

@@ -659,9 +659,10 @@ static void patches_only_differences(void **state)
     diverted.has_selector = true;
     diverted.external_ip_count = 1;
     codec_write_service_patch(&body, &diverted, &old);
-    assert_string_equal(strbuf_text(&body),
-                        "{\"metadata\":{\"uid\":\"u\",\"resourceVersion\":\"7\"},\"spec\":{\"type\":\"ClusterIP\","
-                        "\"externalName\":null,\"loadBalancerSourceRanges\":null,\"selector\":null,\"externalIPs\":null}}");
+    assert_string_equal(
+        strbuf_text(&body),
+        "{\"metadata\":{\"uid\":\"u\",\"resourceVersion\":\"7\"},\"spec\":{\"type\":\"ClusterIP\","
+        "\"externalName\":null,\"loadBalancerSourceRanges\":null,\"selector\":null,\"externalIPs\":null}}");
     strbuf_done(&body);
 }
 

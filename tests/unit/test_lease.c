@@ -104,8 +104,9 @@ static void what_is_written(void **state)
     lease.scope = "service-mirror-write-east";
     strbuf_clear(&body);
     lease_write_create(&body, "mc", &lease);
-    assert_non_null(strstr(strbuf_text(&body), "\"svcmirror.io/replica\":\"true\"},\"annotations\":{\"svcmirror.io/"
-                                               "ready\":\"true\",\"svcmirror.io/scope\":\"service-mirror-write-east\"}},"));
+    assert_non_null(strstr(strbuf_text(&body),
+                           "\"svcmirror.io/replica\":\"true\"},\"annotations\":{\"svcmirror.io/"
+                           "ready\":\"true\",\"svcmirror.io/scope\":\"service-mirror-write-east\"}},"));
     strbuf_done(&body);
 }
 

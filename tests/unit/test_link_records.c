@@ -39,10 +39,11 @@ static enum err_code take(struct link_records *records, enum err_code (*fn)(void
 
 static enum err_code fill(struct link_records *records)
 {
-    TRY(take(records, link_records_take_link,
-             "{\"metadata\":{\"name\":\"Big.Link\",\"namespace\":\"l5d\",\"annotations\":{\"svcmirror.io/drain\":\"true\"}},"
-             "\"spec\":{\"targetClusterName\":\"east\","
-             "\"targetClusterDomain\":\"cluster.local\",\"clusterCredentialsSecret\":\"of-the-link\"}}"));
+    TRY(take(
+        records, link_records_take_link,
+        "{\"metadata\":{\"name\":\"Big.Link\",\"namespace\":\"l5d\",\"annotations\":{\"svcmirror.io/drain\":\"true\"}},"
+        "\"spec\":{\"targetClusterName\":\"east\","
+        "\"targetClusterDomain\":\"cluster.local\",\"clusterCredentialsSecret\":\"of-the-link\"}}"));
     TRY(take(records, link_records_take_secret, /* as Linkerd 2.8 has them, but it is the Link's */
              "{\"metadata\":{\"name\":\"of-the-link\",\"namespace\":\"l5d\",\"annotations\":{"
              "\"mirror.linkerd.io/cluster-name\":\"east\",\"mirror.linkerd.io/"

@@ -15,11 +15,8 @@
 
 static struct lease lease_of(const char *name, const char *holder, const char *version, bool ready)
 {
-    struct lease lease = {.name = name,
-                          .is_replica = true,
-                          .is_ready = ready,
-                          .scope = "",
-                          .record = {.exists = true, .duration_s = 15}};
+    struct lease lease = {
+        .name = name, .is_replica = true, .is_ready = ready, .scope = "", .record = {.exists = true, .duration_s = 15}};
     (void)snprintf(lease.record.holder, sizeof(lease.record.holder), "%s", holder);
     (void)snprintf(lease.record.version, sizeof(lease.record.version), "%s", version);
     return lease;

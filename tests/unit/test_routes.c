@@ -146,7 +146,8 @@ static void gateways_whole(void **state)
                 "{\"clusterName\":\"east\",\"alive\":true,\"numberOfServices\":12,\"latency\":3,"
                 "\"verdict\":\"alive\",\"reason\":\"OK\",\"advice\":null,\"since\":\"2026-08-20T07:56:56.000000Z\","
                 "\"problem\":null,\"warning\":null,\"gatewayNamespace\":\"ambassador\",\"gatewayName\":\"ambassador\","
-                "\"linkKind\":\"Secret\",\"linkName\":\"cluster-credentials-east\",\"exists\":true,\"drained\":false,\"port\":4143,"
+                "\"linkKind\":\"Secret\",\"linkName\":\"cluster-credentials-east\",\"exists\":true,\"drained\":false,"
+                "\"port\":4143,"
                 "\"identity\":\"ambassador.ambassador.serviceaccount.identity.linkerd.cluster.local\",\"probed\":true,"
                 "\"probePort\":80,\"probePath\":\"/-/ambassador/ready\",\"probePeriodMs\":3000,\"probeTimeoutMs\":5000,"
                 "\"failureThreshold\":1,\"addresses\":[{\"ip\":\"192.0.2.10\",\"verdict\":\"alive\",\"reason\":\"OK\","
@@ -179,21 +180,21 @@ static void links_whole(void **state)
     (void)state;
     json_t *links = get_json("/api/v1/links");
     assert_int_equal(json_array_size(links), 3);
-    assert_json(
-        json_array_get(links, 0),
-        "{\"clusterName\":\"east\",\"kind\":\"Secret\",\"name\":\"cluster-credentials-east\","
-        "\"clusterDomain\":\"cluster.local\",\"server\":\"https://192.0.2.1:6443\",\"apiReachable\":true,"
-        "\"synced\":true,\"drained\":true,\"problem\":null,\"warning\":null,\"holder\":\"pod-1_a\",\"held\":true,\"eventAgeMs\":12345,"
-        "\"credentialsExpire\":\"2026-09-20T10:00:00.000000Z\",\"exportedServices\":2,\"mirroredServices\":2,"
-        "\"namespace\":\"linkerd-multicluster\",\"refused\":false}");
+    assert_json(json_array_get(links, 0),
+                "{\"clusterName\":\"east\",\"kind\":\"Secret\",\"name\":\"cluster-credentials-east\","
+                "\"clusterDomain\":\"cluster.local\",\"server\":\"https://192.0.2.1:6443\",\"apiReachable\":true,"
+                "\"synced\":true,\"drained\":true,\"problem\":null,\"warning\":null,\"holder\":\"pod-1_a\",\"held\":"
+                "true,\"eventAgeMs\":12345,"
+                "\"credentialsExpire\":\"2026-09-20T10:00:00.000000Z\",\"exportedServices\":2,\"mirroredServices\":2,"
+                "\"namespace\":\"linkerd-multicluster\",\"refused\":false}");
     /* The same keys for a declaration that is refused. */
-    assert_json(
-        json_array_get(links, 2),
-        "{\"clusterName\":null,\"kind\":\"Link\",\"name\":\"broken\",\"clusterDomain\":null,\"server\":null,"
-        "\"apiReachable\":null,\"synced\":null,\"drained\":null,\"problem\":\"spec.targetClusterName \\\"<x>\\\" is not a name\","
-        "\"warning\":null,\"holder\":null,\"held\":null,\"eventAgeMs\":null,\"credentialsExpire\":null,"
-        "\"exportedServices\":null,"
-        "\"mirroredServices\":null,\"namespace\":\"linkerd-multicluster\",\"refused\":true}");
+    assert_json(json_array_get(links, 2),
+                "{\"clusterName\":null,\"kind\":\"Link\",\"name\":\"broken\",\"clusterDomain\":null,\"server\":null,"
+                "\"apiReachable\":null,\"synced\":null,\"drained\":null,\"problem\":\"spec.targetClusterName "
+                "\\\"<x>\\\" is not a name\","
+                "\"warning\":null,\"holder\":null,\"held\":null,\"eventAgeMs\":null,\"credentialsExpire\":null,"
+                "\"exportedServices\":null,"
+                "\"mirroredServices\":null,\"namespace\":\"linkerd-multicluster\",\"refused\":true}");
     json_decref(links);
 }
 

@@ -366,14 +366,15 @@ static void names(void **state)
         {"we/b", 0},
         {"web\n", 0},
         {"w\xC3\xA9", 0},
-        {BYTES_60("a") "aaa", LABEL_1123 | SUBDOMAIN | LABEL_VALUE},                  /* 63 */
+        {BYTES_60("a") "aaa", LABEL_1123 | SUBDOMAIN | LABEL_VALUE},                               /* 63 */
         {BYTES_60("a") "aaaa", SUBDOMAIN},                                                         /* 64 */
         {BYTES_60("a") BYTES_60("b") BYTES_60("c") BYTES_60("d") REPEAT_10("e") "eee", SUBDOMAIN}, /* 253 */
         {BYTES_60("a") BYTES_60("b") BYTES_60("c") BYTES_60("d") REPEAT_10("e") "eeee", 0},        /* 254 */
     };
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         const char *text = CASES[i].text;
-        unsigned is = (text_is_dns1123_label(text) ? LABEL_1123 : 0) | (text_is_dns1123_subdomain(text) ? SUBDOMAIN : 0) | (text_is_label_value(text) ? LABEL_VALUE : 0);
+        unsigned is = (text_is_dns1123_label(text) ? LABEL_1123 : 0) |
+                      (text_is_dns1123_subdomain(text) ? SUBDOMAIN : 0) | (text_is_label_value(text) ? LABEL_VALUE : 0);
         if (is != CASES[i].is)
             fail_msg("\"%s\": %u instead of %u", text, is, CASES[i].is);
     }
