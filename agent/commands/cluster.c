@@ -26,13 +26,11 @@ struct cluster {
 
 /* ---- coming and going ---- */
 
-static bool in_pod(void) { return getenv("KUBERNETES_SERVICE_HOST") != NULL && getenv("KUBECONFIG") == NULL; }
-
 static enum err_code connect_to(struct cluster *cluster, const char *kubeconfig, const char *context,
                                 struct err *reterr)
 {
     struct kubeconfig *config = &cluster->config;
-    if (!kubeconfig_is_chosen(kubeconfig, context) && in_pod())
+    if (kubeconfig_is_of_pod(kubeconfig, context))
         TRY(kubeconfig_in_cluster(&cluster->arena, config, reterr));
     else
         TRY(kubeconfig_load(&cluster->arena, kubeconfig, context, config, reterr));
@@ -81,7 +79,7 @@ static enum err_code ask(struct cluster *cluster, struct kube_request *request, 
 {
     enum err_code code = session_request(cluster->session, cluster->client, request, ret_value, reterr);
     if (code != ERR_OK)
-        (void)remedy_add(reterr, cluster_name(cluster));
+        remedy_add(reterr, cluster_name(cluster));
     return code;
 }
 
@@ -105,7 +103,7 @@ enum err_code cluster_get_text(struct cluster *cluster, const char *label, const
     struct kube_request request = {.verb = "get", .resource = label, .path = path, .is_text = true};
     enum err_code code = session_request_text(cluster->session, cluster->client, &request, ret_text, ret_bytes, reterr);
     if (code != ERR_OK)
-        (void)remedy_add(reterr, cluster_name(cluster));
+        remedy_add(reterr, cluster_name(cluster));
     return code;
 }
 

@@ -130,8 +130,7 @@ static enum err_code load_credentials(struct dry_run *run, struct kubeconfig *co
 {
     const char *file = options_text(run->config.options, "kubeconfig");
     const char *context = options_text(run->config.options, "context");
-    bool in_pod = getenv("KUBERNETES_SERVICE_HOST") != NULL && getenv("KUBECONFIG") == NULL;
-    if (!kubeconfig_is_chosen(file, context) && in_pod) {
+    if (kubeconfig_is_of_pod(file, context)) {
         TRY(kubeconfig_in_cluster(&run->arena, config, reterr));
     } else {
         TRY(kubeconfig_load(&run->arena, file, context, config, reterr));
@@ -235,8 +234,9 @@ enum err_code dry_run_wait(struct dry_run *run, struct err *reterr)
     if (run->error.code == ERR_OK)
         return ERR_OK;
     (void)err_set(reterr, run->error.code, "%s", run->error.text);
-    return run->error.code != ERR_FORBIDDEN ? remedy_add(reterr, run->context_name)
-                                            : ERR_FORBIDDEN; /* it has its own */
+    if (run->error.code != ERR_FORBIDDEN) /* it has its own */
+        remedy_add(reterr, run->context_name);
+    return run->error.code;
 }
 
 bool dry_run_interrupted(const struct dry_run *run) { return run != NULL && run->interrupted; }

@@ -26,11 +26,11 @@ const struct look_list LOOK_SERVICES = {"services", service_records_read,
 /* A name, or an address: one of IPv6 in brackets, with its zone. */
 static bool is_host(const char *host)
 {
-    static const char LETTERS[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+    static const char HOST_CHARACTERS[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
     char address[HOST_BYTES], ip[TEXT_IP_BYTES];
     size_t length = strlen(host);
     if (host[0] != '[')
-        return length > 0 && strspn(host, LETTERS) == length;
+        return length > 0 && strspn(host, HOST_CHARACTERS) == length;
     (void)snprintf(address, sizeof(address), "%.*s", (int)strcspn(host + 1, "%]"), host + 1);
     return strchr(host, ']') == host + length - 1 && strchr(address, ':') != NULL &&
            text_parse_ip(address, ip) != IP_NONE;

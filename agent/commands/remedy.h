@@ -4,5 +4,5 @@
 #include "base/err.h"
 
 /** Appends it to the text of `reterr` (may be NULL), where anything is known for its code.
- *  @param context  of the kubeconfig; "in-cluster" for a pod's own credentials. @return the error's code; ERR_OK when NULL. */
-enum err_code remedy_add(struct err *reterr, const char *context);
+ *  @param context  of the kubeconfig; "in-cluster" for a pod's own credentials. */
+void remedy_add(struct err *reterr, const char *context);

@@ -21,7 +21,7 @@ const char *kubeconfig_service_account = "/var/run/secrets/kubernetes.io/service
 
 enum {
     MAX_BYTES = 1 << 20,
-    MAX_FILES = 16, /* of KUBECONFIG, which a person writes */
+    MAX_FILES = 256, /* of KUBECONFIG: a folder of them is listed, too */
     SHOWN_NAMES = 5,
     NAMES_BYTES = 448, /* for so many, each cut at 80 */
 };
@@ -128,8 +128,6 @@ static enum err_code get_data(const struct parser *parser, const json_t *object,
         return err_context(parser->reterr, "%s", field);
     return ERR_OK;
 }
-
-/* ---- what tokens say of themselves ---- */
 
 /* ---- the parts of a context ---- */
 
@@ -422,10 +420,13 @@ static enum err_code load_file(struct arena *arena, const char *path, struct doc
     return ERR_OK;
 }
 
+/* One that cannot be looked at is not passed over: another's current-context would count. */
 static bool says_something(const char *path)
 {
     struct stat about;
-    return stat(path, &about) == 0 && !(S_ISREG(about.st_mode) && about.st_size == 0);
+    if (stat(path, &about) != 0)
+        return errno != ENOENT;
+    return !S_ISREG(about.st_mode) || about.st_size > 0;
 }
 
 /* Reads those of KUBECONFIG's files that are there, as kubectl does. */
@@ -480,6 +481,12 @@ static enum err_code load(struct arena *arena, const char *path, struct document
 }
 
 bool kubeconfig_is_chosen(const char *path, const char *context) { return is_given(path) || is_given(context); }
+
+bool kubeconfig_is_of_pod(const char *path, const char *context)
+{
+    return !kubeconfig_is_chosen(path, context) && !is_given(getenv("KUBECONFIG")) &&
+           getenv("KUBERNETES_SERVICE_HOST") != NULL;
+}
 
 enum err_code kubeconfig_load(struct arena *arena, const char *path, const char *context, struct kubeconfig *ret_config,
                               struct err *reterr)

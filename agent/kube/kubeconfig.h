@@ -43,6 +43,8 @@ enum err_code kubeconfig_parse(struct arena *arena, const char *text, size_t byt
                                struct err *reterr) MUST_USE;
 /** Whether either of the two says something: "" is none, as NULL. */
 bool kubeconfig_is_chosen(const char *path, const char *context);
+/** Whether a command means the service account of the pod that it runs in: nothing is chosen, not by $KUBECONFIG either. */
+bool kubeconfig_is_of_pod(const char *path, const char *context);
 /** Loads a file: `path`, else $KUBECONFIG (of its files those that are there, as one: what the first of them says counts), else
  *  ~/.kube/config. KUBECONFIG_OWN. "" is none for `path` and `context`. @return as above, and ERR_NOT_FOUND: there is no file. */
 enum err_code kubeconfig_load(struct arena *arena, const char *path, const char *context, struct kubeconfig *ret_config,

@@ -453,14 +453,40 @@ static void reads_files_of_a_list_as_one(void **state)
     assert_int_equal(setenv("KUBECONFIG", path_of("empty"), 1), 0);
     assert_int_equal(kubeconfig_load(&arena, NULL, NULL, &config, &error), ERR_NOT_FOUND);
     assert_non_null(strstr(error.text, "exists and says anything: name one with --kubeconfig"));
-    char *many = mem_zalloc(8192);
-    for (unsigned i = 0; i < 17; i++)
+    /* No file at all is passed over, one that cannot be looked at is not. */
+    assert_int_equal(setenv("KUBECONFIG", arena_printf(&arena, "%s:%s", path_of("one/x"), path_of("one")), 1), 0);
+    assert_int_not_equal(kubeconfig_load(&arena, NULL, "west", &config, &error), ERR_OK);
+    assert_non_null(strstr(error.text, path_of("one/x")));
+    char *many = mem_zalloc(65536);
+    for (unsigned i = 0; i < 257; i++)
         (void)snprintf(many + strlen(many), 256, "%s:", path_of("one"));
     assert_int_equal(setenv("KUBECONFIG", many, 1), 0);
     assert_int_equal(kubeconfig_load(&arena, NULL, "west", &config, &error), ERR_LIMIT);
     mem_free(many);
     assert_int_equal(unsetenv("KUBECONFIG"), 0);
     arena_done(&arena);
+}
+
+static void a_pods_account_is_meant_where_nothing_is_chosen(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *context, *list, *host;
+        bool is_of_pod;
+    } CASES[] = {
+        {NULL, NULL, NULL, "10.0.0.1", true}, {"", "", "", "10.0.0.1", true},
+        {NULL, NULL, NULL, NULL, false},      {"f", NULL, NULL, "10.0.0.1", false},
+        {NULL, "c", NULL, "10.0.0.1", false}, {NULL, NULL, "f", "10.0.0.1", false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        assert_int_equal(CASES[i].list != NULL ? setenv("KUBECONFIG", CASES[i].list, 1) : unsetenv("KUBECONFIG"), 0);
+        assert_int_equal(CASES[i].host != NULL ? setenv("KUBERNETES_SERVICE_HOST", CASES[i].host, 1)
+                                               : unsetenv("KUBERNETES_SERVICE_HOST"),
+                         0);
+        assert_int_equal(kubeconfig_is_of_pod(CASES[i].path, CASES[i].context), CASES[i].is_of_pod);
+    }
+    assert_int_equal(unsetenv("KUBECONFIG"), 0);
+    assert_int_equal(unsetenv("KUBERNETES_SERVICE_HOST"), 0);
 }
 
 static void finds_the_pods_account(void **state)
@@ -636,6 +662,7 @@ int main(void)
         cmocka_unit_test(finds_the_file),
         cmocka_unit_test(knows_what_is_chosen),
         cmocka_unit_test(reads_files_of_a_list_as_one),
+        cmocka_unit_test(a_pods_account_is_meant_where_nothing_is_chosen),
         cmocka_unit_test(finds_the_pods_account),
         cmocka_unit_test(survives_failing_allocations),
         cmocka_unit_test(survives_failing_allocations_with_files),

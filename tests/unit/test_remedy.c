@@ -21,6 +21,10 @@ static void what_can_be_done_follows_the_cause(void **state)
         {ERR_RESOLVE, "east", WHERE},
         {ERR_TIMEOUT, "east", WHERE},
         {ERR_CONNECT, "in-cluster", "why; can this pod reach the API server?"},
+        {ERR_UNAUTHORIZED, "in-cluster",
+         "why; the token of the pod's service account is refused: is the account still there?"},
+        {ERR_FORBIDDEN, "in-cluster", "why; have the pod's service account granted that right"},
+        {ERR_TLS, "in-cluster", "why"},
         {ERR_TLS, "east", "why; the CA or the client certificate of context east does not fit that server"},
         {ERR_UNAUTHORIZED, "east", "why; the credentials of context east are wrong or have ended: log in again"},
         {ERR_FORBIDDEN, "east", "why; have that right granted, or be another user (--as, or another context)"},
@@ -31,11 +35,11 @@ static void what_can_be_done_follows_the_cause(void **state)
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         struct err error = {0};
         (void)err_set(&error, CASES[i].code, "why");
-        assert_int_equal(remedy_add(&error, CASES[i].context), CASES[i].code);
+        remedy_add(&error, CASES[i].context);
         assert_int_equal(error.code, CASES[i].code);
         assert_string_equal(error.text, CASES[i].text);
     }
-    assert_int_equal(remedy_add(NULL, "east"), ERR_OK);
+    remedy_add(NULL, "east");
 }
 
 /* Where there is no room for both the cause stays. */
@@ -48,7 +52,7 @@ static void a_long_cause_stays(void **state)
     cause[sizeof(cause) - 1] = '\0';
     (void)err_set(&whole, ERR_TLS, "%s", cause);
     (void)err_set(&error, ERR_TLS, "%s", cause);
-    assert_int_equal(remedy_add(&error, "east"), ERR_TLS);
+    remedy_add(&error, "east");
     assert_string_equal(error.text, whole.text);
 }
 
