@@ -117,7 +117,7 @@ enum err_code install_check_agent_flags(const char *text, struct err *reterr)
     for (int i = 0; i < count; i++)
         if (misplaced(words[i]) != NULL)
             return err_set(reterr, ERR_INVALID, "\"%.80s\": %s", words[i], misplaced(words[i]));
-    TRY(options_parse(command_run.options, 0, count, words, &options, reterr));
+    TRY(options_parse_elsewhere(command_run.options, count, words, &options, reterr));
     const char *objection = run_objection(&options);
     return objection != NULL ? err_set(reterr, ERR_INVALID, "%s", objection) : ERR_OK;
 }

@@ -272,25 +272,39 @@ bool options_ask_for_help(int argc, char *const *argv)
     return false;
 }
 
+static enum err_code take_words(struct options *options, unsigned max_arguments, int argc, char **argv,
+                                struct err *reterr)
+{
+    bool flags = true;
+    for (int at = 0; at < argc; at++) {
+        if (flags && strcmp(argv[at], "--") == 0)
+            flags = false;
+        else if (flags && argv[at][0] == '-' && argv[at][1] != '\0')
+            TRY(take_flag(options, argc, argv, &at, reterr));
+        else
+            TRY(take_argument(options, max_arguments, argv[at], at > 0 ? argv[at - 1] : NULL, reterr));
+    }
+    return ERR_OK;
+}
+
 enum err_code options_parse(const struct option *table, unsigned max_arguments, int argc, char **argv,
                             struct options *ret_options, struct err *reterr)
 {
-    bool flags = true;
     *ret_options = (struct options){.table = table};
     ret_options->help = options_ask_for_help(argc, argv); /* first: help is wanted most when the environment is wrong */
     if (ret_options->help)
         return ERR_OK;
     TRY(set_defaults(ret_options, reterr));
     TRY(set_from_environment(ret_options, reterr));
-    for (int at = 0; at < argc; at++) {
-        if (flags && strcmp(argv[at], "--") == 0)
-            flags = false;
-        else if (flags && argv[at][0] == '-' && argv[at][1] != '\0')
-            TRY(take_flag(ret_options, argc, argv, &at, reterr));
-        else
-            TRY(take_argument(ret_options, max_arguments, argv[at], at > 0 ? argv[at - 1] : NULL, reterr));
-    }
-    return ERR_OK;
+    return take_words(ret_options, max_arguments, argc, argv, reterr);
+}
+
+enum err_code options_parse_elsewhere(const struct option *table, int argc, char **argv, struct options *ret_options,
+                                      struct err *reterr)
+{
+    *ret_options = (struct options){.table = table};
+    TRY(set_defaults(ret_options, reterr));
+    return take_words(ret_options, 0, argc, argv, reterr);
 }
 
 /* ---- reading ---- */

@@ -57,6 +57,9 @@ struct options {
  *  @return ERR_OK, ERR_INVALID (one line, with what would be right), ERR_NOMEM. */
 enum err_code options_parse(const struct option *table, unsigned max_arguments, int argc, char **argv,
                             struct options *ret_options, struct err *reterr) MUST_USE;
+/** Flags of a command that is to run elsewhere, where this environment is not: only they and the fallbacks count. */
+enum err_code options_parse_elsewhere(const struct option *table, int argc, char **argv, struct options *ret_options,
+                                      struct err *reterr) MUST_USE;
 /** Whether --help, -h or -help is among the flags. */
 bool options_ask_for_help(int argc, char *const *argv);
 /** Never NULL: a name that is not in the table aborts. */

@@ -40,6 +40,14 @@ class Install(unittest.TestCase):
             self.assertIn(words, result.stderr)
             self.assertEqual(len(result.stderr.splitlines()), 1)
 
+    def test_flags_of_the_agent_are_judged_without_this_environment(self):
+        """The pod has another."""
+        local = {"SVCMIRROR_ONLY_LINK": "east", "SVCMIRROR_LEASE_DURATION": "60s"}
+        self.assertEqual(svcmirror("install", "--agent-flags=--local-mirror", env=local).returncode, 0)
+        result = svcmirror("install", "--agent-flags=--renew-deadline=30s", env=local)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("--lease-duration must be longer than --renew-deadline", result.stderr)
+
     def test_flags_of_linkerd_s_are_told_and_ignored(self):
         result = svcmirror("install", "--gateway=false", "--ha", "-L", "linkerd", "--set", "a=b", "-f", "values.yaml")
         self.assertEqual((result.returncode, result.stdout), (0, svcmirror("install").stdout))
