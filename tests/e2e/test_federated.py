@@ -202,7 +202,7 @@ def test_an_agent_for_one_link_beside_one_for_all(source, east, north, agent, li
     whole = agent()
     wait_until(lambda: [link["held"] for link in whole.json("/api/v1/links")] == [True, True], 10, "the first holds both")
     single = agent(flags=["--only-link", only], address="127.0.0.1:9998")
-    time.sleep(15)  # what is shared is settled after some seconds, and given back after two to four more
+    time.sleep(15)  # no event tells that nothing is shared: it was settled after some seconds, and given back after two to four more
     assert whole.logs("lease_handed_over") == []
     assert [link["held"] for link in whole.json("/api/v1/links")] == [True, True]
     whole.stop()
