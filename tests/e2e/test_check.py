@@ -57,7 +57,7 @@ def healthy(source, east, agent):
     east.link(source, kubeconfig=east.reader_kubeconfig(READER, "check-reader"))
     source.api.patch("links", "east", {"metadata": {"annotations": {"linkerd.io/created-by": "linkerd/cli edge-26.8.3"}}}, AGENT_NAMESPACE)
     one = agent()
-    wait_until(lambda: source.ready_addresses("web-east", "demo"), 20, "the mirror is ready")
+    wait_until(lambda: source.ready_addresses("web-east", "demo") and source.ready_addresses("probe-east", AGENT_NAMESPACE), 20, "the mirrors are ready")
     yield one
     for cluster in (source, east):
         cluster.api.delete("configmaps", "linkerd-identity-trust-roots", "linkerd")
