@@ -1,7 +1,6 @@
 #include "agent/commands/cluster.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/commands/globals.h"
@@ -26,17 +25,23 @@ struct cluster {
 
 /* ---- coming and going ---- */
 
+enum err_code cluster_credentials(struct arena *arena, const char *kubeconfig, const char *context,
+                                  struct kubeconfig *ret_config, struct err *reterr)
+{
+    if (kubeconfig_is_of_pod(kubeconfig, context))
+        TRY(kubeconfig_in_cluster(arena, ret_config, reterr));
+    else
+        TRY(kubeconfig_load(arena, kubeconfig, context, ret_config, reterr));
+    ret_config->exec_permission =
+        EXEC_TERMINAL; /* a person's own kubeconfig, as for kubectl; a pod's account has no plugin */
+    return globals_act(arena, ret_config, reterr);
+}
+
 static enum err_code connect_to(struct cluster *cluster, const char *kubeconfig, const char *context,
                                 struct err *reterr)
 {
-    struct kubeconfig *config = &cluster->config;
-    if (kubeconfig_is_of_pod(kubeconfig, context))
-        TRY(kubeconfig_in_cluster(&cluster->arena, config, reterr));
-    else
-        TRY(kubeconfig_load(&cluster->arena, kubeconfig, context, config, reterr));
-    TRY(globals_act(&cluster->arena, config, reterr));
-    config->exec_permission = EXEC_TERMINAL; /* a person's own kubeconfig, as for kubectl */
-    return session_connect(cluster->session, config, cluster_name(cluster), &cluster->client, reterr);
+    TRY(cluster_credentials(&cluster->arena, kubeconfig, context, &cluster->config, reterr));
+    return session_connect(cluster->session, &cluster->config, cluster_name(cluster), &cluster->client, reterr);
 }
 
 enum err_code cluster_open(struct session *session, const char *kubeconfig, const char *context,

@@ -10,6 +10,11 @@
 
 struct cluster;
 
+/** What a command reaches its cluster with, chosen as `kubectl` does and acting as --as says; in a pod, without a kubeconfig, its service account.
+ *  @param arena  of the texts. @param kubeconfig, context  NULL: the default ones. @return any code of kubeconfig_load(). */
+enum err_code cluster_credentials(struct arena *arena, const char *kubeconfig, const char *context,
+                                  struct kubeconfig *ret_config, struct err *reterr) MUST_USE;
+
 /** Chooses the cluster as `kubectl` does; in a pod, without a kubeconfig, that of its service account.
  *  @param kubeconfig, context  NULL: the default ones. @param[out] ret_cluster  new; free before the session.
  *  @return ERR_OK, or why the credentials cannot be used. */

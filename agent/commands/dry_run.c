@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/commands/cluster.h"
 #include "agent/commands/command.h"
-#include "agent/commands/globals.h"
 #include "agent/commands/remedy.h"
 #include "agent/kube/setup.h"
 #include "agent/observe/log.h"
@@ -126,19 +126,6 @@ static void on_collected(void *context, const struct err *error)
 
 static enum err_code no_memory(struct err *reterr) { return err_set(reterr, ERR_NOMEM, "out of memory"); }
 
-static enum err_code load_credentials(struct dry_run *run, struct kubeconfig *config, struct err *reterr)
-{
-    const char *file = options_text(run->config.options, "kubeconfig");
-    const char *context = options_text(run->config.options, "context");
-    if (kubeconfig_is_of_pod(file, context)) {
-        TRY(kubeconfig_in_cluster(&run->arena, config, reterr));
-    } else {
-        TRY(kubeconfig_load(&run->arena, file, context, config, reterr));
-        config->exec_permission = EXEC_TERMINAL; /* a person's own kubeconfig, as for kubectl */
-    }
-    return globals_act(&run->arena, config, reterr);
-}
-
 static enum err_code open_network(struct dry_run *run, struct err *reterr)
 {
     struct err error = {0};
@@ -160,8 +147,9 @@ static enum err_code open_network(struct dry_run *run, struct err *reterr)
 static enum err_code start(struct dry_run *run, struct err *reterr)
 {
     struct kubeconfig source = {0};
-    TRY(load_credentials(run, &source, reterr));
-    run->context_name = source.context_name != NULL ? source.context_name : "";
+    TRY(cluster_credentials(&run->arena, options_text(run->config.options, "kubeconfig"),
+                            options_text(run->config.options, "context"), &source, reterr));
+    run->context_name = source.context_name;
     TRY(open_network(run, reterr));
     struct control_config config = {.loop = run->loop,
                                     .http = run->http,

@@ -4,8 +4,10 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "mirror/names.h"
+
 /* What commands say of a link or a gateway whose record is `drained`. */
-#define RECORD_DRAINED "drained by the annotation svcmirror.io/drain: the endpoints of its mirrors are not ready"
+#define RECORD_DRAINED "drained by the annotation " LINK_DRAIN ": the endpoints of its mirrors are not ready"
 
 /** @return the text, borrowed; "" when it is none. */
 const char *record_text(const json_t *record, const char *key);

@@ -1,4 +1,5 @@
-/* What the person at the terminal can do about a request that failed. The agent itself has words of its own: its log and its status are read elsewhere. */
+/* What the person at the terminal can do about a request that failed. The agent itself has words of its own: its log and its status are read
+ * elsewhere. */
 #pragma once
 
 #include "base/err.h"

@@ -28,8 +28,8 @@ void replicas_suspect(struct replicas *replicas, const char *identity);
 /** Whether the identity is a replica's of our scope, dead or alive, or was since the start. */
 bool replicas_knows(const struct replicas *replicas, const char *identity);
 
-/** Those of our scope that may hold Leases, ourselves among them, in an order that all replicas share: the ready ones that live or, when none is ready, all that
- *  live.
+/** Those of our scope that may hold Leases, ourselves among them, in an order that all of them share: the ready ones that live or, when none is
+ *  ready, all that live.
  *  @param[out] ret_identities  at most REPLICAS_MAX, borrowed until the next call of a function here. @return how many; 0 never. */
 size_t replicas_candidates(const struct replicas *replicas, bool own_ready, uint64_t now_ms,
                            const char *ret_identities[REPLICAS_MAX]);

@@ -86,7 +86,8 @@ static void on_end(void *context)
 }
 
 /* A cluster that serves no EndpointSlices is given Endpoints, unless the user said which; and where these are written slices are not needed. One that
- * served them does not cease to: then something in between says 404. Where slices are written, Endpoints are only looked at for old ones that are to go. */
+ * served them does not cease to: then something in between says 404. Where slices are written, Endpoints are only looked at for old ones that
+ * are to go. */
 static void consider_endpoints(const struct source_watch *watch, enum err_code code)
 {
     struct control *control = watch->source->control;
