@@ -476,6 +476,21 @@ bool text_ends_with(const char *text, const char *suffix)
 
 bool text_equal(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
 
+size_t text_ascii_bytes(const char *text, size_t bytes)
+{
+    static const uint64_t ones = 0x0101010101010101, high = ones << 7;
+    size_t at = 0;
+    /* Eight at a time: one of them is 0 or beyond 127 if, and only if, a bit of `high` is left. */
+    for (uint64_t word = 0; at + sizeof(word) <= bytes; at += sizeof(word)) {
+        memcpy(&word, text + at, sizeof(word));
+        if (((word | ((word - ones) & ~word)) & high) != 0)
+            break;
+    }
+    while (at < bytes && text[at] != '\0' && (unsigned char)text[at] < 0x80)
+        at++;
+    return at;
+}
+
 static bool continues(char c) { return ((unsigned char)c & 0xC0) == 0x80; }
 
 size_t text_utf8_bytes(const char *text)

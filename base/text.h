@@ -58,6 +58,8 @@ const char *text_next_word(const char **list, size_t *ret_length);
 bool text_list_has(const char *list, const char *word);
 bool text_starts_with(const char *text, const char *prefix);
 bool text_ends_with(const char *text, const char *suffix);
+/** How many of its first bytes are ASCII, and not NUL. `text` has `bytes` and need not end with a NUL. */
+size_t text_ascii_bytes(const char *text, size_t bytes);
 /** How many bytes the text's first character has; 0: it is not UTF-8 (RFC 3629, section 4). A text that ended early, by its NUL, is not. */
 size_t text_utf8_bytes(const char *text);
 bool text_equal(const char *a, const char *b); /* NULL equals NULL only */

@@ -9,18 +9,15 @@
 #include "mirror/names.h"
 
 /* Linkerd's name, made fit to be one: what shares a Lease is only written by the same. */
-static void make_fit(char name[LEASES_NAME_BYTES], int length)
-{
-    for (char *at = name; *at != '\0'; at++)
-        *at = isalnum((unsigned char)*at) || *at == '.' ? (char)tolower((unsigned char)*at) : '-';
-    for (int end = length < LEASES_NAME_BYTES ? length : LEASES_NAME_BYTES - 1;
-         end > 0 && !isalnum((unsigned char)name[end - 1]);)
-        name[--end] = '\0';
-}
-
 void leases_name(const char *link, char name[LEASES_NAME_BYTES])
 {
-    make_fit(name, snprintf(name, LEASES_NAME_BYTES, LINK_LEASE_PREFIX "%s", link));
+    size_t used = strlen(LINK_LEASE_PREFIX);
+    memcpy(name, LINK_LEASE_PREFIX, used);
+    for (; *link != '\0' && used < LEASES_NAME_BYTES - 1; link++, used++)
+        name[used] = isalnum((unsigned char)*link) || *link == '.' ? (char)tolower((unsigned char)*link) : '-';
+    while (!isalnum((unsigned char)name[used - 1])) /* the prefix begins with a letter */
+        used--;
+    name[used] = '\0';
 }
 
 void leases_name_of(const struct link *link, char name[LEASES_NAME_BYTES])

@@ -60,9 +60,9 @@ static enum err_code read_text(struct arena *arena, const struct proto_field *fi
         memcpy(text, field->bytes, field->length);
     value->type = JSON_TREE_STRING;
     value->text = text;
-    for (const char *at = text; at < text + field->length;) {
-        size_t bytes = text_utf8_bytes(at);
-        if (bytes == 0 || *at == '\0')
+    for (size_t at = text_ascii_bytes(text, field->length); at < field->length;) {
+        size_t bytes = text_utf8_bytes(text + at);
+        if (bytes == 0 || text[at] == '\0')
             return mend_text(arena, field, text, value, reterr);
         at += bytes;
     }

@@ -158,6 +158,43 @@ static void seek_finds_the_first_not_less(void **state)
     map_free(map);
 }
 
+/* Whatever was looked for before. The even numbers are there. */
+static void what_was_found_last_changes_no_answer(void **state)
+{
+    (void)state;
+    enum { NUMBERS = 60 };
+    struct map *map = map_new(NULL);
+    char keys[NUMBERS][8];
+    int value = 0;
+    for (int i = 0; i < NUMBERS; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "%02d", i);
+        if (i % 2 == 0)
+            assert_int_equal(map_put(map, keys[i], &value), ERR_OK);
+    }
+    for (int last = 0; last < NUMBERS; last += 2) {
+        for (int i = 0; i < NUMBERS; i++) {
+            assert_non_null(map_get(map, keys[last]));
+            assert_int_equal(map_get(map, keys[i]) != NULL, i % 2 == 0);
+            assert_non_null(map_get(map, keys[last]));
+            struct map_entry *found = map_seek(map, keys[i]);
+            int first = i % 2 == 0 ? i : i + 1;
+            if (first < NUMBERS)
+                assert_string_equal(map_key(found), keys[first]);
+            else
+                assert_null(found);
+            if (i % 2 == 0)
+                continue;
+            assert_non_null(map_get(map, keys[last]));
+            assert_int_equal(map_put(map, keys[i], &value), ERR_OK);
+            check(map);
+            assert_ptr_equal(map_take(map, keys[i]), &value);
+            assert_null(map_get(map, keys[i])); /* though it was found last */
+            check(map);
+        }
+    }
+    map_free(map);
+}
+
 static void entries_may_be_removed_while_walking(void **state)
 {
     (void)state;
@@ -291,6 +328,7 @@ int main(void)
         cmocka_unit_test(clear_and_free_free_every_value_once),
         cmocka_unit_test(the_walk_is_in_byte_order),
         cmocka_unit_test(seek_finds_the_first_not_less),
+        cmocka_unit_test(what_was_found_last_changes_no_answer),
         cmocka_unit_test(entries_may_be_removed_while_walking),
         cmocka_unit_test(ascending_and_descending_keys_stay_balanced),
         cmocka_unit_test(random_changes_agree_with_an_array),

@@ -483,6 +483,28 @@ static void ranges_hold_addresses(void **state)
             fail_msg("%s in %s", CASES[i].address, CASES[i].cidr);
 }
 
+/* Each byte's place in a text of each length, which are looked at in words and one by one; and each byte there is. */
+static void ascii_ends_at_the_first_other_byte(void **state)
+{
+    (void)state;
+    enum { LONGEST = 25 };
+    for (size_t bytes = 0; bytes <= LONGEST; bytes++) {
+        char *text = malloc(bytes + 1); /* its last byte is not the text's */
+        assert_non_null(text);
+        for (size_t other = 0; other <= bytes; other++) {
+            for (int c = 0; c < 256; c++) {
+                memset(text, 'a' + (int)other % 26, bytes + 1);
+                text[other] = (char)c;
+                bool ends = other < bytes && (c == 0 || c > 127);
+                assert_int_equal(text_ascii_bytes(text, bytes), ends ? other : bytes);
+            }
+        }
+        free(text);
+    }
+    assert_int_equal(text_ascii_bytes("\x01\x01\x01\x01\x01\x01\x01\x7F", 8), 8);
+    assert_int_equal(text_ascii_bytes("\x01\x80\0\x01\x01\x01\x01\x7F", 8), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,6 +522,7 @@ int main(void)
         cmocka_unit_test(addresses),
         cmocka_unit_test(names),
         cmocka_unit_test(beginnings_and_ends),
+        cmocka_unit_test(ascii_ends_at_the_first_other_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
