@@ -6,6 +6,10 @@ from first_sync import floor_requests
 from stage import cpu_seconds, loop_figures, resident_kib, say, seconds_of, wakeups
 from cluster.wait import wait_until
 
+# Seconds before lists are read, by the load program and by the agent alike: what an API server made for one reader it collects while the next one reads,
+# and that takes as long as the lists.
+COLLECT_S = 3
+
 
 def list_seconds(stage):
     """How long a client takes that reads the same lists, in the same pages, side by side, and does nothing with them."""
@@ -24,7 +28,9 @@ def restart(stage, agent, count, trials):
     for _ in range(trials):
         if agent.process.running:
             agent.stop()
+        time.sleep(COLLECT_S)
         floors.append(list_seconds(stage))
+        time.sleep(COLLECT_S)
         agent = stage.agent()
         stage.await_mirrored(agent, count, every=0.01)  # it is less than a fifth of a second, at best
         values.append(time.time() - agent.began)
