@@ -420,7 +420,7 @@ static void start_looking(struct work *work)
 
 /* ---- one write ---- */
 
-static void on_written(struct work *work, json_t *object)
+static void on_written(struct work *work)
 {
     struct control *control = work->writer->control;
     metric_add(metric_get(control->instruments.writes, write_verb_name(work->verb), work_kind(work)), 1);
@@ -430,8 +430,7 @@ static void on_written(struct work *work, json_t *object)
         claims_count_repair(control, work->mirror);
     work->failures = 0;
     work->refused = false;
-    const char *version = json_string_value(json_object_get(json_object_get(object, "metadata"), "resourceVersion"));
-    (void)snprintf(work->awaited_version, sizeof(work->awaited_version), "%s", version != NULL ? version : "");
+    (void)snprintf(work->awaited_version, sizeof(work->awaited_version), "%s", work->request.version);
     await_effect(work);
 }
 
@@ -460,6 +459,7 @@ static void on_write_done(struct kube_request *request, json_t *object, const st
 {
     struct work *work = request->context;
     enum err_code code = failure != NULL ? failure->error.code : ERR_OK;
+    (void)object;
     end_request(work);
     if (failure == NULL)
         write_limit_note(&work->writer->limit, (unsigned)work->verb * WRITE_KINDS + (unsigned)work->kind,
@@ -468,7 +468,7 @@ static void on_write_done(struct kube_request *request, json_t *object, const st
     if (code != ERR_OK || work->writer->stopped)
         tenure_end(TAKE(work->tenure));
     if (code == ERR_OK) {
-        on_written(work, object);
+        on_written(work);
     } else if (work->kind == WRITE_IMPORT_STATUS && (code == ERR_FORBIDDEN || code == ERR_NOT_FOUND)) {
         leave_status(work, &failure->error);
     } else if ((work->verb == WRITE_DELETE && code == ERR_NOT_FOUND) ||
@@ -518,6 +518,7 @@ static enum err_code start_write(struct writer *writer, struct mirror *mirror, c
                                           .content_type = built.content_type,
                                           .body = strbuf_text(&writer->body),
                                           .body_bytes = writer->body.length,
+                                          .only_version = true,
                                           .may_send = may_send,
                                           .on_done = on_write_done,
                                           .context = work};

@@ -82,6 +82,8 @@ struct kube_request {
     const char *user_agent; /* instead of the client's own; NULL: that; copied */
     bool only_metadata;     /* the rest of the answer is not wanted: a PartialObjectMetadata, where servers make them */
     bool is_text;           /* the answer is no JSON, as a log is none: it is in `text`, and `object` is NULL */
+    bool
+        only_version; /* of the answer only metadata.resourceVersion is wanted: it is in `version`, and `object` is NULL */
     /* Asked when the request is about to be sent; when it says no, it is not, and fails with ERR_CANCELLED. NULL: it may. */
     bool (*may_send)(const struct kube_request *request);
     /* `object` is the decoded answer (borrowed; NULL when the body was empty); `failure` is NULL on 2xx. */
@@ -91,6 +93,7 @@ struct kube_request {
     int64_t date_s;   /* the server's clock when it answered, seconds since 1970; 0 when it did not say */
     const char *text; /* of a good answer that is_text; valid during on_done */
     size_t text_bytes;
+    const char *version; /* of a good answer with only_version: "" when it has none; valid during on_done */
     /* -- private -- */
     struct kube_client *client;
     struct http_call call;

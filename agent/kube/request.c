@@ -1,11 +1,16 @@
 /* Single requests: one object, or one small collection. */
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/kube/failure.h"
+#include "agent/kube/json_tree.h"
 #include "agent/kube/transport.h"
 #include "base/mem.h"
 
-enum { REQUEST_TIMEOUT_MS = 30000 };
+enum {
+    REQUEST_TIMEOUT_MS = 30000,
+    ANSWER_TREE_BYTES = 64 << 20, /* of one object; its text is bounded, and a tree is some three times as large */
+};
 
 static const char *method_of(const char *verb)
 {
@@ -74,6 +79,24 @@ static char *take_text(struct kube_request *request, struct err *error)
     return text;
 }
 
+/* Tells the version, in a tree: jansson's values would be most of what an answer to a write costs. */
+static void read_version(struct kube_request *request, struct arena *arena, struct err *error)
+{
+    const struct strbuf *body = &request->call.body;
+    const struct json_tree *object = NULL;
+    char wrong[ERR_TEXT_BYTES];
+    request->version = "";
+    if (body->length == 0)
+        return;
+    enum err_code code = json_tree_parse(arena, strbuf_text(body), body->length, &object, error);
+    const char *version = json_tree_text(json_tree_get(json_tree_get(object, "metadata"), "resourceVersion"));
+    request->version = version != NULL ? version : "";
+    if (code != ERR_PROTOCOL)
+        return;
+    (void)snprintf(wrong, sizeof(wrong), "%s", error->text);
+    (void)err_set(error, ERR_PROTOCOL, "the answer is not JSON: %s", wrong);
+}
+
 static void finish_failed(struct kube_request *request, const struct err *error)
 {
     struct kube_failure failure;
@@ -96,8 +119,12 @@ static void on_answer(struct http_call *call, const struct err *error)
         error = &own;
     }
     bool good = error == NULL && call->status >= 200 && call->status < 300;
+    struct arena arena;
+    arena_init(&arena, ANSWER_TREE_BYTES);
     char *text = good && request->is_text ? take_text(request, &own) : NULL;
-    json_t *object = good && !request->is_text ? parse(call, &own) : NULL;
+    json_t *object = good && !request->is_text && !request->only_version ? parse(call, &own) : NULL;
+    if (good && request->only_version)
+        read_version(request, &arena, &own);
     request->date_s = error == NULL ? call->date_s : 0;
     if (good && own.code == ERR_OK)
         finish(request, object, NULL);
@@ -105,6 +132,7 @@ static void on_answer(struct http_call *call, const struct err *error)
         finish_failed(request, good ? &own : error);
     json_decref(object);
     mem_free(text);
+    arena_done(&arena);
 }
 
 static bool may_send(const struct http_call *call)
