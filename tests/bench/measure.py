@@ -24,9 +24,9 @@ import standing  # noqa: E402
 from figures import read_budgets, table, write_json  # noqa: E402
 from stage import Stage, say  # noqa: E402
 
-FULL = {"sizes": [1000, 5000, 10000], "trials": 3, "parallels": [4, 8, 16, 32], "failover_at": 5000, "exports": 300, "links": 10, "services": 1000, "idle": 60,
+FULL = {"sizes": [1000, 5000, 10000], "trials": 3, "parallels": [4, 8, 16, 32], "failover_at": 5000, "failovers": 5, "exports": 300, "links": 10, "services": 1000, "idle": 60,
         "detections": 6, "loaded": 600, "unexported": 20000, "noise": 20, "many": 250, "many_services": 40}
-SMALL = {"sizes": [10, 20], "trials": 1, "parallels": [8], "failover_at": 10, "exports": 10, "links": 2, "services": 5, "idle": 1,
+SMALL = {"sizes": [10, 20], "trials": 1, "parallels": [8], "failover_at": 10, "failovers": 1, "exports": 10, "links": 2, "services": 5, "idle": 1,
          "detections": 1, "loaded": 2, "unexported": 20, "noise": 2, "many": 5, "many_services": 4}
 
 
@@ -37,7 +37,7 @@ def mirrors(stage, size):
         if count == size["failover_at"]:
             stage.source.ensure_namespace("fast")
             stage.target.ensure_namespace("fast")
-            found += failover.measure(stage, agent, size["trials"], size["parallels"])
+            found += failover.measure(stage, agent, size["failovers"], size["parallels"])
         if count == size["sizes"][-1]:
             found += standing.restart(stage, agent, count, 3 * size["trials"])[1]  # they are quick, and differ by more than others
         return found
