@@ -105,8 +105,8 @@ struct place {
     bool is_left;
 };
 
-/* Keys come in order from lists of an API server: next to the one before, there or not, is looked first, and a whole descent, of a dozen
- * entries that the processor's caches have lost, is left for the rest. @return whether that told the place. */
+/* An API server lists keys in order: the place next to the last one is looked at first, whether the key is there or not. A descent, past a dozen
+ * entries that no cache of the processor holds any more, is left for the rest. @return whether that told the place. */
 static bool find_beside(struct map_entry *recent, const char *key, struct place *place)
 {
     int order = recent ? strcmp(key, recent->key) : -1;
