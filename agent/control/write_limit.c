@@ -1,7 +1,7 @@
 #include "agent/control/write_limit.h"
 
 /* Queued in the server: with fewer than the one the level rises by one a round, with more than the other it falls. Measured on two cores: 5,000 updates
- * of slices take a fifth longer with 16 in flight than with 24, and 32 gain nothing more; creations of Services get slower above 8, because the
+ * of slices take a quarter longer with 16 in flight than with 24, and 32 gain nothing more; creations of Services get slower above 8, because the
  * server gives them their ClusterIPs one after another. */
 enum { QUEUED_LOW = 20, QUEUED_HIGH = 28, SERIAL_LOW = 2, SERIAL_HIGH = 4 };
 enum { SERIAL_ANSWERS = 64 }; /* while one of the last so many was serial, its bounds are for all: the level is one */

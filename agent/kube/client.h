@@ -82,8 +82,7 @@ struct kube_request {
     const char *user_agent; /* instead of the client's own; NULL: that; copied */
     bool only_metadata;     /* the rest of the answer is not wanted: a PartialObjectMetadata, where servers make them */
     bool is_text;           /* the answer is no JSON, as a log is none: it is in `text`, and `object` is NULL */
-    bool
-        only_version; /* of the answer only metadata.resourceVersion is wanted: it is in `version`, and `object` is NULL */
+    bool only_version; /* of the answer only its resourceVersion is wanted: it is in `version`, and `object` is NULL */
     /* Asked when the request is about to be sent; when it says no, it is not, and fails with ERR_CANCELLED. NULL: it may. */
     bool (*may_send)(const struct kube_request *request);
     /* `object` is the decoded answer (borrowed; NULL when the body was empty); `failure` is NULL on 2xx. */

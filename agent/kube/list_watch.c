@@ -206,11 +206,9 @@ enum err_code list_watch_parse(struct arena *arena, const char *text, size_t byt
 {
     arena_reset(arena);
     enum err_code code = json_tree_parse(arena, text, bytes, ret_value, reterr);
-    if (code != ERR_PROTOCOL || reterr == NULL)
-        return code;
-    char wrong[ERR_TEXT_BYTES];
-    (void)snprintf(wrong, sizeof(wrong), "%s", reterr->text);
-    return err_set(reterr, ERR_PROTOCOL, "%s is not JSON: %s", what, wrong);
+    if (code == ERR_PROTOCOL)
+        (void)err_context(reterr, "%s is not JSON", what);
+    return code;
 }
 
 enum err_code list_watch_parse_piece(struct list_watch *watch, const char *text, size_t bytes, bool is_event,

@@ -1,5 +1,4 @@
 /* Single requests: one object, or one small collection. */
-#include <stdio.h>
 #include <string.h>
 
 #include "agent/kube/failure.h"
@@ -84,17 +83,14 @@ static void read_version(struct kube_request *request, struct arena *arena, stru
 {
     const struct strbuf *body = &request->call.body;
     const struct json_tree *object = NULL;
-    char wrong[ERR_TEXT_BYTES];
     request->version = "";
     if (body->length == 0)
         return;
     enum err_code code = json_tree_parse(arena, strbuf_text(body), body->length, &object, error);
+    if (code == ERR_PROTOCOL)
+        (void)err_context(error, "the answer is not JSON");
     const char *version = json_tree_text(json_tree_get(json_tree_get(object, "metadata"), "resourceVersion"));
     request->version = version != NULL ? version : "";
-    if (code != ERR_PROTOCOL)
-        return;
-    (void)snprintf(wrong, sizeof(wrong), "%s", error->text);
-    (void)err_set(error, ERR_PROTOCOL, "the answer is not JSON: %s", wrong);
 }
 
 static void finish_failed(struct kube_request *request, const struct err *error)

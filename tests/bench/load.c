@@ -2,8 +2,8 @@
 /* A bare load program, the floor that the agent's figures are compared with: sends requests to one API server as fast as it takes them, so many at a
  * time, and nothing in between. Run by the bench; prints one line of JSON.
  *
- * Requests are JSON lines on standard input: {"method", "path", "body", "type", "accept", "then"}. `body` is an object, absent for none, `type` its
- * content type, application/json by default, and `accept` those of the answer, any by default. `then` is a request that follows when this one was answered: "@UID@" in its body stands for the uid in the
+ * Requests are JSON lines on standard input: {"method", "path", "body", "type", "then"}. `body` is an object, absent for none, and `type` its content
+ * type, application/json by default. `then` is a request that follows when this one was answered: "@UID@" in its body stands for the uid in the
  * answer, as an EndpointSlice names the Service that owns it. */
 #include <curl/curl.h>
 #include <getopt.h>
@@ -19,7 +19,7 @@ enum { MAX_PARALLEL = 256, UID_BYTES = 36, ANSWER_BYTES = 4096 };
 struct request {
     const char *method;
     char *url, *body;
-    struct curl_slist *headers; /* NULL: curl's own */
+    struct curl_slist *headers; /* of bodies; NULL without one */
     struct request *then;
 };
 
@@ -66,8 +66,7 @@ static void read_request(const json_t *object, const char *server, struct reques
 {
     const char *path = json_string_value(json_object_get(object, "path")),
                *method = json_string_value(json_object_get(object, "method")),
-               *type = json_string_value(json_object_get(object, "type")),
-               *accept = json_string_value(json_object_get(object, "accept"));
+               *type = json_string_value(json_object_get(object, "type"));
     const json_t *body = json_object_get(object, "body"), *then = json_object_get(object, "then");
     if (path == NULL || method == NULL)
         die("a request needs a method and a path");
@@ -79,11 +78,6 @@ static void read_request(const json_t *object, const char *server, struct reques
         ret_request->body = need(json_dumps(body, JSON_COMPACT));
         (void)snprintf(header, sizeof(header), "Content-Type: %s", type != NULL ? type : "application/json");
         ret_request->headers = need(curl_slist_append(NULL, header));
-    }
-    if (accept != NULL) {
-        char header[128];
-        (void)snprintf(header, sizeof(header), "Accept: %s", accept);
-        ret_request->headers = need(curl_slist_append(ret_request->headers, header));
     }
     if (then != NULL) {
         ret_request->then = need(calloc(1, sizeof(struct request)));

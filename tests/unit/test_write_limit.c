@@ -106,9 +106,9 @@ static void it_finds_the_level_of_each_server(void **state)
         {{.workers = 8, .service_us = 4000, .network_us = 1000}, true, 24},
         {{.workers = 16, .service_us = 5000, .network_us = 20000}, true, MAX},
         {{.workers = 32, .service_us = 1000, .network_us = 100000}, true, MAX},
-        {{.workers = 1, .service_us = 4500, .network_us = 200}, false, 32},
-        {{.workers = 2, .service_us = 1000, .network_us = 200, .crowd = 20, .crowding = 0.1}, false, 32},
-        {{.workers = 8, .service_us = 4000, .network_us = 1000}, false, 40},
+        {{.workers = 1, .service_us = 4500, .network_us = 200}, false, 28},
+        {{.workers = 2, .service_us = 1000, .network_us = 200, .crowd = 20, .crowding = 0.1}, false, 29},
+        {{.workers = 8, .service_us = 4000, .network_us = 1000}, false, 34},
         {{.workers = 32, .service_us = 1000, .network_us = 100000}, false, MAX},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
