@@ -58,6 +58,10 @@ static void on_done(struct kube_request *request, json_t *object, const struct k
     const char *name = json_string_value(json_object_get(object, "name"));
     asked->done++;
     (void)snprintf(asked->answer, sizeof(asked->answer), "%s", name != NULL ? name : "");
+    if (request->only_version && failure == NULL) {
+        assert_null(object);
+        (void)snprintf(asked->answer, sizeof(asked->answer), "%s", request->version);
+    }
     asked->failure = failure != NULL ? *failure : (struct kube_failure){0};
     if (asked->free_client)
         kube_client_free(TAKE(asked->bench->client));
@@ -295,6 +299,47 @@ static void says_what_came_back(void **state)
             assert_string_equal(failure->reason, cases[i].reason);
         assert_int_equal(failure->status, cases[i].status);
         assert_int_equal(failure->retry_after_ms, cases[i].told_retry_ms);
+    }
+    tear_down(&bench);
+}
+
+static void reads_the_version_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer, *version;
+        enum err_code code;
+        const char *text;
+    } cases[] = {
+        {"{\"kind\":\"Service\",\"metadata\":{\"name\":\"x\",\"resourceVersion\":\"42\"},\"spec\":{}}", "42", ERR_OK,
+         ""},
+        {"{\"metadata\":{\"name\":\"x\"}}", "", ERR_OK, ""},
+        {"{\"metadata\":{\"resourceVersion\":42}}", "", ERR_OK, ""},
+        {"[1]", "", ERR_OK, ""},
+        {"", "", ERR_OK, ""},
+        {"<html>", "", ERR_PROTOCOL, "update /p in cluster east: the answer is not JSON: "},
+        {"{\"metadata\":{\"resourceVersion\":\"42\"}", "", ERR_PROTOCOL,
+         "update /p in cluster east: the answer is not JSON: "},
+    };
+    struct bench bench;
+    set_up(&bench, &plain);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct asked asked;
+        asked = (struct asked){.bench = &bench,
+                               .request = {.verb = "update",
+                                           .resource = "services",
+                                           .path = "/p",
+                                           .body = "{}",
+                                           .body_bytes = 2,
+                                           .only_version = true,
+                                           .on_done = on_done,
+                                           .context = &asked}};
+        assert_int_equal(kube_start(bench.client, &asked.request, NULL), ERR_OK);
+        fake_http_answer_with(fake_http_take(bench.http, "*"), 200, cases[i].answer, -1, NULL);
+        assert_int_equal(asked.done, 1);
+        assert_int_equal(asked.failure.error.code, cases[i].code);
+        assert_string_equal(asked.answer, cases[i].version);
+        assert_int_equal(strncmp(asked.failure.error.text, cases[i].text, strlen(cases[i].text)), 0);
     }
     tear_down(&bench);
 }
@@ -811,6 +856,7 @@ int main(void)
         cmocka_unit_test(writes_nothing_when_read_only),
         cmocka_unit_test(proves_who_it_is),
         cmocka_unit_test(says_what_came_back),
+        cmocka_unit_test(reads_the_version_alone),
         cmocka_unit_test(tells_of_broken_connections_and_silence),
         cmocka_unit_test(may_be_freed_by_what_it_calls),
         cmocka_unit_test(reads_the_token_again_each_minute),
