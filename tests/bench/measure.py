@@ -24,10 +24,11 @@ import standing  # noqa: E402
 from figures import read_budgets, table, write_json  # noqa: E402
 from stage import Stage, say  # noqa: E402
 
-FULL = {"sizes": [1000, 5000, 10000], "trials": 3, "parallels": [4, 8, 16, 32], "failover_at": 5000, "failovers": 5, "exports": 300, "links": 10, "services": 1000, "idle": 60,
-        "detections": 6, "loaded": 600, "unexported": 20000, "noise": 20, "many": 250, "many_services": 40}
-SMALL = {"sizes": [10, 20], "trials": 1, "parallels": [8], "failover_at": 10, "failovers": 1, "exports": 10, "links": 2, "services": 5, "idle": 1,
-         "detections": 1, "loaded": 2, "unexported": 20, "noise": 2, "many": 5, "many_services": 4}
+FULL = {"sizes": [1000, 5000, 10000], "trials": [9, 2, 2], "creations_in_flight": [4, 8, 16], "updates_in_flight": [8, 16, 32], "failover_at": 5000, "failovers": 8,
+        "restarts": 9, "exports": 300, "links": 10, "services": 1000, "idle": 60, "detections": 6, "loaded": 600, "unexported": 20000, "noise": 20,
+        "many": 250, "many_services": 40}
+SMALL = {"sizes": [10, 20], "trials": [2, 1], "creations_in_flight": [4, 8], "updates_in_flight": [8], "failover_at": 10, "failovers": 1, "restarts": 3,
+         "exports": 10, "links": 2, "services": 5, "idle": 1, "detections": 1, "loaded": 2, "unexported": 20, "noise": 2, "many": 5, "many_services": 4}
 
 
 def mirrors(stage, size):
@@ -37,11 +38,11 @@ def mirrors(stage, size):
         if count == size["failover_at"]:
             stage.source.ensure_namespace("fast")
             stage.target.ensure_namespace("fast")
-            found += failover.measure(stage, agent, size["failovers"], size["parallels"])
+            found += failover.measure(stage, agent, size["failovers"], size["updates_in_flight"])
         if count == size["sizes"][-1]:
-            found += standing.restart(stage, agent, count, 3 * size["trials"])[1]  # they are quick, and differ by more than others
+            found += standing.restart(stage, agent, count, size["restarts"])[1]
         return found
-    return first_sync.measure(stage, size["sizes"], size["trials"], size["parallels"], after)
+    return first_sync.measure(stage, size["sizes"], size["trials"], size["creations_in_flight"], after)
 
 
 MEASURES = {
