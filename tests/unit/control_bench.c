@@ -293,10 +293,13 @@ static void accept_write(struct bench *bench, struct http_call *call)
     fake_http_answer(call, 200, "{}");
 }
 
-static void answer_object(struct bench_listing *listing, struct http_call *call)
+static void answer_get(struct bench_listing *listing, struct http_call *call)
 {
     listing->asked++;
-    fake_http_answer(call, listing->status, listing->items);
+    if (listing->kind == NULL)
+        fake_http_answer(call, listing->status, listing->items);
+    else
+        answer_list(listing, call);
 }
 
 static void answer(struct bench *bench, struct http_call *call)
@@ -309,10 +312,8 @@ static void answer(struct bench *bench, struct http_call *call)
         accept_write(bench, call);
     else if (listing == NULL)
         fake_http_answer(call, 404, "{\"kind\":\"Status\"}");
-    else if (listing->kind == NULL)
-        answer_object(listing, call);
-    else if (strstr(path, "watch=") == NULL || listing->status != 200)
-        answer_list(listing, call);
+    else if (listing->kind == NULL || strstr(path, "watch=") == NULL || listing->status != 200)
+        answer_get(listing, call);
     else if (fake_http_head(call, 200, "application/json") && fake_http_data(call, bookmark))
         listing->watch = call;
 }

@@ -29,7 +29,7 @@ struct bench_listing {
     const char *items;      /* JSON, separated by commas */
     const char *begin_only; /* instead: the list stops after these, without an end */
     struct http_call *watch;
-    unsigned asked; /* GETs that are neither list nor watch: where `kind` is NULL */
+    unsigned asked; /* GETs, but for watches that are served */
 };
 
 /* Set by the test. */

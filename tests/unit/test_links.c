@@ -217,9 +217,12 @@ static unsigned told(const struct bench *bench, const char *reason)
 static void fail_in_turn(struct bench *bench, int one, int other, uint64_t ms)
 {
     struct bench_listing *listing = bench_serve(bench, BENCH_SERVICES, "Service", "");
+    listing->status = one;
     for (uint64_t passed = 0; passed < ms; passed += 1000) {
-        listing->status = passed / 1000 % 2 == 0 ? one : other;
+        unsigned asked = listing->asked;
         bench_advance(bench, 1000);
+        if (listing->asked != asked)
+            listing->status = listing->status == one ? other : one;
     }
 }
 
