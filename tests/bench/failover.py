@@ -3,7 +3,7 @@ import copy
 import time
 
 from figures import Figure
-from stage import loop_figures, say, seconds_of
+from stage import best_parallel, loop_figures, say, seconds_of
 from cluster.wait import wait_until
 
 SETTLE_SECONDS = 10  # the control plane is still busy with the writes before; it rests before each floor too, while the slices are listed and what is sent is made
@@ -73,15 +73,6 @@ class Floors:
             self.flip(parallel)
 
 
-def best_parallel(floors, tried):
-    """The number in flight with which the load program is fastest, of two runs each, and what these took. They are no floors: the luckiest of several would be one."""
-    took = {parallel: [] for parallel in tried}
-    for parallel in [*tried, *reversed(tried)]:
-        took[parallel].append(floors.flip(parallel))
-    say(f"in flight: {', '.join(f'{p}: {t[0]:.2f}, {t[1]:.2f} s' for p, t in took.items())}")
-    return min(took, key=lambda parallel: sum(took[parallel])), took
-
-
 def other_ways(floors, best):
     """What the same updates take in other ways."""
     ways = (("PUT, HTTP/2", "PUT", True), ("merge patch", "PATCH", False), ("JSON patch", "JSON PATCH", False))
@@ -106,7 +97,7 @@ def measure(stage, agent, trials, parallels):
         agent.stop()
         floors = Floors(stage, writes)
         if best is None:
-            best, tried = best_parallel(floors, parallels)
+            best, tried = best_parallel(floors.flip, parallels)
         taken += [floors.flip(best), floors.flip(best)]
         floors.make_ready(best)
         say(f"failover of {len(writes)}: {took:.2f} s, back {up[-1]:.2f} s; floors {taken[-2]:.2f} s, {taken[-1]:.2f} s")

@@ -2,7 +2,7 @@
 import time
 
 from figures import Figure
-from stage import loop_figures, resident_kib, say, seconds_of
+from stage import best_parallel, loop_figures, resident_kib, say, seconds_of
 from cluster.wait import wait_until
 
 CHOSEN_TO = 5000  # services: the number in flight of the floor is chosen anew for sizes up to this; beyond, where a run takes minutes, it is that of the size before
@@ -40,24 +40,6 @@ def floor(stage, requests, parallel):
     return took
 
 
-def best_parallel(stage, requests, tried):
-    """The number in flight with which the load program is fastest, of two runs each. They are no floors: the luckiest of several would be one."""
-    took = dict.fromkeys(tried, 0.0)
-    for parallel in [*tried, *reversed(tried)]:
-        took[parallel] += floor(stage, requests, parallel)
-    return min(took, key=took.get)
-
-
-def agents(stage, size, after):
-    """A first sync by the agent in a new source: its seconds, its writes, its metrics, and what `after` makes of it once it rests."""
-    stage.fresh_source()
-    stage.link()
-    agent, took, writes = sync(stage, size)
-    say(f"first sync of {size}: {took:.2f} s")
-    reading = agent.metrics()
-    return took, writes, reading, after(agent) if after else None
-
-
 def at_rest(agent):
     """Its resident memory in KiB."""
     wait_until(lambda: agent.metrics()["svcmirror_queue_depth"] == 0, 30, "it rests", 0.5)
@@ -69,25 +51,26 @@ def measure(stage, sizes, trials, parallels, after=None):
     """`trials` of each size; the agent and the floor begin them by turns, so that a machine that becomes faster or slower favours neither.
     `after(stage, agent, size)` measures more on the mirrors of a size, with the agent of the last trial still running; gives figures."""
     figures, memory, best, readings, exported = [], {}, None, [], 0
-    for size, count in zip(sizes, trials):
+    for size, count in zip(sizes, trials, strict=True):
         stage.export(size - exported, "many", first=exported)
         exported = size
         values, floors, more = [], [], []
-
-        def last(agent, size=size):
-            memory[size] = at_rest(agent)
-            return after(stage, agent, size) if after else []
-
         for trial in range(count):
             if trial % 2 == 1:
                 floors.append(floor(stage, requests, best))
-            took, writes, reading, found = agents(stage, size, last if trial == count - 1 else None)
+            stage.fresh_source()
+            stage.link()
+            agent, took, writes = sync(stage, size)
             values.append(took)
-            readings.append(({}, reading))
-            more += found or []
+            readings.append(({}, agent.metrics()))
+            say(f"first sync of {size}: {took:.2f} s")
+            if trial == count - 1:
+                memory[size] = at_rest(agent)
+                more = after(stage, agent, size) if after else []
             if trial == 0:
                 requests = floor_requests(writes)
-                best = best_parallel(stage, requests, parallels) if best is None or size <= CHOSEN_TO else best
+                if best is None or size <= CHOSEN_TO:
+                    best, _ = best_parallel(lambda parallel: floor(stage, requests, parallel), parallels)
             if trial % 2 == 0:
                 floors.append(floor(stage, requests, best))
         figures.append(Figure(f"first_sync_{size}", f"first sync of {size:,} services", "s", values, floors, f"floor with {best} in flight"))

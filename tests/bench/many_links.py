@@ -5,7 +5,7 @@ import time
 
 import mock_targets
 from figures import Figure
-from first_sync import floor_requests
+from first_sync import floor, floor_requests
 from stage import say, seconds_of
 from standing import idle
 from cluster.api import kubeconfig
@@ -43,11 +43,9 @@ def measure(stage, links, services, idle_seconds):
         figures = idle(stage, agent, idle_seconds, f"{links} links x {services} services")
         for figure in figures:
             figure.key = "many_" + figure.key
-        stage.fresh_source()
-        floor = stage.load(stage.source, floor_requests(writes), 8)["seconds"]
-        say(f"floor: {floor:.2f} s")
+        took = floor(stage, floor_requests(writes), 8)
     finally:
         mock.kill()
         stage.namespaces.remove("links")
-    return [Figure("many_first_sync", f"first sync of {links} links x {services} services", "s", [first], [floor]),
+    return [Figure("many_first_sync", f"first sync of {links} links x {services} services", "s", [first], [took]),
             Figure("many_restart", f"restart with {links} links, until all is known", "s", [start], note=f"{again} writes to mirrors"), *figures]

@@ -157,6 +157,16 @@ class Stage:
                 and w["responseStatus"]["code"] < 300 and seconds_of(w["requestReceivedTimestamp"]) >= since]
 
 
+def best_parallel(run, tried):
+    """The number in flight with which the load program is fastest, of two runs each by `run(parallel)`, and what these took, in seconds. They are no floors: the
+    luckiest of several would be one."""
+    took = {parallel: [] for parallel in tried}
+    for parallel in [*tried, *reversed(tried)]:
+        took[parallel].append(run(parallel))
+    say(f"in flight: {', '.join(f'{p}: {t[0]:.2f}, {t[1]:.2f} s' for p, t in took.items())}")
+    return min(took, key=lambda parallel: sum(took[parallel])), took
+
+
 def resident_kib(agent):
     with open(f"/proc/{agent.process.child.pid}/status", encoding="ascii") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))

@@ -2,7 +2,7 @@
 import time
 
 from figures import Figure
-from first_sync import floor_requests
+from first_sync import floor, floor_requests
 from stage import cpu_seconds, loop_figures, resident_kib, say, seconds_of, wakeups
 from cluster.wait import wait_until
 
@@ -83,11 +83,9 @@ def ten_links(stage, services, links, idle_seconds):
     names = [f"link{n}" for n in range(links)]
     agent, before, writes = sync_links(stage, names, services)
     figures = idle(stage, agent, idle_seconds, f"{links} links x {services:,} services, probes every 3 s")
-    stage.fresh_source()
-    floor = stage.load(stage.source, floor_requests(writes), 8)["seconds"]
-    say(f"floor: {floor:.2f} s")
+    took = floor(stage, floor_requests(writes), 8)
     after = sync_links(stage, names, services)[1]
-    return [Figure("first_sync_links", f"first sync of {links} links x {services:,} services", "s", [before, after], [floor]),
+    return [Figure("first_sync_links", f"first sync of {links} links x {services:,} services", "s", [before, after], [took]),
             Figure("even_links", "the first link is ahead of the last by", "% of its writes", spread(writes, names, 2 * services),
                    note="when a quarter, a half and three quarters of all were made"),
             *figures]
