@@ -311,6 +311,10 @@ struct mirror *world_pop(struct world *world);
  *  While an urgent one waits, only of links that have one. */
 typedef bool (*world_link_fn)(void *context, const struct world_link *link);
 struct mirror *world_pop_of(struct world *world, world_link_fn fn, void *context);
+/** Right after the popped mirror was planned and needs no write: its link has its turn again, so that turns are writes. Each write is followed by such a
+ *  plan, and a link that had many of them would wait while others write. A few plans count as a turn all the same, so that none holds up others by
+ *  plans alone. */
+void world_return_turn(struct mirror *mirror);
 size_t world_marked_count(const struct world *world);
 /** Whether an urgent one is marked that is there already. */
 bool world_is_urgent(const struct world *world);

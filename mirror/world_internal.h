@@ -59,6 +59,7 @@ struct mirror_lane {
     const struct world_link *link; /* NULL: no link's */
     struct mirror_queue fresh, others;
     struct mirror_lane *next, *previous; /* among those that are not empty */
+    uint8_t returned;                    /* turns since one was kept for them: world_return_turn() */
 };
 
 enum { LANE_NORMAL, LANE_URGENT, LANES };

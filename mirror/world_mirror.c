@@ -7,6 +7,7 @@
 
 /* An update that somebody keeps undoing is written again at this pace: from at once to one in five minutes. */
 enum { REWRITE_FIRST_MS = 200, REWRITE_CAP_MS = 300 * 1000, REWRITE_QUIET_MS = 10 * 1000 };
+enum { RETURNED_TURNS = 16 }; /* of a lane, in which one is kept */
 
 struct mirror *mirror_obtain(struct world *world, const char *key)
 {
@@ -28,14 +29,10 @@ struct mirror *mirror_obtain(struct world *world, const char *key)
 
 /* ---- which are marked ---- */
 
-static unsigned which_lane(const struct mirror *mirror)
-{
-    return mirror->rank == RANK_URGENT ? LANE_URGENT : LANE_NORMAL;
-}
+static unsigned which_lane(enum rank rank) { return rank == RANK_URGENT ? LANE_URGENT : LANE_NORMAL; }
 
-static struct mirror_lane *lane_of(const struct mirror *mirror)
+static struct mirror_lane *lane_of(const struct mirror *mirror, unsigned which)
 {
-    unsigned which = which_lane(mirror);
     return mirror->claims != NULL ? &mirror->claims->link->lanes[which] : &mirror->world->lanes[which];
 }
 
@@ -58,6 +55,14 @@ static void lane_append(struct mirror_lanes *lanes, struct mirror_lane *lane)
     lanes->last = lane;
 }
 
+static void lane_prepend(struct mirror_lanes *lanes, struct mirror_lane *lane)
+{
+    lane->previous = NULL;
+    lane->next = lanes->first;
+    *(lanes->first != NULL ? &lanes->first->previous : &lanes->last) = lane;
+    lanes->first = lane;
+}
+
 static void lane_remove(struct mirror_lanes *lanes, struct mirror_lane *lane)
 {
     *(lane->previous != NULL ? &lane->previous->next : &lanes->first) = lane->next;
@@ -76,15 +81,15 @@ static void queue_remove(struct mirror *mirror)
     mirror->queue_next = mirror->queue_previous = NULL;
     mirror->world->queued--;
     if (first_in(lane) == NULL)
-        lane_remove(&mirror->world->waiting[which_lane(mirror)], lane);
+        lane_remove(&mirror->world->waiting[which_lane(mirror->rank)], lane);
 }
 
 static void queue_append(struct mirror *mirror)
 {
-    struct mirror_lane *lane = lane_of(mirror);
+    struct mirror_lane *lane = lane_of(mirror, which_lane(mirror->rank));
     struct mirror_queue *queue = queue_in(lane, mirror);
     if (first_in(lane) == NULL)
-        lane_append(&mirror->world->waiting[which_lane(mirror)], lane);
+        lane_append(&mirror->world->waiting[which_lane(mirror->rank)], lane);
     mirror->queue_previous = queue->last;
     mirror->queue_next = NULL;
     *(queue->last != NULL ? &queue->last->queue_next : &queue->first) = mirror;
@@ -203,6 +208,18 @@ struct mirror *world_pop_of(struct world *world, world_link_fn fn, void *context
         if (fn(context, lane->link))
             return pop_from(lanes, lane);
     return NULL;
+}
+
+void world_return_turn(struct mirror *mirror)
+{
+    unsigned which = which_lane(mirror->popped_rank);
+    struct mirror_lane *lane = lane_of(mirror, which);
+    if (++lane->returned == RETURNED_TURNS) {
+        lane->returned = 0;
+    } else if (first_in(lane) != NULL) {
+        lane_remove(&mirror->world->waiting[which], lane);
+        lane_prepend(&mirror->world->waiting[which], lane);
+    }
 }
 
 bool world_is_urgent(const struct world *world) { return world->waiting[LANE_URGENT].first != NULL; }

@@ -682,6 +682,8 @@ static void plan_one(struct writer *writer, struct mirror *mirror)
                 "mirror", mirror_key(mirror), NULL);
         /* Where another writes, what is to be told is planned all the same; winning the Lease marks the mirror again. */
         bool ours = leases_may_write(control->leases, mirror);
+        if (plan.write_count == 0 || !ours)
+            world_return_turn(mirror);
         if ((plan.write_count == 0 && !plan.collision) || !ours)
             forget_failures(mirror);
         if (plan.write_count > 0 && ours)

@@ -308,6 +308,42 @@ static void only_some_links_may_be_asked_for(void **state)
     assert_string_equal(mirror_key(world_pop_of(scene->world, is_allowed, NULL)), "shop/old");
 }
 
+static void expect_next(const struct scene *scene, const char *key)
+{
+    assert_string_equal(mirror_key(world_pop(scene->world)), key);
+}
+
+/* Of east's, twenty, most need no write. */
+static void turns_are_of_writes(void **state)
+{
+    struct scene *scene = *state;
+    open_world(scene, 0);
+    for (unsigned i = 0; i < 20; i++)
+        scene_target(scene, 0, "shop/s%02u v=1 " EXPORTED, i);
+    scene_target(scene, 1, "shop/api v=1 p=80 #~exported=true");
+    scene_target(scene, 1, "shop/web v=1 p=80 #~exported=true");
+    scene_settle(scene);
+    for (unsigned urgent = 0; urgent < 2; urgent++) {
+        for (unsigned i = 0; i < 20; i++)
+            world_mark(world_find_mirror(scene->world, arena_printf(&scene->arena, "shop/s%02u-east", i)), urgent);
+        world_mark(world_find_mirror(scene->world, "shop/api-west"), urgent);
+        world_mark(world_find_mirror(scene->world, "shop/web-west"), urgent);
+        expect_next(scene, "shop/s00-east");
+        expect_next(scene, "shop/api-west");
+        for (unsigned i = 1; i <= 16; i++) {
+            struct mirror *mirror = world_pop(scene->world);
+            assert_string_equal(mirror_key(mirror), arena_printf(&scene->arena, "shop/s%02u-east", i));
+            world_return_turn(mirror);
+        }
+        struct mirror *last = world_pop(scene->world); /* one in sixteen counts */
+        assert_string_equal(mirror_key(last), "shop/web-west");
+        world_return_turn(last); /* of a link that has nothing more */
+        for (unsigned i = 17; i < 20; i++)
+            expect_next(scene, arena_printf(&scene->arena, "shop/s%02u-east", i));
+        assert_null(world_pop(scene->world));
+    }
+}
+
 /* So that those that were begun are finished in their turn, and not after all that are less urgent. */
 static void what_takes_several_writes_stays_as_urgent(void **state)
 {
@@ -422,6 +458,7 @@ int main(void)
         SCENE(urgent_ones_take_turns_too_and_go_first),
         SCENE(what_is_not_there_yet_goes_before_its_own_links_others_only),
         SCENE(only_some_links_may_be_asked_for),
+        SCENE(turns_are_of_writes),
         SCENE(what_takes_several_writes_stays_as_urgent),
         SCENE(a_link_that_goes_leaves_its_marks),
         SCENE(any_allocation_may_fail),
