@@ -1,5 +1,6 @@
-/* Which labels and annotations of an exported service its mirror carries: what the link allows, less what it excludes. Source: linkerd2 edge-26.8.3 (getCommonServiceLabels and -Annotations), less what
- * harms: marks by which tools claim ownership of objects (linkerd2#11358) and kubectl's copy of the whole object. Pure. */
+/* Which labels and annotations of an exported service its mirror carries: what the link allows, less what it excludes. Source: linkerd2
+ * edge-26.8.3 (getCommonServiceLabels and -Annotations), less what harms: marks by which tools claim ownership of objects (linkerd2#11358)
+ * and kubectl's copy of the whole object. Pure. */
 #pragma once
 
 #include <stdbool.h>

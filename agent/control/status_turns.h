@@ -1,6 +1,7 @@
 /* Whose status is written next: Links take turns in the order in which they ask. A few are under way at a time; while mirrors wait to be written,
- * which go before what is told of them, one begins when the API server has had a rest after the last, or half a second after the last began. Without that hundreds of Links in their first sync, each with a status
- * that changes all the time, keep it busy with little else. Pure: the caller brings the time. */
+ * which go before what is told of them, one begins when the API server has had a rest after the last, or half a second after the last began. Without
+ * that hundreds of Links in their first sync, each with a status that changes all the time, keep it busy with little else. Pure: the caller brings the
+ * time. */
 #pragma once
 
 #include <stdbool.h>

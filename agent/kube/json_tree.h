@@ -1,8 +1,9 @@
 /* A JSON document (RFC 8259) as read-only values in an arena, for what API servers send much of: reading one costs a fifth of what jansson takes for
  * the same, and nothing is freed one by one. Everything else stays with jansson.
  *
- * As jansson does by default: text is UTF-8 (RFC 3629) and holds no NUL; \u0000, which annotations may hold, becomes U+FFFD, which jansson refuses; the outermost value is an object or an array; a member
- * that comes twice counts as its last; an integer fits into 64 bits; values are nested 2,048 deep at most. */
+ * As jansson does by default: text is UTF-8 (RFC 3629) and holds no NUL; \u0000, which annotations may hold, becomes U+FFFD, which jansson refuses; the
+ * outermost value is an object or an array; a member that comes twice counts as its last; an integer fits into 64 bits; values are nested 2,048 deep at
+ * most. */
 #pragma once
 
 #include <jansson.h>

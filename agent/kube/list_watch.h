@@ -1,6 +1,7 @@
 /* Follows one collection of one API server for ever: list (or stream the list, see kube_client_stream_lists()), watch from there, and
- * whatever must be done when either breaks (reference: client-go's tools/cache/reflector.go). Never loses the thread, never delivers half a list as a whole one, never gives up: it
- * backs off (0.8 s doubling to 30 s, and as much again at random) and says what is wrong meanwhile.
+ * whatever must be done when either breaks (reference: client-go's tools/cache/reflector.go). Never loses the thread, never delivers half
+ * a list as a whole one, never gives up: it backs off (0.8 s doubling to 30 s, and as much again at random) and says what is wrong
+ * meanwhile.
  *
  * Deliveries, all from the loop, and each of them may free the list_watch:
  *   on_begin    a complete listing begins (first, or after the server forgot our place); objects of it follow as CHANGE_LISTED. Runs when

@@ -1,7 +1,8 @@
 /* links: agent_kube mirror base scenario.c ../unit/fake_loop.c ../unit/fake_http.c */
 /* Plays one scenario of tests/replay/list_watch/ (tests/replay/README.md tells the words): once to the letter, then with each of its
- * allocations failing, and then with each of its requests finding no descriptor for a connection. In these runs the course may differ from what is written; where it does, every connection is cut and a server that
- * holds what `finally` names answers from then on. In the end the owner must have exactly that. */
+ * allocations failing, and then with each of its requests finding no descriptor for a connection. In these runs the course may differ from what is
+ * written; where it does, every connection is cut and a server that holds what `finally` names answers from then on. In the end the owner must have
+ * exactly that. */
 #include "agent/kube/list_watch.h"
 
 #include <stdio.h>

@@ -7,8 +7,8 @@
  * First the key; then, in any order: `v=` resourceVersion, `uid=`, `owner=` uid of the owner, `#label=value`,
  * `@annotation=value` (a key that begins with ~ stands for mirror.linkerd.io/), `p=name:port>target/PROTOCOL*nodePort+app`,
  * `lb=` a load balancer's address or host name, `svc=` and `managed=` the two labels of slices, `type=` of addresses;
- * single words `headless external nodeport loadbalancer selector nodelocal publishing deleting ours`; in slices an address or hostname@address, with ! when it is not ready, or ~ when it
- * serves still and terminates; and %zone behind.
+ * single words `headless external nodeport loadbalancer selector nodelocal publishing deleting ours`; in slices an address or
+ * hostname@address, with ! when it is not ready, or ~ when it serves still and terminates; and %zone behind.
  * A % stands for a space. ServiceImports are told as Services, with ` ip= clusters=`. */
 #pragma once
 
