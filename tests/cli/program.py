@@ -6,12 +6,16 @@ import pathlib
 import re
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from cluster.webserver import WebServer  # noqa: E402
 
 BINARY = os.environ.get("SVCMIRROR_BINARY") or str(pathlib.Path(__file__).parents[2] / "build/release/svcmirror")
 # Nothing of the tester's own shell may reach the program.
@@ -87,8 +91,7 @@ class Server:
             def log_message(self, *_):
                 pass
 
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
+        self.http = WebServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 

@@ -12,7 +12,7 @@ import time
 import unittest
 import urllib.parse
 
-from program import BINARY, CLEAN, Server, free_port, status_object, svcmirror, wait_until
+from program import BINARY, CLEAN, Server, WebServer, free_port, status_object, svcmirror, wait_until
 
 M = "mirror.linkerd.io/"
 NS = "linkerd-multicluster"
@@ -82,8 +82,7 @@ class Cluster:
             def log_message(self, *_):
                 pass
 
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
+        self.http = WebServer(("127.0.0.1", 0), Handler)
         self.http.handle_error = lambda *_: None  # a program that was interrupted is gone
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()

@@ -12,6 +12,8 @@ import struct
 import threading
 import urllib.parse
 
+from program import WebServer
+
 GROUPS = {"services": ("v1", "Service"), "endpoints": ("v1", "Endpoints"), "namespaces": ("v1", "Namespace"), "secrets": ("v1", "Secret"),
           "endpointslices": ("discovery.k8s.io/v1", "EndpointSlice"), "events": ("events.k8s.io/v1", "Event"),
           "links": ("multicluster.linkerd.io/v1alpha3", "Link")}
@@ -123,8 +125,8 @@ class ApiServer:
         self.writes, self.armed, self.watches, self.closed = [], collections.defaultdict(list), set(), False
         self.streams, self.lists = False, collections.Counter()
         self.certificate = certificate
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads, self.http.api = True, self
+        self.http = WebServer(("127.0.0.1", 0), Handler)
+        self.http.api = self
         self.http.handle_error = lambda *_: None  # clients that go away are what this is about
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

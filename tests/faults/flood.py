@@ -2,8 +2,12 @@
 them all the time. Prints the port that it listens on."""
 import http.server
 import json
+import pathlib
 import sys
 import urllib.parse
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from cluster.webserver import WebServer  # noqa: E402
 
 M = "mirror.linkerd.io/"
 MANY = 1000
@@ -62,7 +66,6 @@ class Flood(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Flood)
-    server.daemon_threads = True
+    server = WebServer(("127.0.0.1", 0), Flood)
     print(server.server_port, flush=True)
     server.serve_forever()
