@@ -44,7 +44,7 @@ class Cluster:
         self.node = f"lab{network.number}"
         self.bin = binaries()
         os.makedirs(self.folder, exist_ok=True)
-        self.processes = []
+        self.processes, self.serves_slices = [], True
         self.audit_path = os.path.join(self.folder, "audit.log")
 
     @property
@@ -117,6 +117,10 @@ class Cluster:
         self.kube_apiserver.argv = argv
         self.start_apiserver()
         wait_until(self._ready, 60, f"{self.name}: API server ready", 0.1)
+        if serves_slices != self.serves_slices:  # for what was not served Kubernetes' own controllers ask every half minute to a minute
+            self.serves_slices = serves_slices
+            self.kube_controller_manager.kill()
+            self.kube_controller_manager.start()
 
     def start_proxy(self):
         self.network.route_services(self.service_cidr)

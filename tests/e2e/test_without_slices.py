@@ -124,7 +124,7 @@ def test_a_target_without_slices_is_read_by_its_endpoints(source, old_east, agen
 
     becomes("web", False, "without Endpoints")
     becomes("pods", False, "a pod that is not ready")
-    wait_until(lambda: hosts() == {"db-0": True, "db-1": False}, 45, "hostnames, once Kubernetes' own controllers have found the API server again")
+    wait_until(lambda: hosts() == {"db-0": True, "db-1": False}, 15, "hostnames")
     assert whole(get(source, "services", "db-east")) == service("db-east", "demo", of_cluster(), made_from(db), headless=True)
     assert one.logs("target_endpoints_read") and not one.logs("target_watch_failed")
     assert one.json("/api/v1/links")[0]["problem"] in ("", None)
