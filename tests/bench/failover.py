@@ -17,12 +17,12 @@ def flips(agent):
 
 def flip(stage, agent, alive):
     """The gateway ends or begins to answer. Returns the agent's updates that followed the verdict, and the seconds from it to the answer of the last."""
-    done = flips(agent)
+    done, offset = flips(agent), stage.source.audit_size()  # of a log that has grown to hundreds of megabytes
     (stage.target.gateway.start if alive else stage.target.gateway.stop)()
     wait_until(lambda: [g["alive"] for g in agent.gateways()] == [alive], 60, "the verdict is there", 0.05)
     verdict = seconds_of(agent.logs(VERDICT_TO[alive])[-1]["ts"])
     wait_until(lambda: flips(agent) > done, 120, "all endpoints follow", 0.5)
-    writes = [w for w in stage.mirror_writes(verdict - 0.001) if w["objectRef"]["resource"] == "endpointslices"]
+    writes = [w for w in stage.mirror_writes(verdict - 0.001, offset) if w["objectRef"]["resource"] == "endpointslices"]
     return writes, max(seconds_of(w["stageTimestamp"]) for w in writes) - verdict
 
 

@@ -24,7 +24,7 @@ import standing  # noqa: E402
 from figures import read_budgets, table, write_json  # noqa: E402
 from stage import Stage, say  # noqa: E402
 
-FULL = {"sizes": [1000, 5000, 10000], "trials": [15, 2, 2], "creations_in_flight": [4, 8, 16], "updates_in_flight": [8, 16, 32], "failover_at": 5000, "failovers": 10,
+FULL = {"sizes": [1000, 5000, 10000], "trials": [15, 2, 2], "creations_in_flight": [4, 8, 16], "updates_in_flight": [8, 16, 32], "failover_at": 5000, "failovers": 20,
         "restarts": 9, "exports": 300, "links": 10, "services": 1000, "idle": 60, "detections": 6, "loaded": 600, "unexported": 20000, "noise": 20,
         "many": 250, "many_services": 40}
 SMALL = {"sizes": [10, 20], "trials": [2, 1], "creations_in_flight": [4, 8], "updates_in_flight": [8], "failover_at": 10, "failovers": 1, "restarts": 3,

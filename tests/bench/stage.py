@@ -151,9 +151,9 @@ class Stage:
             return sum(self.mirrored(agent).values()) == count
         wait_until(check, timeout, f"{count} services are mirrored", every)
 
-    def mirror_writes(self, since=0.0):
-        """The agent's writes of Services and EndpointSlices in the source that succeeded since then, oldest first."""
-        return [w for w in self.source.writes("svcmirror") if w["objectRef"]["resource"] in ("services", "endpointslices")
+    def mirror_writes(self, since=0.0, offset=0):
+        """The agent's writes of Services and EndpointSlices in the source that succeeded since then, oldest first; behind `offset` of the audit log."""
+        return [w for w in self.source.writes("svcmirror", offset) if w["objectRef"]["resource"] in ("services", "endpointslices")
                 and w["responseStatus"]["code"] < 300 and seconds_of(w["requestReceivedTimestamp"]) >= since]
 
 

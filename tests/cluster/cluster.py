@@ -239,13 +239,18 @@ class Cluster:
 
     # -- what was written --
 
-    def writes(self, user_agent=""):
-        """Requests that changed something, oldest first, by user agent prefix: from the API server's own audit log."""
+    def audit_size(self):
+        """Where the audit log ends, in bytes: what is written after now is behind it."""
+        return os.path.getsize(self.audit_path)
+
+    def writes(self, user_agent="", offset=0):
+        """Requests that changed something, oldest first, by user agent prefix: from the API server's own audit log, behind `offset` (of audit_size)."""
         found = []
         try:
-            with open(self.audit_path, encoding="utf-8") as log:
+            with open(self.audit_path, "rb") as log:
+                log.seek(offset)
                 for line in log:
-                    if not line.endswith("\n"):
+                    if not line.endswith(b"\n"):
                         break  # it is being written
                     entry = json.loads(line)
                     if entry.get("userAgent", "").startswith(user_agent):
