@@ -437,6 +437,20 @@ bool text_is_label_value(const char *text)
     return true;
 }
 
+bool text_is_label_key(const char *text)
+{
+    const char *slash = strchr(text, '/');
+    const char *name = slash != NULL ? slash + 1 : text;
+    char prefix[SUBDOMAIN_MAX_BYTES + 1];
+    if (slash != NULL && (size_t)(slash - text) >= sizeof(prefix))
+        return false;
+    if (slash != NULL) {
+        memcpy(prefix, text, (size_t)(slash - text));
+        prefix[slash - text] = '\0';
+    }
+    return (slash == NULL || text_is_dns1123_subdomain(prefix)) && name[0] != '\0' && text_is_label_value(name);
+}
+
 bool text_is_request_path(const char *text)
 {
     text += strspn(text, "/");

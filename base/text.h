@@ -47,6 +47,8 @@ bool text_is_dns1123_label(const char *text);
 bool text_is_dns1123_subdomain(const char *text);
 /** Kubernetes label value: "" or at most 63 of [A-Za-z0-9._-], beginning and ending alphanumeric. */
 bool text_is_label_value(const char *text);
+/** Kubernetes label key: a label value that is not empty, perhaps behind a DNS subdomain and a slash. */
+bool text_is_label_key(const char *text);
 enum { TEXT_REQUEST_PATH_MAX = 1022 };
 /** Whether `text`, its leading slashes left out, can follow the "/" of an HTTP request line: visible ASCII without '#', at most
  *  TEXT_REQUEST_PATH_MAX bytes (RFC 9112 section 3.2). "" can. */

@@ -97,24 +97,10 @@ const char *selector_format(struct arena *arena, const struct selector *selector
     return text;
 }
 
-static bool is_label_key(const char *key)
-{
-    const char *slash = strchr(key, '/');
-    if (slash == NULL)
-        return key[0] != '\0' && text_is_label_value(key);
-    char prefix[254];
-    size_t bytes = (size_t)(slash - key);
-    if (bytes >= sizeof(prefix))
-        return false;
-    memcpy(prefix, key, bytes);
-    prefix[bytes] = '\0';
-    return text_is_dns1123_subdomain(prefix) && slash[1] != '\0' && text_is_label_value(slash + 1);
-}
-
 static enum err_code requirement_check(const struct selector_requirement *requirement, struct err *reterr)
 {
     bool wants_values = requirement->op == SELECTOR_IN || requirement->op == SELECTOR_NOT_IN;
-    if (!is_label_key(requirement->key))
+    if (!text_is_label_key(requirement->key))
         return err_set(reterr, ERR_INVALID, "selector key \"%s\" is not a label name", requirement->key);
     if (wants_values && requirement->value_count == 0)
         return err_set(reterr, ERR_INVALID, "selector key \"%s\": In and NotIn need at least one value",

@@ -1,5 +1,6 @@
 #include "agent/commands/link_options.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,8 @@
 #include "base/text.h"
 
 enum { LEAST_TOKEN_MS = 600000 /* the API server refuses less */ };
+enum { ADDRESS_BYTES = 254 /* a host name, or an IP address */ };
+enum { KEY_PATTERN_BYTES = 253 + 1 + 63 + 1 /* prefix, slash, name */ };
 
 /* ---- single values ---- */
 
@@ -56,6 +59,48 @@ enum err_code link_options_check_service(const char *text, struct err *reterr)
     if (fits && text_is_dns1123_label(namespace) && text_is_dns1123_label(slash != NULL ? slash + 1 : text))
         return ERR_OK;
     return err_set(reterr, ERR_INVALID, "\"%.80s\" is no Service: write NAMESPACE/NAME, or NAME", text);
+}
+
+enum err_code link_options_check_addresses(const char *text, struct err *reterr)
+{
+    char address[ADDRESS_BYTES], canonical[TEXT_IP_BYTES];
+    uint32_t count = 0;
+    size_t length = 0;
+    for (const char *word = text_next_word(&text, &length); word != NULL; word = text_next_word(&text, &length)) {
+        (void)snprintf(address, sizeof(address), "%.*s", length < sizeof(address) ? (int)length : 0, word);
+        if (text_parse_ip(address, canonical) == IP_NONE && !text_is_dns1123_subdomain(address))
+            return err_set(reterr, ERR_INVALID, "\"%.*s\" is neither an IP address nor a host name",
+                           length < 100 ? (int)length : 100, word);
+        if (++count > LINK_MAX_GATEWAY_ADDRESSES)
+            return err_set(reterr, ERR_INVALID, "more than %d addresses: leave some out", LINK_MAX_GATEWAY_ADDRESSES);
+    }
+    return ERR_OK;
+}
+
+/* A key, or "prefix/" followed by "*". The API server judges the key of an annotation in small letters. */
+static bool is_key_pattern(const char *word, size_t length)
+{
+    char pattern[KEY_PATTERN_BYTES];
+    if (length >= sizeof(pattern))
+        return false;
+    for (size_t i = 0; i < length; i++)
+        pattern[i] = (char)tolower((unsigned char)word[i]);
+    pattern[length] = '\0';
+    if (!text_ends_with(pattern, "/*"))
+        return text_is_label_key(pattern);
+    pattern[length - 2] = '\0';
+    return text_is_dns1123_subdomain(pattern);
+}
+
+enum err_code link_options_check_keys(const char *text, struct err *reterr)
+{
+    size_t length = 0;
+    for (const char *word = text_next_word(&text, &length); word != NULL; word = text_next_word(&text, &length))
+        if (!is_key_pattern(word, length))
+            return err_set(reterr, ERR_INVALID,
+                           "\"%.*s\" is no key: write NAME, PREFIX/NAME, or PREFIX/* for all of a prefix",
+                           length < 80 ? (int)length : 80, word);
+    return ERR_OK;
 }
 
 enum err_code link_options_check_namespace(const char *text, struct err *reterr)
@@ -125,6 +170,7 @@ static enum err_code read_gateway(const struct options *options, struct arena *a
                                   struct err *reterr)
 {
     uint64_t port = options_get(options, "gateway-port")->number;
+    const char *addresses = options_text(options, "gateway-addresses"); /* "" is none, as for Linkerd's tool */
     wish->as_secret = strcmp(options_text(options, "kind"), "secret") == 0;
     wish->wants_gateway = options_get(options, "gateway")->boolean && !wish->as_secret;
     if (wish->as_secret)
@@ -133,10 +179,11 @@ static enum err_code read_gateway(const struct options *options, struct arena *a
         return check_without_gateway(options, "--gateway=false", reterr);
     if (port > 65535)
         return err_set(reterr, ERR_INVALID, "--gateway-port: a port is a number up to 65535");
-    wish->gateway = (struct link_gateway_wish){.name = options_text(options, "gateway-name"),
-                                               .namespace = options_text(options, "gateway-namespace"),
-                                               .addresses = options_text(options, "gateway-addresses"),
-                                               .port = (uint16_t)port};
+    wish->gateway =
+        (struct link_gateway_wish){.name = options_text(options, "gateway-name"),
+                                   .namespace = options_text(options, "gateway-namespace"),
+                                   .addresses = addresses != NULL && addresses[0] != '\0' ? addresses : NULL,
+                                   .port = (uint16_t)port};
     TRY(read_followed(options, arena, wish, reterr));
     if (wish->gateway.name == NULL && options_get(options, "gateway-namespace")->given)
         return err_set(reterr, ERR_INVALID, "--gateway-namespace says where --gateway-name is: give that too");

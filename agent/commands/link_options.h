@@ -16,6 +16,8 @@ enum err_code link_options_check_account(const char *text, struct err *reterr);
 enum err_code link_options_check_domain(const char *text, struct err *reterr);
 enum err_code link_options_check_name(const char *text, struct err *reterr);
 enum err_code link_options_check_service(const char *text, struct err *reterr);
+enum err_code link_options_check_addresses(const char *text, struct err *reterr);
+enum err_code link_options_check_keys(const char *text, struct err *reterr);
 enum err_code link_options_check_namespace(const char *text, struct err *reterr);
 
 #define LINK_ACCOUNT_OPTIONS                                                                                           \
@@ -69,7 +71,8 @@ enum err_code link_options_check_namespace(const char *text, struct err *reterr)
                  "what it says now; without a namespace in linkerd-multicluster"},                                     \
         {.name = "gateway-addresses",                                                                                  \
          .value_name = "ADDRESS[,ADDRESS]",                                                                            \
-         .help = "where the gateway is reached, in place of its load balancer's addresses"},                           \
+         .help = "where the gateway is reached, in place of its load balancer's addresses",                            \
+         .check = link_options_check_addresses},                                                                       \
         {.name = "gateway-port",                                                                                       \
          .type = OPTION_NUMBER,                                                                                        \
          .value_name = "PORT",                                                                                         \
@@ -95,8 +98,12 @@ enum err_code link_options_check_namespace(const char *text, struct err *reterr)
                  "resolve services by remote discovery and federated services"},                                       \
         {.name = "excluded-annotations",                                                                               \
          .value_name = "LIST",                                                                                         \
-         .help = "annotations that mirrors do not take over: keys and prefix/*, joined by commas"},                    \
-        {.name = "excluded-labels", .value_name = "LIST", .help = "labels likewise"},                                  \
+         .help = "annotations that mirrors do not take over: keys and prefix/*, joined by commas",                     \
+         .check = link_options_check_keys},                                                                            \
+        {.name = "excluded-labels",                                                                                    \
+         .value_name = "LIST",                                                                                         \
+         .help = "labels likewise",                                                                                    \
+         .check = link_options_check_keys},                                                                            \
         {.name = "headless",                                                                                           \
          .type = OPTION_BOOL,                                                                                          \
          .fallback = "true",                                                                                           \

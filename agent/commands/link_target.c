@@ -101,6 +101,7 @@ static void use_node_ports(const struct service *service, struct gateway_spec *g
         gateway->probe.port = probe->node_port;
 }
 
+/* What link_options_check_addresses let pass. */
 static enum err_code use_addresses(struct arena *arena, const char *list, struct gateway_spec *gateway,
                                    struct err *reterr)
 {
@@ -109,18 +110,10 @@ static enum err_code use_addresses(struct arena *arena, const char *list, struct
     size_t length = 0;
     if (addresses == NULL)
         return no_memory(reterr);
-    for (const char *word = text_next_word(&list, &length); word != NULL; word = text_next_word(&list, &length)) {
-        char canonical[TEXT_IP_BYTES];
-        if (count == LINK_MAX_GATEWAY_ADDRESSES)
-            return err_set(reterr, ERR_LIMIT, "--gateway-addresses: more than %d", LINK_MAX_GATEWAY_ADDRESSES);
+    for (const char *word; count < LINK_MAX_GATEWAY_ADDRESSES && (word = text_next_word(&list, &length)) != NULL;) {
         addresses[count] = arena_printf(arena, "%.*s", (int)length, word);
-        if (addresses[count] == NULL)
+        if (addresses[count++] == NULL)
             return no_memory(reterr);
-        if (text_parse_ip(addresses[count], canonical) == IP_NONE && !text_is_dns1123_subdomain(addresses[count]))
-            return err_set(reterr, ERR_INVALID,
-                           "--gateway-addresses: \"%.100s\" is neither an IP address nor a host name",
-                           addresses[count]);
-        count++;
     }
     gateway->addresses = addresses;
     gateway->address_count = count;

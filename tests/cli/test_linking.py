@@ -675,6 +675,10 @@ class Link(WithClusters):
                 ((*link, "--kind", "secret", "--gateway-port", "1"), "contradicts --kind secret"), ((*link, "--kind", "secret", "--headless"), "makes none"),
                 ((*link, "--gateway-port", "70000"), "a number up to 65535"), ((*link, "--selector", "a in"), "--selector"),
                 ((*link, "--token-duration", "1m"), "10m"), ((*link, "--token-secret", "--renew-token"), "--renew-token and --token-secret contradict each other"), ((*link, "--token-secret", "--token-duration", "1h"), "contradict each other: a token bound"), ((*link, "--wait", "1s", "--dry-run", "client"), "contradict"),
+                ((*link, "--gateway-addresses", "192.0.2.7,a_b"), '--gateway-addresses: "a_b" is neither an IP address nor a host name'),
+                ((*link, "--gateway-addresses", ",".join(f"192.0.2.{i}" for i in range(65))), "more than 64 addresses"),
+                ((*link, "--excluded-labels", "app,team*"), '--excluded-labels: "team*" is no key: write NAME, PREFIX/NAME, or PREFIX/*'),
+                ((*link, "--excluded-annotations", "a/b/*"), '--excluded-annotations: "a/b/*" is no key'),
                 ((*link, "--cluster-domain", "no domain"), "is no DNS domain")]:
             result = self.run_it("link", *argv, code=2)
             self.assertIn(words, result.stderr)
@@ -696,7 +700,7 @@ class Link(WithClusters):
         self.assertIn("no Service of cluster east is a gateway", self.run_it(*self.there, code=1).stderr)
         self.east.gateway("one", addresses=())
         self.assertIn("has no external address", self.run_it(*self.there, code=1).stderr)
-        self.assertIn("neither an IP address nor a host name", self.run_it(*self.there, "--gateway-addresses", "192.0.2.7,a b_", code=1).stderr)
+        self.assertIn("has no external address", self.run_it(*self.there, "--gateway-addresses=", code=1).stderr)
         self.east.gateway("two")
         self.assertIn("edge/one, edge/two", self.run_it(*self.there, code=1).stderr)
         del self.west.objects["namespaces", None, NS]

@@ -336,7 +336,7 @@ static void addresses(void **state)
     }
 }
 
-enum { LABEL_1123 = 1, SUBDOMAIN = 2, LABEL_VALUE = 4 };
+enum { LABEL_1123 = 1, SUBDOMAIN = 2, LABEL_VALUE_ONLY = 4, LABEL_KEY = 8, LABEL_VALUE = LABEL_VALUE_ONLY | LABEL_KEY };
 
 static void names(void **state)
 {
@@ -356,14 +356,19 @@ static void names(void **state)
         {"we_b", LABEL_VALUE},
         {"a..b", LABEL_VALUE},
         {"a.-b", LABEL_VALUE},
-        {"", LABEL_VALUE},
+        {"", LABEL_VALUE_ONLY},
         {"-web", 0},
         {"web-", 0},
         {".web", 0},
         {"web.", 0},
         {"_", 0},
         {"we b", 0},
-        {"we/b", 0},
+        {"we/b", LABEL_KEY},
+        {"we.b/We_b", LABEL_KEY},
+        {"/web", 0},
+        {"web/", 0},
+        {"We/b", 0},
+        {"a/b/c", 0},
         {"web\n", 0},
         {"w\xC3\xA9", 0},
         {BYTES_60("a") "aaa", LABEL_1123 | SUBDOMAIN | LABEL_VALUE},                               /* 63 */
@@ -374,7 +379,8 @@ static void names(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         const char *text = CASES[i].text;
         unsigned is = (text_is_dns1123_label(text) ? LABEL_1123 : 0) |
-                      (text_is_dns1123_subdomain(text) ? SUBDOMAIN : 0) | (text_is_label_value(text) ? LABEL_VALUE : 0);
+                      (text_is_dns1123_subdomain(text) ? SUBDOMAIN : 0) |
+                      (text_is_label_value(text) ? LABEL_VALUE_ONLY : 0) | (text_is_label_key(text) ? LABEL_KEY : 0);
         if (is != CASES[i].is)
             fail_msg("\"%s\": %u instead of %u", text, is, CASES[i].is);
     }
