@@ -268,13 +268,27 @@ static enum exit_code carry_out(struct preparation *work)
     return result == EXIT_DONE ? probe(work) : result;
 }
 
+static enum err_code check_undo(const struct options *options, struct err *reterr)
+{
+    static const char *const of_preparing[] = {"patch-host", "probe-port", "probe-path", "probe-period",
+                                               "trust-domain"};
+    if (strcmp(options_text(options, "output"), "helm-values") == 0)
+        return err_set(reterr, ERR_INVALID, "--undo has no Helm values: leave -o helm-values out");
+    for (size_t i = 0; i < ARRAY_COUNT(of_preparing); i++)
+        if (options_get(options, of_preparing[i])->given)
+            return err_set(reterr, ERR_INVALID,
+                           "--undo takes back what was recorded, and --%s is what to set: leave it out",
+                           of_preparing[i]);
+    return ERR_OK;
+}
+
 static enum err_code check_usage(const struct options *options, struct err *reterr)
 {
     const char *namespace = options_text(options, "namespace"), *service = options_text(options, "gateway-service");
     const char *output = options_text(options, "output"), *dry_run = options_text(options, "dry-run");
     bool yes = options_get(options, "yes")->boolean, only_prints = strcmp(output, "diff") != 0;
-    if (options_get(options, "undo")->boolean && strcmp(output, "helm-values") == 0)
-        return err_set(reterr, ERR_INVALID, "--undo has no Helm values: leave -o helm-values out");
+    if (options_get(options, "undo")->boolean)
+        TRY(check_undo(options, reterr));
     if (only_prints && (yes || strcmp(dry_run, "server") == 0))
         return err_set(reterr, ERR_INVALID, "-o %s only prints, and %s asks for more: leave one of them out", output,
                        yes ? "--yes" : "--dry-run=server");

@@ -305,11 +305,13 @@ static enum exit_code apply_and_wait(struct session *session, const struct optio
 /* @return what contradicts what among the flags, or NULL. */
 static const char *objection(const struct options *options)
 {
-    if (!options_get(options, "wait")->given)
-        return NULL;
-    if (strcmp(options_text(options, "dry-run"), "none") != 0)
+    const char *dry_run = options_text(options, "dry-run");
+    bool apply = options_get(options, "apply")->boolean, wait = options_get(options, "wait")->given;
+    if (options_get(options, "force-conflicts")->boolean && !apply && strcmp(dry_run, "server") != 0)
+        return "--force-conflicts is about fields in the cluster, and manifests are only printed: add --apply";
+    if (wait && strcmp(dry_run, "none") != 0)
         return "--wait and --dry-run contradict each other: nothing will happen to wait for";
-    return options_get(options, "apply")->boolean ? NULL : "--wait waits for what was applied: add --apply";
+    return wait && !apply ? "--wait waits for what was applied: add --apply" : NULL;
 }
 
 static enum exit_code run(const struct options *options)

@@ -59,6 +59,17 @@ static enum err_code check_content_type(const char *text, struct err *reterr)
     return err_set(reterr, ERR_INVALID, "\"%.100s\" is neither " PROTO_MEDIA_TYPE " nor " CONTENT_TYPE_JSON, text);
 }
 
+/* A program of whatever folder the agent happens to be in is never meant. */
+static enum err_code check_plugins(const char *text, struct err *reterr)
+{
+    size_t length = 0;
+    for (const char *word = text_next_word(&text, &length); word != NULL; word = text_next_word(&text, &length))
+        if (word[0] != '/' && memchr(word, '/', length) != NULL)
+            return err_set(reterr, ERR_INVALID, "\"%.*s\" is a relative path: write the whole path, or a name in PATH",
+                           length < 120 ? (int)length : 120, word);
+    return ERR_OK;
+}
+
 static const struct option table[] = {
     {.name = "kubeconfig",
      .value_name = "FILE",
@@ -66,7 +77,8 @@ static const struct option table[] = {
     {.name = "context", .value_name = "NAME", .help = "context of the kubeconfig, instead of its current one"},
     {.name = "exec-allow",
      .value_name = "NAME,...",
-     .help = "credential plugins that the kubeconfig may have run: names in PATH and absolute paths; default: none"},
+     .help = "credential plugins that the kubeconfig may have run: names in PATH and absolute paths; default: none",
+     .check = check_plugins},
     AGENT_OPTION_NAMESPACE,
     {.name = "admin-addr",
      .value_name = "ADDRESS",

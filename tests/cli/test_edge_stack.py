@@ -55,7 +55,8 @@ class Prepare(unittest.TestCase):
                             (["--probe-path=/a b"], "path"), (["--probe-period=0"], "period"), (["--trust-domain=Not_One"], "domain"),
                             (["--output=table"], "diff|json|helm-values"), (["-n", "Not_One"], "no name of a namespace"),
                             (["-n", "edge", "--gateway-service", "edge-stack/web"], "contradict each other"),
-                            (["--undo", "-o", "helm-values"], "no Helm values"), (["extra"], "extra"),
+                            (["--undo", "-o", "helm-values"], "no Helm values"), (["--undo", "--probe-port=4200"], "--probe-port is what to set"),
+                            (["--undo", "--patch-host"], "--patch-host is what to set"), (["extra"], "extra"),
                             (["--yes", "-o", "json"], "only prints, and --yes asks for more"), (["--undo", "--yes", "-o", "json"], "--yes"),
                             (["--yes", "-o", "helm-values"], "--yes"), (["--dry-run=server", "-o", "json"], "--dry-run=server")]:
             result = svcmirror(*PREPARE, *argv)

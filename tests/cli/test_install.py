@@ -33,7 +33,7 @@ class Install(unittest.TestCase):
                             (["--agent-flags=--lease-duration=5s"], "--agent-flags: --lease-duration must be longer than --renew-deadline"),
                             (["--agent-flags=--help"], '"--help": the agent would print its help'),
                             (["--agent-flags=--kubeconfig=x"], '"--kubeconfig=x": the pod has no kubeconfig'),
-                            (["--wait=3s"], "add --apply"), (["--apply", "--dry-run=client", "--wait=3s"], "--wait and --dry-run contradict each other"),
+                            (["--wait=3s"], "add --apply"), (["--force-conflicts"], "add --apply"), (["--apply", "--dry-run=client", "--wait=3s"], "--wait and --dry-run contradict each other"),
                             (["--apply", "--dry-run=server", "--wait=3s"], "--wait and --dry-run contradict each other"), (["--link-crd=perhaps"], "auto|always|never"), (["extra"], "extra")]:
             result = svcmirror("install", *argv)
             self.assertEqual((result.returncode, result.stdout), (2, ""), argv)

@@ -121,8 +121,9 @@ class NotStarting(unittest.TestCase):
                 self.assertIn("not in a pod", result.stderr)
                 self.assertIn("--kubeconfig FILE", result.stderr)
 
-    def test_flags_that_contradict_each_other(self):
+    def test_flags_that_are_wrong_or_contradict_each_other(self):
         for argv, words in [(["--only-link", "east", "--local-mirror"], "--only-link and --local-mirror contradict each other: "),
+                            (["--exec-allow=aws,./aws"], '--exec-allow: "./aws" is a relative path: write the whole path, or a name in PATH'),
                             (["--lease-duration=5s"], "--lease-duration must be longer than --renew-deadline")]:
             result = svcmirror("run", *argv)
             self.assertEqual((result.returncode, result.stdout), (2, ""), result.stderr)
