@@ -440,15 +440,15 @@ bool text_is_label_value(const char *text)
 bool text_is_label_key(const char *text)
 {
     const char *slash = strchr(text, '/');
-    const char *name = slash != NULL ? slash + 1 : text;
+    if (slash == NULL)
+        return text[0] != '\0' && text_is_label_value(text);
     char prefix[SUBDOMAIN_MAX_BYTES + 1];
-    if (slash != NULL && (size_t)(slash - text) >= sizeof(prefix))
+    size_t bytes = (size_t)(slash - text);
+    if (bytes >= sizeof(prefix))
         return false;
-    if (slash != NULL) {
-        memcpy(prefix, text, (size_t)(slash - text));
-        prefix[slash - text] = '\0';
-    }
-    return (slash == NULL || text_is_dns1123_subdomain(prefix)) && name[0] != '\0' && text_is_label_value(name);
+    memcpy(prefix, text, bytes);
+    prefix[bytes] = '\0';
+    return text_is_dns1123_subdomain(prefix) && slash[1] != '\0' && text_is_label_value(slash + 1);
 }
 
 bool text_is_request_path(const char *text)
